@@ -1,0 +1,83 @@
+"""What all tests share: a home of their own, the command line as a user starts it, and a look for leftovers.
+
+Tests are a package (`from tests.command import Cli`); fixtures that only one folder needs stay in that folder.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.command import Cli
+from tests.leftovers import Leftovers
+
+ROOT = Path(__file__).parent.parent
+pytest_plugins = ["tests.sshd"] if (ROOT / "tests/sshd.py").exists() else []
+
+IN_CI = os.environ.get("CI", "").lower() in ("true", "1")
+
+TOOL_CACHES = Path(os.environ.get("BATCHWASM_TEST_CACHE") or ROOT / ".venv/cache")
+"""What compilers keep between test runs: zig builds its libc++ in 44 s, Go its standard library in 20 s."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def tool_caches() -> Path:
+    """Compilers' own caches, shared by all tests and kept for the next run; ours (the store) is new in every test."""
+    for name, folder in (("ZIG_GLOBAL_CACHE_DIR", "zig"), ("GOCACHE", "go"), ("GOMODCACHE", "go-modules")):
+        (TOOL_CACHES / folder).mkdir(parents=True, exist_ok=True)
+        os.environ[name] = str(TOOL_CACHES / folder)
+    return TOOL_CACHES
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty HOME with the XDG folders in it, as a new user has it; returned is the folder."""
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(home))
+    for name, folder in (
+        ("CACHE", ".cache"),
+        ("CONFIG", ".config"),
+        ("STATE", ".local/state"),
+        ("DATA", ".local/share"),
+    ):
+        monkeypatch.setenv(f"XDG_{name}_HOME", str(home / folder))
+    for name in ("BATCHWASM_INVENTORY", "BATCHWASM_RUNS"):
+        monkeypatch.delenv(name, raising=False)
+    return home
+
+
+@pytest.fixture(autouse=True)
+def no_leftovers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Fails a test after which a process of the runner, or a folder it works in, is still there."""
+    before = Leftovers.now(tmp_path_factory.getbasetemp())
+    yield
+    left = before.new_after(grace_s=10)
+    assert not left, "left behind by this test:\n" + "\n".join(left)
+
+
+@pytest.fixture
+def weird_tmp_path(tmp_path: Path) -> Path:
+    """A folder whose name breaks every command line that is put together without quoting."""
+    path = tmp_path / 'it\'s a "wéird" folder; $HOME & 100% *'
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
+def batchwasm(weird_tmp_path: Path) -> Cli:
+    """The command line in a process of its own, started in `weird_tmp_path`: `batchwasm("run", "jobs.toml")`."""
+    return Cli(program=(sys.executable, "-m", "batchwasm"), folder=weird_tmp_path)
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """In CI every tool is there, so a skipped test is a failure that hides."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = reporter.stats.get("skipped", []) if reporter is not None and IN_CI else []
+    for report in skipped:
+        reporter.write_line(f"skipped although CI is set: {report.nodeid}: {report.longrepr}", red=True)
+    if skipped and exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

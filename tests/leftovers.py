@@ -1,0 +1,50 @@
+"""Looks for what a test left behind: processes of the runner, and folders they work in."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Leftovers:
+    """What was there at one moment. Only the processes of this test session count: several may share a machine."""
+
+    basetemp: Path
+    pids: frozenset[int]
+
+    @classmethod
+    def now(cls, basetemp: Path) -> Leftovers:
+        return cls(basetemp=basetemp, pids=_pids())
+
+    def new_after(self, grace_s: float) -> list[str]:
+        """What is there now and was not before, after waiting for `grace_s` at most for it to go, a line each."""
+        deadline = time.monotonic() + grace_s
+        while (left := self._processes()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return left
+
+    def _processes(self) -> list[str]:
+        return [
+            f"process {pid}: {command}"
+            for pid in sorted(_pids() - self.pids)
+            if "batchwasm_runner" in (command := _text(pid, "cmdline")) and self._is_ours(pid, command)
+        ]
+
+    def _is_ours(self, pid: int, command: str) -> bool:
+        """Started by this session: its temporary folder is on the command line or in the environment."""
+        base = str(self.basetemp)
+        return base in command or base in _text(pid, "environ")
+
+
+def _pids() -> frozenset[int]:
+    return frozenset(int(name) for name in os.listdir("/proc") if name.isdigit())
+
+
+def _text(pid: int, name: str) -> str:
+    try:
+        return Path(f"/proc/{pid}/{name}").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+    except OSError:  # it ended meanwhile, or is not ours to look at
+        return ""
