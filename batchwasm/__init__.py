@@ -1,0 +1,1 @@
+"""Run batches of WebAssembly on pools of lab machines, over plain SSH."""

@@ -1,0 +1,1 @@
+"""The command line: one file per command; main() is the parser, the one error boundary and the exit codes."""
