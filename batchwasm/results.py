@@ -1,0 +1,353 @@
+"""The run folder: makes it, finds it, and owns every path in it. Knows nothing of what the journal says.
+
+    batchwasm-runs/NAME-N/          the user's alone (0700)
+        journal.db                  what happened (batchwasm.journal reads and writes it)
+        jobs.toml  inventory.toml   as given
+        manifest.json               all that is needed to reproduce the run
+        wasm/JOB.wasm
+        tasks/JOB/INDEX/out/PATH    declared outputs; beside `out`: stdout, stderr that are too large for the journal
+
+Runs are indexed in `$XDG_STATE_HOME/batchwasm/runs/`, so that a name finds its folder from anywhere: one small file a
+run, because a file can be made by many runs at once, on any file system, without a lock. The index is a convenience: a
+run works without it, and an entry whose folder is gone is passed over.
+
+Paths of outputs come from hosts, which are not trusted: `output()` checks them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from batchwasm.errors import HostLost, RunError, WorldError
+from batchwasm.model import JobName
+
+RUNS_VARIABLE = "BATCHWASM_RUNS"
+RUNS_FOLDER = "batchwasm-runs"
+NAME_LIMIT_BYTES = 255  # of one path component, on every file system we know
+PATH_LIMIT_BYTES = 4095  # Linux' PATH_MAX without its NUL
+_FOLDER_NAME = re.compile(r"(.+)-([1-9][0-9]*)", re.DOTALL)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunFolder:
+    """One run's folder."""
+
+    path: Path
+    """Absolute."""
+
+    @property
+    def name(self) -> str:
+        """`NAME-N`, which is also the run's name."""
+        return self.path.name
+
+    @property
+    def journal(self) -> Path:
+        return self.path / "journal.db"
+
+    @property
+    def jobs(self) -> Path:
+        return self.path / "jobs.toml"
+
+    @property
+    def inventory(self) -> Path:
+        return self.path / "inventory.toml"
+
+    @property
+    def manifest(self) -> Path:
+        return self.path / "manifest.json"
+
+    def wasm(self, job: JobName) -> Path:
+        return self.path / "wasm" / f"{job}.wasm"
+
+    def task(self, job: JobName, index: int) -> Path:
+        return self.path / "tasks" / job / str(index)
+
+    def stdout(self, job: JobName, index: int) -> Path:
+        """There only where it was too large for the journal."""
+        return self.task(job, index) / "stdout"
+
+    def stderr(self, job: JobName, index: int) -> Path:
+        return self.task(job, index) / "stderr"
+
+    def outputs(self, job: JobName, index: int) -> Path:
+        """The folder of a task's declared outputs; it is not there where there are none."""
+        return self.task(job, index) / "out"
+
+    def output(self, job: JobName, index: int, path: str) -> Path:
+        """Where the output that a host calls `path` goes; its folders are not made yet.
+
+        Raises HostLost unless that is inside the task's own `out`, whatever the path says and whatever symbolic links
+        lie there.
+        """
+        parts = _checked_parts(path)
+        folder = self.outputs(job, index)
+        target = folder.joinpath(*parts)
+        if len(os.fsencode(target)) > PATH_LIMIT_BYTES:
+            raise HostLost(
+                f"it sent an output whose path is longer than {PATH_LIMIT_BYTES} bytes here: {path[:80]!a}..."
+            )
+        for place in (folder, *(folder.joinpath(*parts[: i + 1]) for i in range(len(parts)))):
+            if place.is_symlink():
+                raise HostLost(f"the output {path!a} would go through the symbolic link {place}; remove the link")
+        return target
+
+    def write_text(self, path: Path, text: str) -> None:
+        """Write one of the run's files, whole or not at all. Raises WorldError where the disk refuses."""
+        beside = path.with_name(f".{path.name}.part")
+        try:
+            beside.write_text(text, encoding="utf-8", newline="")
+            beside.replace(path)
+        except OSError as error:
+            beside.unlink(missing_ok=True)
+            raise WorldError(f"{path} can't be written: {error.strerror}") from error
+
+    def write_manifest(self, manifest: Mapping[str, Any]) -> None:
+        """`manifest` as JSON, indented for people. Raises WorldError as `write_text`."""
+        self.write_text(self.manifest, json.dumps(manifest, indent=2, allow_nan=False) + "\n")
+
+    def add_wasm(self, job: JobName, source: Path) -> None:
+        """Keep `source` as the run's `wasm/JOB.wasm`. Raises WorldError where the disk refuses."""
+        target = self.wasm(job)
+        try:
+            target.parent.mkdir(exist_ok=True)
+            shutil.copyfile(source, target)
+        except OSError as error:
+            raise WorldError(f"{target} can't be written: {error.strerror}") from error
+
+    def export_task(
+        self, dest: Path, job: JobName, index: int, *, stdout: bytes | None = None, stderr: bytes | None = None
+    ) -> int:
+        """Copy what a task left to `dest/tasks/JOB/INDEX`; how many files that were.
+
+        `stdout` and `stderr` are what the journal has; where the run folder has a file, that is taken. What is empty
+        makes no file. Raises RunError where `dest` can't be written.
+        """
+        source = self.task(job, index)
+        target = dest / source.relative_to(self.path)
+        try:
+            count = sum(_write(target / name, data) for name, data in (("stdout", stdout), ("stderr", stderr)) if data)
+            return count + sum(_copy(path, target / path.relative_to(source)) for path in files_below(source))
+        except OSError as error:
+            raise RunError(f"{error.filename or target} can't be written: {error.strerror}") from error
+
+    def remove(self) -> None:
+        """Take the run away, as one that never started: its folder, its entry, and the runs' folder if empty now."""
+        entry = _entry(self.path)
+        if entry is not None:
+            with suppress(OSError):  # an entry whose folder is gone is passed over anyway
+                entry.unlink(missing_ok=True)
+        shutil.rmtree(self.path, ignore_errors=True)
+        if self.path.parent.name == RUNS_FOLDER:
+            with suppress(OSError):  # not empty: other runs
+                self.path.parent.rmdir()
+
+
+def create(spec_name: str, runs_dir: Path) -> RunFolder:
+    """A new folder `runs_dir/SPEC_NAME-N`, N one above the highest there; several at once get one each.
+
+    Raises WorldError where the file system refuses.
+    """
+    runs_dir = Path(os.path.abspath(runs_dir))
+    name = re.sub(r"[^\w.-]|^[.-]", "_", spec_name)
+    try:
+        runs_dir.mkdir(parents=True, exist_ok=True)
+        number = 1 + max((n for found, n in _numbered(runs_dir) if found == name), default=0)
+        while True:
+            with suppress(FileExistsError):
+                path = runs_dir / f"{name}-{number}"
+                path.mkdir(mode=0o700)
+                break
+            number += 1
+    except OSError as error:
+        raise WorldError(
+            f"{error.filename or runs_dir} can't be made: {error.strerror}; choose another place with --runs-dir"
+        ) from error
+    _index(path)
+    return RunFolder(path=path)
+
+
+def runs_dir(jobs_folder: Path) -> Path:
+    """Where runs of a jobs.toml in `jobs_folder` go: BATCHWASM_RUNS, else beside it."""
+    return Path(os.environ.get(RUNS_VARIABLE) or jobs_folder / RUNS_FOLDER)
+
+
+def find(run: str | None, cwd: Path) -> RunFolder:
+    """The run that a user means by `run`: a path, a name, or None for the newest.
+
+    The newest is that of BATCHWASM_RUNS or `cwd`/batchwasm-runs, else of the index. Raises RunError where there is
+    none, or several of that name.
+    """
+    if run is None:
+        return _newest(cwd)
+    found = _named(run, cwd)
+    if not found:
+        raise RunError(_not_found(run, cwd))
+    if len(found) > 1:
+        listed = "\n".join(f"  {path}" for path in found)
+        raise RunError(f"{run!r} names {len(found)} runs; give the path of one of them:\n{listed}")
+    return RunFolder(path=found[0])
+
+
+def names(cwd: Path) -> list[str]:
+    """Names of the runs that `find` would know, newest first."""
+    here = [path.name for path in _newest_first(runs_dir(cwd))]
+    return list(dict.fromkeys([*here, *(path.name for path in _indexed())]))
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """All regular files below `folder`, sorted; nothing where it is not there. Links are not followed."""
+    for place, folders, files in os.walk(folder):
+        folders.sort()
+        yield from (path for name in sorted(files) if not (path := Path(place, name)).is_symlink())
+
+
+def _checked_parts(path: str) -> tuple[str, ...]:
+    parts = tuple(path.split("/"))
+    try:
+        too_long = any(len(part.encode()) > NAME_LIMIT_BYTES for part in parts)
+    except UnicodeEncodeError as error:
+        raise HostLost(f"it sent an output whose name is not Unicode: {path[:200]!a}") from error
+    if too_long:
+        raise HostLost(f"it sent an output with a name of over {NAME_LIMIT_BYTES} bytes: {path[:80]!a}...")
+    if any(part in ("", ".", "..") or "\0" in part for part in parts):
+        raise HostLost(f"it sent an output that does not lie in its task's folder: {path[:200]!a}")
+    return parts
+
+
+def _write(path: Path, data: bytes) -> int:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    return 1
+
+
+def _copy(source: Path, target: Path) -> int:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
+    return 1
+
+
+def _numbered(folder: Path) -> Iterator[tuple[str, int]]:
+    for name in os.listdir(folder):
+        if match := _FOLDER_NAME.fullmatch(name):
+            yield match[1], int(match[2])
+
+
+def _is_run(path: Path) -> bool:
+    return (path / "journal.db").is_file()
+
+
+def _started(path: Path) -> float:
+    """When the run began: its jobs.toml is written once, at the start. 0 where that can't be told."""
+    for place in (path / "jobs.toml", path):
+        with suppress(OSError):
+            return place.stat().st_mtime
+    return 0.0
+
+
+def _newest_first(folder: Path) -> list[Path]:
+    """The run folders in `folder`; none where it is not there or not ours to read."""
+    try:
+        numbers = {f"{name}-{number}": number for name, number in _numbered(folder)}
+    except OSError:
+        return []
+    paths = [Path(os.path.abspath(folder), name) for name in numbers]
+    runs = [path for path in paths if _is_run(path)]
+    return sorted(runs, key=lambda path: (_started(path), numbers[path.name]), reverse=True)
+
+
+def _newest(cwd: Path) -> RunFolder:
+    for path in _newest_first(runs_dir(cwd)):
+        return RunFolder(path=path)
+    for path in _indexed():
+        return RunFolder(path=path)
+    raise RunError(f"there is no run in {runs_dir(cwd)}, nor in the index; start one with 'batchwasm run jobs.toml'")
+
+
+def _named(run: str, cwd: Path) -> list[Path]:
+    """Folders of runs that `run` can mean, each once."""
+    as_path = Path(os.path.abspath(cwd / Path(run).expanduser()))
+    places = [as_path]
+    if run and "/" not in run and run not in (".", "..", "~"):
+        places += [Path(os.path.abspath(runs_dir(cwd) / run)), *_indexed(run)]
+    found = {os.path.realpath(path): path for path in reversed(places) if _is_run(path)}
+    return list(reversed(found.values()))
+
+
+def _not_found(run: str, cwd: Path) -> str:
+    import difflib
+
+    if "/" in run:
+        return f"{run} is not a run folder: it has no journal.db"
+    near = difflib.get_close_matches(run, names(cwd), n=1)
+    hint = f"did you mean {near[0]!r}?" if near else "give the path of its folder"
+    return f"there is no run named {run!r} in {runs_dir(cwd)}, nor in the index; {hint}"
+
+
+# ---------------------------------------------------------------------------------------------------- the index
+
+
+def state_dir() -> Path | None:
+    """`$XDG_STATE_HOME/batchwasm`, else ~/.local/state/batchwasm; None for a user without a home."""
+    given = os.environ.get("XDG_STATE_HOME", "")
+    if os.path.isabs(given):
+        return Path(given, "batchwasm")
+    home = os.path.expanduser("~")
+    return Path(home, ".local", "state", "batchwasm") if os.path.isabs(home) else None
+
+
+def _entry(path: Path) -> Path | None:
+    """The index's file for the run folder `path`."""
+    state = state_dir()
+    if state is None:
+        return None
+    # A name may be up to 255 bytes by itself; the digest tells runs of one name apart.
+    digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
+    return state / "runs" / f"{_short(path.name)}@{digest}"
+
+
+def _short(name: str) -> str:
+    return os.fsdecode(os.fsencode(name)[:200])
+
+
+def _index(path: Path) -> None:
+    entry = _entry(path)
+    if entry is None:
+        return
+    beside = entry.with_name(f".{entry.name}")
+    with suppress(OSError):  # a read-only or full home must not stop a run; it is found by its path then
+        entry.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        beside.write_bytes(os.fsencode(path))
+        beside.replace(entry)
+
+
+def _indexed(name: str | None = None) -> Iterator[Path]:
+    """Run folders of the index, those of `name` only where it is given, newest first."""
+    state = state_dir()
+    if state is None:
+        return
+    try:
+        with os.scandir(state / "runs") as entries:
+            found = [(entry.stat().st_mtime_ns, entry.path) for entry in entries if _is_entry(entry.name, name)]
+    except OSError:
+        return
+    for _, entry in sorted(found, reverse=True):
+        try:
+            path = Path(os.fsdecode(Path(entry).read_bytes()))
+        except OSError:
+            continue  # removed since we listed it
+        if path.is_absolute() and (name is None or path.name == name) and _is_run(path):
+            yield path
+
+
+def _is_entry(entry: str, name: str | None) -> bool:
+    its_name, at, _ = entry.rpartition("@")
+    return bool(at) and not entry.startswith(".") and (name is None or its_name == _short(name))
