@@ -1,0 +1,266 @@
+"""Every fact that can happen to a run, past tense. These are also the journal's events, so fields are append-only.
+
+Decisions are facts too (`BatchPlaced`): what was decided is recorded and replayed, deciding never is. All are frozen,
+all fields are plain JSON values or tuples of them, so that `encode` and `decode` need no table of fields. The one
+exception is `TasksFinished`, whose records are rows of their own in the journal.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+Ranges = tuple[tuple[int, int], ...]
+"""Task indexes as (start, stop) pairs, stop excluded: a sweep of a million tasks is one pair."""
+
+INCARNATION_SHIFT = 40  # 2^40 batches in one life of a scheduler, 2^23 lives, and it still fits SQLite's 63 bits
+
+
+def batch_id(incarnation: int, n: int) -> int:
+    """An id that no other life of the scheduler gives out, even if the last appends of one were lost with the power."""
+    return incarnation << INCARNATION_SHIFT | n
+
+
+def count(ranges: Ranges) -> int:
+    return sum(stop - start for start, stop in ranges)
+
+
+def indexes(ranges: Ranges) -> Iterator[int]:
+    for start, stop in ranges:
+        yield from range(start, stop)
+
+
+def ranges_of(tasks: Sequence[int]) -> Ranges:
+    """Task indexes in the given order, runs of neighbours joined."""
+    ranges: list[tuple[int, int]] = []
+    for task in tasks:
+        if ranges and ranges[-1][1] == task:
+            ranges[-1] = (ranges[-1][0], task + 1)
+        else:
+            ranges.append((task, task + 1))
+    return tuple(ranges)
+
+
+class Record(NamedTuple):
+    """One ended attempt, checked, as the journal keeps it."""
+
+    task: int
+    number: int
+    outcome: int
+    """model.Outcome."""
+    final: bool
+    """False where the task runs again."""
+    exit_code: int | None
+    started_at: float
+    queued_s: float
+    wall_s: float
+    cpu_s: float
+    peak_memory_bytes: int
+    stdout: bytes | None
+    """None where it is a file of the run folder, at stdout_path."""
+    stderr: bytes | None
+    reason_code: str | None = None
+    reason_text: str | None = None
+    limit: float | None = None
+    used: float | None = None
+    stdout_path: str | None = None
+    """Relative to the run folder."""
+    stderr_path: str | None = None
+    outputs: str | None = None
+    """JSON list of {path, bytes, sha256}; None is an empty one."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobPlan:
+    """What the scheduler must know of a job: how many tasks, what each reserves, where it may run."""
+
+    name: str
+    tasks: int
+    cpus: int
+    memory_bytes: int
+    hosts: tuple[str, ...] | None = None
+    """Names of the hosts it may use; None is all."""
+
+    def allows(self, host: str) -> bool:
+        return self.hosts is None or host in self.hosts
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunPlanned:
+    """The first event of a journal."""
+
+    run: str
+    """Unique id, [0-9a-f]+."""
+    name: str
+    jobs: tuple[JobPlan, ...]
+    hosts: tuple[str, ...]
+    max_failures: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunOpened:
+    """A scheduler took the run in hand; each such life is an incarnation."""
+
+    incarnation: int
+    pid: int
+    machine: str
+    version: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ArtifactBuilt:
+    """A job's wasm is there, so its tasks may start."""
+
+    job: int
+    digest: str
+    bytes: int
+    language: str
+    toolchain: str
+    cached: bool
+    wall_s: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FileShipped:
+    """Something was uploaded to a host that it did not have: `runner`, `wasm` or `files`."""
+
+    host: str
+    kind: str
+    digest: str
+    bytes: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HostJoined:
+    """A host's runner answered and can be given tasks."""
+
+    host: str
+    supervisor: str
+    cpus: int
+    memory_bytes: int
+    facts: Mapping[str, Any]
+    """What the host says it is, for people and the manifest."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HostRefused:
+    """A host could not be reached or prepared; `text` has cause and cure."""
+
+    host: str
+    code: str
+    text: str
+    waiting_may_help: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HostLeft:
+    """A host that had joined is gone, and what ran there with it."""
+
+    host: str
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BatchPlaced:
+    """Decided: these tasks run on that host, in this order, in one worker."""
+
+    batch: int
+    job: int
+    host: str
+    ranges: Ranges
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BatchRecalled:
+    """Decided: what a batch has not started shall come back, since there is a free slot for it."""
+
+    batch: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TasksFinished:
+    """Attempts of one batch ended."""
+
+    batch: int
+    job: int
+    host: str
+    records: Sequence[Record]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TasksReturned:
+    """Tasks of one batch that were never started are ready again."""
+
+    batch: int
+    ranges: Ranges
+    why: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TasksCancelled:
+    """Decided, by a person or by `max_failures`: tasks that wait won't run; with `running`, those that run stop too."""
+
+    code: str
+    text: str
+    running: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunStopped:
+    """The scheduler let go of the run before its end; what had not finished is still waiting."""
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunFinished:
+    """Every task has its result."""
+
+
+Event = (
+    RunPlanned
+    | RunOpened
+    | ArtifactBuilt
+    | FileShipped
+    | HostJoined
+    | HostRefused
+    | HostLeft
+    | BatchPlaced
+    | BatchRecalled
+    | TasksFinished
+    | TasksReturned
+    | TasksCancelled
+    | RunStopped
+    | RunFinished
+)
+KINDS: dict[str, type[Event]] = {cls.__name__: cls for cls in Event.__args__}
+
+
+def encode(event: Event) -> dict[str, Any]:
+    """The event's fields as JSON values; TasksFinished without its records, which the journal keeps as rows."""
+    if isinstance(event, TasksFinished):
+        return {"batch": event.batch, "job": event.job, "host": event.host}
+    fields = {name: getattr(event, name) for name in event.__dataclass_fields__}
+    if isinstance(event, RunPlanned):
+        fields["jobs"] = [dataclasses.asdict(job) for job in event.jobs]
+    return fields
+
+
+def decode(kind: str, fields: dict[str, Any], records: Sequence[Record] = ()) -> Event:
+    """The event that `encode` wrote. Raises KeyError for a kind, TypeError for a field, of a later version."""
+    if kind == "TasksFinished":
+        return TasksFinished(**fields, records=records)
+    if kind == "RunPlanned":
+        jobs = (JobPlan(**{**job, "hosts": _tuple(job["hosts"])}) for job in fields["jobs"])
+        return RunPlanned(**{**fields, "jobs": tuple(jobs), "hosts": tuple(fields["hosts"])})
+    if "ranges" in fields:
+        fields = {**fields, "ranges": tuple((start, stop) for start, stop in fields["ranges"])}
+    return KINDS[kind](**fields)
+
+
+def _tuple(value: list[str] | None) -> tuple[str, ...] | None:
+    return None if value is None else tuple(value)

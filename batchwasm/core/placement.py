@@ -1,0 +1,122 @@
+"""Which ready tasks go to which free host, and how many at once. Pure functions over State.
+
+A job whose tasks are known to be short may have a little more sent to a host than it can run at once (`AHEAD`), so
+that its workers never wait for the scheduler; the supervisor there keeps the rest in its queue, and it alone hands out
+the slots. Everything else is sent only where it fits right now, by the sums of cpus and memory.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator
+
+from batchwasm.core.events import BatchPlaced
+from batchwasm.core.state import HostState, JobState, State
+
+BATCH_S = 0.015  # of work in a batch: long against the 0.4 ms that a batch costs, short against a person's patience
+SHORT_S = 0.025  # tasks below this are sent ahead
+AHEAD = 3  # batches a slot for short tasks: one runs, two wait in the host's queue
+BATCH_LIMIT = 1000  # tasks in a batch: bounds what one lost worker or one frame can carry
+
+
+def batch_size(job: JobState, slots: int) -> int:
+    """How many tasks make a batch: BATCH_S of work, one while the duration is unknown, a fair share at the end."""
+    if job.mean_s is None or job.mean_s >= BATCH_S:
+        return 1
+    wanted = int(BATCH_S / max(job.mean_s, BATCH_S / BATCH_LIMIT))
+    share = -(-job.waiting // max(slots, 1))
+    return max(1, min(wanted, share, BATCH_LIMIT))
+
+
+def is_short(job: JobState) -> bool:
+    return job.mean_s is not None and job.mean_s <= SHORT_S
+
+
+def fits(state: State, host: HostState, job: JobState) -> bool:
+    """Whether one more batch of `job` may go to `host` now."""
+    if host.capacity is None or not job.plan.allows(host.name):
+        return False
+    cpus, memory = host.capacity
+    need_cpus, need_memory = job.plan.cpus, job.plan.memory_bytes
+    if need_cpus > cpus or need_memory > memory:
+        return False
+    long_cpus, long_memory, all_cpus, all_memory = need_cpus, need_memory, need_cpus, need_memory
+    for n, batches in host.batches.items():
+        other = state.jobs[n]
+        used_cpus, used_memory = len(batches) * other.plan.cpus, len(batches) * other.plan.memory_bytes
+        all_cpus, all_memory = all_cpus + used_cpus, all_memory + used_memory
+        if not is_short(other):
+            long_cpus, long_memory = long_cpus + used_cpus, long_memory + used_memory
+    if long_cpus > cpus or long_memory > memory:
+        return False
+    # One that is not short waits in the host's queue for a few ms of short ones at the most: `AHEAD` is theirs alone.
+    return not is_short(job) or (all_cpus <= AHEAD * cpus and all_memory <= AHEAD * memory)
+
+
+def has_idle_slot(state: State, host: HostState, job: JobState) -> bool:
+    """Whether a task of `job` would start at once on `host`, with nothing queued before it."""
+    if host.capacity is None or not job.plan.allows(host.name):
+        return False
+    cpus, memory = job.plan.cpus, job.plan.memory_bytes
+    for n, batches in host.batches.items():
+        cpus += len(batches) * state.jobs[n].plan.cpus
+        memory += len(batches) * state.jobs[n].plan.memory_bytes
+    return cpus <= host.capacity[0] and memory <= host.capacity[1]
+
+
+def place(state: State, open_hosts: Iterable[str], batch_ids: Iterator[int]) -> Iterator[BatchPlaced]:
+    """Fill the open hosts: jobs first come, first served, smaller ones in the gaps; hosts with most free cpus first.
+
+    The caller applies each decision before it takes the next one: the state is read anew for every batch.
+    """
+    heap = [(-_free_share(state, state.hosts[name]), name) for name in open_hosts]
+    heapq.heapify(heap)
+    slots = sum(host.capacity[0] for host in state.hosts.values() if host.capacity)
+    while heap:
+        _, name = heapq.heappop(heap)
+        host = state.hosts[name]
+        for n, job in enumerate(state.jobs):
+            if job.waiting and job.digest is not None and fits(state, host, job):
+                ranges = job.peek(batch_size(job, slots))
+                yield BatchPlaced(batch=next(batch_ids), job=n, host=name, ranges=ranges)
+                heapq.heappush(heap, (-_free_share(state, host), name))
+                break
+
+
+def _free_share(state: State, host: HostState) -> float:
+    """Free share of a host's cpus; below zero where more was sent than it can run at once."""
+    if host.capacity is None:
+        return -1.0
+    used = sum(len(batches) * state.jobs[n].plan.cpus for n, batches in host.batches.items())
+    return 1 - used / host.capacity[0]
+
+
+def impossible(state: State) -> list[str]:
+    """For each job that fits on no host that it may use: a sentence with the numbers and the nearest host.
+
+    Hosts that have not answered yet count as able to take anything.
+    """
+    sentences = []
+    for job in state.jobs:
+        if not job.waiting:
+            continue
+        allowed = [host for host in state.hosts.values() if job.plan.allows(host.name)]
+        offers = [(host.limits, host.name) for host in allowed if host.limits is not None]
+        if any(not host.answered or (host.limits is None and host.waiting_may_help) for host in allowed) or not offers:
+            continue
+        if not any(job.plan.cpus <= cpus and job.plan.memory_bytes <= memory for (cpus, memory), _ in offers):
+            (cpus, memory), nearest = max(offers, key=lambda offer: _nearness(job, offer[0]))
+            sentences.append(
+                f"jobs.{job.plan.name}: asks for {job.plan.cpus} cpus and {_mib(job.plan.memory_bytes)} of memory, "
+                f"more than any host it may use has; nearest is {nearest} with {cpus} cpus and {_mib(memory)}"
+            )
+    return sentences
+
+
+def _nearness(job: JobState, limits: tuple[int, int]) -> float:
+    cpus, memory = limits
+    return min(1.0, cpus / job.plan.cpus) + min(1.0, memory / job.plan.memory_bytes)
+
+
+def _mib(size: int) -> str:
+    return f"{size / 1024**2:,.0f} MiB"

@@ -1,0 +1,130 @@
+"""The scheduler: events in, decisions out (events too), told the time. No I/O, no clock, no chance.
+
+    scheduler.observe(event, now)       for each event, in order
+    decisions = scheduler.decide(now)   once, when there is no more news
+
+Decisions are applied already when they are returned; the caller journals events and decisions, then acts on them.
+`wake_at` says when to call again with no event at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from batchwasm.core import placement
+from batchwasm.core.events import (
+    BatchPlaced,
+    BatchRecalled,
+    Event,
+    HostJoined,
+    Record,
+    RunFinished,
+    TasksCancelled,
+    TasksFinished,
+    TasksReturned,
+    batch_id,
+)
+from batchwasm.core.state import Batch, State
+from batchwasm.model import Outcome
+
+RECALL_S = 0.25  # a batch holds about 15 ms of work: one that is still here after this was misjudged
+
+
+class Scheduler:
+    """One life of a scheduler over a run's state."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self.wake_at: float | None = None
+        self._batch = 0
+        self._open: set[str] = set()
+        """Hosts that may have room: all others were tried since they last changed."""
+
+    def observe(self, event: Event, now: float) -> None:
+        """Make `event` true. `now` is unix time in seconds."""
+        self._note_room(event)
+        self.state.apply(event, now)
+
+    def decide(self, now: float) -> list[Event]:
+        """What follows from all that was observed."""
+        decisions: list[Event] = []
+        self._give_up(decisions, now)
+        self._place(decisions, now)
+        self._recall(decisions, now)
+        if self.state.done and not self.state.finished and self.state.jobs:
+            self._decide(RunFinished(), decisions, now)
+        return decisions
+
+    def admit(self, batch_id: int, records: Sequence[Record]) -> TasksFinished | None:
+        """What of a report is news: attempts that are still waited for, each with its final word on `final`.
+
+        Late, repeated and forged ones are dropped here, before they reach the journal.
+        """
+        batch = self.state.batches.get(batch_id)
+        if batch is None:
+            return None
+        fresh: dict[int, Record] = {}
+        for record in records:
+            if self._is_awaited(batch, record) and record.task not in fresh:
+                fresh[record.task] = self._with_final(batch, record)
+        if not fresh:
+            return None
+        return TasksFinished(batch=batch_id, job=batch.job, host=batch.host, records=list(fresh.values()))
+
+    def _is_awaited(self, batch: Batch, record: Record) -> bool:
+        return record.task in batch.remaining and record.number == self.state.jobs[batch.job].number(record.task)
+
+    def _with_final(self, batch: Batch, record: Record) -> Record:
+        queued_s = max(0.0, batch.placed_at - self.state.jobs[batch.job].ready_at)
+        final = record.outcome != Outcome.LOST or self.state.loses_for_good(batch, record.task)
+        return record._replace(final=final, queued_s=queued_s)
+
+    def _note_room(self, event: Event) -> None:
+        match event:
+            case TasksFinished() | TasksReturned() if event.batch in self.state.batches:
+                self._open.add(self.state.batches[event.batch].host)
+            case HostJoined():
+                self._open.add(event.host)
+            case TasksFinished() | TasksReturned() | BatchPlaced() | BatchRecalled():
+                pass
+            case _:  # rare ones: an artifact that is ready, a host that left, a cancelled job
+                self._open.update(self.state.hosts)
+
+    def _decide(self, event: Event, decisions: list[Event], now: float) -> None:
+        self.state.apply(event, now)
+        decisions.append(event)
+
+    def _give_up(self, decisions: list[Event], now: float) -> None:
+        limit = self.state.max_failures
+        if limit is None or self.state.cancelled is not None or self.state.failures < limit:
+            return
+        text = f"{self.state.failures} tasks did not succeed, and max_failures is {limit}"
+        self._decide(TasksCancelled(code="max_failures", text=text, running=False), decisions, now)
+
+    def _place(self, decisions: list[Event], now: float) -> None:
+        if self._open:
+            for placed in placement.place(self.state, self._open, iter(self._next_batch, None)):
+                self._decide(placed, decisions, now)
+            self._open.clear()
+
+    def _next_batch(self) -> int:
+        self._batch += 1
+        return batch_id(self.state.incarnation, self._batch)
+
+    def _recall(self, decisions: list[Event], now: float) -> None:
+        """Take back what waits behind a long task of its own batch while a slot is idle."""
+        self.wake_at = None
+        ending = {n for n, job in enumerate(self.state.jobs) if job.running and not job.waiting}
+        if not ending:
+            return  # the usual case, and it must not cost a look at every batch
+        for batch in list(self.state.batches.values()):
+            job = self.state.jobs[batch.job]
+            if batch.recalled or len(batch.remaining) < 2 or batch.job not in ending:
+                continue
+            if now - batch.placed_at < RECALL_S:
+                self._wake(batch.placed_at + RECALL_S)
+            elif any(placement.has_idle_slot(self.state, host, job) for host in self.state.hosts.values()):
+                self._decide(BatchRecalled(batch=batch.id), decisions, now)
+
+    def _wake(self, at: float) -> None:
+        self.wake_at = at if self.wake_at is None else min(self.wake_at, at)

@@ -1,0 +1,256 @@
+"""The journal of a run: SQLite in the run folder, the one source of truth. Appended first, acted on second.
+
+Tables (docs/journal.md tells them to people):
+    meta         key, value: the version of this layout
+    events       seq, at (unix time), kind, body (JSON): what happened, in order; never changed
+    attempts     a row for each ended attempt, written with the TasksFinished of the same seq
+    checkpoints  seq, attempt, version, body: the state after event `seq` and row `attempt`; derived, disposable
+    samples      what hosts said of themselves now and then: a ring, thinned with age, never replayed
+
+One process writes, any number read meanwhile (WAL). It knows events and states, not what they are for.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from batchwasm.core import events, snapshot
+from batchwasm.core.events import Event, Record, TasksFinished
+from batchwasm.core.state import State
+from batchwasm.errors import RunError, WorldError
+
+VERSION = 1
+CHECKPOINTS = 2  # the newest, and the one before in case a reader is in it
+SAMPLES = 20_000  # rows: a day of one host at a sample every 4 s, a few MB
+BUSY_S = 30.0  # how long a writer or reader waits for the other
+
+_TABLES = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE events (seq INTEGER PRIMARY KEY, at REAL NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL);
+CREATE TABLE attempts (
+    id INTEGER PRIMARY KEY, seq INTEGER NOT NULL, batch INTEGER NOT NULL, job INTEGER NOT NULL, host TEXT NOT NULL,
+    task INTEGER NOT NULL, number INTEGER NOT NULL, outcome INTEGER NOT NULL, final INTEGER NOT NULL,
+    exit_code INTEGER, started_at REAL NOT NULL, queued_s REAL NOT NULL, wall_s REAL NOT NULL, cpu_s REAL NOT NULL,
+    peak_memory_bytes INTEGER NOT NULL, stdout BLOB, stderr BLOB, reason_code TEXT, reason_text TEXT, "limit" REAL,
+    used REAL, stdout_path TEXT, stderr_path TEXT, outputs TEXT
+);
+CREATE INDEX attempts_task ON attempts (job, task);
+CREATE TABLE checkpoints (
+    seq INTEGER PRIMARY KEY, attempt INTEGER NOT NULL, version INTEGER NOT NULL, body BLOB NOT NULL
+);
+CREATE TABLE samples (
+    id INTEGER PRIMARY KEY, at REAL NOT NULL, host TEXT NOT NULL, load REAL, memory_available_bytes INTEGER,
+    cpus_busy INTEGER, running INTEGER, queued INTEGER, disk_free_bytes INTEGER
+);
+"""
+_INSERT_ATTEMPT = f"INSERT INTO attempts VALUES (NULL, ?, ?, ?, ?{', ?' * len(Record._fields)})"
+_COLUMNS = ", ".join('"limit"' if name == "limit" else name for name in Record._fields)
+_LIGHT_COLUMNS = ", ".join(
+    "NULL" if name in ("stdout", "stderr", "outputs") else '"limit"' if name == "limit" else name
+    for name in Record._fields
+)
+
+
+class Attempt(NamedTuple):
+    """A row of `attempts`."""
+
+    batch: int
+    job: int
+    host: str
+    record: Record
+
+
+class Sample(NamedTuple):
+    """What a host said of itself at one time."""
+
+    at: float
+    host: str
+    load: float
+    memory_available_bytes: int
+    cpus_busy: int
+    running: int
+    queued: int
+    disk_free_bytes: int
+
+
+class Journal:
+    """An open journal. Raises WorldError where it can't be written, RunError where it can't be understood."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self._db = connection
+        with _translated(path):
+            self._seq: int = self._db.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0]
+
+    @classmethod
+    def create(cls, path: Path) -> Journal:
+        """A new, empty journal at `path`, which must not exist."""
+        with _translated(path):
+            if path.exists():
+                raise RunError(f"{path}: there is a journal already")
+            path.touch(mode=0o600)
+            db = _connect(path, read_only=False)
+            db.executescript(f"BEGIN; {_TABLES} INSERT INTO meta VALUES ('version', '{VERSION}'); COMMIT;")
+            return cls(path, db)
+
+    @classmethod
+    def open(cls, path: Path, *, read_only: bool) -> Journal:
+        """The journal at `path`, of this version."""
+        if not path.is_file():
+            raise RunError(f"{path}: there is no journal; is this a run folder?")
+        with _translated(path):
+            db = _connect(path, read_only=read_only)
+            found = db.execute("SELECT value FROM meta WHERE key = 'version'").fetchone()
+        if found is None or found[0] != str(VERSION):
+            version = found[0] if found else "none"
+            raise RunError(f"{path}: journal of version {version}, this batchwasm reads version {VERSION}")
+        return cls(path, db)
+
+    def close(self) -> None:
+        self._db.close()
+
+    # ------------------------------------------------------------------------------------------- writing
+
+    def append(self, batch: Sequence[Event], at: float, *, durable: bool = False) -> int:
+        """Write events in one transaction; returns the last one's seq. `durable` survives a power cut right after."""
+        rows = []
+        attempts: list[tuple[object, ...]] = []
+        seq = self._seq
+        for event in batch:
+            seq += 1
+            rows.append((seq, at, type(event).__name__, json.dumps(events.encode(event), separators=(",", ":"))))
+            if isinstance(event, TasksFinished):
+                head = (seq, event.batch, event.job, event.host)
+                attempts.extend(head + record for record in event.records)
+        with _translated(self.path), self._transaction(durable):
+            self._db.executemany("INSERT INTO events VALUES (?, ?, ?, ?)", rows)
+            if attempts:
+                self._db.executemany(_INSERT_ATTEMPT, attempts)
+        self._seq = seq
+        return seq
+
+    def checkpoint(self, state: State) -> None:
+        """Keep `state`, which is what all events so far make, for readers to start from."""
+        with _translated(self.path), self._transaction(durable=False):
+            attempt = self._db.execute("SELECT coalesce(max(id), 0) FROM attempts").fetchone()[0]
+            row = (self._seq, attempt, snapshot.VERSION, snapshot.dump(state))
+            self._db.execute("INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?, ?)", row)
+            newest = "SELECT seq FROM checkpoints ORDER BY seq DESC LIMIT ?"
+            self._db.execute(f"DELETE FROM checkpoints WHERE seq NOT IN ({newest})", (CHECKPOINTS,))
+
+    def sample(self, samples: Sequence[Sample]) -> None:
+        """Add to the ring; when it is full, every second one of its older half goes."""
+        with _translated(self.path), self._transaction(durable=False):
+            holes = ", ?" * len(Sample._fields)
+            self._db.executemany(f"INSERT INTO samples VALUES (NULL{holes})", samples)
+            low, count = self._db.execute("SELECT min(id), count(*) FROM samples").fetchone()
+            if count > SAMPLES:
+                middle = "SELECT id FROM samples ORDER BY id LIMIT 1 OFFSET ?"
+                self._db.execute(f"DELETE FROM samples WHERE id < ({middle}) AND id % 2 = ?", (count // 2, low % 2))
+
+    # ------------------------------------------------------------------------------------------- reading
+
+    def replay(self, after: int = 0, attempt: int = 0) -> Iterator[tuple[int, float, Event]]:
+        """(seq, at, event) of all events after `after`, the last attempt before which was `attempt`.
+
+        Records come without their stdout, stderr and outputs.
+        """
+        with _translated(self.path):
+            rows = self._db.execute(f"SELECT seq, {_LIGHT_COLUMNS} FROM attempts WHERE id > ? ORDER BY id", (attempt,))
+            row = rows.fetchone()
+            found = self._db.execute("SELECT seq, at, kind, body FROM events WHERE seq > ? ORDER BY seq", (after,))
+            for seq, at, kind, body in found:
+                records = []
+                while row is not None and row[0] == seq:
+                    records.append(Record(*row[1:]))
+                    row = rows.fetchone()
+                try:
+                    yield seq, at, events.decode(kind, json.loads(body), records)
+                except (KeyError, TypeError, ValueError) as error:
+                    raise RunError(f"{self.path}: event {seq} ({kind}) can't be read: {error}") from error
+
+    def state(self) -> State:
+        """What all events so far make, from the newest checkpoint on."""
+        state, after, attempt = State(), 0, 0
+        with self.snapshot():
+            query = "SELECT seq, attempt, body FROM checkpoints WHERE version = ? ORDER BY seq DESC LIMIT 1"
+            found = self._db.execute(query, (snapshot.VERSION,)).fetchone()
+            if found is not None:
+                after, attempt, state = found[0], found[1], snapshot.load(found[2])
+            for _, at, event in self.replay(after, attempt):
+                state.apply(event, at)
+        return state
+
+    def attempts(self, *, job: int | None = None, task: int | None = None, final: bool = False) -> Iterator[Attempt]:
+        """Rows of `attempts`, by job, task and time."""
+        where = {"job": job, "task": task, "final": 1 if final else None}
+        given = {key: value for key, value in where.items() if value is not None}
+        condition = " AND ".join(f"{key} = :{key}" for key in given) or "1"
+        query = f"SELECT batch, job, host, {_COLUMNS} FROM attempts WHERE {condition} ORDER BY job, task, id"
+        with _translated(self.path):
+            for row in self._db.execute(query, given):
+                yield Attempt(row[0], row[1], row[2], Record(*row[3:]))
+
+    def samples(self) -> Iterator[Sample]:
+        with _translated(self.path):
+            columns = ", ".join(Sample._fields)
+            for row in self._db.execute(f"SELECT {columns} FROM samples ORDER BY id"):
+                yield Sample(*row)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """All reads inside see one moment of the journal, however much is written meanwhile."""
+        with _translated(self.path):
+            self._db.execute("BEGIN")
+            try:
+                yield
+            finally:
+                self._db.execute("COMMIT")
+
+    @contextmanager
+    def _transaction(self, durable: bool) -> Iterator[None]:
+        if durable:
+            self._db.execute("PRAGMA synchronous = FULL")
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+        finally:
+            if durable:
+                self._db.execute("PRAGMA synchronous = NORMAL")
+
+
+def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
+    # Always opened for writing where the folder allows it: a WAL reader must write the shared index beside it.
+    mode = "ro" if read_only and not os.access(path.parent, os.W_OK) else "rw"
+    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=BUSY_S, isolation_level=None)
+    db.execute(f"PRAGMA busy_timeout = {int(BUSY_S * 1000)}")
+    if read_only:
+        db.execute("PRAGMA query_only = ON")
+    else:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = NORMAL")
+    return db
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    """SQLite's and the system's errors as ours."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        if isinstance(error, sqlite3.OperationalError):
+            raise WorldError(f"{path}: the journal can't be used: {error}; is the disk full or read-only?") from error
+        raise RunError(f"{path}: this is not a journal of batchwasm, or it is damaged: {error}") from error
+    except OSError as error:
+        raise WorldError(f"{path}: {error.strerror}") from error
