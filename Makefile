@@ -1,0 +1,47 @@
+# `make demo` and `make test` set up all they need (.venv/, and Debian packages: see scripts/setup) and may be run at once.
+# YES=1 installs Debian packages by sudo without asking.
+
+BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: help demo test test-long lint format bench dist clean
+
+help:
+	@echo "make demo       run the tour on this machine: Rust, C++, Go and C, compiled here, run in the sandbox"
+	@echo "make test       formatter, linter, types and tests"
+	@echo "make test-long  the tests that take minutes or gigabytes"
+	@echo "make lint       formatter, linter and types only;  make format  lets them mend what they can"
+	@echo "make bench      throughput against GNU parallel and HyperQueue"
+	@echo "make dist       wheel and sdist in dist/;  make clean  removes what was made, .venv too"
+
+demo:
+	@started=$$(date +%s); scripts/setup demo && $(BIN)/python scripts/demo.py $$started
+
+test: lint
+	@$(PYTEST) -m "not long" $(ARGS)
+
+test-long: setup-test
+	@$(PYTEST) -m long --timeout 1800 $(ARGS)
+
+lint: setup-test
+	@$(BIN)/ruff format --check --quiet
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/mypy --no-error-summary
+
+format: setup-test
+	@$(BIN)/ruff format --quiet
+	@$(BIN)/ruff check --quiet --fix
+
+bench: setup-test
+	@$(BIN)/python benchmarks/throughput.py $(ARGS)
+
+dist: setup-test
+	@$(BIN)/python -m build --outdir dist .
+
+.PHONY: setup-test
+setup-test:
+	@scripts/setup test
+
+clean:
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
