@@ -76,7 +76,9 @@ def batchwasm(weird_tmp_path: Path) -> Cli:
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """In CI every tool is there, so a skipped test is a failure that hides."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    skipped = reporter.stats.get("skipped", []) if reporter is not None and IN_CI else []
+    if reporter is None or not IN_CI:
+        return
+    skipped = reporter.stats.get("skipped", [])
     for report in skipped:
         reporter.write_line(f"skipped although CI is set: {report.nodeid}: {report.longrepr}", red=True)
     if skipped and exitstatus == pytest.ExitCode.OK:
