@@ -1,4 +1,5 @@
-"""The rules of the house that matter enough to be tests: who imports whom, what the runner may use, how long a thing is.
+"""The rules of the house that matter enough to be tests: who imports whom, what the runner may use, how long
+a thing is.
 
 Each test shows all that is wrong at once.
 """
