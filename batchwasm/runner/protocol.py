@@ -146,7 +146,8 @@ class Returned:
     """These tasks of a batch were not started and never will be; `why` is for people."""
 
     batch: int
-    indexes: list[int]
+    tasks: list[int]
+    """Their indexes in the job."""
     why: str = ""
     seq: int = 0
     kind: ClassVar[str] = "returned"
