@@ -1,0 +1,141 @@
+"""All commands by name, each loaded when it is asked for; commands of later versions are refused by name."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "run": ("run", "Compile, ship, run and collect what a jobs.toml or a source says."),
+    "status": ("status", "How far a run is: its tasks, jobs and hosts."),
+    "results": ("results", "The outcome of every task; with --files also what they left."),
+    "logs": ("logs", "What a task wrote to stdout and stderr."),
+    "compile": ("compile", "Compile a source to WebAssembly, and nothing else."),
+    "hosts": ("hosts", "Check, list, trust and clean the machines of an inventory."),
+    "toolchains": ("toolchains", "Which compilers are found, and how to get the others."),
+    "schema": ("schema", "The JSON Schema of jobs.toml or of an inventory, for editors."),
+    "init": ("init", "Write a first jobs.toml that works."),
+    "completion": ("completion", "Completion for bash, zsh or fish."),
+}
+"""Name -> module in this package with a `command`, and what it does, which spares --help the import."""
+
+NOT_YET: tuple[str, ...] = (
+    "call",
+    "map",
+    "explain",
+    "report",
+    "tui",
+    "wait",
+    "resume",
+    "cancel",
+    "retry",
+    "pause",
+    "unpause",
+)
+NOT_YET += ("replay", "runs")
+
+
+def show_version(context: click.Context, _: click.Parameter, asked: bool) -> None:
+    if asked and not context.resilient_parsing:
+        from batchwasm import __version__
+
+        click.echo(f"batchwasm {__version__}")
+        context.exit()
+
+
+def version_option() -> click.Option:
+    return click.Option(
+        ["--version"],
+        is_flag=True,
+        expose_value=False,
+        is_eager=True,
+        callback=show_version,
+        help="Show the version and exit.",
+    )
+
+
+class Refused(click.Command):
+    """A command of a later version: whatever is given, it says that it is not there yet."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, hidden=True, add_help_option=False)
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> NoReturn:
+        raise click.UsageError(f"{self.name}: not in this version", ctx=parent)
+
+
+class Commands(click.Group):
+    """A group whose commands get --version, and where those of later versions are refused by name."""
+
+    def __init__(self, *args: Any, not_yet: tuple[str, ...] = (), **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.not_yet = not_yet
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in self.not_yet:
+            return Refused(cmd_name)
+        command = self.load(ctx, cmd_name)
+        if command is not None and not any("--version" in param.opts for param in command.params):
+            command.params.append(version_option())
+        return command
+
+    def load(self, ctx: click.Context, name: str) -> click.Command | None:
+        return super().get_command(ctx, name)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_epilog(ctx, formatter)
+        if self.not_yet:
+            formatter.write_paragraph()
+            formatter.write_text(f"Not in this version: {', '.join(self.not_yet)}.")
+
+
+class Main(Commands):
+    """The commands of COMMANDS, each imported when it is called or completed, not when it is listed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def load(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"batchwasm.cli.{COMMANDS[name][0]}")
+        command: click.Command = module.command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if not name.startswith("-") and not ctx.resilient_parsing and self.get_command(ctx, name) is None:
+            near = difflib.get_close_matches(name, [*COMMANDS, *NOT_YET], n=1)
+            raise click.UsageError(f"no such command: {name}{f'; did you mean {near[0]}?' if near else ''}", ctx=ctx)
+        return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem
+
+        found = [CompletionItem(name, help=text) for name, (_, text) in COMMANDS.items() if name.startswith(incomplete)]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+batchwasm = Main(
+    "batchwasm",
+    not_yet=NOT_YET,
+    params=[version_option()],
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    help="Run batches of WebAssembly on pools of lab machines, over plain SSH.",
+    epilog="Start with 'batchwasm init', then 'batchwasm run jobs.toml'.",
+)
