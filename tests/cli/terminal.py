@@ -1,0 +1,47 @@
+"""A real terminal (a pty) that commands write to, and what it got."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import struct
+import subprocess
+import sys
+import termios
+from collections.abc import Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def on_a_terminal(
+    *command: str, cwd: Path, columns: int = 100, env: Mapping[str, str] | None = None, streams: str = "out err"
+) -> tuple[int, str]:
+    """Run `python *command` with stdout and/or stderr on a terminal; its exit code and all that was written there."""
+    leader, follower = pty.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color", **(env or {})}
+    for name in ("COLUMNS", "LINES", "NO_COLOR"):
+        environment.pop(name, None)
+    process = subprocess.Popen(
+        [sys.executable, *command],
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=follower if "out" in streams else subprocess.DEVNULL,
+        stderr=follower if "err" in streams else subprocess.DEVNULL,
+        env=environment,
+    )
+    os.close(follower)
+    written = b""
+    while chunk := _read(leader):
+        written += chunk
+    os.close(leader)
+    return process.wait(60), written.decode().replace("\r\n", "\n")
+
+
+def _read(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 65536)
+    except OSError:  # Linux says EIO when the last writer has closed a terminal
+        return b""

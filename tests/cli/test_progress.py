@@ -1,0 +1,182 @@
+"""What a run shows while it works."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+
+from batchwasm.cli.progress import Counts, Pace, Plain, Progress, Terminal, make
+from batchwasm.model import Artifact
+from tests.cli.terminal import on_a_terminal
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def artifact(*, cached: bool = False) -> Artifact:
+    return Artifact(
+        digest="0" * 64,
+        path=Path("/x"),
+        size_bytes=24 * 1024,
+        language="rust",
+        toolchain="rustc 1.63.0",
+        cached=cached,
+        wall_s=0.83,
+    )
+
+
+def test_rate_is_that_of_the_last_half_minute() -> None:
+    pace = Pace()
+    assert pace.rate(0) is None
+    for second in range(101):
+        pace.observe(float(second), second if second <= 50 else 50 + 10 * (second - 50))
+    assert pace.rate(100.0) == pytest.approx(10)
+
+
+def test_rate_falls_while_nothing_ends_and_is_unknown_before_something_did() -> None:
+    pace = Pace()
+    pace.observe(0.0, 0)
+    assert pace.rate(5.0) is None
+    pace.observe(10.0, 20)
+    assert pace.rate(10.0) == pytest.approx(2)
+    assert pace.rate(20.0) == pytest.approx(1)
+
+
+def test_a_rate_told_ten_thousand_times_a_second_stays_small_and_right() -> None:
+    pace = Pace()
+    for n in range(100_000):
+        pace.observe(n / 10_000, n)
+    assert pace.rate(99_999 / 10_000) == pytest.approx(10_000)
+    assert len(pace._seen) < 100
+
+
+def test_plain_lines_tell_each_change_of_phase_once() -> None:
+    stream = io.StringIO()
+    plain = Plain(stream, clock=Clock())
+    plain.compiling("pi", "rust")
+    plain.compiled("pi", artifact())
+    plain.compiled("mean", artifact(cached=True))
+    for _ in range(2):
+        plain.host("lab01", "connecting")
+        plain.host("lab01", "shipping", "wasmtime, 12 MiB")
+        plain.host("lab01", "shipping", "wasmtime, 12 MiB")
+        plain.host("lab01", "ready")
+    plain.host("lab02", "down", "no route to host; is it switched on?")
+    plain.close()
+    assert stream.getvalue().splitlines() == [
+        "compiling pi (rust)",
+        "compiled pi: 24 KiB, rustc 1.63.0, 0.83 s",
+        "compiled mean: 24 KiB, rustc 1.63.0, unchanged, nothing to compile",
+        *(["host lab01: shipping, wasmtime, 12 MiB", "host lab01: ready"] * 2),
+        "host lab02: down, no route to host; is it switched on?",
+    ]
+
+
+def test_plain_lines_about_tasks_come_every_few_seconds_and_at_the_end() -> None:
+    clock, stream = Clock(), io.StringIO()
+    plain = Plain(stream, clock=clock)
+    for n in range(1001):
+        clock.now = n / 100
+        plain.counts(Counts(total=1000, succeeded=n, running=min(16, 1000 - n)))
+    plain.close()
+    plain.close()
+    assert stream.getvalue().splitlines() == [
+        "tasks: 0 of 1,000 done, 16 running",
+        "tasks: 500 of 1,000 done, 16 running, 100/s, 5 s left",
+        "tasks: 1,000 of 1,000 done, 100/s",
+    ]
+
+
+def test_what_went_wrong_is_counted_by_kind() -> None:
+    stream = io.StringIO()
+    plain = Plain(stream, clock=Clock())
+    plain.counts(Counts(total=10, failed=1, cancelled=2, skipped=3, succeeded=4))
+    assert stream.getvalue() == "tasks: 10 of 10 done, 1 failed, 2 cancelled, 3 skipped\n"
+
+
+@pytest.fixture
+def terminal() -> Terminal:
+    return Terminal(io.StringIO(), clock=Clock(), live=False)
+
+
+def test_terminal_shows_phases_hosts_tasks_and_a_line_a_job(terminal: Terminal) -> None:
+    terminal.compiling("pi", "rust")
+    terminal.compiling("mean", "")
+    terminal.compiled("mean", artifact())
+    terminal.host("lab01", "ready")
+    terminal.host("lab02", "shipping", "wasmtime, 12 MiB")
+    jobs = {"pi": Counts(total=4, succeeded=2, running=1), "mean": Counts(total=4, failed=4)}
+    terminal.counts(Counts(total=8, succeeded=2, failed=4, running=1, jobs=jobs))
+    lines = terminal.picture().plain.splitlines()
+    terminal.close()
+    assert lines[0] == "compiling  pi (rust); 1 done"
+    assert lines[1] == "hosts      1 ready, 1 shipping: lab02 wasmtime, 12 MiB"
+    assert lines[2].startswith("tasks      [####")
+    assert lines[2].endswith("] 6 of 8 done, 1 running, 4 failed")
+    assert lines[3].startswith("  pi   [######-------] 2 of 4 done")
+    assert lines[4].startswith("  mean [#############] 4 of 4 done, 4 failed")
+
+
+def test_terminal_shows_no_line_a_job_where_there_are_many(terminal: Terminal) -> None:
+    terminal.counts(Counts(total=100, jobs={f"job{n}": Counts(total=1) for n in range(100)}))
+    assert len(terminal.picture().plain.splitlines()) == 1
+    terminal.close()
+
+
+def test_terminal_shows_names_and_texts_harmlessly() -> None:
+    stream = io.StringIO()
+    terminal = Terminal(stream, clock=Clock(), live=False)
+    terminal.compiling("\x1b[31mpi[/]", "[bold]")
+    terminal.host("lab\x07", "shipping", "\x1b]0;x")
+    terminal.note("note \x1b[2J\n[red]second")
+    picture = terminal.picture().plain
+    terminal.close()
+    assert "\\x1b[31mpi[/] ([bold])" in picture
+    assert "lab\\x07 \\x1b]0;x" in picture
+    assert "note \\x1b[2J\n" in stream.getvalue()
+    assert "[red]second" in stream.getvalue()
+
+
+def test_a_display_that_is_told_nothing_shows_nothing(terminal: Terminal) -> None:
+    assert terminal.picture().plain == ""
+    terminal.close()
+
+
+def test_a_pipe_gets_plain_lines() -> None:
+    progress: Progress = make(io.StringIO())
+    assert isinstance(progress, Plain)
+
+
+LIVE = """
+import sys
+from batchwasm.cli.progress import Counts, make
+progress = make()
+progress.note("folder " + "x" * 150)
+progress.host("lab01", "down", "no key")
+progress.counts(Counts(total=10, succeeded=3, running=2))
+progress.close()
+progress.close()
+print("after", file=sys.stderr)
+"""
+
+
+def test_a_terminal_gets_a_live_display_that_is_taken_away(tmp_path: Path) -> None:
+    code, shown = on_a_terminal("-c", LIVE, cwd=tmp_path, streams="err")
+    assert code == 0
+    assert "folder " + "x" * 150 in shown
+    assert "host lab01: down, no key" in shown
+    assert shown.endswith("after\n")
+    assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h") == 1  # the cursor is back
+
+
+def test_a_terminal_that_can_do_nothing_gets_plain_lines(tmp_path: Path) -> None:
+    code, shown = on_a_terminal("-c", LIVE, cwd=tmp_path, env={"TERM": "dumb"})
+    assert code == 0
+    assert "\x1b" not in shown
+    assert "tasks: 3 of 10 done, 2 running" in shown
