@@ -97,6 +97,8 @@ class RunPlanned:
     jobs: tuple[JobPlan, ...]
     hosts: tuple[str, ...]
     max_failures: int | None = None
+    fail_fast: bool = False
+    """The first failure also stops what runs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

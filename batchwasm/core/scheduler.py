@@ -95,11 +95,18 @@ class Scheduler:
         decisions.append(event)
 
     def _give_up(self, decisions: list[Event], now: float) -> None:
-        limit = self.state.max_failures
-        if limit is None or self.state.cancelled is not None or self.state.failures < limit:
+        state = self.state
+        limit = 1 if state.fail_fast else state.max_failures
+        if limit is None or state.cancelled is not None or state.failures < limit:
             return
-        text = f"{self.state.failures} tasks did not succeed, and max_failures is {limit}"
-        self._decide(TasksCancelled(code="max_failures", text=text, running=False), decisions, now)
+        if state.fail_fast:
+            cancelled = TasksCancelled(
+                code="fail_fast", text="another task failed, and --fail-fast was given", running=True
+            )
+        else:
+            text = f"{state.failures} tasks failed, and max_failures is {limit}"
+            cancelled = TasksCancelled(code="max_failures", text=text, running=False)
+        self._decide(cancelled, decisions, now)
 
     def _place(self, decisions: list[Event], now: float) -> None:
         if self._open:

@@ -21,6 +21,7 @@ def dump(state: State) -> bytes:
         "run": state.run,
         "name": state.name,
         "max_failures": state.max_failures,
+        "fail_fast": state.fail_fast,
         "incarnation": state.incarnation,
         "times": [state.opened_at, state.first_at, state.last_at],
         "finished": state.finished,
@@ -39,7 +40,8 @@ def load(data: bytes) -> State:
     fields: dict[str, Any] = json.loads(zlib.decompress(data))
     state = State()
     state.run, state.name = fields["run"], fields["name"]
-    state.max_failures, state.incarnation = fields["max_failures"], fields["incarnation"]
+    state.max_failures, state.fail_fast = fields["max_failures"], fields["fail_fast"]
+    state.incarnation = fields["incarnation"]
     state.opened_at, state.first_at, state.last_at = fields["times"]
     state.finished = fields["finished"]
     opened, cancelled, stopped = (_load_event(event) for event in fields["events"])

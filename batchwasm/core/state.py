@@ -118,6 +118,7 @@ class State:
         self.run = ""
         self.name = ""
         self.max_failures: int | None = None
+        self.fail_fast = False
         self.jobs: list[JobState] = []
         self.hosts: dict[str, HostState] = {}
         self.batches: dict[int, Batch] = {}
@@ -208,7 +209,8 @@ class State:
                 pass  # for people and tests; nothing is decided by it
 
     def _plan(self, event: RunPlanned, at: float) -> None:
-        self.run, self.name, self.max_failures, self.first_at = event.run, event.name, event.max_failures, at
+        self.run, self.name, self.first_at = event.run, event.name, at
+        self.max_failures, self.fail_fast = event.max_failures, event.fail_fast
         for plan in event.jobs:
             counts = [0] * CODES
             counts[WAITING] = plan.tasks

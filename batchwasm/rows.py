@@ -1,0 +1,290 @@
+"""State and attempts -> the rows that people and programs see. Pure: no files, no journal, no terminal.
+
+`Status` and `ResultRow` have exactly the fields of `status --json` and `results --json` (a contract); the CLI, the
+dashboard and the reports show these and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from batchwasm.core.events import Record
+from batchwasm.core.state import RUNNING, WAITING, HostState, JobState, State
+from batchwasm.model import Outcome, Scalar
+
+TEXT_LIMIT_BYTES = 64 * 1024
+STATUS_SCHEMA, RESULT_SCHEMA, RUN_SCHEMA = "status/1", "result/1", "run/1"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TaskCounts:
+    """How many tasks are in which state; `failed` is all that ended otherwise than the named ways."""
+
+    total: int
+    waiting: int
+    running: int
+    succeeded: int
+    failed: int
+    cancelled: int
+    skipped: int
+
+    @classmethod
+    def of(cls, counts: list[int]) -> TaskCounts:
+        named = {
+            "waiting": counts[WAITING],
+            "running": counts[RUNNING],
+            "succeeded": counts[Outcome.SUCCEEDED],
+            "cancelled": counts[Outcome.CANCELLED],
+            "skipped": counts[Outcome.SKIPPED],
+        }
+        return cls(total=sum(counts), failed=sum(counts) - sum(named.values()), **named)
+
+    @property
+    def done(self) -> int:
+        return self.total - self.waiting - self.running
+
+    def as_dict(self) -> dict[str, int]:
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobRow:
+    name: str
+    tasks: TaskCounts
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"name": self.name, **self.tasks.as_dict()}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HostRow:
+    name: str
+    state: str
+    """connecting, ready, down (can't be used), lost (worked, now away)."""
+    reason: str | None
+    cpus: int | None
+    running: int
+    done: int
+
+    def as_dict(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Status:
+    """A run at a glance."""
+
+    run: str
+    folder: str
+    state: str
+    """running, finished or stopped."""
+    tasks: TaskCounts
+    jobs: tuple[JobRow, ...]
+    hosts: tuple[HostRow, ...]
+    by_outcome: Mapping[str, int]
+    reason: str | None
+    """Why it stopped, or why the rest was cancelled."""
+    wall_s: float
+    """From the run's first event to its last."""
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "schema": STATUS_SCHEMA,
+            "run": self.run,
+            "folder": self.folder,
+            "state": self.state,
+            "tasks": self.tasks.as_dict(),
+            "jobs": [job.as_dict() for job in self.jobs],
+            "hosts": [host.as_dict() for host in self.hosts],
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ResultReason:
+    code: str
+    text: str
+    limit: float | None
+    used: float | None
+
+    def as_dict(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ResultRow:
+    """How a task ended."""
+
+    run: str
+    job: str
+    index: int
+    params: Mapping[str, Scalar]
+    outcome: str
+    reason: ResultReason | None
+    exit_code: int | None
+    value: None
+    host: str | None
+    attempts: int
+    cached: bool
+    queued_s: float | None
+    wall_s: float | None
+    cpu_s: float | None
+    peak_memory_bytes: int | None
+    started_at: float | None
+    stdout: str | None
+    stdout_path: str | None
+    stderr: str | None
+    stderr_path: str | None
+    outputs: tuple[Mapping[str, Any], ...]
+    artifact: str | None
+
+    def as_dict(self) -> dict[str, Any]:
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        fields["params"] = dict(self.params)
+        fields["outputs"] = [dict(output) for output in self.outputs]
+        fields["reason"] = None if self.reason is None else self.reason.as_dict()
+        return {"schema": RESULT_SCHEMA, **fields}
+
+
+def status(state: State, folder: str, *, alive: bool) -> Status:
+    """`alive`: whether a scheduler works on the run now."""
+    counts = state.counts
+    return Status(
+        run=state.name,
+        folder=folder,
+        state="finished" if state.finished else "running" if alive and state.stopped is None else "stopped",
+        tasks=TaskCounts.of(counts),
+        jobs=tuple(JobRow(name=job.plan.name, tasks=TaskCounts.of(job.counts)) for job in state.jobs),
+        hosts=tuple(_host_row(host) for host in state.hosts.values()),
+        by_outcome=by_outcome(counts),
+        reason=state.stopped.text if state.stopped else state.cancelled.text if state.cancelled else None,
+        wall_s=max(0.0, state.last_at - state.first_at),
+    )
+
+
+def by_outcome(counts: list[int]) -> dict[str, int]:
+    """Outcomes that occurred, by their words."""
+    return {outcome.word: counts[outcome] for outcome in Outcome if counts[outcome]}
+
+
+def _host_row(host: HostState) -> HostRow:
+    joined = host.capacity is not None
+    word = "ready" if joined else "connecting" if not host.answered else "lost" if host.limits else "down"
+    return HostRow(
+        name=host.name,
+        state=word,
+        reason=None if joined or not host.answered else host.reason,
+        cpus=host.limits[0] if host.limits else None,
+        running=sum(len(batches) for batches in host.batches.values()),
+        done=host.done,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A task's last attempt, as the journal has it."""
+
+    task: int
+    host: str
+    record: Record
+
+
+def results(
+    run: str, state: State, job: JobState, params: Mapping[int, Mapping[str, Scalar]] | Params, ended: Iterable[Ended]
+) -> Iterator[ResultRow]:
+    """Rows of one job's tasks that have a result, by index; `ended` are their final attempts, by task."""
+    waiting_for = iter(ended)
+    current = next(waiting_for, None)
+    for task, code in enumerate(job.codes):
+        while current is not None and current.task < task:
+            current = next(waiting_for, None)
+        if code in (WAITING, RUNNING):
+            continue
+        if current is not None and current.task == task:
+            yield _result(run, job, params[task], current)
+        else:
+            yield _untold(run, state, job, task, params[task])
+
+
+class Params:
+    """`params[index]` of a job's tasks, made on demand."""
+
+    def __init__(self, sweep: Any) -> None:
+        self._sweep = sweep
+
+    def __getitem__(self, index: int) -> Mapping[str, Scalar]:
+        found: dict[str, Scalar] = self._sweep.params(index)
+        return found
+
+
+def _result(run: str, job: JobState, params: Mapping[str, Scalar], ended: Ended) -> ResultRow:
+    record = ended.record
+    reason = None
+    if record.reason_code:
+        reason = ResultReason(
+            code=record.reason_code, text=record.reason_text or "", limit=record.limit, used=record.used
+        )
+    return ResultRow(
+        run=run,
+        job=job.plan.name,
+        index=record.task,
+        params=params,
+        outcome=Outcome(record.outcome).word,
+        reason=reason,
+        exit_code=record.exit_code,
+        value=None,
+        host=ended.host,
+        attempts=record.number,
+        cached=False,
+        queued_s=record.queued_s,
+        wall_s=record.wall_s,
+        cpu_s=record.cpu_s,
+        peak_memory_bytes=record.peak_memory_bytes,
+        started_at=record.started_at,
+        stdout=_text(record.stdout),
+        stdout_path=record.stdout_path,
+        stderr=_text(record.stderr),
+        stderr_path=record.stderr_path,
+        outputs=tuple(json.loads(record.outputs)) if record.outputs else (),
+        artifact=job.digest,
+    )
+
+
+def _untold(run: str, state: State, job: JobState, task: int, params: Mapping[str, Scalar]) -> ResultRow:
+    """A task whose result is no attempt's own word: cancelled, or lost with its host once too often."""
+    outcome = Outcome(job.codes[task])
+    if outcome == Outcome.CANCELLED and state.cancelled is not None:
+        reason = ResultReason(code=state.cancelled.code, text=state.cancelled.text, limit=None, used=None)
+    else:
+        text = "the host or worker was lost under it again and again"
+        reason = ResultReason(code="crash_limit", text=text, limit=None, used=None)
+    return ResultRow(
+        run=run,
+        job=job.plan.name,
+        index=task,
+        params=params,
+        outcome=outcome.word,
+        reason=reason,
+        exit_code=None,
+        value=None,
+        host=None,
+        attempts=job.tries.get(task, 0),
+        cached=False,
+        queued_s=None,
+        wall_s=None,
+        cpu_s=None,
+        peak_memory_bytes=None,
+        started_at=None,
+        stdout=None,
+        stdout_path=None,
+        stderr=None,
+        stderr_path=None,
+        outputs=(),
+        artifact=job.digest,
+    )
+
+
+def _text(data: bytes | None) -> str | None:
+    return None if data is None or len(data) > TEXT_LIMIT_BYTES else data.decode("utf-8", "replace")
