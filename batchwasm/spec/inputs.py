@@ -1,0 +1,199 @@
+"""The files that a task is given: globs expanded, targets checked. Reads folders, never contents.
+
+Values of parameters are literal in a glob: a sweep over `a[1].txt` means that file.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from batchwasm.errors import Problem, SpecError
+from batchwasm.model import Input, Job, RunSpec, Scalar, Template, text_of
+from batchwasm.spec.lines import KeyPath, Lines, scan
+from batchwasm.spec.nodes import Report, did_you_mean
+from batchwasm.spec.sweep import Combinations
+
+SHOWN = 10  # problems of one key, task by task; the rest are counted
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TaskInput:
+    path: Path
+    """A readable regular file on this machine."""
+    to: str
+    """Where it goes: relative to the task's folder, normal, never outside it."""
+
+
+class _Wrong(Exception):
+    """One key of one task; the text says what."""
+
+
+def task_inputs(spec: RunSpec, job: Job, index: int) -> list[TaskInput]:
+    """The files of a task, in the order written. Raises SpecError where one is missing or lands on another."""
+    params = job.params(index)
+    found: dict[str, TaskInput] = {}
+    for number, wanted in enumerate(job.inputs):
+        try:
+            _place(found, _expand(wanted, params, spec.folder), job)
+        except _Wrong as wrong:
+            key = f"jobs.{job.name}.inputs[{number}]"
+            raise SpecError([Problem(file="", line=None, key=key, text=f"task {job.name}/{index}: {wrong}")]) from None
+    return list(found.values())
+
+
+def stdin_path(spec: RunSpec, job: Job, index: int) -> Path | None:
+    """The file a task reads on stdin, None where it is empty. Raises SpecError where it is missing."""
+    if job.stdin is None:
+        return None
+    try:
+        return _stdin(job.stdin, job.params(index), spec.folder)
+    except _Wrong as wrong:
+        problem = Problem(file="", line=None, key=f"jobs.{job.name}.stdin", text=f"task {job.name}/{index}: {wrong}")
+        raise SpecError([problem]) from None
+
+
+def output_globs(job: Job, index: int) -> tuple[str, ...]:
+    """The globs of a task's outputs; values of parameters are literal in them, as in inputs."""
+    params = job.params(index)
+    return tuple(_literal(output, params) for output in job.outputs)
+
+
+def check_inputs(spec: RunSpec, *, file: str = "jobs.toml", lines: Lines | None = None) -> list[Problem]:
+    """What is wrong with the inputs and stdin of all tasks; once a job where they are the same for all."""
+    report = Report(file=file, lines=scan(spec.text) if lines is None else lines)
+    for job in spec.jobs:
+        _check_key(spec, job, "inputs", frozenset(_names(job)), report)
+        _check_key(spec, job, "stdin", job.stdin.names if job.stdin else frozenset(), report)
+    return report.problems
+
+
+def _names(job: Job) -> Iterator[str]:
+    """Names of parameters that the inputs depend on."""
+    for wanted in job.inputs:
+        yield from wanted.source.names
+        yield from wanted.to.names if wanted.to else ()
+
+
+def _check_key(spec: RunSpec, job: Job, key: str, names: frozenset[str], report: Report) -> None:
+    """Try one key for every combination of the parameters that it depends on."""
+    if not (job.inputs if key == "inputs" else job.stdin):
+        return
+    wrong = 0
+    sweep = job.sweep
+    for index in sweep.covering(names) if isinstance(sweep, Combinations) else range(len(sweep)):
+        try:
+            task_inputs(spec, job, index) if key == "inputs" else stdin_path(spec, job, index)
+        except SpecError as error:
+            wrong += 1
+            if wrong <= SHOWN:
+                _note(report, job, error.problems[0], varies=bool(names - {"job"}))
+    if wrong > SHOWN:
+        report.add(("jobs", job.name, key), f"and {wrong - SHOWN:,} more like these")
+
+
+def _note(report: Report, job: Job, problem: Problem, *, varies: bool) -> None:
+    """Into the book, under the line of the key, be it the job's own or the defaults'."""
+    path = _path(job, problem.key)
+    if report.lines.exact(path) is None and report.lines.exact(("defaults", *path[2:])) is not None:
+        path = ("defaults", *path[2:])
+    text = problem.text if varies else problem.text.partition(": ")[2]
+    report.add(path, text)
+
+
+def _path(job: Job, key: str) -> KeyPath:
+    """`jobs.pi.inputs[2]` as a path."""
+    name, _, number = key.removeprefix(f"jobs.{job.name}.").partition("[")
+    return ("jobs", job.name, name, *([int(number.rstrip("]"))] if number else []))
+
+
+# ------------------------------------------------------------------------------------------------ one task
+
+
+def _literal(text: Template, params: Mapping[str, Scalar]) -> str:
+    """A template rendered with values that no glob reads anything into."""
+    return text.render({name: glob.escape(text_of(params[name])) for name in text.names})
+
+
+def _expand(wanted: Input, params: Mapping[str, Scalar], folder: Path) -> list[TaskInput]:
+    """The files that one input means, and where they go."""
+    written = wanted.source.render(params)
+    pattern = _literal(wanted.source, params)
+    files = _matches(written, pattern, folder)
+    target = wanted.to.render(params) if wanted.to else None
+    root = _fixed_folder(os.path.join(folder, pattern))
+    return [TaskInput(path=Path(path), to=_target(path, target, root, folder)) for path in files]
+
+
+def _matches(written: str, pattern: str, folder: Path) -> list[str]:
+    """Regular files, sorted: the one that is called exactly so, else those that the glob matches."""
+    path = os.path.normpath(os.path.join(folder, written))
+    if os.path.isfile(path):
+        files = [path]
+    elif glob.has_magic(pattern) and glob.has_magic(written):
+        found = glob.iglob(os.path.join(glob.escape(str(folder)), pattern), recursive=True)
+        files = sorted(os.path.normpath(p) for p in found if os.path.isfile(p))
+    else:
+        files = []
+    if not files:
+        raise _Wrong(_missing(path, written))
+    unreadable = next((file for file in files if not os.access(file, os.R_OK)), None)
+    if unreadable:
+        raise _Wrong(f"{unreadable} can't be read; check its permissions")
+    return files
+
+
+def _missing(path: str, written: str) -> str:
+    if os.path.isdir(path):
+        return f"{path} is a folder; write '{written.rstrip('/')}/**' for all files in it"
+    if os.path.exists(path):
+        return f"{path} is not a regular file"
+    if glob.has_magic(written):
+        return f"no file matches {path}"
+    parent = os.path.dirname(path)
+    siblings = os.listdir(parent) if os.path.isdir(parent) else []
+    return f"there is no file {path}{did_you_mean(os.path.basename(path), siblings)}"
+
+
+def _fixed_folder(pattern: str) -> str:
+    """The folder of a glob's first part that is not fixed, or of its file."""
+    parts = pattern.split("/")
+    fixed = next((i for i, part in enumerate(parts) if glob.has_magic(part)), len(parts) - 1)
+    return os.path.normpath("/".join(parts[: min(fixed, len(parts) - 1)]) or "/")
+
+
+def _target(path: str, to: str | None, root: str, folder: Path) -> str:
+    """Where a file goes: its own path below the folder of jobs.toml, or `to`; below `to` where that ends in '/'."""
+    if to is None:
+        target = os.path.relpath(path, folder)
+        if target.startswith("../"):
+            raise _Wrong(f"{path} is outside the folder of jobs.toml; write {{ from = ..., to = 'NAME' }}")
+        return target
+    whole = to + os.path.relpath(path, root) if to.endswith("/") else to
+    target = os.path.normpath(whole)
+    if whole.startswith("/") or target in (".", "..") or target.startswith("../") or "\0" in whole:
+        raise _Wrong(f"to is {to!r}; write a path inside the task's folder, such as 'data/in.txt'")
+    return target
+
+
+def _place(found: dict[str, TaskInput], files: list[TaskInput], job: Job) -> None:
+    """Add files to those of the task, or say which two are on one target."""
+    for file in files:
+        there = found.get(file.to)
+        if there and there.path != file.path:
+            raise _Wrong(f"{there.path} and {file.path} would both become {file.to!r}; give one another `to`")
+        if file.to.split("/")[:1] == ["mnt"] and set(file.to.split("/")[1:2]) & set(job.mounts):
+            raise _Wrong(f"{file.to!r} is inside a mount; give it another `to`")
+        found[file.to] = file
+
+
+def _stdin(text: Template, params: Mapping[str, Scalar], folder: Path) -> Path:
+    path = os.path.normpath(os.path.join(folder, text.render(params)))
+    if not os.path.isfile(path):
+        raise _Wrong(_missing(path, path) if not os.path.isdir(path) else f"{path} is a folder; name a file")
+    if not os.access(path, os.R_OK):
+        raise _Wrong(f"{path} can't be read; check its permissions")
+    return Path(path)

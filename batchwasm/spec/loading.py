@@ -1,0 +1,40 @@
+"""A run's files together: read both, check one against the other, tell all problems at once."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from batchwasm.errors import Problem, SpecError
+from batchwasm.model import Inventory, RunSpec
+from batchwasm.spec import document, inputs
+from batchwasm.spec import inventory as inventories
+from batchwasm.spec import jobs as job_files
+
+
+def load(jobs: Path, *, inventory: Path | None = None, hosts: str | None = None) -> tuple[RunSpec, Inventory]:
+    """The spec at `jobs` and the inventory it runs on. Raises SpecError with all problems of both files."""
+    return checked(document.read(jobs, str(jobs)), jobs, inventory=inventory, hosts=hosts)
+
+
+def checked(
+    found: document.Document, path: Path, *, inventory: Path | None, hosts: str | None
+) -> tuple[RunSpec, Inventory]:
+    """The same for a jobs file that is read already."""
+    spec = job_files.read(found, Path(os.path.abspath(path)))
+    machines = inventories.find(path.parent, inventory=inventory, hosts=hosts)
+    problems: list[Problem] = list(found.report.problems)
+    if spec:
+        problems += inputs.check_inputs(spec, file=found.report.file, lines=found.report.lines)
+    problems += machines.problems
+    if problems or spec is None or machines.inventory is None:
+        raise SpecError(problems)
+    return spec, machines.inventory
+
+
+def load_inventory(jobs_folder: Path | None, *, inventory: Path | None, hosts: str | None) -> Inventory:
+    """The inventory alone, for commands about hosts; `jobs_folder` is where one may lie beside jobs.toml."""
+    found = inventories.find(jobs_folder, inventory=inventory, hosts=hosts)
+    if found.inventory is None:
+        raise SpecError(found.problems)
+    return found.inventory
