@@ -39,7 +39,7 @@ def _column(values: Sequence[Scalar]) -> Any:
     if isinstance(values, range):
         return {"range": [values.start, values.stop, values.step]}
     if isinstance(values, Spaced):
-        return {"spaced": [str(values.start), str(values.step), values.count, values.log]}
+        return {"spaced": [str(values.start), str(values.step), values.length, values.log]}
     return list(values)
 
 
@@ -47,8 +47,8 @@ def _load_column(column: Any) -> Sequence[Scalar]:
     match column:
         case {"range": [start, stop, step]}:
             return range(start, stop, step)
-        case {"spaced": [start, step, count, log]}:
-            return Spaced(start=Fraction(start), step=Fraction(step), count=count, log=log)
+        case {"spaced": [start, step, length, log]}:
+            return Spaced(start=Fraction(start), step=Fraction(step), length=length, log=log)
         case list():
             return tuple(column)
         case _:
