@@ -189,4 +189,4 @@ def test_the_demo_works_from_nothing(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert (clone / ".venv/bin/batchwasm").exists()
-    assert "all 12 tables are as expected" in done.stdout
+    assert "All 12 tables are as expected" in done.stdout
