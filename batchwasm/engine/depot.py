@@ -1,0 +1,351 @@
+"""Files and facts of one host, over the stdio of a process there: the client of runner/depot.py.
+
+One request at a time goes over the wire, others wait their turn. A request that is cancelled half-way leaves the wire
+in an unknown state; the next one then starts a new process over the same connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import struct
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+from batchwasm.engine.announced import Announced
+from batchwasm.engine.shell import NO_PYTHON, portable, with_python
+from batchwasm.errors import HostError, HostLost
+from batchwasm.transports import Process, Transport
+
+MAGIC = b"\nbatchwasm-depot/1\n"
+CHUNK_BYTES = 256 * 1024
+ANSWER_LIMIT_BYTES = 16 * 1024 * 1024
+START_S = 60.0  # login shells with heavy profiles, Python from a slow file server
+ANSWER_S = 120.0  # without a byte: fsync of a large file on a loaded file server
+_LENGTHS = struct.Struct("!II")
+_BOOT = "import sys; b = sys.stdin.buffer; exec(b.read(int(b.readline())))"
+
+Kind = Literal["wasm", "files"]
+Progress = Callable[[int], None]
+"""Called with the bytes sent or received since the last call."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Facts:
+    """What a host is; sizes in bytes."""
+
+    os: str
+    """sys.platform: linux, darwin."""
+    machine: str
+    """x86_64, aarch64, arm64."""
+    bits: int
+    libc: str
+    """`glibc 2.36`, `musl`, or ''."""
+    python: str
+    executable: str
+    hostname: str
+    boot: str
+    uid: int
+    cpus: int
+    memory_bytes: int
+    workdir: str
+    """Absolute, symlinks resolved."""
+    writable: bool
+    """The workdir, or the folder that it will be made in."""
+    disk_free_bytes: int
+    file_system: str
+    """Of the workdir; '' where it can't be told."""
+    network: bool
+    """The workdir is on a network file system."""
+    clock: float
+    """Unix time there."""
+
+    def as_dict(self) -> dict[str, str | int | float | bool]:
+        return dataclasses.asdict(self)
+
+
+class Depot:
+    """Start with `Depot.start`. Safe for use by several asyncio tasks. Every method raises HostError."""
+
+    def __init__(self, name: str, transport: Transport, python: str | None, workdir: str | None) -> None:
+        self._name, self._transport = name, transport
+        self._python, self._workdir = python, workdir
+        self._turn = asyncio.Lock()
+        self._process: Announced | None = None
+        self._known: set[tuple[str, str]] = set()
+        self._closed = False
+        self.facts: Facts
+
+    @classmethod
+    async def start(
+        cls, name: str, transport: Transport, *, python: str | None = None, workdir: str | None = None
+    ) -> Depot:
+        """Over a connected transport. Raises HostError `python` where no Python will do."""
+        depot = cls(name, transport, python, workdir)
+        async with depot._exchange():
+            pass
+        return depot
+
+    async def has(self, kind: Kind, digests: Iterable[str]) -> set[str]:
+        """Those of `digests` that are in the host's cache."""
+        asked = list(digests)
+        answer = await self._ask({"do": "has", "kind": kind, "digests": asked})
+        if not isinstance(answer, list) or not all(type(i) is int and 0 <= i < len(asked) for i in answer):
+            raise self._nonsense("has", answer)
+        found = {asked[i] for i in answer}
+        self._known.update((kind, digest) for digest in found)
+        return found
+
+    async def put(self, kind: Kind, digest: str, path: Path, on_sent: Progress | None = None) -> bool:
+        """Store the file `path`, whose sha256 is `digest`; False where it was there already."""
+        if (kind, digest) in self._known:
+            return False
+        with _opened(self._name, path) as (file, size):
+            if size > CHUNK_BYTES and await self.has(kind, [digest]):
+                return False
+            async with self._exchange() as wire:
+                await wire.send({"do": "put", "kind": kind, "digest": digest, "size": size})
+                await wire.send_content(lambda: file.read(CHUNK_BYTES), on_sent)
+                answer = await wire.answer()
+        self._known.add((kind, digest))
+        return bool(answer == "stored")
+
+    async def unpack(self, digest: str, packed: Iterable[bytes], on_sent: Progress | None = None) -> bool:
+        """Install a runner from the chunks of a zlib-compressed tar, whose own sha256 is `digest`."""
+        chunks = iter(packed)
+        async with self._exchange() as wire:
+            await wire.send({"do": "unpack", "digest": digest})
+            await wire.send_content(lambda: next(chunks, b""), on_sent)
+            return bool(await wire.answer() == "stored")
+
+    async def get(
+        self, remote: str, local: Path, size: int, sha256: str, *, within: str = "", on_received: Progress | None = None
+    ) -> None:
+        """Fetch a regular file of exactly this size and digest to `local`, which appears whole or not at all.
+
+        `within` is the folder on the host below which no symlink is followed. Raises HostError `gone`, `digest`.
+        """
+        with _aside(local) as (file, keep):
+            async with self._exchange() as wire:
+                await wire.send({"do": "get", "path": remote, "within": within})
+                digest = await _receive(wire, size, await wire.answer(), file.write, on_received)
+            if digest != sha256:
+                raise HostError("digest", f"{self._name}: {remote} is not what was reported ({size} bytes expected)")
+            keep()
+
+    async def runners(self) -> list[str]:
+        """Digests of the runners that are installed there."""
+        answer = await self._ask({"do": "runners"})
+        if not isinstance(answer, list) or not all(isinstance(digest, str) for digest in answer):
+            raise self._nonsense("runners", answer)
+        return answer
+
+    async def clean(self) -> tuple[int, list[str]]:
+        """Remove runners and cache: (bytes freed, what could not be removed)."""
+        self._known.clear()
+        match await self._ask({"do": "clean"}):
+            case {"freed_bytes": int() as freed, "problems": [*problems]}:
+                return freed, [str(problem) for problem in problems]
+            case answer:
+                raise self._nonsense("clean", answer)
+
+    async def close(self) -> None:
+        """End the process there."""
+        self._closed = True
+        process, self._process = self._process, None
+        if process is not None:
+            await process.close()
+
+    # ------------------------------------------------------------------------------------------------- inside
+
+    async def _ask(self, request: Mapping[str, object]) -> Any:
+        async with self._exchange() as wire:
+            await wire.send(request)
+            return await wire.answer()
+
+    @contextlib.asynccontextmanager
+    async def _exchange(self) -> AsyncIterator[_Wire]:
+        """The wire for one request; it is dropped if the request does not end in an answer."""
+        async with self._turn:
+            if self._closed:
+                raise HostLost(f"{self._name}: its connection is closed")
+            if self._process is None:
+                await self._start()
+            assert self._process is not None
+            wire = _Wire(self._name, self._process)
+            try:
+                yield wire
+            finally:
+                if not wire.clean and self._process is not None:
+                    process, self._process = self._process, None
+                    await process.close()
+
+    async def _start(self) -> None:
+        process = await self._transport.spawn(portable(with_python(self._python, _BOOT)))
+        try:
+            async with asyncio.timeout(START_S):
+                self._process = await self._greet(process)
+        except TimeoutError as error:
+            await process.close()
+            cause = f"{self._name}: its Python did not start within {START_S:.0f} s"
+            raise HostError("timeout", cause, "look at its load and at its login shell's profile") from error
+        except BaseException:
+            self._process = None
+            await process.close()
+            raise
+
+    async def _greet(self, process: Process) -> Announced:
+        text = resources.files("batchwasm.runner").joinpath("depot.py").read_bytes()
+        with contextlib.suppress(HostLost):  # it ended at once: the answer below says why
+            await process.write(b"%d\n%b" % (len(text), text))
+        announced = await Announced.wait(process, (MAGIC, NO_PYTHON.encode()))
+        if announced is None:
+            cause = f"{self._name}: its login shell does not start /bin/sh"
+            raise HostError("shell", cause, _said(process) or "try: ssh HOST 'exec /bin/sh -c true'")
+        if announced.magic != MAGIC:
+            raise await self._no_python(announced)
+        wire = _Wire(self._name, announced)
+        await wire.send({"do": "hello", "workdir": self._workdir or ""})
+        self.facts = _facts(self._name, await wire.answer())
+        return announced
+
+    async def _no_python(self, process: Announced) -> HostError:
+        found = (await process.read(4096)).decode(errors="replace").strip()
+        wanted = self._python or "python3 or python3.9 to python3.15"
+        cause = f"{self._name}: no Python of 3.9 or later ({f'found: {found}' if found else f'no {wanted} there'})"
+        return HostError("python", cause, "install one, or set `python` of this host in the inventory")
+
+    def _nonsense(self, request: str, answer: object) -> HostLost:
+        return HostLost(f"{self._name}: answers {request} with {answer!r:.80}")
+
+
+class _Wire:
+    """One request and its answer over a process's stdio."""
+
+    def __init__(self, name: str, process: Announced) -> None:
+        self._name, self._process = name, process
+        self.clean = True
+        """Nothing is on its way in either direction."""
+
+    async def send(self, header: Mapping[str, object]) -> None:
+        self.clean = False
+        head = json.dumps(header, separators=(",", ":")).encode()
+        await self._process.write(_LENGTHS.pack(len(head), 0) + head)
+
+    async def send_content(self, read: Callable[[], bytes], on_sent: Progress | None) -> None:
+        while True:
+            chunk = read()
+            await self._process.write(_LENGTHS.pack(0, len(chunk)) + chunk)
+            if not chunk:
+                return
+            if on_sent is not None:
+                on_sent(len(chunk))
+
+    async def frame(self) -> tuple[bytes, bytes]:
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                header, body = _LENGTHS.unpack(await self._process.exactly(_LENGTHS.size))
+                if header + body > ANSWER_LIMIT_BYTES:
+                    raise HostLost(f"{self._name}: sends a frame of {header + body} bytes")
+                data = await self._process.exactly(header + body)
+        except TimeoutError as error:
+            raise HostLost(f"{self._name}: no answer for {ANSWER_S:.0f} s") from error
+        except EOFError as error:
+            said = self._process.stderr_tail.splitlines()
+            raise HostLost(f"{self._name}: the process there ended{f': {said[-1]}' if said else ''}") from error
+        return data[:header], data[header:]
+
+    async def answer(self) -> Any:
+        header, _ = await self.frame()
+        self.clean = True
+        try:
+            fields = json.loads(header)
+        except (ValueError, RecursionError) as error:
+            raise HostLost(f"{self._name}: answers {header!r:.80}") from error
+        match fields:
+            case {"ok": value}:
+                return value
+            case {"error": str() as code, "text": str() as text}:
+                raise HostError(code, f"{self._name}: {text}", CURES.get(code, ""))
+        raise HostLost(f"{self._name}: answers {header!r:.80}")
+
+
+CURES = {
+    "disk": "make room there, or set another `workdir` for this host in the inventory",
+    "permission": "set a `workdir` that you may write in the inventory",
+    "workdir": "write an absolute path in the inventory",
+    "digest": "the file changed while it was sent, or the connection garbles; try again",
+}
+
+
+async def _receive(
+    wire: _Wire, size: int, announced: object, write: Callable[[bytes], int], on_received: Progress | None
+) -> str:
+    """Take a content off the wire; its sha256, or '' where it is not of `size` bytes. Never writes more than that."""
+    wire.clean = False
+    sha256, total = hashlib.sha256(), 0
+    while total <= size and announced == size:
+        _, chunk = await wire.frame()
+        if not chunk:
+            wire.clean = True
+            return sha256.hexdigest() if total == size else ""
+        total += len(chunk)
+        sha256.update(chunk)
+        if total <= size:
+            write(chunk)
+        if on_received is not None:
+            on_received(len(chunk))
+    return ""
+
+
+@contextlib.contextmanager
+def _opened(name: str, path: Path) -> Iterator[tuple[BinaryIO, int]]:
+    """The file and its size. Raises HostError `input` where it is gone from this machine."""
+    try:
+        with open(path, "rb") as file:
+            yield file, os.fstat(file.fileno()).st_size
+    except OSError as error:
+        raise HostError("input", f"{name}: can't send {path}: {error.strerror}", "put it back") from error
+
+
+@contextlib.contextmanager
+def _aside(local: Path) -> Iterator[tuple[BinaryIO, Callable[[], None]]]:
+    """A new file beside `local`, and what makes it `local`; it is gone unless that was called."""
+    descriptor, name = tempfile.mkstemp(prefix=".new-", dir=local.parent)
+    with open(descriptor, "wb") as file:
+
+        def keep() -> None:
+            file.flush()
+            os.replace(name, local)
+
+        try:
+            yield file, keep
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name)
+
+
+def _facts(name: str, answer: object) -> Facts:
+    """Every field checked: the host is not trusted."""
+    if not isinstance(answer, dict):
+        raise HostLost(f"{name}: its facts are {answer!r:.80}")
+    kinds = {"str": str, "int": int, "float": float, "bool": bool}
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(Facts):
+        value = answer.get(field.name)
+        if type(value) is not kinds[str(field.type)]:
+            raise HostLost(f"{name}: its fact {field.name} is {value!r:.80}")
+        values[field.name] = value
+    return Facts(**values)
+
+
+def _said(process: Process) -> str:
+    return process.stderr_tail[-500:]

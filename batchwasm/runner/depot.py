@@ -1,0 +1,476 @@
+"""Files and facts on a host. This file's text is sent to the host's Python, before anything of ours is there.
+
+It answers requests on stdin/stdout until stdin ends. A frame, both ways: two big-endian u32 (length of the header,
+length of the body), the header (a JSON object) and the body. Contents travel as frames with an empty header; one with
+an empty body ends them. Every request is answered by one frame with `ok`, or with `error` (a stable code) and `text`.
+
+It writes in its workdir alone: cache files by digest, 0444, folders 0700; all is written aside and renamed, so that
+nothing half-written is ever found. The standard library only, one file, Python 3.9.
+"""
+
+import errno
+import glob
+import hashlib
+import json
+import os
+import platform
+import re
+import shutil
+import socket
+import stat
+import struct
+import sys
+import tarfile
+import tempfile
+import time
+import zlib
+
+MAGIC = b"\nbatchwasm-depot/1\n"
+CHUNK_BYTES = 256 * 1024
+HEADER_LIMIT_BYTES = 16 * 1024 * 1024  # `has` for 200,000 digests
+KINDS = ("wasm", "files")
+NETWORK = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "9p", "ceph", "lustre", "gpfs", "beegfs", "glusterfs")
+_LENGTHS = struct.Struct("!II")
+_DIGEST = re.compile(r"[0-9a-f]{64}\Z")
+
+
+class Refusal(Exception):
+    """A request that can't be done; the other side gets code and text."""
+
+    def __init__(self, code, text):
+        super().__init__(text)
+        self.code = code
+        self.text = text
+
+
+class Wire:
+    """Frames in and out of two binary files."""
+
+    def __init__(self, source, sink):
+        self._source = source
+        self._sink = sink
+
+    def receive(self):
+        """(header, body) of the next frame; None at the end of the stream."""
+        lengths = self._source.read(_LENGTHS.size)
+        if len(lengths) < _LENGTHS.size:
+            return None
+        header_length, body_length = _LENGTHS.unpack(lengths)
+        if header_length > HEADER_LIMIT_BYTES or body_length > HEADER_LIMIT_BYTES:
+            raise EOFError("a frame of %d + %d bytes: not our protocol" % (header_length, body_length))
+        data = self._source.read(header_length + body_length)
+        if len(data) < header_length + body_length:
+            return None
+        return (json.loads(data[:header_length]) if header_length else {}, data[header_length:])
+
+    def send(self, header, body=b""):
+        head = json.dumps(header, separators=(",", ":")).encode() if header else b""
+        self._sink.write(_LENGTHS.pack(len(head), len(body)))
+        self._sink.write(head + body)
+
+    def flush(self):
+        self._sink.flush()
+
+
+class Content:
+    """The frames of a content that comes in, as a file to read from."""
+
+    def __init__(self, wire):
+        self._wire = wire
+        self._rest = b""
+        self._ended = False
+
+    def chunk(self):
+        """The next bytes; b"" at the end."""
+        if self._ended:
+            return b""
+        frame = self._wire.receive()
+        if frame is None:
+            raise EOFError("the stream ended within a content")
+        self._ended = not frame[1]
+        return frame[1]
+
+    def drain(self):
+        """Take what is left off the wire, so that the next request is found behind it."""
+        while self.chunk():
+            pass
+
+
+class Unpacked:
+    """A compressed content as the file that tarfile reads: the digest is that of what comes out."""
+
+    def __init__(self, content):
+        self._content = content
+        self._inflate = zlib.decompressobj()
+        self._ready = b""
+        self._digest = hashlib.sha256()
+
+    def read(self, size):
+        while len(self._ready) < size:
+            chunk = self._content.chunk()
+            if not chunk:
+                break
+            self._ready += self._inflate.decompress(chunk)
+        data, self._ready = self._ready[:size], self._ready[size:]
+        self._digest.update(data)
+        return data
+
+    def hexdigest(self):
+        while self.read(CHUNK_BYTES):
+            pass
+        return self._digest.hexdigest()
+
+
+class Depot:
+    """The requests, one method each; arguments come from the header, contents from the wire."""
+
+    def __init__(self, wire):
+        self._wire = wire
+        self.workdir = ""
+
+    # ------------------------------------------------------------------------------------------------ facts
+
+    def hello(self, workdir=""):
+        """Where the workdir is, and what this machine is."""
+        self.workdir = expand(workdir)
+        return {"ok": facts(self.workdir)}
+
+    # ------------------------------------------------------------------------------------------------ cache
+
+    def has(self, kind, digests):
+        folder = self._folder(kind)
+        return {"ok": [i for i, digest in enumerate(digests) if os.path.isfile(os.path.join(folder, digest))]}
+
+    def put(self, kind, digest, size):
+        """A content of `size` bytes into the cache, unless it is there."""
+        content = Content(self._wire)
+        try:
+            folder = self._folder(kind)
+            target = os.path.join(folder, self._name(digest))
+            if os.path.exists(target):
+                return {"ok": "there"}
+            make_private(folder, self.workdir)
+            with Aside(folder) as aside:
+                self._fill(aside, content, digest, size)
+                os.rename(aside.path, target)
+            return {"ok": "stored"}
+        except OSError as error:
+            raise refusal(error, self.workdir, size) from error
+        finally:
+            content.drain()
+
+    def _fill(self, aside, content, digest, size):
+        total, sha256 = 0, hashlib.sha256()
+        with open(aside.descriptor, "wb", closefd=False) as file:
+            while True:
+                chunk = content.chunk()
+                if not chunk:
+                    break
+                total += len(chunk)
+                if total > size:
+                    raise Refusal("digest", "more than the %d bytes that were announced" % size)
+                sha256.update(chunk)
+                file.write(chunk)
+            file.flush()
+        if total != size or sha256.hexdigest() != digest:
+            raise Refusal("digest", "%d of %d bytes came, their sha256 is not %s" % (total, size, digest))
+        os.fchmod(aside.descriptor, 0o444)
+        os.fsync(aside.descriptor)  # after a power cut a name without its content would poison the cache
+
+    # ----------------------------------------------------------------------------------------------- runner
+
+    def unpack(self, digest):
+        """A compressed tar of the runner into runner/DIGEST; the digest is that of the tar."""
+        content = Content(self._wire)
+        try:
+            runner = os.path.join(self.workdir, "runner")
+            target = os.path.join(runner, self._name(digest))
+            if os.path.isdir(target):
+                return {"ok": "there"}
+            make_private(runner, self.workdir)
+            folder = tempfile.mkdtemp(prefix=".new-", dir=runner)
+            try:
+                self._extract(content, folder, digest)
+                os.rename(folder, target)
+            except OSError as error:
+                if not os.path.isdir(target):  # else another one was faster, with the same content
+                    raise refusal(error, self.workdir) from error
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+            return {"ok": "stored"}
+        except OSError as error:
+            raise refusal(error, self.workdir) from error
+        finally:
+            content.drain()
+
+    def _extract(self, content, folder, digest):
+        packed = Unpacked(content)
+        try:
+            with tarfile.open(fileobj=packed, mode="r|") as tar:
+                for member in tar:
+                    parts = member.name.split("/")
+                    if not member.isfile() or ".." in parts or not parts[0]:
+                        raise Refusal("digest", "a pack with %r in it" % member.name)
+                    write_member(os.path.join(folder, *parts), tar.extractfile(member), member.mode)
+            found = packed.hexdigest()
+        except (tarfile.TarError, zlib.error) as error:
+            raise Refusal("digest", "the pack can't be read (%s)" % error) from error
+        if found != digest:
+            raise Refusal("digest", "the pack's sha256 is %s, not %s" % (found, digest))
+
+    # ---------------------------------------------------------------------------------------------- results
+
+    def get(self, path, within=""):
+        """The content of a regular file; no symlink is followed below `within`."""
+        try:
+            descriptor = open_below(path, within)
+        except OSError as error:
+            code = "gone" if error.errno in (errno.ENOENT, errno.ENOTDIR) else "permission"
+            raise Refusal(code, "%s: %s" % (path, error.strerror)) from error
+        with open(descriptor, "rb") as file:
+            self._wire.send({"ok": os.fstat(file.fileno()).st_size})
+            while True:
+                try:
+                    chunk = file.read(CHUNK_BYTES)
+                except OSError:
+                    chunk = b""  # too short: the other side counts
+                self._wire.send({}, chunk)
+                if not chunk:
+                    return
+
+    # ------------------------------------------------------------------------------------------------ clean
+
+    def runners(self):
+        """Digests of the runners that are installed here."""
+        return {"ok": [name for name in listed(os.path.join(self.workdir, "runner")) if _DIGEST.match(name)]}
+
+    def clean(self):
+        """Remove what we keep here: runners and cache, and the workdir if nothing else is in it. Bytes freed."""
+        freed, problems = 0, []
+        for name in ("runner", "cache"):
+            folder = os.path.join(self.workdir, name)
+            freed += size_of(folder)
+            shutil.rmtree(folder, onerror=lambda _, path, info: problems.append("%s: %s" % (path, info[1])))
+        try:
+            os.rmdir(self.workdir)
+        except OSError:
+            pass  # not empty, or not there
+        problems = [problem for problem in problems if os.path.lexists(problem.split(": ")[0])]
+        return {"ok": {"freed_bytes": freed, "problems": problems[:20]}}
+
+    # ------------------------------------------------------------------------------------------------ inside
+
+    def _folder(self, kind):
+        if kind not in KINDS:
+            raise Refusal("request", "no kind %r" % (kind,))
+        return os.path.join(self.workdir, "cache", kind)
+
+    def _name(self, digest):
+        if not _DIGEST.match(digest):
+            raise Refusal("request", "not a digest: %r" % (digest,))
+        return digest
+
+
+class Aside:
+    """A new file beside its target, gone again unless it was renamed."""
+
+    def __init__(self, folder):
+        self.descriptor, self.path = tempfile.mkstemp(prefix=".new-", dir=folder)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        os.close(self.descriptor)
+        try:
+            os.unlink(self.path)
+        except FileNotFoundError:
+            pass  # renamed
+
+
+def write_member(path, source, mode):
+    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    with open(path, "wb") as file:
+        shutil.copyfileobj(source, file, CHUNK_BYTES)
+        file.flush()
+        os.fsync(file.fileno())
+    os.chmod(path, 0o700 if mode & 0o100 else 0o600)
+
+
+def expand(workdir):
+    """The workdir as an absolute path: `~` and variables as this host has them."""
+    if not workdir:
+        workdir = os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "batchwasm")
+    path = os.path.expanduser(os.path.expandvars(workdir))
+    if not os.path.isabs(path):
+        raise Refusal("workdir", "workdir %r is %r here, which is not an absolute path" % (workdir, path))
+    return os.path.realpath(path)
+
+
+def make_private(folder, workdir):
+    """The folder and those above it down from the workdir, for us alone. Folders above the workdir get 0700 as well."""
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    if os.stat(workdir).st_uid != os.getuid() and os.getuid() != 0:
+        raise Refusal("permission", "%s belongs to somebody else" % workdir)
+
+
+def open_below(path, within):
+    """A descriptor of the regular file `path`, reached from `within` without following a symlink."""
+    root = os.path.normpath(within or os.path.dirname(path))
+    names = os.path.relpath(os.path.normpath(path), root).split(os.sep)
+    if not os.path.isabs(root) or ".." in names or names == ["."]:
+        raise Refusal("permission", "%s is not in %s" % (path, root))
+    at = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    for i, name in enumerate(names):
+        last = i == len(names) - 1
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | (os.O_NONBLOCK if last else os.O_DIRECTORY)
+        try:
+            inner = os.open(name, flags, dir_fd=at)
+        finally:
+            os.close(at)
+        at = inner
+    if not stat.S_ISREG(os.fstat(at).st_mode):
+        os.close(at)
+        raise Refusal("permission", "%s is not a regular file" % path)
+    return at
+
+
+def refusal(error, workdir, needed=0):
+    """What an OSError means to a person: where, and how much."""
+    where = error.filename or workdir
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        what = "the disk is full" if error.errno == errno.ENOSPC else "the disk quota is used up"
+        return Refusal("disk", "%s: %s (%d bytes free, %d needed)" % (workdir, what, disk_free(workdir), needed))
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+        return Refusal("permission", "%s: %s" % (where, error.strerror))
+    return Refusal("disk", "%s: %s" % (where, error.strerror or error))
+
+
+def disk_free(path):
+    """Bytes that we may still write where `path` is, or will be."""
+    found = os.statvfs(existing(path))
+    return found.f_bavail * found.f_frsize
+
+
+def existing(path):
+    """The path, or the nearest folder above it that is there."""
+    while not os.path.exists(path) and path != os.path.dirname(path):
+        path = os.path.dirname(path)
+    return path
+
+
+def facts(workdir):
+    """What deploy and `hosts check` want to know."""
+    there = existing(workdir)
+    kind = file_system(there)
+    return {
+        "os": sys.platform,
+        "machine": platform.machine(),
+        "bits": 64 if sys.maxsize > 2**32 else 32,
+        "libc": libc(),
+        "python": platform.python_version(),
+        "executable": sys.executable,
+        "hostname": socket.gethostname(),
+        "boot": boot_id(),
+        "uid": os.getuid(),
+        "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        "memory_bytes": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
+        "workdir": workdir,
+        "writable": os.access(there, os.W_OK | os.X_OK),
+        "disk_free_bytes": disk_free(there),
+        "file_system": kind,
+        "network": kind in NETWORK or kind.startswith("fuse.sshfs"),
+        "clock": time.time(),
+    }
+
+
+def libc():
+    """`glibc 2.36`, `musl`, or '' where there is neither."""
+    try:
+        return os.confstr("CS_GNU_LIBC_VERSION") or ""
+    except (AttributeError, ValueError, OSError):
+        return "musl" if glob.glob("/lib/ld-musl-*") else ""
+
+
+def boot_id():
+    try:
+        with open("/proc/sys/kernel/random/boot_id") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def file_system(path):
+    """Its type, such as ext4 or nfs4; '' where /proc does not tell."""
+    best, kind = "", ""
+    try:
+        with open("/proc/self/mountinfo") as file:
+            lines = file.read().splitlines()
+    except OSError:
+        return ""
+    for line in lines:
+        left, _, right = line.partition(" - ")
+        point = re.sub(r"\\(\d{3})", lambda match: chr(int(match.group(1), 8)), left.split(" ")[4])
+        inside = path == point or path.startswith(point.rstrip("/") + "/")
+        if inside and len(point) >= len(best):
+            best, kind = point, right.split(" ")[0]
+    return kind
+
+
+def listed(folder):
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
+
+
+def size_of(folder):
+    total = 0
+    for where, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += os.lstat(os.path.join(where, name)).st_size
+            except OSError:
+                pass  # it went meanwhile
+    return total
+
+
+REQUESTS = ("hello", "has", "put", "unpack", "get", "runners", "clean")
+
+
+def answer(depot, header):
+    """The frame that answers a request; None where its method has sent one."""
+    name = header.pop("do", "")
+    if name not in REQUESTS:
+        return {"error": "request", "text": "no request %r" % (name,)}
+    try:
+        return getattr(depot, name)(**header)
+    except Refusal as error:
+        return {"error": error.code, "text": error.text}
+    except OSError as error:
+        found = refusal(error, depot.workdir)
+        return {"error": found.code, "text": found.text}
+
+
+def main():
+    os.umask(0o077)
+    # Away from fd 1, so that a stray print can't get between the frames.
+    source, sink = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    source = sys.stdin.buffer  # its buffer may hold what came right behind this text
+    os.dup2(2, 1)
+    wire = Wire(source, sink)
+    sink.write(MAGIC)
+    wire.flush()
+    depot = Depot(wire)
+    while True:
+        frame = wire.receive()
+        if frame is None:
+            return
+        reply = answer(depot, frame[0])
+        if reply is not None:
+            wire.send(reply)
+        wire.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,219 @@
+"""Hosts over SSH, by asyncssh: logins, host keys, jumps. The one module that meets asyncssh's exceptions.
+
+Host keys are checked unless ~/.ssh/config says otherwise for that host. Nothing is forwarded, nobody is asked for a
+password: keys come from the agent or from files without a passphrase.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socket
+import weakref
+from dataclasses import dataclass
+
+import asyncssh
+
+from batchwasm.errors import HostError, HostLost
+from batchwasm.model import Host
+from batchwasm.transports.ssh_channel import SshProcess
+from batchwasm.transports.ssh_config import Endpoint, Settings, settings
+from batchwasm.transports.ssh_keys import HostKeys, OwnKeys, own_keys, refused
+
+LOGINS_AT_ONE_GATE = 8  # sshd starts dropping at 10 that are not authenticated yet (MaxStartups 10:30:60)
+LOGINS_AT_ONCE = 64  # a handshake costs some 50 ms of cpu here: more would time out by waiting for each other
+DROPPED_TRIES = 6  # MaxStartups drops at random; with the pauses below these take up to 10 s
+KEEPALIVE_S, KEEPALIVE_MISSED = 10.0, 3  # a cable that is pulled is noticed after 40 s
+SPAWN_S = 60.0  # a host under load forks slowly, a home on a dead file server never
+CLOSE_S = 3.0
+JUMPS_DEEP = 8
+WINDOW_BYTES = 8 * 1024 * 1024  # throughput on a long way is at most this per round trip
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Login:
+    """An authenticated connection, and the gateways below it, outermost first."""
+
+    settings: Settings
+    connection: asyncssh.SSHClientConnection
+    below: tuple[asyncssh.SSHClientConnection, ...] = ()
+
+    async def close(self) -> None:
+        for connection in (self.connection, *reversed(self.below)):
+            connection.close()
+            try:
+                async with asyncio.timeout(CLOSE_S):
+                    await connection.wait_closed()
+            except (TimeoutError, OSError, asyncssh.Error):
+                connection.abort()
+
+
+class SshTransport:
+    """One host, one connection; see transports.base.Transport."""
+
+    def __init__(self, host: Host) -> None:
+        self._name = host.name
+        self._endpoint = endpoint_of(host)
+        self._login: Login | None = None
+
+    async def connect(self) -> None:
+        """Log in. Raises HostError: config, unreachable, key, key_changed, auth."""
+        if self._login is None:
+            self._login = await login(self._name, self._endpoint)
+
+    async def spawn(self, command: str) -> SshProcess:
+        if self._login is None:
+            raise HostLost(f"{self._name}: not connected")
+        try:
+            async with asyncio.timeout(SPAWN_S):
+                process = SshProcess(self._name)
+                await self._login.connection.create_session(
+                    lambda: process, command, encoding=None, request_pty=False, window=WINDOW_BYTES
+                )
+        except TimeoutError as error:
+            cause = f"{self._name}: no command started within {SPAWN_S:.0f} s"
+            raise HostError("timeout", cause, "look at its load and at its home's file server") from error
+        except asyncssh.ChannelOpenError as error:
+            if self._login.connection.is_closed():
+                raise HostLost(f"{self._name}: the connection was lost ({error})") from error
+            cause = f"{self._name}: sshd starts no command ({error})"
+            raise HostError("session", cause, "MaxSessions in its sshd_config must be at least 3") from error
+        except (asyncssh.Error, OSError) as error:
+            raise HostLost(f"{self._name}: the connection was lost ({error})") from error
+        return process
+
+    async def close(self) -> None:
+        login, self._login = self._login, None
+        if login is not None:
+            await login.close()
+
+
+def endpoint_of(host: Host) -> Endpoint:
+    return Endpoint(name=host.address or host.name, port=host.port, user=host.user)
+
+
+async def login(name: str, endpoint: Endpoint) -> Login:
+    """Connect and authenticate, through gateways where ~/.ssh/config says so; `name` is what messages call the host."""
+    options = settings(endpoint)
+    route = _route(name, options)
+    async with _gate(route[0]), _gate(None):
+        below: list[asyncssh.SSHClientConnection] = []
+        try:
+            for hop in route:
+                below.append(await _hop(name, hop, below[-1] if below else None))
+        except BaseException:
+            for connection in reversed(below):
+                connection.abort()
+            raise
+    return Login(settings=options, connection=below[-1], below=tuple(below[:-1]))
+
+
+def _route(name: str, target: Settings, depth: int = 0) -> list[Settings]:
+    """The machines to log in to, one through the other; the last one is `target`."""
+    if depth > JUMPS_DEEP:
+        raise HostError("config", f"{name}: ProxyJump goes round in circles at {target.host}", "mend ~/.ssh/config")
+    route: list[Settings] = []
+    for jump in target.jumps:
+        hop = settings(jump)
+        if (hop.host, hop.port) == (target.host, target.port):
+            continue  # `Host *` with a ProxyJump means the gateway too; ssh ignores a jump to itself as well
+        route += [hop] if route else _route(name, hop, depth + 1)
+    return [*route, target]
+
+
+_gates: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, asyncio.Semaphore]] = weakref.WeakKeyDictionary()
+
+
+def _gate(first: Settings | None) -> asyncio.Semaphore:
+    """Limits logins at once: at that machine, or (None) of this process."""
+    gates = _gates.setdefault(asyncio.get_running_loop(), {})
+    key = f"{first.host}:{first.port}" if first else ""
+    return gates.setdefault(key, asyncio.Semaphore(LOGINS_AT_ONE_GATE if first else LOGINS_AT_ONCE))
+
+
+async def _hop(
+    name: str, options: Settings, through: asyncssh.SSHClientConnection | None
+) -> asyncssh.SSHClientConnection:
+    """One login, tried again where sshd dropped it before it began to talk."""
+    for attempt in range(DROPPED_TRIES):
+        if attempt:
+            # Jitter, or all that were dropped together come back together.
+            await asyncio.sleep(random.uniform(0.1, 0.3) * 2**attempt)
+        try:
+            return await _connect(name, options, through)
+        except (asyncssh.ConnectionLost, ConnectionResetError, BrokenPipeError) as error:
+            dropped = error
+    cause = f"{name}: {options.known_name} closes the connection before the login ({dropped})"
+    cure = "too many logins at once (MaxStartups) or a firewall; try again, then ask its administrator"
+    raise HostError("unreachable", cause, cure) from dropped
+
+
+async def _connect(
+    name: str, options: Settings, through: asyncssh.SSHClientConnection | None
+) -> asyncssh.SSHClientConnection:
+    """One try. A connection that was dropped leaves as it is, everything else as HostError."""
+    keys, mine = HostKeys(options), own_keys(options)
+    try:
+        async with asyncio.timeout(options.connect_timeout_s):
+            return await _open(options, through, keys, mine)
+    except (asyncssh.ConnectionLost, ConnectionResetError, BrokenPipeError):
+        raise
+    except asyncssh.HostKeyNotVerifiable as error:
+        raise keys.error(name) from error
+    except asyncssh.PermissionDenied as error:
+        raise await refused(name, options, mine, error.reason) from error
+    except asyncssh.KeyExchangeFailed as error:
+        # Only the algorithms of known keys are offered: a host that has keys of other kinds only ends here.
+        if keys.known is not None and keys.known_keys():
+            raise keys.error(name) from error
+        raise HostError("protocol", f"{name}: {options.known_name}: {error.reason}", "its sshd is too old") from error
+    except asyncssh.DisconnectError as error:
+        if error.code == asyncssh.DISC_NO_MORE_AUTH_METHODS_AVAILABLE or "auth" in error.reason.lower():
+            raise await refused(name, options, mine, error.reason) from error
+        raise unreachable(name, options, error, through) from error
+    except (asyncssh.Error, OSError) as error:
+        raise unreachable(name, options, error, through) from error
+
+
+async def _open(
+    options: Settings, through: asyncssh.SSHClientConnection | None, keys: HostKeys, mine: OwnKeys
+) -> asyncssh.SSHClientConnection:
+    connection, _ = await asyncssh.create_connection(
+        lambda: keys,
+        options.endpoint.name,
+        options.port,
+        tunnel=through,
+        config=list(options.config_files),
+        username=options.user,
+        known_hosts=keys.known,
+        client_keys=mine.pairs,
+        agent_identities=mine.agent_identities,
+        password_auth=False,
+        kbdint_auth=False,
+        agent_forwarding=False,
+        x11_forwarding=False,
+        keepalive_interval=KEEPALIVE_S,
+        keepalive_count_max=KEEPALIVE_MISSED,
+    )
+    return connection
+
+
+def unreachable(
+    name: str, options: Settings, error: Exception, through: asyncssh.SSHClientConnection | None
+) -> HostError:
+    """The error for a host that nobody could talk to; says which of the machines on the way it was."""
+    where = f"{name}: {options.host} port {options.port}" + (" (through its gateway)" if through else "")
+    match error:
+        case TimeoutError() if not error.errno:
+            cause, cure = f"no answer within {options.connect_timeout_s:.0f} s", "is it on, and no firewall between?"
+        case socket.gaierror():
+            cause, cure = f"no such name ({error.strerror})", "set its address in the inventory or in ~/.ssh/config"
+        case ConnectionRefusedError():
+            cause, cure = "connection refused", "is sshd running there, and is the port right?"
+        case OSError():
+            cause, cure = error.strerror or str(error), "look at the network, the address and the port"
+        case asyncssh.ChannelOpenError():
+            cause, cure = f"the gateway can't reach it ({error.reason})", "is it on, and is its address known there?"
+        case _:
+            cause, cure = str(error), "is that port an SSH server's?"
+    return HostError("unreachable", f"{where}: {cause}", cure)

@@ -1,0 +1,147 @@
+"""Keys over SSH: whose host this is (known_hosts), and who we are (agent, key files); what to say when either fails."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import dataclass, field
+
+import asyncssh
+
+from batchwasm.errors import HostError
+from batchwasm.transports.known_hosts import append
+from batchwasm.transports.ssh_config import Settings
+
+AGENT_S = 5.0  # an agent answers at once; one that asks its user must not hold us up for ever
+
+
+class HostKeys(asyncssh.SSHClient):
+    """Judges the key that a host shows at login, and remembers it."""
+
+    def __init__(self, options: Settings) -> None:
+        self._options = options
+        self.offered: asyncssh.SSHKey | None = None
+        try:
+            files = asyncssh.read_known_hosts(list(options.known_hosts))
+        except (OSError, ValueError) as error:
+            where = " or ".join(options.known_hosts)
+            raise HostError("config", f"{options.endpoint.name}: {where}: {error}", "mend or remove it") from error
+        self._files = files
+        # None switches the check off, as StrictHostKeyChecking no says.
+        self.known = None if options.strict == "no" else files
+
+    def known_keys(self, address: str = "") -> list[asyncssh.SSHKey]:
+        """The keys that known_hosts has for this host."""
+        port = self._options.port
+        name = self._options.host_key_alias or self._options.host
+        return list(self._files.match(name, address, port if port != 22 else None)[0])
+
+    def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
+        """asyncssh asks this for a key that is not in known_hosts."""
+        self.offered = key
+        accept = self._options.strict == "accept-new" and not self.known_keys(addr)
+        if accept and self._options.user_known_hosts is not None:
+            append(self._options, [key])
+        return accept
+
+    def error(self, name: str) -> HostError:
+        """Why the host's key was not accepted, and what to do about it."""
+        known = self.known_keys()
+        return self._changed(name, known) if known else self._unknown(name)
+
+    def _unknown(self, name: str) -> HostError:
+        address = self._options.known_name
+        if self.offered is None:
+            return HostError("key", f"{name}: the key of {address} is revoked in known_hosts", "ask its administrator")
+        cause = f"{name}: the key of {address} is not in known_hosts: {describe(self.offered)}"
+        return HostError("key", cause, f"if that is its fingerprint, accept it with: batchwasm hosts trust {name}")
+
+    def _changed(self, name: str, known: list[asyncssh.SSHKey]) -> HostError:
+        address, path = self._options.known_name, self._options.user_known_hosts
+        now = describe(self.offered) if self.offered else "one of another kind"
+        then = ", ".join(describe(key) for key in known)
+        cause = (
+            f"{name}: THE KEY OF {address} CHANGED: known_hosts has {then}, it shows {now}; "
+            "it was installed anew, or somebody is between you and it"
+        )
+        forget = f"ssh-keygen -R '{address}' -f {path}"
+        cure = f"ask its administrator; if it is right: {forget}, and batchwasm hosts trust {name}"
+        return HostError("key_changed", cause, cure)
+
+
+def describe(key: asyncssh.SSHKey) -> str:
+    """`ssh-ed25519 SHA256:...`"""
+    return f"{key.get_algorithm()} {key.get_fingerprint()}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OwnKeys:
+    """What we can show to a host besides the agent's keys."""
+
+    pairs: list[asyncssh.SSHKeyPair]
+    files: list[str]
+    """Where the pairs come from."""
+    locked: list[str]
+    """Files that need a passphrase."""
+    unreadable: list[str] = field(default_factory=list)
+    agent_identities: list[bytes] | None = None
+    """The only keys of the agent to use (IdentitiesOnly); None is all."""
+
+
+def own_keys(options: Settings) -> OwnKeys:
+    """Reads the key files; one that can't be read is left out, and named if the login fails."""
+    keys = OwnKeys(pairs=[], files=[], locked=[], agent_identities=_identities(options))
+    for path in options.identity_files:
+        try:
+            keys.pairs.extend(asyncssh.load_keypairs(path))
+            keys.files.append(path)
+        except asyncssh.KeyEncryptionError:
+            keys.locked.append(path)
+        except (asyncssh.KeyImportError, OSError) as error:
+            (keys.locked if "passphrase" in str(error).lower() else keys.unreadable).append(path)
+    return keys
+
+
+def _identities(options: Settings) -> list[bytes] | None:
+    if not options.identities_only:
+        return None
+    found: list[bytes] = []
+    for path in options.identity_files:
+        for name in (path, f"{path}.pub"):
+            try:
+                found.append(asyncssh.read_public_key(name).public_data)
+                break
+            except (asyncssh.KeyImportError, OSError):
+                continue
+    return found or [b""]  # an empty list would mean all of them
+
+
+async def refused(name: str, options: Settings, mine: OwnKeys, reason: str) -> HostError:
+    """The error for a login that the host refused."""
+    held = await _agent_keys()
+    tried = [_short(path) for path in mine.files]
+    if held:
+        tried.append(f"{held} key{'s' if held > 1 else ''} of the agent")
+    what = f"tried: {', '.join(tried)}" if tried else "no key to try"
+    cause = f"{name}: {options.known_name} refuses user {options.user} ({what}; {reason})"
+    if mine.locked:
+        first = _short(mine.locked[0])
+        return HostError("auth", cause, f"{first} has a passphrase and no agent holds it: ssh-add {first}")
+    cure = f"put your public key into ~/.ssh/authorized_keys of {options.user} there, or name user and key right"
+    return HostError("auth", cause, cure)
+
+
+async def _agent_keys() -> int:
+    path = os.environ.get("SSH_AUTH_SOCK")
+    if not path:
+        return 0
+    try:
+        async with asyncio.timeout(AGENT_S), asyncssh.connect_agent(path) as agent:
+            return len(list(await agent.get_keys()))
+    except (OSError, ValueError, asyncssh.Error, TimeoutError):
+        return 0
+
+
+def _short(path: str) -> str:
+    home = os.path.expanduser("~")
+    return f"~{path[len(home) :]}" if path.startswith(f"{home}/") else path
