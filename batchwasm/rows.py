@@ -192,15 +192,18 @@ class Ended:
 
 
 def results(
-    run: str, state: State, job: JobState, params: Mapping[int, Mapping[str, Scalar]] | Params, ended: Iterable[Ended]
+    run: str, state: State, job: JobState, params: Params, ended: Iterable[Ended], only: int | None = None
 ) -> Iterator[ResultRow]:
-    """Rows of one job's tasks that have a result, by index; `ended` are their final attempts, by task."""
+    """Rows of one job's tasks (or of task `only`) that have a result, by index.
+
+    `ended` are their final attempts, by task.
+    """
     waiting_for = iter(ended)
     current = next(waiting_for, None)
-    for task, code in enumerate(job.codes):
+    for task in range(job.plan.tasks) if only is None else (only,):
         while current is not None and current.task < task:
             current = next(waiting_for, None)
-        if code in (WAITING, RUNNING):
+        if not 0 <= task < job.plan.tasks or job.codes[task] in (WAITING, RUNNING):
             continue
         if current is not None and current.task == task:
             yield _result(run, job, params[task], current)

@@ -1,4 +1,4 @@
-"""A sweep as JSON and back: what a run's manifest keeps, so that its parameters are known however files change later."""
+"""A sweep as JSON and back: what a manifest keeps, so that a run's parameters are known however files change."""
 
 from __future__ import annotations
 

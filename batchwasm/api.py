@@ -1,0 +1,306 @@
+"""Everything the command line can do with runs, as functions: run one, and read what one left.
+
+spec, inventory = batchwasm.spec.load(Path("jobs.toml"))
+ran = api.run(spec, inventory)
+for row in api.results(ran.folder):
+    print(row.job, row.index, row.outcome, row.stdout)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import platform
+import secrets
+import signal
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from batchwasm import __version__, rows
+from batchwasm import results as folders
+from batchwasm.artifacts import Store
+from batchwasm.core.state import JobState, State
+from batchwasm.engine.loop import Loop, Plan, Watcher
+from batchwasm.errors import (
+    EXIT_INTERRUPTED,
+    EXIT_SUCCEEDED,
+    EXIT_TASKS_FAILED,
+    EXIT_WORLD,
+    Problem,
+    RunError,
+    SourceError,
+    SpecError,
+)
+from batchwasm.journal import Journal
+from batchwasm.model import Inventory, JobName, Outcome, RunSpec
+from batchwasm.results import RunFolder
+from batchwasm.rows import Ended, Params, ResultRow, Status
+from batchwasm.spec import stored
+
+MANIFEST_SCHEMA = "manifest/1"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ran:
+    """A run that was left, finished or not."""
+
+    status: Status
+    folder: RunFolder
+    exit_code: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """What `run --json` prints."""
+        tasks = self.status.tasks.as_dict()
+        return {
+            "schema": rows.RUN_SCHEMA,
+            "run": self.status.run,
+            "folder": self.status.folder,
+            "tasks": {key: tasks[key] for key in ("total", "succeeded", "failed", "cancelled", "skipped")},
+            "by_outcome": dict(self.status.by_outcome),
+            "wall_s": round(self.status.wall_s, 6),
+        }
+
+
+def run(
+    spec: RunSpec,
+    inventory: Inventory,
+    *,
+    runs_dir: Path | None = None,
+    store: Store | None = None,
+    jobs: Sequence[JobName] = (),
+    fail_fast: bool = False,
+    wait_hosts_s: float = 600.0,
+    watcher: Watcher | None = None,
+    started: Any = None,
+    signals: bool = False,
+) -> Ran:
+    """Compile, ship, run, collect; returns when every task has its result, or when it was interrupted.
+
+    `jobs` are names; none means all. `started` is called with the RunFolder as soon as there is one. `signals` lets
+    SIGINT and SIGTERM stop the run (in the main thread only). Raises SpecError and SourceError (the run folder is gone
+    again), WorldError (it can be resumed).
+    """
+    spec = only(spec, jobs)
+    folder = folders.create(spec.name, runs_dir or folders.runs_dir(spec.folder))
+    try:
+        folder.write_text(folder.jobs, spec.text)
+        folder.write_text(folder.inventory, inventory.text)
+        journal = Journal.create(folder.journal)
+        if started is not None:
+            started(folder)
+        plan = Plan(
+            run=secrets.token_hex(8),
+            spec=spec,
+            inventory=inventory,
+            store=store or Store(),
+            fail_fast=fail_fast,
+            wait_hosts_s=wait_hosts_s,
+            version=__version__,
+        )
+        loop = Loop(plan, folder, journal, watcher or Watcher())
+        try:
+            write_manifest(folder, plan, loop)
+            state = asyncio.run(_run(loop, signals))
+        finally:
+            write_manifest(folder, plan, loop)
+            journal.close()
+    except (SpecError, SourceError):
+        folder.remove()
+        raise
+    status = rows.status(state, str(folder.path), alive=False)
+    return Ran(status=status, folder=folder, exit_code=_exit_code(state))
+
+
+async def _run(loop: Loop, signals: bool) -> State:
+    if signals:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, _interrupt, loop)
+    return await loop.run()
+
+
+def _interrupt(loop: Loop) -> None:
+    """The first signal stops the guests and ends the run in order; the second ends us on the spot."""
+    loop.stop("interrupted", "interrupted; what has not finished is waiting")
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().remove_signal_handler(number)
+        signal.signal(number, lambda *_: os._exit(EXIT_INTERRUPTED))
+
+
+def _exit_code(state: State) -> int:
+    if state.stopped is not None:
+        return EXIT_INTERRUPTED if state.stopped.code == "interrupted" else EXIT_WORLD
+    return EXIT_SUCCEEDED if state.counts[Outcome.SUCCEEDED] == state.tasks else EXIT_TASKS_FAILED
+
+
+def only(spec: RunSpec, chosen: Sequence[JobName]) -> RunSpec:
+    """The run with these jobs alone; all of them where none is chosen. Raises SpecError for names it has not."""
+    if not chosen:
+        return spec
+    names = [job.name for job in spec.jobs]
+    unknown = [name for name in chosen if name not in names]
+    if unknown:
+        problems = [
+            Problem(file="", line=None, key="--only", text=f"there is no job {name!r}; jobs are {', '.join(names)}")
+            for name in unknown
+        ]
+        raise SpecError(problems)
+    return replace(spec, jobs=tuple(job for job in spec.jobs if job.name in chosen))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlannedJob:
+    """What a run would do with a job."""
+
+    name: JobName
+    tasks: int
+    language: str
+    cpus: int
+    memory_bytes: int
+    time_limit_s: float | None
+    hosts: tuple[str, ...]
+    """Names of those that it may use."""
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"schema": "plan/1", **{name: getattr(self, name) for name in self.__dataclass_fields__}}
+
+
+def plan(spec: RunSpec, inventory: Inventory, *, jobs: Sequence[JobName] = ()) -> list[PlannedJob]:
+    """What `run` would do; nothing is compiled, connected or written."""
+    chosen = only(spec, jobs)
+    plans = Plan(run="", spec=chosen, inventory=inventory, store=Store()).job_plans()
+    return [
+        PlannedJob(
+            name=job.name,
+            tasks=len(job),
+            language=job.source.language,
+            cpus=job.request.cpus,
+            memory_bytes=job.request.memory_bytes,
+            time_limit_s=job.limits.time_s,
+            hosts=tuple(host.name for host in inventory.hosts if planned.allows(host.name)),
+        )
+        for job, planned in zip(chosen.jobs, plans, strict=True)
+    ]
+
+
+# -------------------------------------------------------------------------------------------------- manifest
+
+
+def write_manifest(folder: RunFolder, plan: Plan, loop: Loop) -> None:
+    """All that is needed to run the same again, with versions and digests."""
+    manifest = {
+        "schema": MANIFEST_SCHEMA,
+        "run": folder.name,
+        "id": plan.run,
+        "batchwasm": __version__,
+        "python": platform.python_version(),
+        "wasmtime": version("wasmtime"),
+        "made_on": {"machine": socket.gethostname(), "platform": platform.platform()},
+        "folder": str(plan.spec.folder),
+        "jobs": [_job_manifest(plan, loop, n) for n in range(len(plan.spec.jobs))],
+        "hosts": {name: _host_manifest(loop, name) for name in loop.state.hosts},
+    }
+    folder.write_manifest(manifest)
+
+
+def _job_manifest(plan: Plan, loop: Loop, n: int) -> dict[str, Any]:
+    job, artifact = plan.spec.jobs[n], loop.artifacts.get(n)
+    limits = {name: getattr(job.limits, name) for name in job.limits.__dataclass_fields__}
+    return {
+        "name": job.name,
+        "tasks": len(job),
+        "language": job.source.language,
+        "sources": [str(path) for path in job.source.paths],
+        "build": {
+            "flags": job.source.build.flags,
+            "defines": dict(job.source.build.defines),
+            "include": [str(path) for path in job.source.build.include],
+            "optimize": job.source.build.optimize,
+        },
+        "artifact": None if artifact is None else artifact.digest,
+        "toolchain": None if artifact is None else artifact.toolchain,
+        "cpus": job.request.cpus,
+        "limits": limits,
+        "sweep": stored.to_json(job.sweep),  # type: ignore[arg-type]
+    }
+
+
+def _host_manifest(loop: Loop, name: str) -> Any:
+    return dict(loop.facts.get(name, {}))
+
+
+# --------------------------------------------------------------------------------------------------- reading
+
+
+def find(name: str | None, cwd: Path | None = None) -> RunFolder:
+    """The run that a user means: a path, a name, or None for the newest. Raises RunError."""
+    return folders.find(name, cwd or Path.cwd())
+
+
+def status(folder: RunFolder) -> Status:
+    """How far a run is, live or finished."""
+    state = _state(folder)
+    return rows.status(state, str(folder.path), alive=_alive(state))
+
+
+def results(
+    folder: RunFolder, *, job: JobName | None = None, index: int | None = None, outcome: Sequence[str] = ()
+) -> Iterator[ResultRow]:
+    """Rows of the tasks that have a result, in the order of the jobs and of their tasks."""
+    journal = Journal.open(folder.journal, read_only=True)
+    try:
+        state = journal.state()
+        params = _params(folder)
+        for n, found in enumerate(state.jobs):
+            if job is None or found.plan.name == job:
+                for row in _rows_of(journal, state, n, found, params[found.plan.name], index):
+                    if (index is None or row.index == index) and (not outcome or row.outcome in outcome):
+                        yield row
+    finally:
+        journal.close()
+
+
+def _rows_of(
+    journal: Journal, state: State, n: int, job: JobState, params: Params, index: int | None
+) -> Iterator[ResultRow]:
+    attempts = journal.attempts(job=n, task=index, final=True)
+    ended = (Ended(attempt.record.task, attempt.host, attempt.record) for attempt in attempts)
+    return rows.results(state.name, state, job, params, ended, only=index)
+
+
+def _state(folder: RunFolder) -> State:
+    journal = Journal.open(folder.journal, read_only=True)
+    try:
+        return journal.state()
+    finally:
+        journal.close()
+
+
+def _params(folder: RunFolder) -> dict[JobName, Params]:
+    """Of each job, the parameters of its tasks, as the run's manifest keeps them."""
+    try:
+        manifest = json.loads(folder.manifest.read_text(encoding="utf-8"))
+        return {job["name"]: Params(stored.from_json(job["sweep"])) for job in manifest["jobs"]}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{folder.manifest} can't be read: {error}") from error
+
+
+def _alive(state: State) -> bool:
+    """Whether the scheduler that opened the run last still works on it, as far as can be told from here."""
+    opened = state.opened
+    if opened is None:
+        return False
+    if opened.machine != socket.gethostname():
+        return time.time() - state.last_at < 60  # another machine's process can't be seen: go by what it wrote last
+    try:
+        os.kill(opened.pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,201 @@
+"""`batchwasm run`: a jobs.toml, or a source without a file; compile, ship, run, collect."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from batchwasm.cli import complete
+
+if TYPE_CHECKING:
+    from batchwasm.api import Ran
+    from batchwasm.model import Inventory, RunSpec
+
+_SETTINGS = ("memory", "time_limit", "cpus", "stdout_limit", "disk", "files", "stdin")
+_OPTIONS = {"inputs": "--input", "outputs": "--output"}
+
+
+@click.command("run", context_settings={"ignore_unknown_options": False})
+@click.argument("file", type=click.Path(path_type=Path), metavar="JOBS.toml|SOURCE", shell_complete=complete.jobs_files)
+@click.argument("args", nargs=-1, metavar="[-- ARGS]")
+@click.option(
+    "-i",
+    "--inventory",
+    type=click.Path(path_type=Path),
+    shell_complete=complete.toml_files,
+    help="The machines; default: BATCHWASM_INVENTORY, inventory.toml beside the file, the user's own, this machine.",
+)
+@click.option("--hosts", metavar="HOSTLIST", help="Machines without an inventory, such as alice@lab[01-12].")
+@click.option("--only", multiple=True, metavar="JOB", help="Only this job; may be given several times.")
+@click.option("--fail-fast", is_flag=True, help="Stop everything at the first task that does not succeed.")
+@click.option("--runs-dir", type=click.Path(path_type=Path), help="Where run folders go; default: beside the file.")
+@click.option("--wait-hosts", default="10m", show_default=True, help="How long to wait for a host when none is left.")
+@click.option("--dry-run", is_flag=True, help="Check everything, show what would run, start nothing.")
+@click.option("--json", "as_json", is_flag=True, help="At the end, print one JSON object about the run.")
+@click.option("-q", "--quiet", is_flag=True, help="Do not show what tasks print, nor progress.")
+@click.option("--sweep", multiple=True, metavar="NAME=VALUES", help="For a SOURCE: n=1..100 or n=1,2,5; several times.")
+@click.option("--env", multiple=True, metavar="NAME=VALUE", help="For a SOURCE: a variable; several times.")
+@click.option("--input", "inputs", multiple=True, metavar="GLOB", help="For a SOURCE: files it may read.")
+@click.option("--output", "outputs", multiple=True, metavar="GLOB", help="For a SOURCE: files to bring back.")
+@click.option("--memory", metavar="SIZE", help="For a SOURCE: its cap, such as 256MiB.")
+@click.option("--time-limit", metavar="DURATION", help="For a SOURCE: such as 90s or 15m.")
+@click.option("--cpus", type=int, help="For a SOURCE: cpus to reserve.")
+@click.option("--stdout-limit", metavar="SIZE", help="For a SOURCE: cap of stdout and of stderr.")
+@click.option("--disk", metavar="SIZE", help="For a SOURCE: cap of all files it writes.")
+@click.option("--files", type=int, help="For a SOURCE: how many files it may make.")
+@click.option("--stdin", metavar="FILE", help="For a SOURCE: what it reads on stdin.")
+@click.option("--print-toml", is_flag=True, help="For a SOURCE: print the jobs.toml that this stands for, and stop.")
+@click.option("--tui", is_flag=True, hidden=True)
+@click.option("--detach", is_flag=True, hidden=True)
+def command(
+    file: Path,
+    args: tuple[str, ...],
+    inventory: Path | None,
+    hosts: str | None,
+    only: tuple[str, ...],
+    fail_fast: bool,
+    runs_dir: Path | None,
+    wait_hosts: str,
+    dry_run: bool,
+    as_json: bool,
+    quiet: bool,
+    print_toml: bool,
+    tui: bool,
+    detach: bool,
+    **settings: Any,
+) -> int:
+    """Compile, ship, run and collect what JOBS.toml says, or run SOURCE (.c .cpp .rs .go .zig .wat .wasm) with ARGS."""
+    for given, name in ((tui, "--tui"), (detach, "--detach")):
+        if given:
+            raise click.UsageError(f"{name}: not in this version")
+    spec, machines = _read(file, args, inventory, hosts, settings)
+    if print_toml:
+        sys.stdout.write(spec.text)
+        return 0
+    if dry_run:
+        return _dry_run(spec, machines, only, as_json)
+    return _run(spec, machines, only, fail_fast, runs_dir, _seconds(wait_hosts), as_json, quiet)
+
+
+def _read(
+    file: Path, args: tuple[str, ...], inventory: Path | None, hosts: str | None, settings: dict[str, Any]
+) -> tuple[RunSpec, Inventory]:
+    from batchwasm import spec
+
+    given = {name: value for name, value in settings.items() if value not in (None, ())}
+    if file.suffix == ".toml":
+        if given or args:
+            what = ", ".join(_OPTIONS.get(name, f"--{name.replace('_', '-')}") for name in given) or "ARGS"
+            raise click.UsageError(f"{what}: for a SOURCE only; in a jobs.toml write it into the job")
+        return spec.load(file, inventory=inventory, hosts=hosts)
+    job: dict[str, object] = {name: given[name] for name in _SETTINGS if name in given}
+    job |= {name: list(given[name]) for name in ("inputs", "outputs") if name in given}
+    if "env" in given:
+        job["env"] = dict(_pair(text, "--env") for text in given["env"])
+    return spec.from_source(file, args, sweep=given.get("sweep", ()), settings=job, inventory=inventory, hosts=hosts)
+
+
+def _pair(text: str, option: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise click.UsageError(f"{option} {text}: write NAME=VALUE")
+    return name, value
+
+
+def _seconds(text: str) -> float:
+    from batchwasm.spec.quantities import duration_s
+
+    try:
+        return duration_s(float(text) if text.replace(".", "", 1).isdigit() else text)
+    except ValueError as error:
+        raise click.UsageError(f"--wait-hosts {text}: {error}") from error
+
+
+def _run(
+    spec: RunSpec,
+    inventory: Inventory,
+    only: tuple[str, ...],
+    fail_fast: bool,
+    runs_dir: Path | None,
+    wait_hosts_s: float,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    from batchwasm import api
+    from batchwasm.cli import progress
+    from batchwasm.cli.watch import RunWatcher, Silent
+
+    shown = Silent() if quiet else progress.make()
+    watcher = RunWatcher(shown, api.only(spec, only), {}, show=not (as_json or quiet))
+    try:
+        ran = api.run(
+            spec,
+            inventory,
+            runs_dir=runs_dir,
+            jobs=only,
+            fail_fast=fail_fast,
+            wait_hosts_s=wait_hosts_s,
+            watcher=watcher,
+            started=lambda folder: shown.note(f"run {folder.name} in {folder.path}"),
+            signals=True,
+        )
+    finally:
+        shown.close()
+    if as_json:
+        from batchwasm.cli.render import print_json
+
+        print_json([ran.as_dict()])
+    if not quiet:
+        _summary(ran)
+    return ran.exit_code
+
+
+def _summary(ran: Ran) -> None:
+    from batchwasm.cli.escape import say
+    from batchwasm.cli.units import count_text, duration_text
+
+    status = ran.status
+    words = [f"{count_text(n)} {word.replace('_', ' ')}" for word, n in status.by_outcome.items()]
+    if status.tasks.waiting:
+        words.append(f"{count_text(status.tasks.waiting)} waiting")
+    say(f"{status.run}: {', '.join(words)} of {count_text(status.tasks.total)} in {duration_text(status.wall_s)}")
+    for host in status.hosts:
+        if host.state in ("down", "lost"):
+            say(f"warning: host {host.name} was {host.state}: {host.reason}")
+    if status.reason:
+        say(status.reason)
+    failed = " --failed" if status.tasks.failed else ""
+    say(f"see 'batchwasm results{failed} -r {status.run}'; files in {status.folder}")
+
+
+def _dry_run(spec: RunSpec, inventory: Inventory, only: tuple[str, ...], as_json: bool) -> int:
+    from batchwasm import api
+    from batchwasm.cli.render import Column, print_json, print_table
+    from batchwasm.cli.units import count_text, duration_text, size_text
+
+    planned = api.plan(spec, inventory, jobs=only)
+    if as_json:
+        print_json([job.as_dict() for job in planned])
+        return 0
+    columns = [Column(title="job"), Column(title="tasks", right=True), Column(title="language")]
+    columns += [Column(title="cpus", right=True)]
+    columns += [Column(title="memory", right=True), Column(title="time limit", right=True), Column(title="hosts")]
+    print_table(
+        columns,
+        [
+            (
+                job.name,
+                count_text(job.tasks),
+                job.language,
+                str(job.cpus),
+                size_text(job.memory_bytes),
+                "none" if job.time_limit_s is None else duration_text(job.time_limit_s),
+                ", ".join(job.hosts[:6]) + (f" and {len(job.hosts) - 6} more" if len(job.hosts) > 6 else ""),
+            )
+            for job in planned
+        ],
+    )
+    return 0

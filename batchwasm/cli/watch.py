@@ -1,0 +1,121 @@
+"""From what happens in a run to what a person sees: feeds a Progress, shows what a small run's tasks print."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Mapping
+
+from batchwasm.cli.escape import copy
+from batchwasm.cli.progress import Counts, HostState, Progress
+from batchwasm.cli.units import duration_text
+from batchwasm.core.events import Event, HostJoined, HostLeft, HostRefused, Record, TasksCancelled, TasksFinished
+from batchwasm.core.state import State
+from batchwasm.engine.loop import Watcher
+from batchwasm.model import Artifact, HostName, JobName, Outcome, RunSpec
+from batchwasm.rows import TaskCounts
+
+SHOWN_TASKS = 16  # a run of up to so many tasks shows what each printed: more would hide each other
+TOLD_FAILURES = 10  # failures told one by one while the run goes on; the rest are in `results --failed`
+
+
+class Silent:
+    """A Progress that shows nothing."""
+
+    def compiling(self, job: JobName, hint: str) -> None: ...
+
+    def compiled(self, job: JobName, artifact: Artifact) -> None: ...
+
+    def host(self, name: HostName, state: HostState, text: str = "") -> None: ...
+
+    def counts(self, counts: Counts) -> None: ...
+
+    def note(self, text: str) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class RunWatcher(Watcher):
+    """Tells a Progress. `show` prints the stdout of tasks as they end, where the run is small."""
+
+    def __init__(self, progress: Progress, spec: RunSpec, hints: Mapping[JobName, str], *, show: bool) -> None:
+        self._progress, self._hints = progress, hints
+        self._show = show and spec.tasks <= SHOWN_TASKS
+        self._jobs = [job.name for job in spec.jobs]
+        self._lone = {job.name for job in spec.jobs if len(job) == 1}
+        self._failures = 0
+
+    def compiling(self, job: JobName) -> None:
+        self._progress.compiling(job, self._hints.get(job, ""))
+
+    def compiled(self, job: JobName, artifact: Artifact) -> None:
+        self._progress.compiled(job, artifact)
+
+    def shipping(self, host: HostName, text: str) -> None:
+        self._progress.host(host, "shipping", text)
+
+    def note(self, text: str) -> None:
+        self._progress.note(text)
+
+    def happened(self, event: Event) -> None:
+        match event:
+            case TasksFinished():
+                self._tell_ended(event)
+            case HostJoined():
+                self._progress.host(event.host, "ready")
+                for warning in event.facts.get("warnings", ()):
+                    self._progress.note(f"host {event.host}: {warning}")
+            case HostRefused():
+                self._progress.host(event.host, "down", event.text)
+            case HostLeft():
+                self._progress.host(event.host, "lost", event.text)
+            case TasksCancelled():
+                self._progress.note(f"the rest is cancelled: {event.text}")
+            case _:
+                pass  # counted in `passed`, or told by the loop itself
+
+    def passed(self, state: State) -> None:
+        jobs = {job.plan.name: _counts(job.counts) for job in state.jobs}
+        self._progress.counts(_counts(state.counts, jobs))
+
+    def _tell_ended(self, event: TasksFinished) -> None:
+        for record in event.records if self._show else ():
+            self._show_task(event, record)
+        for record in event.records if not self._show else ():
+            if record.final and record.outcome != Outcome.SUCCEEDED:
+                self._failures += 1
+                if self._failures <= TOLD_FAILURES:
+                    self._progress.note(self._sentence(event, record))
+                if self._failures == TOLD_FAILURES:
+                    self._progress.note("more failures are not told here; see 'batchwasm results --failed'")
+
+    def _show_task(self, event: TasksFinished, record: Record) -> None:
+        self._progress.note(self._sentence(event, record))
+        if record.stderr and record.outcome != Outcome.SUCCEEDED:
+            self._progress.note(record.stderr.decode("utf-8", "replace").rstrip("\n"))
+        if record.stdout and sys.stdout.isatty():
+            self._progress.note(record.stdout.decode("utf-8", "replace").rstrip("\n"))
+        elif record.stdout:
+            copy(io.BytesIO(record.stdout), sys.stdout)
+        elif record.stdout_path:
+            self._progress.note(f"its stdout is in {record.stdout_path} of the run folder")
+
+    def _sentence(self, event: TasksFinished, record: Record) -> str:
+        name = self._jobs[event.job]
+        task = name if name in self._lone else f"{name}/{record.task}"
+        outcome = Outcome(record.outcome).word.replace("_", " ")
+        reason = f": {record.reason_text}" if record.reason_text else ""
+        return f"{task} {outcome} on {event.host} in {duration_text(record.wall_s)}{reason}"
+
+
+def _counts(codes: list[int], jobs: Mapping[JobName, Counts] | None = None) -> Counts:
+    counts = TaskCounts.of(codes)
+    return Counts(
+        total=counts.total,
+        running=counts.running,
+        succeeded=counts.succeeded,
+        failed=counts.failed,
+        cancelled=counts.cancelled,
+        skipped=counts.skipped,
+        jobs=jobs or {},
+    )

@@ -1,0 +1,109 @@
+"""What an attempt left on its host becomes a record and files of the run folder, everything checked on the way."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+from batchwasm.core.events import Record
+from batchwasm.engine.depot import Depot
+from batchwasm.errors import HostLost, WorldError
+from batchwasm.model import JobName, Outcome
+from batchwasm.results import RunFolder
+from batchwasm.runner.protocol import INLINE_BYTES, Detail, OutputFile, Row
+
+REPORTABLE = frozenset(Outcome) - {Outcome.MISMATCH, Outcome.CANCELLED, Outcome.SKIPPED}
+"""What a host may say of an attempt; the others are the scheduler's own words."""
+REASON_LIMIT = 4096  # characters: a backtrace fits, a flood does not
+
+
+def has_files(row: Row) -> bool:
+    detail = row.detail
+    return detail is not None and bool(detail.outputs or detail.stdout_spooled or detail.stderr_spooled)
+
+
+def record(row: Row) -> Record:
+    """A row without files. Raises HostLost where no runner of ours would say that."""
+    if row.outcome not in REPORTABLE:
+        raise HostLost(f"its runner reported outcome {row.outcome}, which is not its to tell")
+    if len(row.stdout) > INLINE_BYTES or len(row.stderr) > INLINE_BYTES:
+        raise HostLost("its runner sent more output in a report than fits there")
+    detail = row.detail or _PLAIN
+    return Record(
+        task=row.task,
+        number=row.number,
+        outcome=row.outcome,
+        final=True,
+        exit_code=row.exit_code,
+        started_at=row.started_at,
+        queued_s=0.0,
+        wall_s=row.wall_us / 1e6,
+        cpu_s=row.cpu_us / 1e6,
+        peak_memory_bytes=row.peak_memory_bytes,
+        stdout=row.stdout,
+        stderr=row.stderr,
+        reason_code=detail.code[:64] or None,
+        reason_text=detail.text[:REASON_LIMIT] or None,
+        limit=detail.limit,
+        used=detail.used,
+    )
+
+
+_PLAIN = Detail()
+
+
+async def collect(row: Row, job: JobName, folder: RunFolder, depot: Depot, spool: str) -> Record:
+    """A row with files: they are in the run folder, whole and by their digests, when this returns.
+
+    `spool` is the batch's folder on the host. Raises HostLost where the host sends something else than it announced,
+    WorldError where the disk here refuses.
+    """
+    found = record(row)
+    detail = row.detail or _PLAIN
+    contents = iter(row.files)
+    listed = []
+    for output in detail.outputs:
+        target = folder.output(job, row.task, output.path)
+        if output.inline:
+            _write(target, next(contents), output)
+        else:
+            remote = f"{spool}/{row.task}/out/{output.path}"
+            await _get(depot, remote, target, output.bytes, output.sha256)
+        listed.append({"path": output.path, "bytes": output.bytes, "sha256": output.sha256})
+    if listed:
+        found = found._replace(outputs=json.dumps(listed, separators=(",", ":"), ensure_ascii=False))
+    if detail.stdout_spooled is not None:
+        target = folder.stdout(job, row.task)
+        await _get(depot, f"{spool}/{row.task}/stdout", target, *detail.stdout_spooled)
+        found = found._replace(stdout=None, stdout_path=str(target.relative_to(folder.path)))
+    if detail.stderr_spooled is not None:
+        target = folder.stderr(job, row.task)
+        await _get(depot, f"{spool}/{row.task}/stderr", target, *detail.stderr_spooled)
+        found = found._replace(stderr=None, stderr_path=str(target.relative_to(folder.path)))
+    return found
+
+
+async def _get(depot: Depot, remote: str, target: Path, size: int, sha256: str) -> None:
+    _make_parent(target)
+    await depot.get(remote, target, size, sha256)
+
+
+def _write(target: Path, content: bytes, output: OutputFile) -> None:
+    if hashlib.sha256(content).hexdigest() != output.sha256:
+        raise HostLost(f"its runner sent an output that is not what it announced: {output.path[:200]!a}")
+    _make_parent(target)
+    part = target.with_name(f".{output.sha256[:16]}.part")
+    try:
+        part.write_bytes(content)
+        os.replace(part, target)
+    except OSError as error:
+        raise WorldError(f"{target} can't be written: {error.strerror}") from error
+
+
+def _make_parent(target: Path) -> None:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WorldError(f"{target.parent} can't be made: {error.strerror}") from error

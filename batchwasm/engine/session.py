@@ -1,0 +1,393 @@
+"""One host: keeps its connection up, turns decisions into orders and reports into facts. The protocol stops here.
+
+A session trusts nothing that comes from its host: frames, counts, paths and digests are checked, and a host that sends
+what no version of us sends is dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
+
+from batchwasm import transports
+from batchwasm.core.events import (
+    Event,
+    FileShipped,
+    HostJoined,
+    HostLeft,
+    HostRefused,
+    Ranges,
+    Record,
+    indexes,
+    ranges_of,
+)
+from batchwasm.engine import collect
+from batchwasm.engine.deploy import Prepared, prepare
+from batchwasm.engine.groups import the_one
+from batchwasm.engine.work import InputChanged, JobWork, LocalFile
+from batchwasm.errors import HostError, HostLost
+from batchwasm.model import Host, JobName, Outcome
+from batchwasm.results import RunFolder
+from batchwasm.runner import protocol
+from batchwasm.runner.protocol import (
+    Acknowledge,
+    Attach,
+    Attached,
+    Beat,
+    Decoder,
+    Detach,
+    Finished,
+    Kill,
+    Message,
+    ProtocolError,
+    Recall,
+    Refused,
+    Returned,
+    Row,
+    Start,
+    Work,
+    encode,
+)
+
+ATTACH_S = 60.0  # a supervisor on a loaded machine may take seconds to fork and import
+SILENCE_S = 30.0  # fifteen heartbeats
+RETRY_S, RETRY_LIMIT_S = 2.0, 60.0
+READ_BYTES = 256 * 1024
+
+
+class Inbox(Protocol):
+    """Where sessions tell what happened; the loop, seen from here. Nothing of it blocks."""
+
+    def post(self, event: Event) -> None: ...
+
+    def job_of(self, batch: int) -> JobName | None:
+        """None for a batch that was given up."""
+        ...
+
+    def request_of(self, batch: int) -> tuple[int, int]:
+        """cpus and memory in bytes that the batch reserves."""
+        ...
+
+    def report(self, session: Session, seq: int | None, batch: int, records: Sequence[Record]) -> None:
+        """Attempts of a batch ended, says the host; `seq` is None where nobody but we say so."""
+        ...
+
+    def returned(self, session: Session, seq: int, batch: int, ranges: Ranges, why: str) -> None: ...
+
+    def beat(self, host: str, beat: Beat) -> None: ...
+
+    def shipping(self, host: str, text: str) -> None: ...
+
+
+class Session:
+    """A host during a run."""
+
+    def __init__(self, host: Host, run: str, incarnation: int, folder: RunFolder, inbox: Inbox) -> None:
+        self.host = host
+        self._run, self._incarnation, self._folder, self._inbox = run, incarnation, folder, inbox
+        self._outgoing: asyncio.Queue[bytes] = asyncio.Queue()
+        self._group: asyncio.TaskGroup | None = None
+        self._prepared: Prepared | None = None
+        self._attached: Attached | None = None
+        self._joined = False
+        self._ending = asyncio.Event()
+        self._here: set[str] = set()
+        """Digests that are in the host's cache."""
+        self._uploads: dict[str, asyncio.Task[None]] = {}
+        self._supervisor = ""
+        self._seen = 0
+        """Highest seq of this supervisor that the loop was told."""
+        self._unsettled: set[int] = set()
+        """seqs that came and are not in the journal yet."""
+
+    # ------------------------------------------------------------------------------------ told by the loop
+
+    def start(self, batch: int, work: JobWork, ranges: Ranges, numbers: list[int]) -> None:
+        """Send a batch; files it needs that are not there yet go first."""
+        if not self._joined:
+            return  # it left in this very pass; HostLeft is on its way and takes the batch back
+        if work.files_vary:
+            self._in_group(self._start_with_files(batch, work, ranges, numbers))
+            return
+        made, files = work.work(batch, ranges, numbers, self._spool(batch), self._mounts())
+        if all(file.digest in self._here for file in files):
+            self._order(made)
+        else:
+            self._in_group(self._ship_and_send(made, files, ranges, numbers))
+
+    def recall(self, batch: int) -> None:
+        self._send(Recall(batch))
+
+    def kill(self, batch: int) -> None:
+        self._send(Kill(batch))
+
+    def settled(self, seqs: Sequence[int]) -> None:
+        """The reports with these seqs are in the journal: the host may forget them."""
+        self._unsettled.difference_update(seqs)
+        upto = min(self._unsettled) - 1 if self._unsettled else self._seen
+        if self._joined:
+            self._send(Acknowledge(upto))
+
+    def end(self) -> None:
+        """Have the host stop what it still runs for us and forget the run; `run` returns soon after."""
+        self._ending.set()
+        self._send(Detach())
+
+    def _send(self, order: Message) -> None:
+        self._outgoing.put_nowait(encode(order))
+
+    # ------------------------------------------------------------------------------------------- its life
+
+    async def run(self) -> None:
+        """Connect, serve, and connect again when that may help; returns when the run ended or the host is hopeless."""
+        delay = RETRY_S
+        while not self._ending.is_set():
+            try:
+                await self._life()
+                return
+            except HostError as error:
+                was_joined = self._leave(error)
+                if not error.waiting_may_help:
+                    return
+                delay = RETRY_S if was_joined else min(delay * 2, RETRY_LIMIT_S)
+            try:
+                async with asyncio.timeout(delay * random.uniform(0.5, 1.0)):
+                    await self._ending.wait()
+            except TimeoutError:
+                pass
+
+    def _leave(self, error: HostError) -> bool:
+        was_joined, self._joined = self._joined, False
+        self._attached = self._group = None
+        if was_joined:
+            self._inbox.post(HostLeft(host=self.host.name, code=error.code, text=str(error)))
+        if not was_joined or not error.waiting_may_help:
+            refused = HostRefused(
+                host=self.host.name, code=error.code, text=str(error), waiting_may_help=error.waiting_may_help
+            )
+            self._inbox.post(refused)
+        return was_joined
+
+    async def _life(self) -> None:
+        transport = transports.make(self.host)
+        try:
+            self._here.clear()
+            self._uploads.clear()
+            while not self._outgoing.empty():
+                self._outgoing.get_nowait()  # orders to the supervisor that is gone
+            prepared = await self._until_ending(self._prepare(transport))
+            if prepared is None:
+                return
+            self._prepared = prepared
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                await self._serve(prepared, group)
+        except BaseExceptionGroup as errors:
+            raise the_one(errors) from errors
+        finally:
+            if self._prepared is not None:
+                await self._prepared.runner.close()
+                await self._prepared.depot.close()
+                self._prepared = None
+            await transport.close()
+
+    async def _prepare(self, transport: transports.Transport) -> Prepared:
+        await transport.connect()
+        return await prepare(self.host, transport, self._shipped)
+
+    async def _until_ending(self, work: Any) -> Any:
+        """The result of `work`, or None when the run ends before it is there."""
+        task = asyncio.ensure_future(work)
+        ending = asyncio.ensure_future(self._ending.wait())
+        try:
+            await asyncio.wait({task, ending}, return_when=asyncio.FIRST_COMPLETED)
+            return await task if task.done() else None
+        finally:
+            ending.cancel()
+            if not task.done():
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+
+    def _shipped(self, kind: str, digest: str, size: int) -> None:
+        self._inbox.post(FileShipped(host=self.host.name, kind=kind, digest=digest, bytes=size))
+
+    async def _serve(self, prepared: Prepared, group: asyncio.TaskGroup) -> None:
+        order = Attach(self._run, self._incarnation, self._seen, self.host.cpus, self.host.memory_bytes)
+        await prepared.runner.write(encode(order))
+        decoder = Decoder()
+        messages: list[Message] = []
+        async with _patience(ATTACH_S, "its runner did not answer"):
+            while not messages:
+                messages = _decoded(decoder, await self._read(prepared))
+        self._attach(messages.pop(0), prepared)
+        receiver = group.create_task(self._receive(prepared, decoder, messages))
+        await self._write(prepared)
+        await prepared.runner.close()
+        receiver.cancel()
+        for upload in self._uploads.values():
+            upload.cancel()
+
+    def _attach(self, answer: Message, prepared: Prepared) -> None:
+        if isinstance(answer, Refused):
+            raise HostError(answer.code, answer.text)
+        if not isinstance(answer, Attached):
+            raise HostLost(f"its runner began with {answer.kind}")
+        if answer.supervisor != self._supervisor:
+            self._supervisor, self._seen = answer.supervisor, 0
+        self._unsettled.clear()
+        self._attached, self._joined = answer, True
+        for batch in answer.batches:
+            self.kill(batch)  # of a connection that we had given up: those tasks are placed anew
+        joined = HostJoined(
+            host=self.host.name,
+            supervisor=answer.supervisor,
+            cpus=answer.cpus,
+            memory_bytes=answer.memory_bytes,
+            facts={**prepared.depot.facts.as_dict(), "boot": answer.boot, "warnings": answer.warnings},
+        )
+        self._inbox.post(joined)
+
+    async def _write(self, prepared: Prepared) -> None:
+        """Send orders as they come, all that wait at once; returns when the last one of the run is sent."""
+        while not (self._ending.is_set() and self._outgoing.empty()):
+            frames = [await self._outgoing.get()]
+            while not self._outgoing.empty():
+                frames.append(self._outgoing.get_nowait())
+            await prepared.runner.write(b"".join(frames))
+
+    async def _receive(self, prepared: Prepared, decoder: Decoder, messages: list[Message]) -> None:
+        while True:
+            for message in messages:
+                self._take(message)
+            async with _patience(SILENCE_S, f"it was silent for {SILENCE_S:.0f} s"):
+                messages = _decoded(decoder, await self._read(prepared))
+
+    async def _read(self, prepared: Prepared) -> bytes:
+        data = await prepared.runner.read(READ_BYTES)
+        if not data:
+            said = prepared.runner.stderr_tail.strip()
+            raise HostLost(f"its runner ended{': ' + said.splitlines()[-1] if said else ''}")
+        return data
+
+    # -------------------------------------------------------------------------------------------- reports
+
+    def _take(self, message: Message) -> None:
+        match message:
+            case Finished():
+                self._note_seq(message.seq)
+                rows = protocol.Rows.decode(message.body)
+                if any(collect.has_files(row) for row in rows):
+                    self._in_group(self._collect(message, rows))
+                else:
+                    self._report(message, [collect.record(row) for row in rows])
+            case Returned():
+                self._note_seq(message.seq)
+                ranges = ranges_of(message.tasks)
+                self._inbox.returned(self, message.seq, message.batch, ranges, message.why)
+            case Beat():
+                self._inbox.beat(self.host.name, message)
+            case _:
+                raise HostLost(f"its runner sent {message.kind}, which is not a report")
+
+    def _note_seq(self, seq: int) -> None:
+        self._seen = max(self._seen, seq)
+        self._unsettled.add(seq)
+
+    def _report(self, message: Finished, records: list[Record]) -> None:
+        self._inbox.report(self, message.seq, message.batch, records)
+
+    async def _collect(self, message: Finished, rows: list[Row]) -> None:
+        """Bring the files of a report here, then tell it: what is in the journal is on disk."""
+        job = self._inbox.job_of(message.batch)
+        if job is None or self._attached is None or self._prepared is None:
+            self._inbox.report(self, message.seq, message.batch, [])  # of a batch that was given up
+            return
+        spool = f"{self._attached.spool}/{message.batch}"
+        records = [await collect.collect(row, job, self._folder, self._prepared.depot, spool) for row in rows]
+        self._report(message, records)
+
+    # --------------------------------------------------------------------------------------------- orders
+
+    def _in_group(self, work: Coroutine[Any, Any, None]) -> None:
+        assert self._group is not None
+        self._group.create_task(work)
+
+    async def _start_with_files(self, batch: int, work: JobWork, ranges: Ranges, numbers: list[int]) -> None:
+        try:
+            made, files = await work.work_with_files(batch, ranges, numbers, self._spool(batch), self._mounts())
+        except InputChanged as error:
+            self._invalid(batch, ranges, numbers, "input_changed", str(error))
+        else:
+            await self._ship_and_send(made, files, ranges, numbers)
+
+    async def _ship_and_send(self, made: Work, files: list[LocalFile], ranges: Ranges, numbers: list[int]) -> None:
+        try:
+            missing = [file for file in files if file.digest not in self._here]
+            await self._ship(missing)
+        except InputChanged as error:
+            self._invalid(made.batch, ranges, numbers, "input_changed", str(error))
+        else:
+            self._order(made)
+
+    async def _ship(self, files: list[LocalFile]) -> None:
+        """Bring files to the host's cache, each once however many batches wait for it. Raises InputChanged."""
+        for file in {file.digest: file for file in files}.values():
+            if file.digest not in self._uploads:
+                upload = asyncio.ensure_future(self._upload(file))
+                self._uploads[file.digest] = upload
+            try:
+                await asyncio.shield(self._uploads[file.digest])
+            except InputChanged:
+                self._uploads.pop(file.digest, None)
+                raise
+
+    async def _upload(self, file: LocalFile) -> None:
+        assert self._prepared is not None
+        depot = self._prepared.depot
+        if file.digest not in await depot.has(file.kind, [file.digest]):
+            self._inbox.shipping(self.host.name, file.path.name)
+            try:
+                await depot.put(file.kind, file.digest, file.path)
+            except (OSError, ValueError) as error:
+                raise InputChanged(f"{file.path}: {error}") from error
+            self._shipped(file.kind, file.digest, file.path.stat().st_size)
+        self._here.add(file.digest)
+
+    def _order(self, made: Work) -> None:
+        cpus, memory = self._inbox.request_of(made.batch)
+        self._send(Start(made.batch, cpus, memory, made.time_s, len(made.tasks), made.encode()))
+
+    def _invalid(self, batch: int, ranges: Ranges, numbers: list[int], code: str, text: str) -> None:
+        now = time.time()
+        records = [
+            Record(task, number, Outcome.INVALID, True, None, now, 0.0, 0.0, 0.0, 0, b"", b"", code, text)
+            for task, number in zip(indexes(ranges), numbers, strict=True)
+        ]
+        self._inbox.report(self, None, batch, records)
+
+    def _spool(self, batch: int) -> str:
+        assert self._attached is not None
+        return f"{self._attached.spool}/{batch}"
+
+    def _mounts(self) -> dict[str, str]:
+        return dict(self.host.mounts)
+
+
+def _decoded(decoder: Decoder, data: bytes) -> list[Message]:
+    try:
+        return decoder.feed(data)
+    except ProtocolError as error:
+        raise HostLost(f"its runner sent what we don't understand: {error}") from error
+
+
+@asynccontextmanager
+async def _patience(seconds: float, cause: str) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError as error:
+        raise HostLost(cause) from error

@@ -1,0 +1,174 @@
+"""A job's tasks as the runner wants them: templates rendered, files named by digest. It sends nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from batchwasm.core.events import Ranges, indexes
+from batchwasm.errors import BatchwasmError
+from batchwasm.model import MIB, Digest, Job, RunSpec, Scalar, Template
+from batchwasm.runner.protocol import TaskWork, Work
+from batchwasm.spec.inputs import stdin_path, task_inputs
+
+GO_HEADROOM_BYTES = 4 * MIB  # of a Go guest's cap is left to its stacks and its collector's own bookkeeping
+GO_SMALLEST_BYTES = 16 * MIB  # below this the collector would only run in circles
+
+
+class InputChanged(BatchwasmError):
+    """An input vanished, or changed while the run goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFile:
+    """A file that a host must have before a batch starts."""
+
+    kind: str
+    """`wasm` or `files`, as the host's cache calls it."""
+    digest: Digest
+    path: Path
+
+
+class Digests:
+    """sha256 of local files, each read once: by path, size and time of change."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Path, int, int], Digest] = {}
+
+    async def of(self, path: Path) -> Digest:
+        """Raises InputChanged where the file can't be read."""
+        try:
+            key = _identity(path)
+            if key not in self._known:
+                self._known[key] = await asyncio.to_thread(_sha256, path)
+            return self._known[key]
+        except OSError as error:
+            raise InputChanged(f"{path}: {error.strerror}; it was there when the run started") from error
+
+
+def _identity(path: Path) -> tuple[Path, int, int]:
+    stat = path.stat()
+    return path, stat.st_size, stat.st_mtime_ns
+
+
+def _sha256(path: Path) -> Digest:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class JobWork:
+    """Makes `Work` of a job's tasks; what all of them share is rendered once."""
+
+    def __init__(self, spec: RunSpec, job: Job, artifact: LocalFile, run: str, digests: Digests) -> None:
+        self._spec, self._job, self._artifact, self._run, self._digests = spec, job, artifact, run, digests
+        self._args_vary = _vary(job.args)
+        self._env_varies = _vary(job.env.values())
+        self._outputs_vary = _vary(job.outputs)
+        self._stdin_varies = job.stdin is not None and _vary([job.stdin])
+        self._inputs_vary = _vary(t for i in job.inputs for t in (i.source, i.to) if t is not None)
+        self._shared: dict[str, Any] = {}
+        self._shared_files: list[LocalFile] = []
+
+    @property
+    def files_vary(self) -> bool:
+        """True where each task has files of its own, which must be read before it can be sent."""
+        return self._inputs_vary or self._stdin_varies
+
+    async def load(self) -> None:
+        """Read what all tasks share. Raises InputChanged."""
+        job, params = self._job, self._job.params(0)
+        shared: dict[str, Any] = {"env": _go_env(job)}
+        if not self._args_vary:
+            shared["args"] = [t.render(params) for t in job.args]
+        if not self._env_varies:
+            shared["env"] |= _rendered(job, params)
+        if not self._outputs_vary:
+            shared["outputs"] = [t.render(params) for t in job.outputs]
+        if not self._stdin_varies:
+            shared["stdin"] = await self._stdin(0, self._shared_files)
+        if not self._inputs_vary:
+            shared["inputs"] = await self._inputs(0, self._shared_files)
+        self._shared_files.append(self._artifact)
+        self._shared = shared
+
+    def work(
+        self, batch: int, ranges: Ranges, numbers: Iterable[int], spool: str, mounts: dict[str, str]
+    ) -> tuple[Work, list[LocalFile]]:
+        """The batch's work and the files it needs, where no task has files of its own."""
+        tasks = [self._task(task, number) for task, number in zip(indexes(ranges), numbers, strict=True)]
+        return self._work(batch, tasks, spool, mounts), self._shared_files
+
+    async def work_with_files(
+        self, batch: int, ranges: Ranges, numbers: Iterable[int], spool: str, mounts: dict[str, str]
+    ) -> tuple[Work, list[LocalFile]]:
+        """As `work`, where tasks have files of their own. Raises InputChanged."""
+        files = list(self._shared_files)
+        tasks = []
+        for index, number in zip(indexes(ranges), numbers, strict=True):
+            task = self._task(index, number)
+            if self._stdin_varies:
+                task = task._replace(stdin=await self._stdin(index, files))
+            if self._inputs_vary:
+                task = task._replace(inputs=await self._inputs(index, files))
+            tasks.append(task)
+        return self._work(batch, tasks, spool, mounts), files
+
+    def _work(self, batch: int, tasks: list[TaskWork], spool: str, mounts: dict[str, str]) -> Work:
+        limits = self._job.limits
+        return Work(
+            batch=batch,
+            run=self._run,
+            job=self._job.name,
+            artifact=self._artifact.digest,
+            spool=spool,
+            memory_bytes=limits.memory_bytes,
+            stdout_bytes=limits.stdout_bytes,
+            disk_bytes=limits.disk_bytes,
+            files=limits.files,
+            time_s=limits.time_s,
+            mounts={name: mounts[name] for name in self._job.mounts},
+            tasks=tasks,
+            **self._shared,
+        )
+
+    def _task(self, index: int, number: int) -> TaskWork:
+        job = self._job
+        if not (self._args_vary or self._env_varies or self._outputs_vary):
+            return TaskWork(index, number)
+        params = job.params(index)
+        args = [t.render(params) for t in job.args] if self._args_vary else None
+        env = _go_env(job) | _rendered(job, params) if self._env_varies else None
+        outputs = [t.render(params) for t in job.outputs] if self._outputs_vary else None
+        return TaskWork(index, number, args, env, None, None, outputs)
+
+    async def _stdin(self, index: int, files: list[LocalFile]) -> Digest | None:
+        path = stdin_path(self._spec, self._job, index)
+        return None if path is None else await self._file(path, files)
+
+    async def _inputs(self, index: int, files: list[LocalFile]) -> list[tuple[str, Digest]]:
+        return [(i.to, await self._file(i.path, files)) for i in task_inputs(self._spec, self._job, index)]
+
+    async def _file(self, path: Path, files: list[LocalFile]) -> Digest:
+        file = LocalFile("files", await self._digests.of(path), path)
+        files.append(file)
+        return file.digest
+
+
+def _vary(templates: Iterable[Template]) -> bool:
+    return any(template.names for template in templates)
+
+
+def _rendered(job: Job, params: dict[str, Scalar]) -> dict[str, str]:
+    return {name: template.render(params) for name, template in job.env.items()}
+
+
+def _go_env(job: Job) -> dict[str, str]:
+    """Go's collector must know the cap: without it a program with 20 MiB alive dies under 40 MiB."""
+    cap = job.limits.memory_bytes
+    if job.source.language != "go" or "GOMEMLIMIT" in job.env or cap < GO_SMALLEST_BYTES:
+        return {}
+    return {"GOMEMLIMIT": str(cap - max(GO_HEADROOM_BYTES, cap // 10))}
