@@ -1,0 +1,228 @@
+"""A worker as its supervisor holds it: forked once, one batch at a time, watched by its page, killed when it must be.
+
+Forking happens before any wasmtime engine exists in this process and while it has one thread: engines' threads do not
+survive a fork, and a worker forked later than one would hang. A worker dies with its supervisor.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import resource
+import selectors
+import signal
+import socket
+import sys
+import time
+import traceback
+from dataclasses import dataclass
+from typing import Callable
+
+from .page import GUEST, IDLE, Page, PageView, WorkerSettings
+from .protocol import Message
+from .rescue import Captured, rescue
+from .runs import Batch, Run
+from .stream import Stream
+
+Serve = Callable[[socket.socket, Page, WorkerSettings], None]
+GRACE_S = 0.5
+"""A guest's own deadline is exact to a millisecond; where it can't reach (a sleep in the host), this is added."""
+_FREEZE_S = 0.1  # a stop takes microseconds; only one that sits in the kernel takes longer, and then we don't wait
+_BURIAL_S = 5.0  # a killed process that takes longer sits in the kernel, on a file server that is away
+_PR_SET_PDEATHSIG = 1
+_EXIT_FAILED = 70  # EX_SOFTWARE
+
+
+@dataclass(frozen=True)
+class TimeUp:
+    """A guest that the supervisor had to end."""
+
+    view: PageView
+    used_s: float
+    captured: Captured
+
+
+class Worker:
+    """One process with its channel and page. `batch` is what it holds, None while it is idle."""
+
+    def __init__(
+        self,
+        selector: selectors.BaseSelector,
+        serve: Serve,
+        settings: WorkerSettings,
+        log: str,
+        receive: Callable[[Worker, Message], None],
+        ended: Callable[[Worker, str], None],
+    ) -> None:
+        self.scratch = settings.scratch
+        self._log = log
+        self.page = Page()
+        self.run: Run | None = None
+        self.batch: Batch | None = None
+        self.check_at = float("inf")
+        """Monotonic time of the next look at the guest's time."""
+        self.killed = False
+        self.time_up: TimeUp | None = None
+        self._status: int | None = None
+        ours, theirs = socket.socketpair()
+        self.pid = _fork(serve, theirs, self.page, settings, log)
+        theirs.close()
+        self.stream = Stream(selector, ours, lambda message: receive(self, message), lambda cause: ended(self, cause))
+
+    def give(self, run: Run, batch: Batch, now: float) -> None:
+        """Hands it a batch; it is idle."""
+        self.run, self.batch = run, batch
+        self.page.recall(0)
+        self.check_at = now + batch.start.time_s + GRACE_S if batch.start.time_s is not None else float("inf")
+        self.stream.send(batch.start)
+
+    def release(self) -> None:
+        """Its batch is over."""
+        self.run = self.batch = None
+        self.check_at = float("inf")
+
+    def look(self, now: float) -> None:
+        """Ends a guest whose time is long over; else says in `check_at` when to look again."""
+        assert self.batch is not None
+        assert self.batch.start.time_s is not None
+        allowed_s = self.batch.start.time_s + GRACE_S
+        view = self.page.read()
+        if self.killed:
+            self.check_at = float("inf")
+        elif not self._runs_a_guest(view):
+            self.check_at = now + allowed_s  # whatever starts from now on has at least that
+        elif now < view.started_ns / 1e9 + allowed_s:
+            self.check_at = view.started_ns / 1e9 + allowed_s
+        else:
+            self._end_guest(view)
+
+    def kill(self) -> None:
+        """SIGKILL; `ended` follows when the channel's end is read."""
+        self.killed = True
+        if self._status is None:
+            try:
+                os.kill(self.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+
+    def reap(self) -> int:
+        """Its wait status; the channel has ended, so this does not wait long."""
+        if self._status is None:
+            _, self._status = os.waitpid(self.pid, 0)
+        return self._status
+
+    def bury(self) -> None:
+        """Waits shortly for a killed one, without listening to it any more."""
+        self.stream.close()
+        deadline = time.monotonic() + _BURIAL_S
+        while self._status is None and time.monotonic() < deadline:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self._status = status
+            else:
+                time.sleep(0.002)
+
+    @property
+    def idle(self) -> bool:
+        return self.batch is None and not self.killed
+
+    def last_words(self, status: int) -> str:
+        """Of one that failed by an error of its own: the last line of what it logged."""
+        if not os.WIFEXITED(status) or os.WEXITSTATUS(status) != _EXIT_FAILED:
+            return ""
+        with open(self._log, encoding="utf-8", errors="replace") as file:
+            lines = file.read().splitlines()
+        return lines[-1] if lines else ""
+
+    def _runs_a_guest(self, view: PageView) -> bool:
+        return (
+            self.batch is not None and view.batch == self.batch.number and view.phase == GUEST and view.started_ns > 0
+        )
+
+    def _end_guest(self, seen: PageView) -> None:
+        """Stops the worker, looks again (the guest may have ended meanwhile), saves its stdout and kills it."""
+        self._freeze()
+        view = self.page.read()
+        if view != seen and self._status is None:
+            os.kill(self.pid, signal.SIGCONT)
+            self.check_at = time.monotonic()
+            return
+        used_s = time.monotonic() - seen.started_ns / 1e9
+        self.time_up = TimeUp(seen, used_s, rescue(self.pid))
+        self.kill()
+        self.check_at = float("inf")
+
+    def _freeze(self) -> None:
+        os.kill(self.pid, signal.SIGSTOP)
+        deadline = time.monotonic() + _FREEZE_S
+        while time.monotonic() < deadline:
+            pid, status = os.waitpid(self.pid, os.WNOHANG | os.WUNTRACED)
+            if pid:
+                if not os.WIFSTOPPED(status):
+                    self._status = status
+                return
+            time.sleep(0.001)
+
+    def current(self) -> PageView | None:
+        """Where it was in its batch; None where it had no task in hand."""
+        view = self.page.read()
+        mine = self.batch is not None and view.batch == self.batch.number and view.phase != IDLE
+        return view if mine else None
+
+
+def how_it_died(status: int) -> str:
+    """A wait status in words."""
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        try:
+            name = signal.Signals(number).name
+        except ValueError:
+            name = f"signal {number}"
+        hint = "; perhaps this host ran out of memory" if number == signal.SIGKILL else ""
+        return f"was killed by {name}{hint}"
+    return f"ended with exit code {os.WEXITSTATUS(status)}"
+
+
+# --------------------------------------------------------------------------------------------------- the child
+
+
+def _fork(serve: Serve, channel: socket.socket, page: Page, settings: WorkerSettings, log: str) -> int:
+    assert _threads() == 1, "a fork beside other threads leaves their locks locked for ever"
+    parent = os.getpid()
+    pid = os.fork()
+    if pid:
+        return pid
+    status = _EXIT_FAILED
+    try:
+        _settle(parent, channel)
+        serve(channel, page, settings)
+        status = 0
+    except BaseException:
+        with open(log, "a", encoding="utf-8", errors="replace") as file:
+            traceback.print_exc(file=file)
+    finally:
+        os._exit(status)
+
+
+def _settle(parent: int, channel: socket.socket) -> None:
+    """Leaves the parent's descriptors and signals; from here on the worker dies with it."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(_EXIT_FAILED)
+    gc.freeze()
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+    os.closerange(3, channel.fileno())
+    os.closerange(channel.fileno() + 1, os.sysconf("SC_OPEN_MAX") if sys.platform != "linux" else 65536)
+    channel.setblocking(True)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _threads() -> int:
+    try:
+        return len(os.listdir("/proc/self/task"))
+    except FileNotFoundError:  # macOS
+        return 1

@@ -1,0 +1,320 @@
+"""The supervisor of a host: one loop that accepts relays, speaks with their schedulers and keeps the pool at work.
+
+A run stays when its connection goes: what it was sent is run, and its reports wait. One that is alone for longer than
+ALONE_S is ended: its guests are killed and its traces removed. The supervisor ends within 2 s of its last run's Detach,
+and when its workdir vanishes, and removes all that is its own. It makes no wasmtime engine, ever: see slots.py.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import selectors
+import signal
+import socket
+import time
+
+from . import facts, local
+from .capacity import Room
+from .local import Place
+from .pool import Pool
+from .protocol import (
+    VERSION,
+    Acknowledge,
+    Attach,
+    Attached,
+    Beat,
+    Detach,
+    Kill,
+    Message,
+    ProtocolError,
+    Recall,
+    Refused,
+    Start,
+)
+from .relay import GREETING
+from .runs import Run
+from .slots import Serve
+from .stream import Stream
+
+ALONE_S = 86400.0
+"""A run without a scheduler for a day is not waited for any more."""
+BEAT_S = 2.0
+_TICK_S = 0.5
+_LEAVE_S = 1.0  # without run and connection: the next command of the same user often follows at once
+_FIRST_S = 10.0  # the relay that started us connects within milliseconds
+_GONE = (FileNotFoundError, NotADirectoryError)
+
+
+def supervise(workdir: str, options: list[str]) -> int:
+    """Runs until nobody needs it. `options`: `--lock FD [--alone-s SECONDS]`. Returns the exit code."""
+    values = dict(zip(options[::2], options[1::2]))
+    at = local.place(workdir)
+    local.sign(int(values["--lock"]), at)
+    from . import worker  # wasmtime with it, before the first fork
+
+    supervisor = Supervisor(at, worker.serve, float(values.get("--alone-s", ALONE_S)))
+    supervisor.serve()
+    local.remove(at)
+    os.unlink(at.lock)
+    local.remove_if_empty(at.root)
+    return 0
+
+
+class Connection:
+    """A relay and the scheduler behind it; `run` after its Attach."""
+
+    def __init__(self, supervisor: Supervisor, connection: socket.socket) -> None:
+        self.run: Run | None = None
+        self.stream = Stream(
+            supervisor.selector,
+            connection,
+            lambda message: supervisor.receive(self, message),
+            lambda cause: supervisor.disconnected(self, cause),
+        )
+
+
+class Supervisor:
+    """Everything of one supervisor but its place on disk, which is made before and removed after it."""
+
+    def __init__(self, at: Place, serve: Serve, alone_s: float) -> None:
+        self.selector = selectors.DefaultSelector()
+        self._at = at
+        self._alone_s = alone_s
+        self._id = secrets.token_hex(8)
+        self._facts = facts.facts()
+        self._connections: list[Connection] = []
+        self._alone_since: dict[str, float] = {}
+        self._stopped = False
+        self._needed_until = time.monotonic() + _FIRST_S
+        self._beat_at = 0.0
+        self._workdir = os.stat(at.workdir)
+        room = Room(self._facts.cpus, self._facts.memory_bytes)
+        self._pool = Pool(self.selector, at, room, serve, self._tell, self._gone)
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._listener.bind(at.socket)
+        self._listener.listen(128)
+        self._listener.setblocking(False)
+        self.selector.register(self._listener, selectors.EVENT_READ, self._accept)
+
+    # -------------------------------------------------------------------------------------------------- loop
+
+    def serve(self) -> None:
+        """The loop; at its end all workers are dead and the socket is gone."""
+        self._catch_signals()
+        try:
+            tick_at = 0.0
+            while not self._stopped:
+                now = time.monotonic()
+                if now >= tick_at:
+                    self._tick(now)
+                    tick_at = now + _TICK_S
+                wake_at = min(tick_at, self._pool.look(now))
+                for key, events in self.selector.select(max(0.0, wake_at - time.monotonic())):
+                    key.data(events)
+        finally:
+            self._close()
+
+    def _tick(self, now: float) -> None:
+        """What must be looked at from time to time."""
+        if now >= self._beat_at:
+            self._beat_at = now + BEAT_S
+            self._beat()
+        for run_id, since in list(self._alone_since.items()):
+            if now - since > self._alone_s:
+                self._pool.end(self._pool.runs[run_id])
+        self._pool.dispatch()
+        if self._pool.runs or self._connections:
+            self._needed_until = now + _LEAVE_S
+        elif now >= self._needed_until:
+            self._stopped = True
+        if self._workdir_vanished():
+            self._stopped = True
+
+    def _workdir_vanished(self) -> bool:
+        try:
+            there = os.stat(self._at.workdir)
+        except _GONE:
+            return True
+        except OSError:
+            return False  # a file server that does not answer is not a folder that was removed
+        return (there.st_dev, there.st_ino) != (self._workdir.st_dev, self._workdir.st_ino)
+
+    def _catch_signals(self) -> None:
+        """SIGTERM ends it in order; a signal wakes the loop through a socket."""
+        self._wake, wakes = socket.socketpair()
+        for end in (self._wake, wakes):
+            end.setblocking(False)
+        signal.set_wakeup_fd(wakes.fileno(), warn_on_full_buffer=False)
+        self._wakes = wakes
+        self.selector.register(self._wake, selectors.EVENT_READ, lambda events: self._wake.recv(4096))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    def _stop(self, number: int, frame: object) -> None:
+        self._stopped = True
+
+    def _close(self) -> None:
+        self.selector.unregister(self._listener)
+        self._listener.close()
+        try:
+            os.unlink(self._at.socket)
+        except FileNotFoundError:
+            pass
+        self._pool.kill_all()
+        for connection in self._connections:
+            connection.stream.close()
+
+    # ------------------------------------------------------------------------------------------- connections
+
+    def _accept(self, events: int) -> None:
+        try:
+            accepted, _ = self._listener.accept()
+        except OSError:
+            return  # it went away again
+        connection = Connection(self, accepted)
+        self._connections.append(connection)
+        connection.stream.send_frame(GREETING)
+
+    def disconnected(self, connection: Connection, cause: str) -> None:
+        """A connection ended; with a cause it sent what nobody understands, which ends its run too."""
+        self._connections.remove(connection)
+        run = connection.run
+        if cause:
+            connection.stream.send(Refused("protocol", cause))
+        if run is not None:
+            connection.run = None
+            self._alone_since[run.id] = time.monotonic()
+            if cause:
+                self._pool.end(run, cause)
+
+    def receive(self, connection: Connection, message: Message) -> None:
+        """An order. Raises ProtocolError for what is none."""
+        run = connection.run
+        if isinstance(message, Attach):
+            self._attach(connection, message)
+        elif run is None:
+            raise ProtocolError(f"{message.kind} before attach")
+        elif isinstance(message, Start):
+            self._pool.start(run, message)
+        elif isinstance(message, Recall):
+            self._pool.recall(run, message.batch)
+        elif isinstance(message, Kill):
+            self._pool.kill(run, message.batch)
+        elif isinstance(message, Acknowledge):
+            self._pool.acknowledge(run, message.seq)
+        elif isinstance(message, Detach):
+            self._pool.end(run)
+        else:
+            raise ProtocolError(f"{message.kind} is not an order")
+
+    def _tell(self, run: Run, frame: bytes) -> None:
+        connection = self._connection(run)
+        if connection is not None:
+            connection.stream.send_frame(frame)
+
+    def _gone(self, run: Run, why: str) -> None:
+        """A run is over here: its connection has nothing more to hear."""
+        self._alone_since.pop(run.id, None)
+        connection = self._connection(run)
+        if connection is not None:
+            if why:
+                connection.stream.send(Refused("protocol", why))
+            self._drop(connection)
+
+    def _connection(self, run: Run) -> Connection | None:
+        return next((one for one in self._connections if one.run is run), None)
+
+    def _drop(self, connection: Connection) -> None:
+        self._connections.remove(connection)
+        connection.run = None
+        connection.stream.close()
+
+    def _beat(self) -> None:
+        load, memory = facts.load(), facts.memory_available_bytes()
+        for connection in self._connections:
+            run = connection.run
+            if run is not None and not connection.stream.behind:
+                connection.stream.send(
+                    Beat(
+                        load=load,
+                        memory_available_bytes=memory,
+                        cpus_busy=self._pool.cpus_busy,
+                        running=len(run.running),
+                        queued=len(run.queue),
+                        disk_free_bytes=facts.disk_free_bytes(self._at.spool),
+                    )
+                )
+
+    # ------------------------------------------------------------------------------------------------ attach
+
+    def _attach(self, connection: Connection, order: Attach) -> None:
+        refusal = self._refusal(order)
+        if refusal is not None:
+            connection.stream.send(refusal)
+            self._drop(connection)
+            return
+        run = self._pool.runs.get(order.run)
+        if run is None:
+            run = Run(
+                id=order.run,
+                incarnation=order.incarnation,
+                spool=f"{self._at.spool}/{order.run}",
+                cap=self._cap(order),
+                seq=order.after,
+            )
+            self._pool.runs[run.id] = run
+        elif (before := self._connection(run)) is not None and before is not connection:
+            self._drop(before)
+        run.incarnation, run.cap = order.incarnation, self._cap(order)
+        connection.run = run
+        self._alone_since.pop(run.id, None)
+        connection.stream.send(self._attached(run, order))
+        for frame in run.after(order.after):
+            connection.stream.send_frame(frame)
+        self._pool.dispatch()
+
+    def _attached(self, run: Run, order: Attach) -> Attached:
+        there = self._facts.cpus
+        over = order.cpus is not None and order.cpus > there
+        warnings = [f"cpus = {order.cpus}, but this host has {there}: its tasks share them"] if over else []
+        return Attached(
+            supervisor=self._id,
+            boot=self._facts.boot,
+            cpus=run.cap.cpus,
+            memory_bytes=run.cap.memory_bytes,
+            spool=run.spool,
+            batches=run.batches,
+            warnings=warnings,
+        )
+
+    def _refusal(self, order: Attach) -> Refused | None:
+        if order.version != VERSION:
+            return Refused("version", f"the runner here speaks version {VERSION}, not {order.version}")
+        if not re.fullmatch(r"[0-9a-z][0-9a-z-]{0,100}", order.run):
+            return Refused("protocol", f"{order.run!r:.120} is not the id of a run")
+        run = self._pool.runs.get(order.run)
+        if run is not None and run.ending is not None:
+            return Refused("busy", "this run is being ended here; try again in a moment")
+        if run is not None and order.incarnation < run.incarnation:
+            return Refused("stale", f"incarnation {run.incarnation} of this run has taken over this host")
+        return self._impossible(order)
+
+    def _impossible(self, order: Attach) -> Refused | None:
+        there = self._facts.memory_bytes
+        if order.cpus is not None and order.cpus < 1:
+            return Refused("cpus", f"cpus = {order.cpus}; at least 1 is needed")
+        if order.memory_bytes is None and not there:
+            return Refused("memory", "how much memory this host has can't be found out; set `memory` of this host")
+        if order.memory_bytes is not None and (order.memory_bytes < 1 or (there and order.memory_bytes > there)):
+            return Refused("memory", f"memory = {order.memory_bytes} bytes, but this host has {there}")
+        return None
+
+    def _cap(self, order: Attach) -> Room:
+        there = self._facts
+        return Room(
+            there.cpus if order.cpus is None else order.cpus,
+            there.memory_bytes if order.memory_bytes is None else order.memory_bytes,
+        )
