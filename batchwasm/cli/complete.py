@@ -116,13 +116,13 @@ def _files(incomplete: str, suffixes: tuple[str, ...]) -> list[CompletionItem]:
 
 def _jobs_of_run(ctx: click.Context) -> Iterator[tuple[str, int]]:
     """Name and number of tasks of each job."""
-    from batchwasm import results, rows
+    from batchwasm import api, results
 
     try:
-        status = rows.read_status(results.find(ctx.params.get("run"), Path.cwd()).path)
+        status = api.status(results.find(ctx.params.get("run"), Path.cwd()))
     except (BatchwasmError, OSError):
         return
-    yield from ((job.name, job.total) for job in status.jobs)
+    yield from ((job.name, job.tasks.total) for job in status.jobs)
 
 
 def _starting_with(digits: str, total: int) -> Iterator[int]:

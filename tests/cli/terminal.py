@@ -33,11 +33,17 @@ def on_a_terminal(
         env=environment,
     )
     os.close(follower)
+    written = read_all(leader)
+    return process.wait(60), written.decode().replace("\r\n", "\n")
+
+
+def read_all(leader: int) -> bytes:
+    """All that is written to a terminal until the last writer closes it; closes this end."""
     written = b""
     while chunk := _read(leader):
         written += chunk
     os.close(leader)
-    return process.wait(60), written.decode().replace("\r\n", "\n")
+    return written
 
 
 def _read(descriptor: int) -> bytes:

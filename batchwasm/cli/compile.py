@@ -1,0 +1,76 @@
+"""`compile SOURCE... [-o FILE]`: a source to WebAssembly, by the same way and store as a run."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from batchwasm.cli import complete
+from batchwasm.cli.options import PATH
+
+if TYPE_CHECKING:
+    from batchwasm.model import Artifact
+
+
+@click.command("compile")
+@click.argument(
+    "sources", nargs=-1, required=True, type=PATH, metavar="SOURCE...", shell_complete=complete.source_files
+)
+@click.option("-o", "--output", type=PATH, metavar="FILE", help="Default: SOURCE's name with .wasm, here; - is stdout.")
+@click.option("-O", "--optimize", type=click.Choice(["0", "1", "2", "3", "s"]), default="3", show_default=True)
+@click.option("-D", "--define", "defines", multiple=True, metavar="NAME[=VALUE]", help="For C and C++; repeatable.")
+@click.option("-I", "--include", multiple=True, type=PATH, metavar="DIR", help="For C and C++; repeatable.")
+@click.option("--flag", "flags", multiple=True, metavar="FLAG", help="Given to the compiler as it is; repeatable.")
+def command(
+    sources: tuple[Path, ...],
+    output: Path | None,
+    optimize: str,
+    defines: tuple[str, ...],
+    include: tuple[Path, ...],
+    flags: tuple[str, ...],
+) -> None:
+    """Compile a source to WebAssembly, and nothing else; prints the file's path.
+
+    SOURCE is what `source` in jobs.toml may be: a file (.rs .cpp .cc .c .go .zig .wat .wasm), several of C and C++, or
+    a folder with Cargo.toml or go.mod.
+    """
+    build: dict[str, Any] = {
+        "optimize": optimize,
+        "flags": list(flags),
+        "defines": {name: value if has else True for name, has, value in (d.partition("=") for d in defines)},
+        "include": [str(path) for path in include],
+    }
+    artifact = _compiled(sources, {key: value for key, value in build.items() if value})
+    _deliver(artifact, output or Path(f"{sources[0].resolve().stem}.wasm"))
+
+
+def _compiled(sources: tuple[Path, ...], build: dict[str, Any]) -> Artifact:
+    from batchwasm import artifacts, spec
+    from batchwasm.cli.escape import say
+    from batchwasm.cli.progress import compiled_text
+
+    settings: dict[str, object] = {"build": build} if build else {}
+    run, _ = spec.from_source(sources[0], [], settings=settings)
+    (job,) = run.jobs
+    artifact = artifacts.build(job.name, job.source, artifacts.Store())
+    say(compiled_text(job.name, artifact))
+    return artifact
+
+
+def _deliver(artifact: Artifact, output: Path) -> None:
+    from batchwasm.errors import WorldError
+
+    wasm = artifact.path.read_bytes()
+    if str(output) == "-":
+        sys.stdout.buffer.write(wasm)
+        return
+    beside = output.with_name(f".{output.name}.part")
+    try:
+        beside.write_bytes(wasm)
+        beside.replace(output)
+    except OSError as error:
+        raise WorldError(f"{output} can't be written: {error.strerror}") from error
+    click.echo(output)

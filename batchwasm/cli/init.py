@@ -1,0 +1,55 @@
+"""`init [DIR]`: a first jobs.toml, and a source that a compiler of this machine takes; it overwrites nothing."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+import click
+
+from batchwasm.cli.options import PATH
+from batchwasm.errors import Problem, SpecError, WorldError
+
+SOURCES = {"rust": "pi.rs", "c": "pi.c", "cpp": "pi.cpp", "go": "pi.go", "wat": "pi.wat"}
+"""Language -> its file in `first/`; in the order of preference. WAT is there wherever batchwasm is."""
+
+
+@click.command("init")
+@click.argument("folder", type=PATH, default=".", metavar="[DIR]")
+@click.option("--language", type=click.Choice(list(SOURCES)), help="Default: one that is found here.")
+def command(folder: Path, language: str | None) -> None:
+    """Write a first jobs.toml that works, and its source, into DIR (default: here)."""
+    from batchwasm.cli.escape import say
+
+    name = SOURCES[language or _quickest()]
+    first = resources.files("batchwasm.cli") / "first"
+    texts = {
+        "jobs.toml": (first / "jobs.toml").read_text(encoding="utf-8").replace("SOURCE", name),
+        name: (first / name).read_text(encoding="utf-8"),
+    }
+    _refuse_to_overwrite([folder / name for name in texts])
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in texts.items():
+            with open(folder / name, "x", encoding="utf-8") as file:
+                file.write(text)
+    except OSError as error:
+        raise WorldError(f"{error.filename or folder}: can't be written: {error.strerror}") from error
+    say(f"wrote {', '.join(str(folder / name) for name in texts)}")
+    say(f"now: batchwasm run {folder / 'jobs.toml'}")
+
+
+def _refuse_to_overwrite(paths: list[Path]) -> None:
+    text = "is there already; give another folder: batchwasm init DIR"
+    problems = [Problem(file=str(p), line=None, key="", text=text) for p in paths if p.exists() or p.is_symlink()]
+    if problems:
+        raise SpecError(problems)
+
+
+def _quickest() -> str:
+    """A language whose compiler is here, rather one that need not build its own libraries first."""
+    from batchwasm.toolchains import TOOLCHAINS
+
+    found = [(name, tool) for name in SOURCES if name in TOOLCHAINS and (tool := TOOLCHAINS[name].find())]
+    ready = [name for name, tool in found if not tool.first_use_s] + [name for name, _ in found]
+    return next((name for name in ready if name != "wat"), "wat")

@@ -1,0 +1,50 @@
+"""Options that several commands have, said once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from batchwasm.cli import complete
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+PATH = click.Path(path_type=Path)
+
+
+def json_option(command: F) -> F:
+    """`--json`: `as_json`."""
+    return click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for programs.")(command)
+
+
+def run_option(command: F) -> F:
+    """`-r/--run RUN`: `run`."""
+    return click.option(
+        "-r",
+        "--run",
+        metavar="RUN",
+        shell_complete=complete.runs,
+        help="A run's name or the path of its folder; default: the newest.",
+    )(command)
+
+
+def inventory_options(command: F) -> F:
+    """`-i/--inventory FILE`, `--hosts HOSTLIST`: `inventory`, `hosts`."""
+    command = click.option(
+        "--hosts",
+        metavar="HOSTLIST",
+        shell_complete=complete.hosts,
+        help="These hosts, such as 'lab[01-12,15]'; needs no inventory.",
+    )(command)
+    return click.option(
+        "-i",
+        "--inventory",
+        type=PATH,
+        metavar="FILE",
+        shell_complete=complete.toml_files,
+        help="The inventory; default: BATCHWASM_INVENTORY, inventory.toml, ~/.config/batchwasm/inventory.toml, "
+        "else this machine alone.",
+    )(command)

@@ -1,0 +1,127 @@
+"""`results`: the outcome of every task, and with --files what they left."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from batchwasm.cli import complete
+from batchwasm.cli.options import PATH, json_option, run_option
+from batchwasm.model import Outcome
+
+if TYPE_CHECKING:
+    from batchwasm.results import RunFolder
+    from batchwasm.rows import ResultRow
+
+WORDS = tuple(outcome.word for outcome in Outcome)
+FAILED = tuple(word for word in WORDS if word not in ("succeeded", "cancelled", "skipped"))
+
+
+@click.command("results")
+@click.argument("task", required=False, metavar="[TASK]", shell_complete=complete.tasks)
+@run_option
+@click.option("--job", metavar="JOB", shell_complete=complete.jobs, help="Only tasks of this job.")
+@click.option("--outcome", "outcomes", multiple=True, type=click.Choice(WORDS), help="Only such; repeatable.")
+@click.option("--failed", is_flag=True, help="Only tasks that failed in whatever way.")
+@click.option("--files", type=PATH, metavar="DIR", help="Write outputs, stdout and stderr to DIR/tasks/JOB/INDEX.")
+@json_option
+def command(
+    task: str | None,
+    run: str | None,
+    job: str | None,
+    outcomes: tuple[str, ...],
+    failed: bool,
+    files: Path | None,
+    as_json: bool,
+) -> None:
+    """The outcome of every task that has ended, by job and index."""
+    from batchwasm import results
+    from batchwasm.cli.render import print_json
+
+    folder = results.find(run, Path.cwd())
+    wanted = dict.fromkeys((*outcomes, *(FAILED if failed else ())))
+    rows = _rows(folder, task, job, tuple(wanted))
+    if files is not None:
+        rows = _export(folder, rows, files)
+    if as_json:
+        print_json(row.as_dict() for row in rows)
+    elif files is None:
+        _show(rows)
+    else:
+        deque(rows, maxlen=0)
+
+
+def _rows(folder: RunFolder, task: str | None, job: str | None, outcomes: Sequence[str]) -> Iterator[ResultRow]:
+    """Rows of `task`, of `job`, or all. Raises RunError where there is no such task or job."""
+    from batchwasm import api
+    from batchwasm.cli.tasks import known_job, parse
+
+    index = None
+    if task is not None or job is not None:
+        jobs = {row.name: row.tasks.total for row in api.status(folder).jobs}
+        if job is not None:
+            known_job(job, jobs)
+        if task is not None:
+            job, index = parse(task, jobs if job is None else {job: jobs[job]})
+    return api.results(folder, job=job, index=index, outcome=outcomes)
+
+
+def _export(folder: RunFolder, rows: Iterable[ResultRow], dest: Path) -> Iterator[ResultRow]:
+    """The same rows; before each is given, what its task left is in `dest`."""
+    from batchwasm.cli.escape import say
+    from batchwasm.cli.streams import reader
+    from batchwasm.cli.units import count_text
+
+    files = 0
+    with reader(folder) as streams:
+        for row in rows:
+            written = streams.read(row.job, row.index)
+            inline = {} if written is None else {"stdout": written.stdout, "stderr": written.stderr}
+            small = {name: stream for name, stream in inline.items() if isinstance(stream, bytes)}
+            files += folder.export_task(dest, row.job, row.index, **small)
+            yield row
+    say(f"{count_text(files)} files in {dest / 'tasks'}" if files else "no task left a file")
+
+
+def _show(rows: Iterable[ResultRow]) -> None:
+    from batchwasm.cli.render import Column, print_table
+
+    columns = [
+        Column(title="task"),
+        Column(title="params"),
+        Column(title="outcome", words=True),
+        Column(title="host"),
+        Column(title="wall", right=True),
+        Column(title="memory", right=True),
+        Column(title="output, or why not"),
+    ]
+    print_table(columns, map(_cells, rows))
+
+
+def _cells(row: ResultRow) -> list[str]:
+    from batchwasm.cli.units import duration_text, size_text
+    from batchwasm.model import text_of
+
+    return [
+        f"{row.job}/{row.index}",
+        " ".join(f"{name}={text_of(value)}" for name, value in row.params.items()),
+        row.outcome,
+        row.host or "",
+        "" if row.wall_s is None else duration_text(row.wall_s),
+        "" if row.peak_memory_bytes is None else size_text(row.peak_memory_bytes),
+        _says(row),
+    ]
+
+
+def _says(row: ResultRow) -> str:
+    """Why it did not succeed, else the first line of what it printed."""
+    if row.reason is not None:
+        return row.reason.text
+    if row.stdout is None:
+        return f"in {row.stdout_path}" if row.stdout_path else ""
+    first, _, rest = row.stdout.strip("\n").partition("\n")
+    return f"{first[:200]} ..." if rest else first[:200]
