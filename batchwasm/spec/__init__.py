@@ -1,5 +1,12 @@
-"""Text files in, model out: jobs.toml and inventory.toml, with all problems of both at once."""
+"""Text files in, model out: jobs.toml and inventory.toml, with all problems of both at once.
+
+    spec, inventory = load(Path("jobs.toml"))
+
+Nothing past this package sees a dict, or text that means a number.
+"""
 
 from batchwasm.spec.loading import load, load_inventory
+from batchwasm.spec.one_source import from_source
+from batchwasm.spec.schema import schema
 
-__all__ = ["load", "load_inventory"]
+__all__ = ["from_source", "load", "load_inventory", "schema"]

@@ -18,14 +18,23 @@ from batchwasm.spec.quantities import shown
 from batchwasm.spec.sweep import LARGEST, Axis, Combinations, Spaced
 from batchwasm.spec.template import wrong_parameter
 
+KEYS = ("sweep", "zip", "include", "omit")
 _LARGEST_EXPONENT = 308  # 10.0**309 is no float
 _FORMS = "a list, or { range = [start, stop] }, { linspace = [a, b, n] }, { logspace = [a, b, n] }, " + (
     '{ glob = "*.csv" }, { lines = "params.txt" } or { rows = "params.csv" }'
 )
 
 
-def read(nodes: Mapping[str, Node], folder: Path) -> Combinations:
-    """The sweep that the keys of a job describe; where one is wrong, what is left of it."""
+def read(nodes: Mapping[str, Node], folder: Path) -> Combinations | None:
+    """The sweep that the keys of a job describe; None where one of them is wrong."""
+    books = [nodes[key].report.found for key in KEYS if key in nodes]
+    before = sum(map(len, books))
+    found = _combinations(nodes, folder)
+    return found if sum(map(len, books)) == before else None
+
+
+def _combinations(nodes: Mapping[str, Node], folder: Path) -> Combinations:
+    """The same; where a key is wrong, what is left."""
     axes = _axes(nodes["sweep"], folder) if "sweep" in nodes else []
     if "zip" in nodes:
         axes = _zipped(axes, nodes["zip"])
@@ -265,9 +274,11 @@ def _omitted(axes: Sequence[Axis], node: Node) -> array[int]:
     return array("I", itertools.compress(range(len(mask)), mask))
 
 
-def _matching(axis: Axis, wanted: Mapping[str, object]) -> list[int]:
+def _matching(axis: Axis, wanted: Mapping[str, object]) -> Sequence[int]:
     """Rows of an axis that have the wanted values; all of them where none is wanted of its names."""
     columns = [(c, wanted[n]) for n, c in zip(axis.names, axis.columns, strict=True) if n in wanted]
+    if not columns:
+        return range(len(axis))
     return [row for row in range(len(axis)) if all(same(column[row], value) for column, value in columns)]
 
 
@@ -276,7 +287,7 @@ def same(one: object, other: object) -> bool:
     return one == other and isinstance(one, bool) == isinstance(other, bool)
 
 
-def _mark(mask: bytearray, rows: Sequence[list[int]], lengths: Sequence[int]) -> bool:
+def _mark(mask: bytearray, rows: Sequence[Sequence[int]], lengths: Sequence[int]) -> bool:
     """Mark the product of these rows; True where there is one. Trailing axes taken whole are marked as one block."""
     cut = len(rows)
     while cut and len(rows[cut - 1]) == lengths[cut - 1]:

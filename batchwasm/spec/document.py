@@ -53,5 +53,5 @@ def parse(text: str, file: str) -> Document:
 
 def _unreadable(file: str, why: str, line: int | None = None, text: str = "") -> Document:
     report = Report(file=file)
-    report.found[Problem(file=file, line=line, key="", text=why)] = None
+    report.found.append(Problem(file=file, line=line, key="", text=why))
     return Document(text=text, root=None, report=report)

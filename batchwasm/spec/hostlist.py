@@ -18,7 +18,7 @@ _NAME_LENGTH = 200  # a host's name becomes part of file names; most file system
 def expand(text: str) -> list[str]:
     """The names of a hostlist in order, each once. Raises ValueError saying what is wrong with it."""
     names: dict[str, None] = {}
-    for item in _split(text):
+    for item in items(text):
         for name in _names(item):
             names.setdefault(name)
             if len(names) > LONGEST:
@@ -40,22 +40,23 @@ def check_name(name: str) -> str | None:
     return None
 
 
-def _split(text: str) -> list[str]:
+def items(text: str) -> list[str]:
     """Items between the commas that are not in brackets."""
-    items, depth, start = [], 0, 0
+    found: list[str] = []
+    depth = start = 0
     for at, character in enumerate(text):
         depth += (character == "[") - (character == "]")
         if depth not in (0, 1):
             raise ValueError(f"{text!r} has a bracket too many; write a hostlist such as 'lab[01-12,15]'")
         if character == "," and depth == 0:
-            items.append(text[start:at].strip())
+            found.append(text[start:at].strip())
             start = at + 1
-    items.append(text[start:].strip())
+    found.append(text[start:].strip())
     if depth:
         raise ValueError(f"{text!r} has a '[' that is never closed; write a hostlist such as 'lab[01-12,15]'")
-    if not all(items):
+    if not all(found):
         raise ValueError(f"{text!r} has an empty name; write a hostlist such as 'lab[01-12,15]'")
-    return items
+    return found
 
 
 def _names(item: str) -> Iterator[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from batchwasm.errors import Problem, SpecError
 from batchwasm.model import Input, Job, RunSpec, Scalar, Template, text_of
-from batchwasm.spec.lines import KeyPath, Lines, scan
+from batchwasm.spec.lines import KeyPath, scan
 from batchwasm.spec.nodes import Report, did_you_mean
 from batchwasm.spec.sweep import Combinations
 
@@ -62,13 +62,18 @@ def output_globs(job: Job, index: int) -> tuple[str, ...]:
     return tuple(_literal(output, params) for output in job.outputs)
 
 
-def check_inputs(spec: RunSpec, *, file: str = "jobs.toml", lines: Lines | None = None) -> list[Problem]:
+def check_inputs(spec: RunSpec) -> list[Problem]:
     """What is wrong with the inputs and stdin of all tasks; once a job where they are the same for all."""
-    report = Report(file=file, lines=scan(spec.text) if lines is None else lines)
+    report = Report(file="jobs.toml", lines=scan(spec.text))
+    check(spec, report)
+    return report.problems
+
+
+def check(spec: RunSpec, report: Report) -> None:
+    """Write the same into the book of the jobs file."""
     for job in spec.jobs:
         _check_key(spec, job, "inputs", frozenset(_names(job)), report)
         _check_key(spec, job, "stdin", job.stdin.names if job.stdin else frozenset(), report)
-    return report.problems
 
 
 def _names(job: Job) -> Iterator[str]:
@@ -92,22 +97,19 @@ def _check_key(spec: RunSpec, job: Job, key: str, names: frozenset[str], report:
             if wrong <= SHOWN:
                 _note(report, job, error.problems[0], varies=bool(names - {"job"}))
     if wrong > SHOWN:
-        report.add(("jobs", job.name, key), f"and {wrong - SHOWN:,} more like these")
+        report.add_to_job(job.name, (key,), f"and {wrong - SHOWN:,} more like these")
 
 
 def _note(report: Report, job: Job, problem: Problem, *, varies: bool) -> None:
     """Into the book, under the line of the key, be it the job's own or the defaults'."""
-    path = _path(job, problem.key)
-    if report.lines.exact(path) is None and report.lines.exact(("defaults", *path[2:])) is not None:
-        path = ("defaults", *path[2:])
     text = problem.text if varies else problem.text.partition(": ")[2]
-    report.add(path, text)
+    report.add_to_job(job.name, _path(job, problem.key), text)
 
 
 def _path(job: Job, key: str) -> KeyPath:
-    """`jobs.pi.inputs[2]` as a path."""
+    """`jobs.pi.inputs[2]` as a path below the job's table."""
     name, _, number = key.removeprefix(f"jobs.{job.name}.").partition("[")
-    return ("jobs", job.name, name, *([int(number.rstrip("]"))] if number else []))
+    return (name, int(number.rstrip("]"))) if number else (name,)
 
 
 # ------------------------------------------------------------------------------------------------ one task

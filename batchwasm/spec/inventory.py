@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from batchwasm.errors import Problem
-from batchwasm.model import Host, Inventory
+from batchwasm.model import Host, HostName, Inventory
 from batchwasm.spec import document, hostlist
-from batchwasm.spec.nodes import LATER, Node, did_you_mean, present
+from batchwasm.spec.nodes import LATER, Node, did_you_mean, present, quoted, wrong_name
 from batchwasm.spec.quantities import size_bytes
 
 TOP_KEYS = ("defaults", "hosts")
@@ -19,6 +19,7 @@ LATER_HOST_KEYS = ("gpus", "labels", "resources", "max_load", "min_free_memory",
 TRANSPORTS = ("ssh", "local")
 LATER_TRANSPORTS = ("paramiko", "openssh", "slurm")
 VARIABLE = "BATCHWASM_INVENTORY"
+OWN = "~/.config/batchwasm/inventory.toml"
 THIS_MACHINE = Host(name="localhost", transport="local")
 
 
@@ -28,18 +29,24 @@ class Found:
 
     inventory: Inventory | None
     problems: Sequence[Problem] = ()
+    names: frozenset[HostName] = frozenset()
+    """All hosts that there are, also where `--hosts` picked some of them."""
 
 
 def find(jobs_folder: Path | None, *, inventory: Path | None, hosts: str | None) -> Found:
     """The inventory of a run, as DESIGN's order of places has it; `hosts` picks from it, or stands for itself."""
     place = _place(jobs_folder, inventory)
     if place is None:
-        found = Found(inventory=Inventory(hosts=(THIS_MACHINE,)))
+        found = _found(Inventory(hosts=(THIS_MACHINE,)))
     else:
         found = read(*place)
     if hosts is None or found.inventory is None:
         return found
     return _picked(found.inventory, hosts, strict=inventory is not None)
+
+
+def _found(inventory: Inventory) -> Found:
+    return Found(inventory=inventory, names=frozenset(host.name for host in inventory.hosts))
 
 
 def _place(jobs_folder: Path | None, given: Path | None) -> tuple[Path, str] | None:
@@ -48,12 +55,11 @@ def _place(jobs_folder: Path | None, given: Path | None) -> tuple[Path, str] | N
         return given, str(given)
     variable = os.environ.get(VARIABLE)
     if variable:
-        return Path(variable).expanduser(), variable
-    beside = (jobs_folder or Path()) / "inventory.toml"
-    if beside.exists():
-        return beside, str(beside)
-    own = Path("~/.config/batchwasm/inventory.toml").expanduser()
-    return (own, str(own)) if own.exists() else None
+        return Path(os.path.expanduser(variable)), f"{variable} ({VARIABLE})"
+    for path in (str((jobs_folder or Path()) / "inventory.toml"), os.path.expanduser(OWN)):
+        if os.path.exists(path):
+            return Path(path), path
+    return None
 
 
 def read(path: Path, file: str) -> Found:
@@ -62,38 +68,65 @@ def read(path: Path, file: str) -> Found:
     hosts = _hosts(found.root) if found.root else []
     if found.report.problems:
         return Found(inventory=None, problems=found.report.problems)
-    return Found(inventory=Inventory(hosts=tuple(hosts), path=Path(os.path.abspath(path)), text=found.text))
+    return _found(Inventory(hosts=tuple(hosts), path=Path(os.path.abspath(path)), text=found.text))
+
+
+Layers = list[Mapping[str, Node]]
+"""Keys of one host, what beats the others last: the defaults', its range's, its own table's."""
 
 
 def _hosts(root: Node) -> list[Host]:
     top = root.known(TOP_KEYS)
-    defaults = top["defaults"].known(HOST_KEYS, LATER_HOST_KEYS) if "defaults" in top else {}
-    if defaults:
-        _host("defaults", defaults)
+    defaults = _keys(top["defaults"]) if "defaults" in top else {}
+    _host("defaults", [defaults])
     tables = top["hosts"].fields if "hosts" in top else {}
     if not tables:
         root.report.add((), "has no host; write [hosts.NAME]")
-    return [_host(name, {**defaults, **keys}) for name, keys in _by_name(tables).items()]
+    return [_host(name, [defaults, *layers]) for name, layers in _by_name(tables).items()]
 
 
-def _by_name(tables: Mapping[str, Node]) -> dict[str, dict[str, Node]]:
-    """The keys of every host, its own table's before its range's, in the order in which hosts are first named."""
-    ranges: dict[str, tuple[str, Node]] = {}
-    found: dict[str, dict[str, Node]] = {}
-    own: dict[str, dict[str, Node]] = {}
+def _by_name(tables: Mapping[str, Node]) -> dict[str, Layers]:
+    """The keys of every host, in the order in which hosts are first named."""
+    ranges: dict[str, str] = {}
+    found: dict[str, Layers] = {}
     for title, table in tables.items():
-        keys = table.known(HOST_KEYS, LATER_HOST_KEYS)
-        names = _names(title, table)
-        for name in names:
-            found.setdefault(name, {})
+        keys = _keys(table)
+        overlaps: dict[str, list[str]] = {}
+        for name in _names(title, table):
+            layers = found.setdefault(name, [])
             if not hostlist.is_range(title):
-                own[name] = keys
+                layers.append(keys)
             elif name in ranges:
-                table.wrong(f"{name} is in {ranges[name][0]!r} too; a host is in one range only")
+                overlaps.setdefault(ranges[name], []).append(name)
             else:
-                ranges[name] = (title, table)
-                found[name] = keys
-    return {name: _over(keys, own.get(name, {})) for name, keys in found.items()}
+                ranges[name] = title
+                layers.insert(0, keys)
+        for other, names in overlaps.items():
+            table.wrong(f"{_some(names)} in {other!r} too; a host is in one range only")
+    return found
+
+
+def _some(names: Sequence[str]) -> str:
+    return f"{names[0]} is" if len(names) == 1 else f"{names[0]} and {len(names) - 1} more are"
+
+
+def _keys(table: Node) -> dict[str, Node]:
+    """The keys of a host's table. A name with dots that nobody quoted is a table in it."""
+    for name, node in table.fields.items():
+        if isinstance(node.value, dict) and name not in (*HOST_KEYS, *LATER_HOST_KEYS):
+            node.wrong(f"unknown table; a host name with dots is quoted: [hosts.{quoted(_written(node))}]")
+            return {}
+    return table.known(HOST_KEYS, LATER_HOST_KEYS)
+
+
+def _written(node: Node) -> str:
+    """`lab01.cs.example` of [hosts.lab01.cs.example]."""
+    names = [str(key) for key in node.path[1:]]
+    while isinstance(node.value, dict) and len(node.value) == 1 and not set(node.value) & set(HOST_KEYS):
+        (node,) = node.fields.values()
+        if isinstance(node.value, dict):
+            names.append(str(node.path[-1]))
+    return ".".join(names)
 
 
 def _names(title: str, table: Node) -> list[str]:
@@ -105,13 +138,9 @@ def _names(title: str, table: Node) -> list[str]:
         return []
 
 
-def _over(keys: Mapping[str, Node], own: Mapping[str, Node]) -> dict[str, Node]:
-    """A range's keys with those of the host's own table over them."""
-    return {**keys, **own}
-
-
-def _host(name: str, keys: Mapping[str, Node]) -> Host:
+def _host(name: str, layers: Layers) -> Host:
     """One host; what is wrong with a key is in the book, and the key left out."""
+    keys = {key: node for layer in layers for key, node in layer.items()}
     address = present(keys, "address", _word, "")
     return Host(
         name=name,
@@ -123,7 +152,7 @@ def _host(name: str, keys: Mapping[str, Node]) -> Host:
         memory_bytes=present(keys, "memory", lambda node: node.quantity(size_bytes), None),
         workdir=present(keys, "workdir", _path, None),
         python=present(keys, "python", _path, None),
-        mounts=present(keys, "mounts", _mounts, {}),
+        mounts={name: path for layer in layers for name, path in present(layer, "mounts", _mounts, {}).items()},
     )
 
 
@@ -159,6 +188,9 @@ def _path(node: Node) -> str | None:
 def _mounts(node: Node) -> dict[str, str]:
     found = {}
     for name, field in node.fields.items():
+        wrong = wrong_name(name, "a mount")
+        if wrong:
+            field.wrong(wrong)
         text = _path(field)
         if text is not None:
             found[name] = text
@@ -168,25 +200,31 @@ def _mounts(node: Node) -> dict[str, str]:
 def _picked(inventory: Inventory, text: str, *, strict: bool) -> Found:
     """The hosts of `--hosts`: those that the inventory knows are taken from it, others are ssh hosts of that name."""
     by_name = {host.name: host for host in inventory.hosts}
-    hosts: list[Host] = []
+    hosts: dict[str, Host] = {}
     problems: list[Problem] = []
-    for item in _items(text, problems):
-        user, _, name = item.rpartition("@")
-        host = by_name.get(name)
-        if host is None and strict:
-            hint = did_you_mean(name, by_name)
-            problems.append(_problem(f"{name!r} is not in {inventory.path}{hint}"))
-        elif host is None or (user and host is THIS_MACHINE):
-            host = Host(name=name)
-        if host:
-            hosts.append(replace(host, user=user) if user else host)
-    return Found(inventory=None if problems else replace(inventory, hosts=tuple(hosts)), problems=problems)
+    try:
+        wanted = [(user, name) for user, names in _items(text) for name in names]
+    except ValueError as error:
+        return Found(inventory=None, problems=[_problem(str(error))])
+    for user, name in wanted:
+        known = by_name.get(name)
+        if known is None and strict:
+            near = did_you_mean(name, by_name)
+            problems.append(_problem(f"{name!r} is no host of {inventory.path}{near}"))
+        host = known if known and not (user and known is THIS_MACHINE) else Host(name=name)
+        hosts[name] = replace(host, user=user) if user else host
+    if problems:
+        return Found(inventory=None, problems=problems)
+    return Found(inventory=replace(inventory, hosts=tuple(hosts.values())), names=frozenset({*by_name, *hosts}))
 
 
-def _items(text: str, problems: list[Problem]) -> Iterator[str]:
-    """`user@name` or `name`, one by one."""
-    for item in text.split(","):
-        yield item.strip()
+def _items(text: str) -> Iterator[tuple[str, list[str]]]:
+    """User ('' where there is none) and names of every `lab01` or `user@lab[01-12]`. Raises ValueError."""
+    for item in hostlist.items(text):
+        user, at, names = item.rpartition("@")
+        if at and (not user or not user.isprintable() or " " in user or user.startswith("-")):
+            raise ValueError(f"{item!r} has no user before '@' that can be one; write USER@HOST")
+        yield user, hostlist.expand(names)
 
 
 def _problem(text: str) -> Problem:

@@ -4,54 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
-from batchwasm.model import GIB, KIB, MIB, Input, Job, Limits, Request, RunSpec, Template, text_of
-from batchwasm.spec import axes, hostlist, sources, template
+from batchwasm.model import MIB, Job, Limits, Request, RunSpec
+from batchwasm.spec import axes, settings, sources, template
 from batchwasm.spec.document import Document
 from batchwasm.spec.nodes import NAME_LENGTH, Node, present, wrong_name
-from batchwasm.spec.quantities import duration_s, failures, shown, size_bytes
+from batchwasm.spec.quantities import failures, in_units, shown
+from batchwasm.spec.settings import JOB_KEYS, LATER_JOB_KEYS, Keys
 
 TOP_KEYS = ("name", "max_failures", "defaults", "jobs")
-JOB_KEYS = (
-    *("source", "build", "args", "env", "stdin", "inputs", "mounts", "outputs", "cpus", "memory"),
-    *("time_limit", "stdout_limit", "disk", "files", "sweep", "zip", "include", "omit", "hosts", "exclude"),
-)
-LATER_JOB_KEYS = (
-    *("function", "gpus", "resources", "labels", "priority", "after", "max_parallel", "retries", "retry_on"),
-    *("memory_growth", "any", "reuse", "isolate", "cache", "deterministic", "verify", "secret"),
-)
-MERGED_KEYS = ("env", "build")
-"""Tables of a job that add to those of the defaults, key by key."""
-RESERVED_ENV = "BATCHWASM_"
 # Below these a module of the language does not even start (measured; see the guest's memory in docs).
 SMALLEST_MEMORY = {"go": 4 * MIB}
 SMALLEST_MEMORY_OTHERS = 2 * MIB
-
-Names = frozenset[str]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Keys:
-    """The keys of one job: its own, else those of the defaults."""
-
-    table: Node
-    own: Mapping[str, Node]
-    defaults: Mapping[str, Node]
-
-    @property
-    def all(self) -> dict[str, Node]:
-        return {**self.defaults, **self.own}
-
-    def merged(self, key: str) -> dict[str, Node]:
-        """The fields of a table, the job's replacing the defaults' one by one."""
-        found: dict[str, Node] = {}
-        for nodes in (self.defaults, self.own):
-            if key in nodes:
-                allowed = sources.BUILD_KEYS if key == "build" else None
-                found |= nodes[key].known(allowed) if allowed else nodes[key].fields
-        return found
 
 
 def read(document: Document, path: Path) -> RunSpec | None:
@@ -63,7 +28,7 @@ def read(document: Document, path: Path) -> RunSpec | None:
     top = root.known(TOP_KEYS)
     defaults = top["defaults"].known(JOB_KEYS, LATER_JOB_KEYS) if "defaults" in top else {}
     if "defaults" in top:
-        _settings(Keys(table=top["defaults"], own=defaults, defaults={}), frozenset())
+        settings.read(Keys(table=top["defaults"], own=defaults, defaults={}), frozenset())
     tables = top["jobs"].fields if "jobs" in top else {}
     if not tables:
         root.report.add((), "has no job; write [jobs.NAME] and its source")
@@ -93,180 +58,30 @@ def _job(name: str, table: Node, defaults: Mapping[str, Node], folder: Path) -> 
         return None
     keys = Keys(table=table, own=table.known(JOB_KEYS, LATER_JOB_KEYS), defaults=defaults)
     sweep = axes.read(keys.all, folder)
-    names = frozenset((*sweep.names, *template.RESERVED))
-    settings = _settings(keys, names)
+    names = frozenset((*(sweep.names if sweep else ()), *template.RESERVED))
+    said = settings.read(keys, names)
     if "source" not in keys.all:
         table.wrong('has no source; write source = "FILE"')
         return None
     source = sources.read(keys.all["source"], keys.merged("build"), folder)
-    if source is None:
+    if source is None or sweep is None:
         return None
-    _check_memory(settings.limits, source.language, keys)
+    _check_memory(said.limits, source.language, keys)
     return Job(
         name=name,
         source=source,
         sweep=sweep,
-        args=settings.args,
-        env=settings.env,
-        stdin=settings.stdin,
-        inputs=settings.inputs,
-        mounts=settings.mounts,
-        outputs=settings.outputs,
-        request=Request(cpus=settings.cpus, memory_bytes=settings.limits.memory_bytes),
-        limits=settings.limits,
-        hosts=settings.hosts,
-        exclude=settings.exclude,
+        args=said.args,
+        env=said.env,
+        stdin=said.stdin,
+        inputs=said.inputs,
+        mounts=said.mounts,
+        outputs=said.outputs,
+        request=Request(cpus=said.cpus, memory_bytes=said.limits.memory_bytes),
+        limits=said.limits,
+        hosts=said.hosts,
+        exclude=said.exclude,
     )
-
-
-# ----------------------------------------------------------------------------- keys that need no other key
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Settings:
-    """What a job's table says beside its source and sweep."""
-
-    args: tuple[Template, ...]
-    env: Mapping[str, Template]
-    stdin: Template | None
-    inputs: tuple[Input, ...]
-    mounts: tuple[str, ...]
-    outputs: tuple[Template, ...]
-    cpus: int
-    limits: Limits
-    hosts: frozenset[str] | None
-    exclude: frozenset[str]
-
-
-def _settings(keys: Keys, names: Names) -> Settings:
-    """The settings of a job that knows `names`; of the defaults, for their problems only."""
-    nodes = keys.all
-    return Settings(
-        args=present(nodes, "args", lambda node: _args(node, names), ()),
-        env=_env(keys.merged("env"), names),
-        stdin=present(nodes, "stdin", lambda node: _stdin(node, names), None),
-        inputs=present(nodes, "inputs", lambda node: _inputs(node, names), ()),
-        mounts=present(nodes, "mounts", _mounts, ()),
-        outputs=present(nodes, "outputs", lambda node: _outputs(node, names), ()),
-        cpus=present(nodes, "cpus", _cpus, 1),
-        limits=_limits(nodes),
-        hosts=present(nodes, "hosts", _hosts, None),
-        exclude=present(nodes, "exclude", _hosts, frozenset()),
-    )
-
-
-def _args(node: Node, names: Names) -> tuple[Template, ...]:
-    """argv[1..]: strings are templates, numbers and bools what they are as text."""
-    found = []
-    for item in node.items:
-        if isinstance(item.value, list | dict):
-            item.wrong(f"{shown(item.value)} is not an argument; write a string, number or bool")
-            continue
-        value = item.scalar()
-        if value is not None:
-            found.append(template.parse(value, names) if isinstance(value, str) else template.constant(text_of(value)))
-    return tuple(found)
-
-
-def _env(fields: Mapping[str, Node], names: Names) -> dict[str, Template]:
-    found = {}
-    for name, field in fields.items():
-        value = field.scalar()
-        if not name or "=" in name or "\0" in name:
-            field.wrong(f"{name!r} can't name a variable; leave out '=' and NUL")
-        elif name.startswith(RESERVED_ENV):
-            field.wrong(f"variables that start with {RESERVED_ENV} are set by batchwasm; take another name")
-        elif value is not None:
-            found[name] = template.parse(value if isinstance(value, str) else text_of(value), names)
-    return found
-
-
-def _stdin(node: Node, names: Names) -> Template | None:
-    text = node.text()
-    return None if text is None else template.parse(text, names)
-
-
-def _inputs(node: Node, names: Names) -> tuple[Input, ...]:
-    return tuple(found for found in (_input(item, names) for item in node.items) if found)
-
-
-def _input(node: Node, names: Names) -> Input | None:
-    if isinstance(node.value, str):
-        source, to = node, None
-    else:
-        fields = node.known(("from", "to"))
-        if "from" not in fields:
-            node.wrong('misses from; write a glob, or { from = "FILE", to = "NAME" }')
-            return None
-        source, to = fields["from"], fields.get("to")
-    text = source.text()
-    target = to.text() if to else None
-    if text is None or (to and target is None):
-        return None
-    if text.startswith("@"):
-        source.wrong(f"outputs of another job (@JOB/GLOB): not in this version; a file is written './{text}'")
-        return None
-    return Input(source=template.parse(text, names), to=template.parse(target, names) if target else None)
-
-
-def _mounts(node: Node) -> tuple[str, ...]:
-    found = [item.name("a mount") for item in node.items]
-    return tuple(dict.fromkeys(name for name in found if name is not None))
-
-
-def _outputs(node: Node, names: Names) -> tuple[Template, ...]:
-    found = []
-    for item in node.items:
-        text = item.text()
-        if text is None:
-            continue
-        if text.startswith("/") or ".." in text.split("/"):
-            item.wrong(f"{text!r} leaves the task's folder; write a glob inside it, such as 'out/**'")
-        found.append(template.parse(text, names))
-    return tuple(found)
-
-
-def _cpus(node: Node) -> int | None:
-    value = node.value
-    if isinstance(value, float) and value > 0 and value != int(value):
-        node.wrong("fractional cpus: not in this version; write a whole number")
-        return None
-    whole = int(value) if isinstance(value, float) and value == int(value) else value
-    return Node(value=whole, path=node.path, report=node.report).whole(1)
-
-
-def _hosts(node: Node) -> frozenset[str] | None:
-    """Names of a hostlist, or of a list of them."""
-    items = node.items if isinstance(node.value, list) else [node]
-    found: set[str] = set()
-    for item in items:
-        text = item.text()
-        if text is not None:
-            found |= set(item.quantity(lambda value: hostlist.expand(str(value))) or ())
-    return frozenset(found)
-
-
-def _limits(nodes: Mapping[str, Node]) -> Limits:
-    usual = Limits()
-    return Limits(
-        memory_bytes=present(nodes, "memory", _size, usual.memory_bytes),
-        time_s=present(nodes, "time_limit", _duration, None),
-        stdout_bytes=present(nodes, "stdout_limit", _size, usual.stdout_bytes),
-        disk_bytes=present(nodes, "disk", _size, usual.disk_bytes),
-        files=present(nodes, "files", lambda node: node.whole(0), usual.files),
-    )
-
-
-def _size(node: Node) -> int | None:
-    return node.quantity(size_bytes)
-
-
-def _duration(node: Node) -> float | None:
-    found = node.quantity(duration_s)
-    if found == 0:
-        node.wrong("is no time at all; write how long a task may run")
-        return None
-    return found
 
 
 def _check_memory(limits: Limits, language: str, keys: Keys) -> None:
@@ -274,11 +89,3 @@ def _check_memory(limits: Limits, language: str, keys: Keys) -> None:
     if limits.memory_bytes < least:
         node = keys.all["memory"]
         node.wrong(f"{shown(node.value)} is too little: a {language} module needs {in_units(least)} to start")
-
-
-def in_units(count: int) -> str:
-    """Bytes in the largest unit that gives a whole number."""
-    for unit, size in (("GiB", GIB), ("MiB", MIB), ("KiB", KIB)):
-        if count and count % size == 0:
-            return f"{count // size} {unit}"
-    return f"{count} B"

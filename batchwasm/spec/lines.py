@@ -46,7 +46,7 @@ def scan(text: str) -> Lines:
     scanner = _Scanner(text)
     try:
         scanner.document()
-    except _Puzzled:
+    except (_Puzzled, RecursionError):
         pass  # the lines found so far stand; see the module's docstring
     return Lines(by_path=scanner.found)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from batchwasm.errors import Problem, SpecError
+from batchwasm.errors import SpecError
 from batchwasm.model import Inventory, RunSpec
-from batchwasm.spec import document, inputs
+from batchwasm.spec import agreement, document, inputs
 from batchwasm.spec import inventory as inventories
 from batchwasm.spec import jobs as job_files
 
@@ -23,10 +23,11 @@ def checked(
     """The same for a jobs file that is read already."""
     spec = job_files.read(found, Path(os.path.abspath(path)))
     machines = inventories.find(path.parent, inventory=inventory, hosts=hosts)
-    problems: list[Problem] = list(found.report.problems)
     if spec:
-        problems += inputs.check_inputs(spec, file=found.report.file, lines=found.report.lines)
-    problems += machines.problems
+        inputs.check(spec, found.report)
+    if spec and machines.inventory:
+        agreement.check(spec, machines.inventory, machines.names, found.report)
+    problems = [*found.report.problems, *machines.problems]
     if problems or spec is None or machines.inventory is None:
         raise SpecError(problems)
     return spec, machines.inventory

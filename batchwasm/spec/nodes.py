@@ -25,18 +25,27 @@ LATER = "not in this version"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Report:
-    """The problems of one file, each once, in the order found."""
+    """The problems of one file."""
 
     file: str
     lines: Lines = field(default_factory=Lines)
-    found: dict[Problem, None] = field(default_factory=dict)
+    found: list[Problem] = field(default_factory=list)
+    """As they were found; what stands in the defaults is found once by every job."""
 
     def add(self, path: KeyPath, text: str) -> None:
-        self.found.setdefault(Problem(file=self.file, line=self.lines.nearest(path), key=dotted(path), text=text))
+        self.found.append(Problem(file=self.file, line=self.lines.nearest(path), key=dotted(path), text=text))
+
+    def add_to_job(self, job: str, path: KeyPath, text: str) -> None:
+        """A problem of a job's key, which may stand in the defaults."""
+        whole = ("jobs", job, *path)
+        inherited = ("defaults", *path)
+        elsewhere = self.lines.exact(whole) is None and self.lines.exact(inherited) is not None
+        self.add(inherited if elsewhere else whole, text)
 
     @property
     def problems(self) -> list[Problem]:
-        return list(self.found)
+        """Each once, by line."""
+        return sorted(dict.fromkeys(self.found), key=lambda problem: problem.line or 0)
 
 
 def dotted(path: KeyPath) -> str:

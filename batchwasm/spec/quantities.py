@@ -69,6 +69,14 @@ def failures(value: object, tasks: int) -> int:
     raise ValueError(f"{shown(value)} is neither a number of tasks from 1 up nor a share such as '5%'")
 
 
+def in_units(count: int) -> str:
+    """Bytes in the largest unit that gives a whole number."""
+    for unit, size in ((name, UNITS[name]) for name in ("GiB", "MiB", "KiB")):
+        if count and count % size == 0:
+            return f"{count // size} {unit}"
+    return f"{count} B"
+
+
 def shown(value: object) -> str:
     """A value as an error shows it: as TOML would write it, cut where it is long."""
     if isinstance(value, bool):

@@ -1,0 +1,193 @@
+"""The keys of a job beside its source and sweep: argv, env, files, what it reserves, its limits, its hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from batchwasm.model import Input, Limits, Template, text_of
+from batchwasm.spec import hostlist, sources, template
+from batchwasm.spec.nodes import Node, present
+from batchwasm.spec.quantities import duration_s, shown, size_bytes
+
+JOB_KEYS = (
+    *("source", "build", "args", "env", "stdin", "inputs", "mounts", "outputs", "cpus", "memory"),
+    *("time_limit", "stdout_limit", "disk", "files", "sweep", "zip", "include", "omit", "hosts", "exclude"),
+)
+LATER_JOB_KEYS = (
+    *("function", "gpus", "resources", "labels", "priority", "after", "max_parallel", "retries", "retry_on"),
+    *("memory_growth", "any", "reuse", "isolate", "cache", "deterministic", "verify", "secret"),
+)
+MERGED_KEYS = ("env", "build")
+"""Tables of a job that add to those of the defaults, key by key."""
+RESERVED_ENV = "BATCHWASM_"
+Names = frozenset[str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Keys:
+    """The keys of one job: its own, else those of the defaults."""
+
+    table: Node
+    own: Mapping[str, Node]
+    defaults: Mapping[str, Node]
+
+    @property
+    def all(self) -> dict[str, Node]:
+        return {**self.defaults, **self.own}
+
+    def merged(self, key: str) -> dict[str, Node]:
+        """The fields of a table, the job's replacing the defaults' one by one."""
+        found: dict[str, Node] = {}
+        for nodes in (self.defaults, self.own):
+            if key in nodes:
+                allowed = sources.BUILD_KEYS if key == "build" else None
+                found |= nodes[key].known(allowed) if allowed else nodes[key].fields
+        return found
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """What a job's table says beside its source and sweep."""
+
+    args: tuple[Template, ...]
+    env: Mapping[str, Template]
+    stdin: Template | None
+    inputs: tuple[Input, ...]
+    mounts: tuple[str, ...]
+    outputs: tuple[Template, ...]
+    cpus: int
+    limits: Limits
+    hosts: frozenset[str] | None
+    exclude: frozenset[str]
+
+
+def read(keys: Keys, names: Names) -> Settings:
+    """The settings of a job that knows `names`; of the defaults, for their problems only."""
+    nodes = keys.all
+    return Settings(
+        args=present(nodes, "args", lambda node: _args(node, names), ()),
+        env=_env(keys.merged("env"), names),
+        stdin=present(nodes, "stdin", lambda node: _stdin(node, names), None),
+        inputs=present(nodes, "inputs", lambda node: _inputs(node, names), ()),
+        mounts=present(nodes, "mounts", _mounts, ()),
+        outputs=present(nodes, "outputs", lambda node: _outputs(node, names), ()),
+        cpus=present(nodes, "cpus", _cpus, 1),
+        limits=_limits(nodes),
+        hosts=present(nodes, "hosts", _hosts, None),
+        exclude=present(nodes, "exclude", _hosts, frozenset()),
+    )
+
+
+def _args(node: Node, names: Names) -> tuple[Template, ...]:
+    """argv[1..]: strings are templates, numbers and bools what they are as text."""
+    found = []
+    for item in node.items:
+        if isinstance(item.value, list | dict):
+            item.wrong(f"{shown(item.value)} is not an argument; write a string, number or bool")
+            continue
+        value = item.scalar()
+        if value is not None:
+            found.append(template.parse(value, names) if isinstance(value, str) else template.constant(text_of(value)))
+    return tuple(found)
+
+
+def _env(fields: Mapping[str, Node], names: Names) -> dict[str, Template]:
+    found = {}
+    for name, field in fields.items():
+        value = field.scalar()
+        if not name or "=" in name or "\0" in name:
+            field.wrong(f"{name!r} can't name a variable; leave out '=' and NUL")
+        elif name.startswith(RESERVED_ENV):
+            field.wrong(f"variables that start with {RESERVED_ENV} are set by batchwasm; take another name")
+        elif value is not None:
+            found[name] = template.parse(value if isinstance(value, str) else text_of(value), names)
+    return found
+
+
+def _stdin(node: Node, names: Names) -> Template | None:
+    text = node.text()
+    return None if text is None else template.parse(text, names)
+
+
+def _inputs(node: Node, names: Names) -> tuple[Input, ...]:
+    return tuple(found for found in (_input(item, names) for item in node.items) if found)
+
+
+def _input(node: Node, names: Names) -> Input | None:
+    if isinstance(node.value, str):
+        source, to = node, None
+    else:
+        fields = node.known(("from", "to"))
+        if "from" not in fields:
+            node.wrong('misses from; write a glob, or { from = "FILE", to = "NAME" }')
+            return None
+        source, to = fields["from"], fields.get("to")
+    text = source.text()
+    target = to.text() if to else None
+    if text is None or (to and target is None):
+        return None
+    if text.startswith("@"):
+        source.wrong(f"outputs of another job (@JOB/GLOB): not in this version; a file is written './{text}'")
+        return None
+    return Input(source=template.parse(text, names), to=template.parse(target, names) if target else None)
+
+
+def _mounts(node: Node) -> tuple[str, ...]:
+    found = [item.name("a mount") for item in node.items]
+    return tuple(dict.fromkeys(name for name in found if name is not None))
+
+
+def _outputs(node: Node, names: Names) -> tuple[Template, ...]:
+    found = []
+    for item in node.items:
+        text = item.text()
+        if text is None:
+            continue
+        if text.startswith("/") or ".." in text.split("/"):
+            item.wrong(f"{text!r} leaves the task's folder; write a glob inside it, such as 'out/**'")
+        found.append(template.parse(text, names))
+    return tuple(found)
+
+
+def _cpus(node: Node) -> int | None:
+    value = node.value
+    if isinstance(value, float) and value > 0 and value != int(value):
+        node.wrong("fractional cpus: not in this version; write a whole number")
+        return None
+    whole = int(value) if isinstance(value, float) and value == int(value) else value
+    return Node(value=whole, path=node.path, report=node.report).whole(1)
+
+
+def _hosts(node: Node) -> frozenset[str] | None:
+    """Names of a hostlist, or of a list of them."""
+    items = node.items if isinstance(node.value, list) else [node]
+    found: set[str] = set()
+    for item in items:
+        text = item.text()
+        if text is not None:
+            found |= set(item.quantity(lambda value: hostlist.expand(str(value))) or ())
+    return frozenset(found)
+
+
+def _limits(nodes: Mapping[str, Node]) -> Limits:
+    usual = Limits()
+    return Limits(
+        memory_bytes=present(nodes, "memory", _size, usual.memory_bytes),
+        time_s=present(nodes, "time_limit", _duration, None),
+        stdout_bytes=present(nodes, "stdout_limit", _size, usual.stdout_bytes),
+        disk_bytes=present(nodes, "disk", _size, usual.disk_bytes),
+        files=present(nodes, "files", lambda node: node.whole(0), usual.files),
+    )
+
+
+def _size(node: Node) -> int | None:
+    return node.quantity(size_bytes)
+
+
+def _duration(node: Node) -> float | None:
+    found = node.quantity(duration_s)
+    if found == 0:
+        node.wrong("is no time at all; write how long a task may run")
+        return None
+    return found
