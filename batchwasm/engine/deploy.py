@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from batchwasm.engine.announced import Announced
 from batchwasm.engine.depot import Depot, Facts
 from batchwasm.engine.pack import Pack, Platform, pack_for
-from batchwasm.engine.shell import portable
 from batchwasm.errors import HostError
 from batchwasm.model import Host
 from batchwasm.transports import Transport
@@ -76,7 +75,7 @@ def runner_command(facts: Facts, digest: str, *arguments: str) -> str:
 
 async def start_runner(name: str, transport: Transport, facts: Facts, digest: str, *arguments: str) -> Announced:
     """Start a command of the installed runner; its stdout from the first byte that is its own."""
-    process = await transport.spawn(portable(runner_command(facts, digest, *arguments)))
+    process = await transport.spawn(runner_command(facts, digest, *arguments))
     try:
         async with asyncio.timeout(RELAY_S):
             announced = await Announced.wait(process, (RELAY,))

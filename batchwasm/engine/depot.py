@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 from batchwasm.engine.announced import Announced
-from batchwasm.engine.shell import NO_PYTHON, portable, with_python
+from batchwasm.engine.python import NO_PYTHON, with_python
 from batchwasm.errors import HostError, HostLost
 from batchwasm.transports import Process, Transport
 
@@ -189,7 +189,7 @@ class Depot:
                     await process.close()
 
     async def _start(self) -> None:
-        process = await self._transport.spawn(portable(with_python(self._python, _BOOT)))
+        process = await self._transport.spawn(with_python(self._python, _BOOT))
         try:
             async with asyncio.timeout(START_S):
                 self._process = await self._greet(process)

@@ -10,6 +10,7 @@ from typing import cast
 from batchwasm.errors import HostError, HostLost
 from batchwasm.transports.stdio import Gate, Inbox, Tail
 
+LAST_WORDS_S = 0.5  # what comes through the pipes after the end; a child that goes on may hold them open
 CLOSE_S = 2.0  # what a command gets between the end of its stdin and SIGKILL; a relay needs milliseconds
 
 
@@ -55,7 +56,8 @@ class LocalProcess(asyncio.SubprocessProtocol):
         self._inbox = Inbox(self._pause, self._resume)
         self._gate = Gate()
         self._tail = Tail()
-        self._exited = asyncio.get_running_loop().create_future()
+        self._exited = asyncio.Event()
+        self._drained = asyncio.Event()
 
     def started(self, transport: asyncio.SubprocessTransport) -> None:
         self._transport = transport
@@ -80,8 +82,11 @@ class LocalProcess(asyncio.SubprocessProtocol):
             self._inbox.end()
 
     def process_exited(self) -> None:
-        if not self._exited.done():
-            self._exited.set_result(None)
+        self._exited.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Ended, and all pipes are at their end."""
+        self._drained.set()
 
     def pause_writing(self) -> None:
         self._gate.shut()
@@ -114,11 +119,10 @@ class LocalProcess(asyncio.SubprocessProtocol):
         if self._stdin is not None:
             self._stdin.close()
         try:
-            async with asyncio.timeout(CLOSE_S):
-                await asyncio.shield(self._exited)
-        except TimeoutError:
-            self._kill()
-            await self._exited
+            if not await _happens(self._exited, CLOSE_S):
+                self._kill()
+                await self._exited.wait()
+            await _happens(self._drained, LAST_WORDS_S)
         finally:
             self._kill()
             code = self._transport.get_returncode()
@@ -136,3 +140,12 @@ class LocalProcess(asyncio.SubprocessProtocol):
     @property
     def stderr_tail(self) -> str:
         return self._tail.text
+
+
+async def _happens(event: asyncio.Event, within_s: float) -> bool:
+    try:
+        async with asyncio.timeout(within_s):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True

@@ -16,7 +16,8 @@ import asyncssh
 
 from batchwasm.errors import HostError, HostLost
 from batchwasm.model import Host
-from batchwasm.transports.ssh_channel import SshProcess
+from batchwasm.transports.login_shell import portable
+from batchwasm.transports.ssh_channel import SshProcess, announced
 from batchwasm.transports.ssh_config import Endpoint, Settings, settings
 from batchwasm.transports.ssh_keys import HostKeys, OwnKeys, own_keys, refused
 
@@ -62,13 +63,14 @@ class SshTransport:
             self._login = await login(self._name, self._endpoint)
 
     async def spawn(self, command: str) -> SshProcess:
+        line = portable(announced(command))
         if self._login is None:
             raise HostLost(f"{self._name}: not connected")
         try:
             async with asyncio.timeout(SPAWN_S):
                 process = SshProcess(self._name)
                 await self._login.connection.create_session(
-                    lambda: process, command, encoding=None, request_pty=False, window=WINDOW_BYTES
+                    lambda: process, line, encoding=None, request_pty=False, window=WINDOW_BYTES
                 )
         except TimeoutError as error:
             cause = f"{self._name}: no command started within {SPAWN_S:.0f} s"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from typing import cast
 
 import asyncssh
 
@@ -10,7 +12,14 @@ from batchwasm.errors import HostLost
 from batchwasm.transports.stdio import Gate, Inbox, Tail
 
 CLOSE_S = 2.0  # what a command gets between the end of its stdin and SIGKILL; a relay needs milliseconds
-CUT_S = 2.0  # what sshd gets to confirm that a channel is closed
+CUT_S = 5.0  # what a host gets to start `kill`, and sshd to notice
+EARLY_BYTES = 64 * 1024  # where the line with the pid must have come on stderr
+_PID = re.compile(rb"batchwasm-pid (\d{1,9})\r?\n")
+
+
+def announced(script: str) -> str:
+    """The script, telling its pid first; it keeps it through every `exec`, and leads a process group (by sshd)."""
+    return f'echo "batchwasm-pid $$" >&2; {script}'
 
 
 class SshProcess(asyncssh.SSHClientSession[bytes]):
@@ -23,7 +32,9 @@ class SshProcess(asyncssh.SSHClientSession[bytes]):
         self._gate = Gate()
         self._tail = Tail()
         self._code: int | None = None
-        self._closed = asyncio.get_running_loop().create_future()
+        self._closed = asyncio.Event()
+        self._early = b""
+        self._pid: int | None = None
 
     # asyncssh's side
 
@@ -34,7 +45,17 @@ class SshProcess(asyncssh.SSHClientSession[bytes]):
         if datatype is None:
             self._inbox.feed(data)
         else:
-            self._tail.feed(data)
+            self._tail.feed(data if self._pid is not None else self._without_pid(data))
+
+    def _without_pid(self, data: bytes) -> bytes:
+        """Takes the line that `announced` made out of stderr; it may come in pieces, after a profile's complaints."""
+        self._early += data
+        found = _PID.search(self._early)
+        if found is None and len(self._early) < EARLY_BYTES:
+            return b""
+        early, self._early = self._early, b""
+        self._pid = int(found[1]) if found else 0
+        return early[: found.start()] + early[found.end() :] if found else early
 
     def eof_received(self) -> bool:
         self._inbox.end()
@@ -47,8 +68,7 @@ class SshProcess(asyncssh.SSHClientSession[bytes]):
         lost = HostLost(f"{self._name}: {_why(exc)}" if exc else f"{self._name}: the process there no longer reads")
         self._gate.fail(lost)
         self._inbox.end(lost if exc else None)
-        if not self._closed.done():
-            self._closed.set_result(None)
+        self._closed.set()
 
     def pause_writing(self) -> None:
         self._gate.shut()
@@ -85,27 +105,38 @@ class SshProcess(asyncssh.SSHClientSession[bytes]):
             if not self._channel.is_closing():
                 self._channel.write_eof()
             if not await self._ends_within(CLOSE_S):
-                # Only a close of the channel would leave a command running that neither reads nor writes.
-                self._channel.kill()
-                self._channel.close()
-                await self._ends_within(CUT_S)
-        except OSError:
-            pass  # the channel closed between the look and the call
+                await self._kill()
+        except (TimeoutError, OSError, asyncssh.Error):
+            pass  # the channel or the connection closed between the look and the call
         finally:
             self._channel.abort()
         return self._code
 
+    async def _kill(self) -> None:
+        """Closing the channel would leave a command running that neither reads nor writes.
+
+        sshd passes signals on only where the user is not root, so it is another command that kills this one's group.
+        """
+        assert self._channel is not None
+        if self._pid:
+            connection = cast(asyncssh.SSHClientConnection, self._channel.get_connection())
+            async with asyncio.timeout(CUT_S):
+                await connection.create_session(
+                    asyncssh.SSHClientSession, f"kill -KILL -{self._pid}", encoding=None, request_pty=False
+                )
+                await self._closed.wait()
+
     async def _ends_within(self, seconds: float) -> bool:
         try:
             async with asyncio.timeout(seconds):
-                await asyncio.shield(self._closed)
+                await self._closed.wait()
         except TimeoutError:
             return False
         return True
 
     @property
     def stderr_tail(self) -> str:
-        return self._tail.text
+        return "\n".join(filter(None, (self._early.decode("utf-8", "replace").strip(), self._tail.text)))
 
 
 def _why(error: Exception) -> str:
