@@ -136,7 +136,13 @@ def parallel(bench: Bench, tasks: int, *flags: str) -> Figure:
 
 def hyperqueue(bench: Bench, tasks: int, *run: str) -> Figure:
     folder = Path(tempfile.mkdtemp(prefix="hq-", dir=bench.folder))
-    command = [bench.others / "bin/python", ROOT / "benchmarks/hyperqueue_tasks.py", str(SLOTS), str(tasks), folder]
+    command: list[str | Path] = [
+        bench.others / "bin/python",
+        ROOT / "benchmarks/hyperqueue_tasks.py",
+        str(SLOTS),
+        str(tasks),
+        folder,
+    ]
     command += [bench.wasmtime, "run", *(run or (str(bench.wasm),))]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -264,7 +270,15 @@ def bench_host(with_others: bool) -> Iterator[Bench]:
             config.write("    LogLevel ERROR\n")
         (folder / "inventory.toml").write_text(f"[hosts.bench]\ncpus = {SLOTS}\n")
         wasm = folder / "hello.wasm"
-        compiled = [sys.executable, "-m", "batchwasm", "compile", ROOT / "benchmarks/hello.c", "-o", wasm]
+        compiled: list[str | Path] = [
+            sys.executable,
+            "-m",
+            "batchwasm",
+            "compile",
+            ROOT / "benchmarks/hello.c",
+            "-o",
+            wasm,
+        ]
         subprocess.run(compiled, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
         yield Bench(
             folder=folder,
