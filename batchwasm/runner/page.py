@@ -13,6 +13,10 @@ from typing import NamedTuple
 IDLE, STAGING, GUEST, COLLECTING = 0, 1, 2, 3
 """Phases of a worker. A worker that dies in any but IDLE takes its current task down with it."""
 
+GAVE_UP = 75
+"""Exit code of a worker that reported its guest, which sleeps in the host and can't be ended, and went: nothing of it
+is lost; tasks that it had not started are to be given back."""
+
 _BATCH, _POSITION, _PHASE, _STARTED_NS, _REPORTED, _RECALL = range(6)
 _SIZE_BYTES = 4096
 

@@ -1,0 +1,273 @@
+"""An attempt from its order to its row: the guest's world, the guest's run, what came of it.
+
+DESIGN: the guest sees one folder as /, its arguments, its environment, stdio, clocks, random numbers; nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from ctypes import c_char_p
+from typing import Any, NamedTuple
+
+from . import limits, outputs, reasons
+from .box import Box, MissingInput, TooDeep, Usage
+from .cache import BadModule, Loaded, Modules
+from .engines import INTERRUPT, End, Launch, LaunchError
+from .page import Page, WorkerSettings
+from .protocol import INLINE_BYTES, Detail, Row, TaskWork, Work
+from .reasons import INVALID, LOST, WORDS_BYTES, Facts, Limits, Verdict
+from .seed import seed_of
+from .stdio import Capture, last_bytes
+from .watch import Stop, Watch
+
+_MIB = 1024 * 1024
+_GO_LIMIT_FROM_BYTES = 16 * _MIB  # below, there is nothing left to hold back
+_NO_USAGE = Usage(0, 0)
+
+
+class _Started(NamedTuple):
+    """A guest that runs."""
+
+    task: TaskWork
+    at: float
+    """Unix time."""
+    ns: int
+    """Monotonic time."""
+    cpu_ns: int
+
+
+class Attempts:
+    """Runs the tasks of one batch after another in this process."""
+
+    def __init__(self, settings: WorkerSettings, page: Page, modules: Modules) -> None:
+        self._page = page
+        self._modules = modules
+        self._box = Box(os.path.join(settings.scratch, "box"), settings.cache)
+        self._files = os.path.join(settings.cache, "files")
+        self._stdout = Capture(1, settings.scratch)
+        self._stderr = Capture(2, settings.scratch)
+        self._cpu_until_s = 0.0
+        self._started: _Started | None = None
+
+    # -------------------------------------------------------------------------------------------- a batch
+
+    def begin(self, work: Work, watch: Watch) -> None:
+        """What all tasks of a batch have in common. A module that can't run here shows in each task's row."""
+        self._work = work
+        self._watch = watch
+        self._limits = Limits(work.memory_bytes, work.stdout_bytes, work.disk_bytes, work.files)
+        self._loaded: Loaded | None = None
+        self._bad: Verdict | None = None
+        self._page.stage(0)
+        try:
+            self._loaded = self._modules.load(work.artifact)
+            self._launch = self._new_launch(work.args, work.env, self._stdin(work.stdin))
+        except (BadModule, LaunchError) as error:
+            self._bad = Verdict(INVALID, None, error.code, str(error))
+        self._stdout.open(work.stdout_bytes)
+        self._stderr.open(work.stdout_bytes)
+        largest = max(work.disk_bytes, work.stdout_bytes) + 1  # one more than allowed shows that there was more
+        limits.set_for_guest(memory_bytes=work.memory_bytes, largest_file_bytes=largest)
+
+    def end(self) -> None:
+        """The batch is over: leave nothing of its tasks."""
+        limits.set_for_us()
+        self._stdout.reset()
+        self._stderr.reset()
+        self._box.empty()
+
+    # -------------------------------------------------------------------------------------------- a task
+
+    def run(self, position: int, task: TaskWork) -> Row:
+        """One attempt, whatever comes of it. Raises nothing that a guest, a module or this host's disk can cause."""
+        self._page.stage(position)
+        try:
+            if self._bad is not None:
+                return self._row_of(task, self._bad)
+            self._box.prepare(self._work.inputs if task.inputs is None else [*self._work.inputs, *task.inputs])
+            return self._finish(*self._guest(task, self._launch_of(task)))
+        except MissingInput as error:
+            return self._row_of(task, Verdict(INVALID, None, "input_missing", f"input {error} is not in the cache"))
+        except LaunchError as error:
+            return self._row_of(task, Verdict(INVALID, None, error.code, str(error)))
+        except OSError as error:
+            self._stdout.reset()
+            self._stderr.reset()
+            return self._row_of(task, Verdict(LOST, None, "host", f"trouble on this host: {error}"))
+
+    def given_up(self, stop: Stop) -> Row:
+        """The row of a guest that is asleep in the host and will not come back."""
+        assert self._started is not None
+        try:
+            return self._finish(self._started, End(None, INTERRUPT), stop)
+        except OSError as error:
+            return self._row_of(self._started.task, Verdict(LOST, None, "host", f"trouble on this host: {error}"))
+
+    def interrupt(self) -> None:
+        """End the guest."""
+        self._modules.interrupt()
+
+    def look(self) -> Stop | None:
+        """A limit of output that the guest has passed."""
+        limit = self._limits.stdout_bytes
+        for name, capture in (("stdout", self._stdout), ("stderr", self._stderr)):
+            written = capture.written
+            if written > limit:
+                return Stop(name, limit, written)
+        return None
+
+    def scan(self) -> Stop | None:
+        """A limit of its folder that the guest has passed."""
+        try:
+            usage = self._usage()
+        except OSError:
+            return None  # the folder is gone: the guest ended meanwhile
+        if usage is not None and usage.bytes > self._limits.disk_bytes:
+            return Stop("disk", self._limits.disk_bytes, usage.bytes)
+        if usage is None or usage.files > self._limits.files:
+            return Stop("files", self._limits.files, usage.files if usage is not None else self._limits.files)
+        return None
+
+    # -------------------------------------------------------------------------------------------- the guest
+
+    def _guest(self, task: TaskWork, launch: Launch) -> tuple[_Started, End, Stop | None]:
+        assert self._loaded is not None
+        cpu_ns = time.process_time_ns()
+        if cpu_ns > self._cpu_until_s * 1e9:
+            self._cpu_until_s = limits.raise_cpu(cpu_ns / 1e9, self._work.time_s)
+        started = self._started = _Started(task, time.time(), time.monotonic_ns(), cpu_ns)
+        self._page.start(started.ns)
+        self._watch.begin(self._work.time_s)
+        try:
+            end = self._loaded.calls.run(self._loaded.pre, launch)
+        finally:
+            stop = self._watch.end()
+        return started, end, stop
+
+    def _finish(self, started: _Started, end: End, stop: Stop | None) -> Row:
+        wall_us = (time.monotonic_ns() - started.ns) // 1000
+        cpu_us = (time.process_time_ns() - started.cpu_ns) // 1000
+        self._page.collect()
+        task = started.task
+        wanted = self._work.outputs if task.outputs is None else task.outputs
+        stdout_bytes, stderr_bytes = self._stdout.written, self._stderr.written
+        usage = _NO_USAGE if self._box.untouched() else self._usage()
+        collected = outputs.NOTHING
+        if wanted and usage is not None:
+            collected = outputs.collect(self._box, wanted, self._spool(task, "out"), self._limits.files)
+        facts = Facts(stdout_bytes, stderr_bytes, usage, collected.missing, collected.dropped, self._words)
+        verdict = reasons.judge(end, stop, self._limits, facts)
+        stdout, stdout_spooled = self._take(self._stdout, stdout_bytes, task, "stdout")
+        stderr, stderr_spooled = self._take(self._stderr, stderr_bytes, task, "stderr")
+        detail = None
+        if verdict.code or collected.outputs or stdout_spooled or stderr_spooled:
+            reason = verdict[2:]
+            detail = Detail(*reason, collected.outputs, stdout_spooled, stderr_spooled)
+        return Row(
+            task.task,
+            task.number,
+            verdict.outcome,
+            verdict.exit_code,
+            started.at,
+            wall_us,
+            cpu_us,
+            end.memory_bytes,
+            stdout,
+            stderr,
+            detail,
+            collected.contents,
+        )
+
+    def _row_of(self, task: TaskWork, verdict: Verdict) -> Row:
+        """Of an attempt whose guest never started."""
+        detail = Detail(verdict.code, verdict.text, verdict.limit, verdict.used)
+        return Row(task.task, task.number, verdict.outcome, None, time.time(), 0, 0, 0, detail=detail)
+
+    def _usage(self) -> Usage | None:
+        try:
+            return self._box.usage(self._limits.files)
+        except TooDeep:
+            return None
+
+    def _words(self) -> str:
+        tail = last_bytes(self._stderr, WORDS_BYTES)
+        return reasons.last_words(tail) if tail else ""
+
+    def _take(self, capture: Capture, written: int, task: TaskWork, name: str) -> tuple[bytes, Any]:
+        """What the guest wrote, up to the limit: as bytes, or as (size, sha256) of a file in the spool."""
+        if not written:
+            return b"", None
+        count = min(written, self._limits.stdout_bytes)
+        try:
+            if count <= INLINE_BYTES:
+                return capture.read(count), None
+            os.makedirs(self._spool(task, ""), mode=0o700, exist_ok=True)
+            return b"", (count, capture.save(self._spool(task, name), count))
+        finally:
+            capture.reset()
+
+    def _spool(self, task: TaskWork, name: str) -> str:
+        return os.path.join(self._work.spool, str(task.task), name)
+
+    # -------------------------------------------------------------------------------------------- its world
+
+    def _launch_of(self, task: TaskWork) -> Launch:
+        launch = self._launch
+        if task.args is not None or task.env is not None or task.stdin is not None:
+            work = self._work
+            launch = self._new_launch(
+                work.args if task.args is None else task.args,
+                work.env if task.env is None else task.env,
+                self._stdin(work.stdin if task.stdin is None else task.stdin),
+            )
+        values = launch.values
+        values[-1] = b"%d" % task.task
+        values[-2] = b"%d" % task.number
+        values[-3] = b"%d" % seed_of(self._work.job, task.task)
+        return launch
+
+    def _new_launch(self, args: Sequence[str], env: dict[str, str], stdin: str | None) -> Launch:
+        work = self._work
+        given = {"PWD": "/"}
+        if self._loaded is not None and self._loaded.go and work.memory_bytes >= _GO_LIMIT_FROM_BYTES:
+            # A little below the cap, Go collects its garbage in time; without this it dies at twice what it needs.
+            given["GOMEMLIMIT"] = str(work.memory_bytes - max(4 * _MIB, work.memory_bytes // 10))
+        given.update(env)
+        given.update({"BATCHWASM_RUN": work.run, "BATCHWASM_JOB": work.job})
+        names = [
+            *given,
+            "BATCHWASM_SEED",
+            "BATCHWASM_ATTEMPT",
+            "BATCHWASM_INDEX",
+        ]  # the last three as _launch_of has it
+        mounts = [(os.fsencode(path), f"/mnt/{name}".encode(), False) for name, path in work.mounts.items()]
+        return Launch(
+            _array([work.job, *args], "arguments"),
+            _array(names, "environment"),
+            _array([*given.values(), "", "", ""], "environment"),
+            ((os.fsencode(self._box.path), b"/", True), *mounts),
+            None if stdin is None else os.fsencode(stdin),
+            work.memory_bytes,
+        )
+
+    def _stdin(self, digest: str | None) -> str | None:
+        if digest is None:
+            return None
+        path = os.path.join(self._files, digest)
+        if not os.path.isfile(path):
+            raise LaunchError("input_missing", "the file for stdin is not in the cache")
+        return path
+
+
+def _array(texts: Sequence[str], code: str) -> Any:
+    """Texts as C has them. Raises LaunchError for what C can't have."""
+    try:
+        encoded = [text.encode() for text in texts]
+    except UnicodeEncodeError as error:
+        raise LaunchError(code, f"{error.object!r} is not Unicode that a guest could be given") from error
+    for item in encoded:
+        if b"\0" in item:
+            raise LaunchError(code, f"{item.decode()!r} has a zero byte, which ends a text for a guest")
+    return (c_char_p * len(encoded))(*encoded)
