@@ -1,0 +1,224 @@
+"""Source -> Artifact: ask the store, else compile (key = sources, flags, toolchain), then check that it can run at all.
+
+The only importer of wasmtime on this side, and only where it is needed: for WAT and to validate.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from batchwasm.errors import SourceError
+from batchwasm.model import Artifact, Digest, JobName, Source
+from batchwasm.store import Store, cache_folder
+from batchwasm.toolchains import TOOLCHAINS, Tool, compile_source, find, fingerprint, wasi, wasm, wat
+from batchwasm.toolchains.base import source_folder
+from batchwasm.toolchains.fingerprint import Fingerprint
+from batchwasm.toolchains.wasm import ModuleFacts
+
+__all__ = ["ModuleFacts", "Store", "build", "check", "inspect"]
+
+VERSION = 1
+"""Of notes and keys: another number builds everything again."""
+NOTES_A_KEY = 8
+"""Builds remembered that differ in headers alone: going back to an earlier one compiles nothing."""
+
+
+def _silent(text: str) -> None:
+    """For callers that want no progress."""
+
+
+def build(name: JobName, source: Source, store: Store, *, talk: Callable[[str], None] = _silent) -> Artifact:
+    """The module of a job, compiled if the store does not have it; blocks, any thread may call.
+
+    `talk` gets a sentence where something takes unusually long. Raises SourceError, WorldError.
+    """
+    start = time.monotonic()
+    _check_files(name, source)
+    if source.language in TOOLCHAINS:
+        digest, made_by, cached = _compiled(name, source, store, talk)
+    else:
+        digest, made_by, cached = _assembled(name, source, store)
+    path = store.get(digest)
+    if path is None:
+        raise SourceError(f"{name}: the compiled module vanished from {store.root}; run it again")
+    return Artifact(
+        digest=digest,
+        path=path,
+        size_bytes=path.stat().st_size,
+        language=source.language,
+        toolchain=made_by,
+        cached=cached,
+        wall_s=time.monotonic() - start,
+    )
+
+
+def inspect(path: Path) -> ModuleFacts:
+    """Imports, exports and memory of a module. Raises SourceError where it is none."""
+    try:
+        return wasm.parse(path.read_bytes())
+    except (OSError, wasm.NotWasm) as error:
+        raise SourceError(f"{path}: {error}") from error
+
+
+def check(name: JobName, module: bytes) -> ModuleFacts:
+    """What the module says about itself, if a host can run it as a program; else SourceError with all that is wrong."""
+    try:
+        facts = wasm.parse(module)
+    except wasm.Component:
+        raise SourceError(
+            f"{name}: it is a component, not a core module; compile for wasm32-wasip1 (not wasip2), "
+            "or take the core module out with `wasm-tools component unbundle`"
+        ) from None
+    except wasm.NotWasm as error:
+        raise SourceError(f"{name}: this is not a wasm module: {error}") from error
+    problems = [*_bad_imports(facts), *_bad_memories(facts), *_bad_exports(facts)]
+    problems = problems or _invalid(module)
+    if problems:
+        raise SourceError("\n".join(f"{name}: {problem}" for problem in problems))
+    return facts
+
+
+def _bad_imports(facts: ModuleFacts) -> Iterator[str]:
+    for entry in facts.imports:
+        what = f"it imports {entry.kind} {entry.module}.{entry.name}, which no host offers"
+        offered = wasi.FUNCTIONS.get(entry.name) if entry.module == wasi.MODULE and entry.kind == "function" else None
+        if offered is None:
+            yield f"{what}: {wasi.meaning(entry.module, entry.name)}"
+        elif entry.type is not None and entry.type != offered:
+            yield f"it imports {entry.module}.{entry.name} as {entry.type}, but it is {offered}; the module is damaged"
+
+
+def _bad_memories(facts: ModuleFacts) -> Iterator[str]:
+    if any(memory.shared for memory in facts.memories):
+        yield "it needs threads (its memory is shared); a task has one thread: compile it without threads"
+    if any(memory.wide for memory in facts.memories):
+        yield "its memory has 64-bit addresses (memory64), which no toolchain's WASI supports; compile for wasm32"
+
+
+def _bad_exports(facts: ModuleFacts) -> Iterator[str]:
+    functions = {entry.name: entry.type for entry in facts.exports if entry.kind == "function"}
+    if "_start" not in functions:
+        others = ", ".join(sorted(functions)[:5])
+        kind = "a library (a reactor)" if "_initialize" in functions else "a library"
+        exported = f"it exports {others}" if others else "it exports no function"
+        yield f"it has no `_start`, so it is {kind}, not a program; {exported}. Give it a main function"
+    elif functions["_start"] is not None and str(functions["_start"]) != "() -> ()":
+        yield f"its `_start` is {functions['_start']}, but a program's takes and returns nothing"
+    if facts.imports and not any(entry.kind == "memory" and entry.name == "memory" for entry in facts.exports):
+        yield "it does not export its memory as `memory`, and WASI's functions need it"
+
+
+def _invalid(module: bytes) -> list[str]:
+    """The engine's own validation, with the features that hosts have."""
+    import wasmtime
+
+    config = wasmtime.Config()
+    config.wasm_exceptions = True
+    try:
+        wasmtime.Module.validate(wasmtime.Engine(config), module)
+    except wasmtime.WasmtimeError as error:
+        return [f"the module is not valid: {error}"]
+    return []
+
+
+def _check_files(name: JobName, source: Source) -> None:
+    for path in source.paths:
+        if not path.exists():
+            raise SourceError(f"{name}: {path} does not exist")
+    refuse = TOOLCHAINS[source.language].refuse if source.language in TOOLCHAINS else wat.refuse
+    problems = refuse(source)
+    if problems:
+        raise SourceError("\n".join(f"{name}: {problem}" for problem in problems))
+
+
+def _assembled(name: JobName, source: Source, store: Store) -> tuple[Digest, str, bool]:
+    """Digest, maker, and whether nothing was to be done: WAT text or a ready module."""
+    text = _read(name, source.paths[0])
+    tool = find.wasmtime() if source.language == "wat" else None
+    made_by = tool.title if tool else "ready-made"
+    key = _key(["assemble", source.language, made_by, hashlib.sha256(text).hexdigest()])
+    with store.lock(key):
+        note = store.note(key)
+        if note is not None and store.get(note.decode()) is not None:
+            return note.decode(), made_by, True
+        module = _from_wat(name, source.paths[0], text) if source.language == "wat" else text
+        check(name, module)
+        digest = store.put(module)
+        store.keep_note(key, digest.encode())
+    return digest, made_by, source.language == "wasm"
+
+
+def _from_wat(name: JobName, path: Path, text: bytes) -> bytes:
+    import wasmtime
+
+    try:
+        return bytes(wasmtime.wat2wasm(text))
+    except wasmtime.WasmtimeError as error:
+        raise SourceError(f"{name}: {path} is not valid WAT:\n{error}") from error
+
+
+def _read(name: JobName, path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SourceError(f"{name}: can't read {path}: {error.strerror}") from error
+
+
+def _compiled(name: JobName, source: Source, store: Store, talk: Callable[[str], None]) -> tuple[Digest, str, bool]:
+    """Digest, maker, and whether the store had it."""
+    language = TOOLCHAINS[source.language]
+    tool = language.find()
+    if tool is None:
+        raise SourceError(f"{name}: no compiler for {language.title} to wasm is on this machine; {language.get}")
+    folder = source_folder(source)
+    key = _source_key(source, tool)
+    with store.lock(key):
+        known = _notes(store, key)
+        for digest, record in known:
+            if fingerprint.still_true(record, folder) and store.get(digest) is not None:
+                return digest, tool.title, True
+        start_ns = time.time_ns()
+        compiled = compile_source(name, source, language, tool, cache=cache_folder(), talk=talk)
+        check(name, compiled.wasm)
+        digest = store.put(compiled.wasm)
+        if not fingerprint.changed_between(compiled.inputs, start_ns, time.time_ns()):
+            taken = fingerprint.take(compiled.inputs, folder)
+            _keep_notes(store, key, [(digest, taken), *known])
+    return digest, tool.title, False
+
+
+def _source_key(source: Source, tool: Tool) -> Digest:
+    """Of all that is known before compiling: language, flags, toolchain, names and contents of the sources."""
+    folder, build = source_folder(source), source.build
+    projects = [source.paths[0] / name for name in ("Cargo.toml", "go.mod")] if source.paths[0].is_dir() else []
+    return _key(
+        [
+            *(source.language, tool.name, tool.stamp, tool.target),
+            [[os.path.relpath(path, folder), fingerprint.file_digest(path)] for path in (*source.paths, *projects)],
+            [list(build.flags), [list(pair) for pair in build.defines], build.optimize],
+            [os.path.relpath(path, folder) for path in build.include],
+        ]
+    )
+
+
+def _key(parts: list[object]) -> Digest:
+    return hashlib.sha256(json.dumps([VERSION, *parts]).encode()).hexdigest()
+
+
+def _notes(store: Store, key: Digest) -> list[tuple[Digest, Fingerprint]]:
+    """Earlier builds with this key, newest first; a note that can't be read is no note."""
+    try:
+        rows = json.loads(store.note(key) or b"[]")
+        return [(row["wasm"], Fingerprint(files=row["files"], folders=row["folders"])) for row in rows]
+    except (ValueError, KeyError, TypeError):
+        return []
+
+
+def _keep_notes(store: Store, key: Digest, notes: list[tuple[Digest, Fingerprint]]) -> None:
+    rows = [{"wasm": digest, "files": dict(f.files), "folders": dict(f.folders)} for digest, f in notes[:NOTES_A_KEY]]
+    store.keep_note(key, json.dumps(rows).encode())

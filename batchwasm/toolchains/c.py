@@ -1,0 +1,82 @@
+"""C, and what C++ shares with it: one compile for each file, then a link. Pure."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from batchwasm.model import Source
+from batchwasm.toolchains.base import STACK_BYTES, Inputs, Request, Step
+from batchwasm.toolchains.depfile import prerequisites
+
+TARGET = ("-target", "wasm32-wasi")
+LINK = ("-s", f"-Wl,-z,stack-size={STACK_BYTES}")
+LIBRARY = ("-O3", "-msimd128")
+"""Given to every link, whatever `optimize` says: zig builds one libc for each set of these, in half a minute."""
+
+
+def recipe(request: Request) -> list[Step]:
+    """All files compiled at the same time, then linked."""
+    return [*objects(request, ()), link(request, ())]
+
+
+def refuse(source: Source) -> list[str]:
+    return ["a folder is no C source; list its files: source = ['a.c', 'b.c']" for p in source.paths if p.is_dir()]
+
+
+def objects(request: Request, extra: Sequence[str]) -> list[Step]:
+    """One `-c` for each source file; what it read is written beside the object."""
+    return [
+        Step(
+            argv=(
+                *(*request.tool.argv, *TARGET, *_flags(request), *extra),
+                *("-MMD", "-MF", _depfile(request, i), "-o", _object(request, i), "-c", name),
+            )
+        )
+        for i, name in enumerate(_names(request))
+    ]
+
+
+def link(request: Request, extra: Sequence[str]) -> Step:
+    names = [_object(request, i) for i in range(len(request.source.paths))]
+    flags = [flag for flag in request.source.build.flags if flag.startswith(("-l", "-L", "-Wl,", "-u"))]
+    argv = (*request.tool.argv, *TARGET, *LIBRARY, *LINK, *names, *extra, *flags, "-o", str(request.wasm))
+    return Step(argv=argv, group=1)
+
+
+def inputs(request: Request) -> Inputs:
+    """The headers that were read, and the names in the include folders."""
+    read: list[str] = []
+    for i in range(len(request.source.paths)):
+        read += prerequisites(Path(_depfile(request, i)).read_text(errors="surrogateescape"))
+    files = {request.folder / name for name in read} | set(request.source.paths)
+    inside = {file for file in files if not file.is_relative_to(request.scratch)}
+    return Inputs(files=frozenset(inside), folders=frozenset(request.source.build.include))
+
+
+def _flags(request: Request) -> list[str]:
+    build, scratch = request.source.build, request.scratch
+    flags = [
+        f"-O{build.optimize}",
+        "-msimd128",
+        f"-ffile-prefix-map={request.folder}=.",
+        f"-ffile-prefix-map={scratch}=.",
+    ]
+    flags += [f"-D{name}={value}" if value else f"-D{name}" for name, value in build.defines]
+    flags += [f"-I{os.path.relpath(folder, request.folder)}" for folder in build.include]
+    return [*flags, *build.flags]
+
+
+def _names(request: Request) -> list[str]:
+    """A leading ./ keeps a file called -x.c from being taken for a flag."""
+    names = [str(path.relative_to(request.folder)) for path in request.source.paths]
+    return [f"./{name}" if name.startswith("-") else name for name in names]
+
+
+def _object(request: Request, index: int) -> str:
+    return str(request.scratch / f"{index}.o")
+
+
+def _depfile(request: Request, index: int) -> str:
+    return str(request.scratch / f"{index}.d")

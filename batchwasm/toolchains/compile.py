@@ -1,0 +1,122 @@
+"""Runs the commands of a recipe in a scratch folder that goes afterwards; a compiler's error stays as it wrote it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from batchwasm.errors import SourceError
+from batchwasm.model import JobName, Source
+from batchwasm.toolchains.base import Inputs, Language, Request, Step, Tool
+
+ERROR_BYTES = 64 * 1024
+"""Of a compiler's words; C++ templates can write megabytes, and the first error is what helps."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Compiled:
+    """What came out, and what it was made of."""
+
+    wasm: bytes
+    inputs: Inputs
+
+
+def compile_source(
+    name: JobName, source: Source, language: Language, tool: Tool, *, cache: Path, talk: Callable[[str], None]
+) -> Compiled:
+    """Blocks until the module is there. Raises SourceError with the compiler's own words under the job's name."""
+    with _scratch() as scratch:
+        request = Request(source=source, tool=tool, scratch=scratch, cache=cache)
+        with _first_use(language, tool, cache, talk):
+            for _, group in groupby(language.recipe(request), key=lambda step: step.group):
+                _run(name, request, list(group))
+        try:
+            wasm = request.wasm.read_bytes()
+        except FileNotFoundError:
+            raise SourceError(f"{name}: {tool.title} ended well but wrote no module") from None
+        return Compiled(wasm=wasm, inputs=language.inputs(request))
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="batchwasm-build-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder).resolve()
+
+
+@contextmanager
+def _first_use(language: Language, tool: Tool, cache: Path, talk: Callable[[str], None]) -> Iterator[None]:
+    """Say what takes so long, the first time; a mark in the cache remembers that it was done."""
+    mark = _tool_caches(cache)["ZIG_GLOBAL_CACHE_DIR"] / f"batchwasm-{language.name}-{tool.version}"
+    first = tool.first_use_s > 0 and not mark.exists()
+    if first:
+        talk(f"first {language.title} compile: building {language.library} once, about {tool.first_use_s:.0f} s")
+    yield
+    if first:
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        mark.touch()
+
+
+def _run(name: JobName, request: Request, steps: Sequence[Step]) -> None:
+    """All steps at the same time; the first one that failed, in their order, is told."""
+    with ThreadPoolExecutor(max_workers=min(len(steps), os.cpu_count() or 1)) as pool:
+        results = list(pool.map(lambda step: _execute(request, step), steps))
+    failed = [text for code, text in results if code != 0]
+    if failed:
+        raise SourceError(
+            f"{name}: {_title(request.source)} does not compile ({request.tool.title}):\n" + "\n".join(failed)
+        )
+
+
+def _execute(request: Request, step: Step) -> tuple[int, str]:
+    """Exit code and what was said, by one command."""
+    try:
+        done = subprocess.run(
+            step.argv,
+            cwd=request.folder,
+            env=environment(step.env, request),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+    except OSError as error:
+        return 127, f"{shlex.join(step.argv[:1])}: {error.strerror}"
+    said = done.stdout[:ERROR_BYTES].decode(errors="replace").rstrip()
+    if len(done.stdout) > ERROR_BYTES:
+        said += f"\n... and {len(done.stdout) - ERROR_BYTES} bytes more"
+    if done.returncode < 0:
+        said += f"\n{step.argv[0]} was killed by signal {-done.returncode}"
+    return done.returncode, said or f"{shlex.join(step.argv)}: exit code {done.returncode} without a word"
+
+
+def environment(changes: Mapping[str, str | None], request: Request) -> dict[str, str]:
+    """This process's environment with the step's changes; compilers speak English, plain, and keep to their caches."""
+    env = {**os.environ, "LC_ALL": "C.UTF-8", "TERM": "dumb", "TMPDIR": str(request.scratch)}
+    for key, folder in _tool_caches(request.cache).items():
+        folder.mkdir(parents=True, exist_ok=True)
+        env[key] = str(folder)
+    env["ZIG_LOCAL_CACHE_DIR"] = str(request.scratch / "zig")
+    for key, value in changes.items():
+        env.pop(key, None)
+        if value is not None:
+            env[key] = value
+    return env
+
+
+def _tool_caches(cache: Path) -> dict[str, Path]:
+    """Where tools keep their libraries: the variables as they are set, else folders of ours."""
+    folders = {"ZIG_GLOBAL_CACHE_DIR": cache / "zig"}
+    return {key: Path(os.environ.get(key) or folder) for key, folder in folders.items()}
+
+
+def _title(source: Source) -> str:
+    """The source as a person in this folder would name it."""
+    names = [os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path) for path in source.paths]
+    return " ".join(names)

@@ -1,0 +1,140 @@
+"""Which compilers this machine has. Each answer is asked for once a process; a tool that fails counts as not there."""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from batchwasm.toolchains.base import Tool
+
+ANSWER_TIMEOUT_S = 60.0
+"""For a version or a path: a cold start from a network disk takes seconds, a hanging shim for ever."""
+
+
+@functools.cache
+def zig() -> Tool | None:
+    """The `ziglang` wheel of this Python, else a zig on PATH."""
+    spec = importlib.util.find_spec("ziglang")
+    program = Path(spec.origin).parent / "zig" if spec and spec.origin else None
+    if program and os.access(program, os.X_OK):
+        return _zig(program)
+    on_path = shutil.which("zig")
+    return _zig(Path(on_path)) if on_path else None
+
+
+@functools.cache
+def c() -> Tool | None:
+    return wasi_sdk("clang") or clang("clang", "libc.a") or _zig_as("cc", first_use_s=40)
+
+
+@functools.cache
+def cpp() -> Tool | None:
+    return wasi_sdk("clang++") or clang("clang++", "libc++.a") or _zig_as("c++", first_use_s=45)
+
+
+def wasi_sdk(driver: str) -> Tool | None:
+    """$WASI_SDK_PATH, else /opt/wasi-sdk."""
+    for root in (os.environ.get("WASI_SDK_PATH", ""), "/opt/wasi-sdk"):
+        program = Path(root) / "bin" / driver
+        if root and os.access(program, os.X_OK):
+            said = ask(str(program), "--version")
+            if said is not None:
+                version = _first_line(Path(root) / "VERSION") or clang_version(said)
+                return Tool(
+                    name="wasi-sdk", version=version, argv=(str(program),), path=program, stamp=_stamp(program, said)
+                )
+    return None
+
+
+def clang(driver: str, library: str) -> Tool | None:
+    """A clang on PATH that has a linker for wasm, a WASI sysroot with `library`, and its own builtins for wasm."""
+    program = shutil.which(driver)
+    said = ask(program, "--version") if program else None
+    if program is None or said is None:
+        return None
+    target = "--target=wasm32-wasi"
+    parts = [
+        ask(program, target, f"-print-file-name={library}"),
+        ask(program, target, "-print-file-name=crt1.o"),
+        ask(program, target, "-print-libgcc-file-name"),
+    ]
+    linker = shutil.which((ask(program, target, "-print-prog-name=wasm-ld") or "").strip() or "wasm-ld")
+    if linker is None or not all(part and Path(part.strip()).is_file() for part in parts):
+        return None
+    stamp = _stamp(Path(program), said, *(Path(part.strip()) for part in parts if part))
+    return Tool(name="clang", version=clang_version(said), argv=(program,), path=Path(program), stamp=stamp)
+
+
+def clang_version(said: str) -> str:
+    found = re.search(r"clang version (\S+)", said)
+    return found[1] if found else said.splitlines()[0]
+
+
+def _zig(program: Path) -> Tool | None:
+    version = ask(str(program), "version")
+    if version is None:
+        return None
+    return Tool(
+        name="zig",
+        version=version.strip(),
+        argv=(str(program),),
+        path=program,
+        stamp=_stamp(program, version),
+    )
+
+
+def _zig_as(driver: str, *, first_use_s: float) -> Tool | None:
+    tool = zig()
+    if tool is None:
+        return None
+    return Tool(
+        name=tool.name,
+        version=tool.version,
+        argv=(*tool.argv, driver),
+        path=tool.path,
+        stamp=tool.stamp,
+        first_use_s=first_use_s,
+    )
+
+
+@functools.cache
+def wasmtime() -> Tool | None:
+    """For WAT; the version without importing it."""
+    try:
+        version = importlib.metadata.version("wasmtime")
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    spec = importlib.util.find_spec("wasmtime")
+    path = Path(spec.origin) if spec and spec.origin else Path(sys.executable)
+    return Tool(name="wasmtime", version=version, argv=(), path=path, stamp=version)
+
+
+def ask(*argv: str) -> str | None:
+    """What a program prints; None where it is missing, fails or hangs."""
+    try:
+        done = subprocess.run(
+            argv, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL, timeout=ANSWER_TIMEOUT_S
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+def _stamp(program: Path, version: str, *more: Path) -> str:
+    """Another build of the same version is another compiler: size and time of its files tell them apart."""
+    stats = [os.stat(path) for path in (program, *more)]
+    return "|".join([version.strip(), *(f"{stat.st_size}:{stat.st_mtime_ns}" for stat in stats)])
+
+
+def _first_line(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace").splitlines()[0].strip()
+    except (OSError, IndexError):
+        return ""
