@@ -220,9 +220,12 @@ class Session:
         await prepared.runner.write(encode(order))
         decoder = Decoder()
         messages: list[Message] = []
-        async with _patience(ATTACH_S, "its runner did not answer"):
-            while not messages:
-                messages = _decoded(decoder, await self._read(prepared))
+        try:
+            async with _patience(ATTACH_S, "its runner did not answer"):
+                while not messages:
+                    messages = _decoded(decoder, await self._read(prepared))
+        except HostLost as error:  # it was reached a moment ago: the runner can't live there, and trying again won't help
+            raise HostError("runner", error.cause, "see 'batchwasm hosts check'") from error
         self._attach(messages.pop(0), prepared)
         receiver = group.create_task(self._receive(prepared, decoder, messages))
         await self._write(prepared)
@@ -267,7 +270,7 @@ class Session:
                 messages = _decoded(decoder, await self._read(prepared))
 
     async def _read(self, prepared: Prepared) -> bytes:
-        data = await prepared.runner.read(READ_BYTES)
+        data: bytes = await prepared.runner.read(READ_BYTES)
         if not data:
             said = prepared.runner.stderr_tail.strip()
             raise HostLost(f"its runner ended{': ' + said.splitlines()[-1] if said else ''}")
