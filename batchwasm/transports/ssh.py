@@ -165,10 +165,8 @@ async def _connect(
     except asyncssh.PermissionDenied as error:
         raise await refused(name, options, mine, error.reason) from error
     except asyncssh.KeyExchangeFailed as error:
-        # Only the algorithms of known keys are offered: a host that has keys of other kinds only ends here.
-        if keys.known is not None and keys.known_keys():
-            raise keys.error(name) from error
-        raise HostError("protocol", f"{name}: {options.known_name}: {error.reason}", "its sshd is too old") from error
+        cause = f"{name}: {options.known_name}: {error.reason}"
+        raise HostError("protocol", cause, "its sshd is too old, or ~/.ssh/config asks too much") from error
     except asyncssh.DisconnectError as error:
         if error.code == asyncssh.DISC_NO_MORE_AUTH_METHODS_AVAILABLE or "auth" in error.reason.lower():
             raise await refused(name, options, mine, error.reason) from error
@@ -188,6 +186,7 @@ async def _open(
         config=list(options.config_files),
         username=options.user,
         known_hosts=keys.known,
+        server_host_key_algs=keys.algorithms,
         client_keys=mine.pairs,
         agent_identities=mine.agent_identities,
         password_auth=False,

@@ -52,6 +52,8 @@ class Settings:
     port: int
     user: str
     host_key_alias: str | None
+    host_key_algorithms: str | None
+    """None is what asyncssh supports."""
     jumps: tuple[Endpoint, ...]
     strict: str
     """StrictHostKeyChecking: `ask` (as `yes`: we can't ask), `accept-new`, or `no`."""
@@ -116,6 +118,7 @@ def _settings(endpoint: Endpoint, config: SSHConfig, files: tuple[str, ...]) -> 
         port=endpoint.port or get("Port", 22),
         user=endpoint.user or get("User", getpass.getuser()),
         host_key_alias=get("HostKeyAlias", None),
+        host_key_algorithms=get("HostKeyAlgorithms", None),
         jumps=tuple(Endpoint.parse(jump.strip()) for jump in jumps.split(",")) if jumps else (),
         strict={"off": "no", "false": "no"}.get(word := str(get("StrictHostKeyChecking", "ask")).lower(), word),
         hash_known_hosts=bool(get("HashKnownHosts", False)),

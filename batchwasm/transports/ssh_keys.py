@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass, field
 
 import asyncssh
+from asyncssh.public_key import get_default_certificate_algs, get_default_public_key_algs
 
 from batchwasm.errors import HostError
 from batchwasm.transports.known_hosts import append
@@ -35,6 +36,17 @@ class HostKeys(asyncssh.SSHClient):
         port = self._options.port
         name = self._options.host_key_alias or self._options.host
         return list(self._files.match(name, address, port if port != 22 else None)[0])
+
+    @property
+    def algorithms(self) -> list[str] | tuple[()]:
+        """What kinds of host key to ask for: known ones first, but others too, or a changed key is never seen."""
+        name, port = self._options.host_key_alias or self._options.host, self._options.port
+        keys, authorities = self._files.match(name, "", port if port != 22 else None)[:2]
+        if not keys or self._options.host_key_algorithms:
+            return ()
+        known = [algorithm for key in keys for algorithm in key.sig_algorithms]
+        certificates = get_default_certificate_algs() if authorities else []
+        return [a.decode() for a in dict.fromkeys((*certificates, *known, *get_default_public_key_algs()))]
 
     def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
         """asyncssh asks this for a key that is not in known_hosts."""

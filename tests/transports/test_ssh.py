@@ -1,0 +1,408 @@
+"""The ssh transport against real servers: host keys, logins, ~/.ssh/config, jumps, and what it says when one fails."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from batchwasm.errors import HostError, HostLost
+from batchwasm.model import Host
+from batchwasm.transports import make
+from tests.sshd import Servers, Sshd, free_port, new_key, ssh_config_of
+
+
+async def output(host: Host, command: str = "echo $0") -> str:
+    """Log in, run, log out."""
+    transport = make(host)
+    await transport.connect()
+    try:
+        process = await transport.spawn(command)
+        parts = []
+        while data := await process.read(65536):
+            parts.append(data)
+        await process.close()
+        return b"".join(parts).decode()
+    finally:
+        await transport.close()
+
+
+async def failure(host: Host) -> HostError:
+    with pytest.raises(HostError) as caught:
+        await output(host)
+    assert str(caught.value).startswith(f"{host.name}: ")
+    return caught.value
+
+
+def config(home: Path, text: str, *, before: bool = True) -> None:
+    path = home / ".ssh/config"
+    path.write_text(text + path.read_text() if before else path.read_text() + text)
+
+
+# ------------------------------------------------------------------------------------------------- host keys
+
+
+async def test_an_unknown_key_is_refused_with_its_fingerprint_and_the_command_that_accepts_it(
+    ssh_pool: list[Sshd], home: Path
+) -> None:
+    (home / ".ssh/known_hosts").write_text("")
+    error = await failure(ssh_pool[0].host)
+    assert error.code == "key"
+    assert not error.waiting_may_help
+    assert ssh_pool[0].fingerprint in str(error)
+    assert "batchwasm hosts trust sshd-a" in error.cure
+
+
+async def test_a_changed_key_is_refused_loudly_and_shows_both(ssh_pool: list[Sshd], home: Path) -> None:
+    a, b, _ = ssh_pool
+    (home / ".ssh/known_hosts").write_text(f"[{a.address}]:{a.port} {b.host_key}\n")
+    error = await failure(a.host)
+    assert error.code == "key_changed"
+    assert "CHANGED" in str(error)
+    assert a.fingerprint in str(error)
+    assert b.fingerprint in str(error)
+    assert f"ssh-keygen -R '[{a.address}]:{a.port}'" in error.cure
+
+
+async def test_a_host_with_a_key_of_another_kind_than_the_known_one_has_changed(
+    ssh_pool: list[Sshd], home: Path, tmp_path: Path
+) -> None:
+    new_key(tmp_path / "other", kind="ecdsa")
+    other = (tmp_path / "other.pub").read_text()
+    (home / ".ssh/known_hosts").write_text(f"[{ssh_pool[0].address}]:{ssh_pool[0].port} {other}")
+    assert (await failure(ssh_pool[0].host)).code == "key_changed"
+
+
+async def test_a_revoked_key_is_refused(ssh_pool: list[Sshd], home: Path) -> None:
+    path = home / ".ssh/known_hosts"
+    path.write_text(f"@revoked * {ssh_pool[0].host_key}\n")
+    error = await failure(ssh_pool[0].host)
+    assert error.code == "key"
+    assert "revoked" in error.cause
+
+
+@pytest.mark.parametrize("word", ["no", "off"])
+async def test_ssh_config_may_switch_the_check_off_for_one_host(ssh_pool: list[Sshd], home: Path, word: str) -> None:
+    (home / ".ssh/known_hosts").write_text("")
+    config(home, f"Host sshd-a\n  StrictHostKeyChecking {word}\n")
+    assert await output(ssh_pool[0].host, "echo in") == "in\n"
+    assert (await failure(ssh_pool[1].host)).code == "key"
+
+
+async def test_accept_new_writes_an_unknown_key_down_and_refuses_a_changed_one(
+    ssh_pool: list[Sshd], home: Path
+) -> None:
+    a, b, _ = ssh_pool
+    known = home / ".ssh/known_hosts"
+    known.write_text(f"[{b.address}]:{b.port} {a.host_key}\n")
+    config(home, "StrictHostKeyChecking accept-new\n")
+    assert await output(a.host, "echo in") == "in\n"
+    assert a.known_hosts_line in known.read_text()
+    assert (await failure(b.host)).code == "key_changed"
+
+
+async def test_known_hosts_may_be_another_file(ssh_pool: list[Sshd], home: Path) -> None:
+    (home / ".ssh/known_hosts").rename(home / "elsewhere")
+    assert (await failure(ssh_pool[0].host)).code == "key"
+    config(home, "Host *\n  UserKnownHostsFile ~/elsewhere\n")
+    assert await output(ssh_pool[0].host, "echo in") == "in\n"
+
+
+async def test_a_host_key_alias_names_the_line_of_known_hosts(ssh_pool: list[Sshd], home: Path) -> None:
+    (home / ".ssh/known_hosts").write_text(f"cluster {ssh_pool[0].host_key}\n")
+    config(home, "Host sshd-a\n  HostKeyAlias cluster\n")
+    assert await output(ssh_pool[0].host, "echo in") == "in\n"
+
+
+async def test_a_broken_known_hosts_is_named(ssh_pool: list[Sshd], home: Path) -> None:
+    (home / ".ssh/known_hosts").write_text("nonsense\n")
+    error = await failure(ssh_pool[0].host)
+    assert error.code == "config"
+    assert "known_hosts" in str(error)
+
+
+# ---------------------------------------------------------------------------------------------------- logins
+
+
+async def test_a_refused_login_names_the_user_and_the_keys_that_were_tried(ssh_pool: list[Sshd], home: Path) -> None:
+    for name in ("id_ed25519", "id_ed25519.pub"):
+        (home / ".ssh" / name).unlink()
+    new_key(home / ".ssh/id_ed25519")
+    error = await failure(ssh_pool[0].host)
+    assert error.code == "auth"
+    assert "~/.ssh/id_ed25519" in error.cause
+    assert "authorized_keys" in error.cure
+
+
+async def test_another_user_than_the_inventory_names_is_not_tried(ssh_pool: list[Sshd]) -> None:
+    error = await failure(Host(name="sshd-a", user="nobody-of-that-name"))
+    assert error.code == "auth"
+    assert "nobody-of-that-name" in error.cause
+
+
+async def test_a_key_with_a_passphrase_and_no_agent_says_ssh_add(ssh_pool: list[Sshd], home: Path) -> None:
+    lock(home)
+    error = await failure(ssh_pool[0].host)
+    assert error.code == "auth"
+    assert "ssh-add ~/.ssh/id_ed25519" in error.cure
+
+
+async def test_a_key_with_a_passphrase_works_through_the_agent(ssh_pool: list[Sshd], home: Path) -> None:
+    with agent(home / ".ssh/id_ed25519"):
+        lock(home)
+        assert await output(ssh_pool[0].host, "echo in") == "in\n"
+
+
+async def test_only_the_named_key_of_the_agent_is_used_where_ssh_config_says_so(
+    ssh_pool: list[Sshd], home: Path
+) -> None:
+    with agent(home / ".ssh/id_ed25519"):
+        lock(home)
+        new_key(home / ".ssh/other", passphrase="secret")
+        config(home, "Host sshd-a\n  IdentitiesOnly yes\n  IdentityFile ~/.ssh/other\n")
+        config(home, "Host sshd-b\n  IdentitiesOnly yes\n  IdentityFile ~/.ssh/id_ed25519\n")
+        assert (await failure(ssh_pool[0].host)).code == "auth"
+        assert await output(ssh_pool[1].host, "echo in") == "in\n"
+
+
+async def test_an_agent_that_is_gone_is_no_obstacle(
+    ssh_pool: list[Sshd], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSH_AUTH_SOCK", str(home / "nothing"))
+    assert await output(ssh_pool[0].host, "echo in") == "in\n"
+
+
+async def test_a_key_file_that_is_named_but_missing_is_passed_over(ssh_pool: list[Sshd], home: Path) -> None:
+    config(home, "Host *\n  IdentityFile ~/.ssh/not_there\n  IdentityFile ~/.ssh/id_ed25519\n")
+    assert await output(ssh_pool[0].host, "echo in") == "in\n"
+
+
+def lock(home: Path) -> None:
+    """Give the key a passphrase."""
+    command = ["ssh-keygen", "-q", "-p", "-P", "", "-N", "secret", "-f", str(home / ".ssh/id_ed25519")]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+@contextmanager
+def agent(key: Path) -> Iterator[None]:
+    """A real ssh-agent that holds this key, for this process."""
+    folder = key.parent / "agent"
+    folder.mkdir(exist_ok=True)
+    path = folder / "socket"
+    daemon = subprocess.Popen(["ssh-agent", "-D", "-a", str(path)], stdout=subprocess.PIPE, text=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSH_AUTH_SOCK", str(path))
+        assert daemon.stdout is not None
+        daemon.stdout.readline()  # it listens by then
+        try:
+            subprocess.run(["ssh-add", "-q", str(key)], check=True, stderr=subprocess.PIPE)
+            yield
+        finally:
+            daemon.terminate()
+            daemon.communicate()
+
+
+# ------------------------------------------------------------------------------------------------- addresses
+
+
+async def test_address_port_and_user_of_the_inventory_need_no_ssh_config(ssh_pool: list[Sshd], home: Path) -> None:
+    (home / ".ssh/config").unlink()
+    server = ssh_pool[0]
+    assert await output(Host(name="x", address=server.address, port=server.port), "echo in") == "in\n"
+
+
+async def test_match_and_include_of_ssh_config_count(ssh_pool: list[Sshd], home: Path) -> None:
+    server = ssh_pool[0]
+    (home / ".ssh/config").write_text("Include parts/*\nMatch host lab1,lab2 user root\n  Port 1\n")
+    (home / ".ssh/parts").mkdir()
+    (home / ".ssh/parts/lab").write_text(
+        f"Host lab1\n  HostName {server.address}\nMatch originalhost lab1\n  Port {server.port}\n"
+    )
+    assert await output(Host(name="lab1"), "echo in") == "in\n"
+
+
+async def test_a_broken_ssh_config_is_named_with_its_line(ssh_pool: list[Sshd], home: Path) -> None:
+    config(home, "Port lots\n")
+    error = await failure(ssh_pool[0].host)
+    assert error.code == "config"
+    assert "line 1" in error.cause
+
+
+async def test_a_refused_connection_says_so(ssh_pool: list[Sshd]) -> None:
+    error = await failure(Host(name="x", address="127.0.0.1", port=free_port("127.0.0.1")))
+    assert error.code == "unreachable"
+    assert error.waiting_may_help
+    assert "connection refused" in error.cause
+    assert "sshd" in error.cure
+
+
+async def test_a_name_that_does_not_resolve_says_so(home: Path) -> None:
+    error = await failure(Host(name="no-such-host.invalid"))
+    assert error.code == "unreachable"
+    assert "name" in error.cause
+
+
+async def test_a_host_that_accepts_and_says_nothing_times_out(home: Path) -> None:
+    (home / ".ssh").mkdir()
+    (home / ".ssh/config").write_text("Host *\n  ConnectTimeout 1\n")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        error = await failure(Host(name="x", address="127.0.0.1", port=silent.getsockname()[1]))
+    assert error.code == "unreachable"
+    assert "no answer within 1 s" in error.cause
+
+
+async def test_a_port_of_something_else_than_ssh_says_so(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("batchwasm.transports.ssh.DROPPED_TRIES", 1)
+    with talker(b"HTTP/1.1 400 Bad Request\r\n\r\n" * 100) as port:
+        error = await failure(Host(name="x", address="127.0.0.1", port=port))
+    assert error.code == "unreachable"
+
+
+@contextmanager
+def talker(text: bytes) -> Iterator[int]:
+    """A server that says this to everybody and hangs up."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            while True:
+                try:
+                    client, _ = server.accept()
+                except OSError:
+                    return
+                with client:
+                    client.sendall(text)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield server.getsockname()[1]
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+# ----------------------------------------------------------------------------------------------------- jumps
+
+
+@pytest.fixture
+def behind(ssh_pool: list[Sshd], home: Path) -> Sshd:
+    """sshd-b, only reached through sshd-a."""
+    config(home, "Host sshd-b\n  ProxyJump sshd-a\n")
+    return ssh_pool[1]
+
+
+async def test_a_jump_host_is_gone_through(behind: Sshd, ssh_pool: list[Sshd]) -> None:
+    before = ssh_pool[0].log.count("Accepted publickey")
+    assert await output(behind.host, "echo $XDG_CACHE_HOME") == f"{behind.cache}\n"
+    assert ssh_pool[0].log.count("Accepted publickey") == before + 1
+
+
+async def test_two_jumps_with_user_and_port_are_gone_through(ssh_pool: list[Sshd], home: Path) -> None:
+    a, _, c = ssh_pool
+    user = os.environ.get("USER", "root")
+    config(home, f"Host sshd-c\n  ProxyJump {user}@{a.address}:{a.port},sshd-b\n")
+    assert await output(c.host, "echo $XDG_CACHE_HOME") == f"{c.cache}\n"
+
+
+async def test_a_jump_for_all_hosts_is_not_gone_through_for_itself(ssh_pool: list[Sshd], home: Path) -> None:
+    config(home, "Host *\n  ProxyJump sshd-a\n", before=False)
+    assert await output(ssh_pool[0].host, "echo in") == "in\n"
+    assert await output(ssh_pool[1].host, "echo in") == "in\n"
+
+
+async def test_jumps_that_go_in_circles_are_an_error(ssh_pool: list[Sshd], home: Path) -> None:
+    config(home, "Host sshd-a\n  ProxyJump sshd-b\nHost sshd-b\n  ProxyJump sshd-c\nHost sshd-c\n  ProxyJump sshd-a\n")
+    error = await failure(ssh_pool[0].host)
+    assert error.code == "config"
+    assert "circles" in error.cause
+
+
+async def test_the_key_of_a_jump_host_is_checked_too(behind: Sshd, ssh_pool: list[Sshd], home: Path) -> None:
+    (home / ".ssh/known_hosts").write_text(behind.known_hosts_line)
+    error = await failure(behind.host)
+    assert error.code == "key"
+    assert ssh_pool[0].fingerprint in error.cause
+
+
+async def test_a_host_that_its_gateway_does_not_reach_says_so(ssh_pool: list[Sshd], home: Path) -> None:
+    port = free_port("127.0.0.1")
+    config(home, f"Host lab9\n  HostName 127.0.0.1\n  Port {port}\n  ProxyJump sshd-a\n")
+    error = await failure(Host(name="lab9"))
+    assert error.code == "unreachable"
+    assert "gateway" in error.cause
+
+
+# ------------------------------------------------------------------------------------------- many, and losses
+
+
+async def test_thirty_logins_at_once_pass_a_server_that_drops_some(ssh_servers: Servers, home: Path) -> None:
+    server = ssh_servers.make("dropper", address="127.0.0.14", options=("MaxStartups 2:50:6",))
+    ssh_servers.client.install(home, [server])
+    async with asyncio.TaskGroup() as group:
+        logins = [group.create_task(output(server.host, "echo in")) for _ in range(30)]
+    assert {login.result() for login in logins} == {"in\n"}
+    assert "drop connection" in server.log
+
+
+async def test_a_server_that_hangs_up_on_everybody_is_an_error_in_the_end(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("batchwasm.transports.ssh.DROPPED_TRIES", 2)
+    with talker(b"") as port:
+        error = await failure(Host(name="x", address="127.0.0.1", port=port))
+    assert error.code == "unreachable"
+    assert "closes the connection" in error.cause
+
+
+async def test_a_cut_connection_is_a_lost_host_for_who_reads_and_who_writes(ssh_pool: list[Sshd]) -> None:
+    server = ssh_pool[0]
+    transport = make(server.host)
+    await transport.connect()
+    process = await transport.spawn("echo on; exec cat")
+    assert await process.read(10) == b"on\n"
+    server.kill()
+    with pytest.raises(HostLost, match="sshd-a: the connection was lost"):
+        await process.read(10)
+    with pytest.raises(HostLost):
+        await process.write(b"x")
+    with pytest.raises(HostLost):
+        await transport.spawn("echo again")
+    await process.close()
+    await transport.close()
+
+
+async def test_a_server_that_allows_no_second_command_says_so(ssh_servers: Servers, home: Path) -> None:
+    server = ssh_servers.make("single", address="127.0.0.15", options=("MaxSessions 1",))
+    ssh_servers.client.install(home, [server])
+    transport = make(server.host)
+    await transport.connect()
+    process = await transport.spawn("cat")
+    with pytest.raises(HostError) as caught:
+        await transport.spawn("cat")
+    assert caught.value.code == "session"
+    assert "MaxSessions" in caught.value.cure
+    await process.close()
+    await transport.close()
+
+
+async def test_nothing_is_forwarded_and_no_terminal_is_asked_for_whatever_ssh_config_says(
+    ssh_pool: list[Sshd], home: Path
+) -> None:
+    with agent(home / ".ssh/id_ed25519"):
+        config(home, "ForwardAgent yes\nForwardX11 yes\nForwardX11Trusted yes\nRequestTTY force\nRemoteCommand true\n")
+        assert await output(ssh_pool[0].host, "echo ${SSH_AUTH_SOCK-no} ${DISPLAY-no} ${SSH_TTY-no}") == "no no no\n"
+
+
+def test_ssh_config_of_the_fixture_is_what_openssh_reads_too(ssh_pool: list[Sshd], home: Path) -> None:
+    done = subprocess.run(
+        ["ssh", "-F", str(home / ".ssh/config"), "-G", "sshd-a"], capture_output=True, text=True, check=True
+    )
+    assert f"port {ssh_pool[0].port}\n" in done.stdout
+    assert ssh_config_of(ssh_pool[0]) in (home / ".ssh/config").read_text()
