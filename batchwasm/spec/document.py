@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from batchwasm.spec import lines
 from batchwasm.spec.nodes import Node, Report
 
 LARGEST_BYTES = 64 * 1024 * 1024  # a jobs.toml is written by hand; a gigabyte given by mistake must not fill the memory
+_CHUNK_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,7 +29,8 @@ def read(path: Path, file: str) -> Document:
     """The document at `path`, named `file` in problems."""
     try:
         with open(path, "rb") as stream:
-            data = stream.read(LARGEST_BYTES + 1)
+            chunks = itertools.islice(iter(lambda: stream.read(_CHUNK_BYTES), b""), LARGEST_BYTES // _CHUNK_BYTES + 1)
+            data = b"".join(chunks)
         if len(data) > LARGEST_BYTES:
             return _unreadable(file, f"is larger than {LARGEST_BYTES // 2**20} MiB; is it the right file?")
         return parse(data.decode("utf-8-sig"), file)

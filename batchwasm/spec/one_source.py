@@ -17,6 +17,7 @@ from batchwasm.spec.nodes import NAME, quoted
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
 _FLOAT = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
 _RANGE = re.compile(rf"({_INTEGER.pattern})\.\.({_INTEGER.pattern})", re.ASCII)
+_WRITTEN = re.compile(r"jobs\.[^.]+\.(?P<key>\w+)(?:\.(?P<name>.*)|(?P<rest>.*))", re.DOTALL)
 _OPTIONS = {"source": "SOURCE", "args": "ARGS"}
 
 
@@ -41,7 +42,7 @@ def from_source(
     try:
         spec = loading.checked(document.parse(text, ""), folder / "jobs.toml", inventory=inventory, hosts=hosts)
     except SpecError as error:
-        problems += [_as_option(problem, job) for problem in error.problems]
+        problems += [_as_option(problem) for problem in error.problems]
     if problems:
         raise SpecError(problems)
     return spec
@@ -123,13 +124,11 @@ def _scalar(text: str) -> Scalar:
     return text == "true" if text in ("true", "false") else text
 
 
-def _as_option(problem: Problem, job: str) -> Problem:
+def _as_option(problem: Problem) -> Problem:
     """A problem of the jobs.toml that nobody wrote, as one of the command line."""
-    if problem.file:
+    match = _WRITTEN.fullmatch(problem.key)
+    if problem.file or match is None:
         return problem
-    table, dot, key = problem.key.partition(f"jobs.{job}")
-    if dot and not table:
-        word, mark, rest = re.fullmatch(r"\.?(\w*)([.\[]?)(.*)", key, re.DOTALL).groups()
-        option = _OPTIONS.get(word) or f"--{word.replace('_', '-')}"
-        key = option + (" " if mark == "." else mark) + rest if word else ""
-    return Problem(file="", line=None, key=key if dot else problem.key, text=problem.text)
+    option = _OPTIONS.get(match["key"]) or f"--{match['key'].replace('_', '-')}"
+    key = option + (f" {match['name']}" if match["name"] else match["rest"])
+    return Problem(file="", line=None, key=key, text=problem.text)

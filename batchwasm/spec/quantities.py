@@ -9,21 +9,22 @@ from decimal import Decimal
 UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 SECONDS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 LARGEST = 2**63 - 1  # what a journal's integer and a C int64 hold
-_NUMBER = r"[0-9]{1,18}(?:\.[0-9]{1,18})?"
-_SIZE = re.compile(rf"({_NUMBER})\s*({'|'.join(UNITS)})?", re.ASCII)
+LONGEST_S = 9_000_000_000  # 285 years; what is left of it as nanoseconds in a C int64
+_NUMBER = r"[0-9]{1,19}(?:\.[0-9]{1,18})?"
+_SIZE = re.compile(rf"({_NUMBER}) *({'|'.join(UNITS)})?", re.ASCII)
 _DURATION = re.compile("".join(rf"(?:({_NUMBER}){unit})?" for unit in SECONDS), re.ASCII)
-_PERCENT = re.compile(rf"({_NUMBER})\s*%", re.ASCII)
+_PERCENT = re.compile(rf"({_NUMBER}) *%", re.ASCII)
 
-SIZE_PATTERN = rf"^{_NUMBER}\s*({'|'.join(UNITS)})?$"
+SIZE_PATTERN = rf"^{_NUMBER} *({'|'.join(UNITS)})?$"
 DURATION_PATTERN = rf"^({_NUMBER}|(?=.)" + "".join(rf"({_NUMBER}{unit})?" for unit in SECONDS) + ")$"
-PERCENT_PATTERN = rf"^{_NUMBER}\s*%$"
+PERCENT_PATTERN = rf"^{_NUMBER} *%$"
 
 
 def size_bytes(value: object) -> int:
     """Bytes of `1024`, `"512MiB"` or `"1.5 GB"`. Raises ValueError saying what would be right."""
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST:
         return value
-    match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
+    match = _SIZE.fullmatch(value) if isinstance(value, str) else None
     if match:
         found = Decimal(match[1]) * UNITS[match[2] or "B"]
         if found <= LARGEST:
@@ -45,15 +46,15 @@ def _size_hint(value: object) -> str:
 
 def duration_s(value: object) -> float:
     """Seconds of `90`, `1.5`, `"90s"`, `"15m"`, `"1h30m"`, `"2d"`. Raises ValueError saying what would be right."""
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LARGEST:
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LONGEST_S:
         return float(value)
-    text = value.strip() if isinstance(value, str) else ""
-    if re.fullmatch(_NUMBER, text, re.ASCII):
-        return float(text)
-    match = _DURATION.fullmatch(text) if text else None
+    text = value if isinstance(value, str) else ""
+    match = _DURATION.fullmatch(text + "s" if re.fullmatch(_NUMBER, text, re.ASCII) else text) if text else None
     if match:
         parts = zip(match.groups(), SECONDS.values(), strict=True)
-        return float(sum(Decimal(number) * seconds for number, seconds in parts if number))
+        found = float(sum(Decimal(number) * seconds for number, seconds in parts if number))
+        if found <= LONGEST_S:
+            return found
     raise ValueError(
         f"{shown(value)} is not a duration; write seconds or a duration such as '90s', '15m', '1h30m', '2d'"
     )
@@ -63,7 +64,7 @@ def failures(value: object, tasks: int) -> int:
     """How many tasks `10` or `"5%"` of `tasks` is, at least one. Raises ValueError saying what would be right."""
     if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= LARGEST:
         return value
-    match = _PERCENT.fullmatch(value.strip()) if isinstance(value, str) else None
+    match = _PERCENT.fullmatch(value) if isinstance(value, str) else None
     if match and 0 < Decimal(match[1]) <= 100:
         return max(1, math.ceil(Decimal(match[1]) * tasks / 100))
     raise ValueError(f"{shown(value)} is neither a number of tasks from 1 up nor a share such as '5%'")
