@@ -42,6 +42,8 @@ class Cli:
 
     program: Sequence[str]
     folder: Path
+    sources: bool = True
+    """Whether it runs from this checkout; an installed one must not see it."""
 
     def __call__(
         self,
@@ -82,4 +84,6 @@ class Cli:
         )
 
     def environment(self, more: Mapping[str, str] | None) -> dict[str, str]:
-        return {**os.environ, "PYTHONPATH": str(ROOT), **(more or {})}
+        environment = {**os.environ, **(more or {})}
+        environment.pop("PYTHONPATH", None)
+        return {**environment, "PYTHONPATH": str(ROOT)} if self.sources else environment

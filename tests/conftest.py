@@ -22,12 +22,13 @@ IN_CI = os.environ.get("CI", "").lower() in ("true", "1")
 
 TOOL_CACHES = Path(os.environ.get("BATCHWASM_TEST_CACHE") or ROOT / ".venv/cache")
 """What compilers keep between test runs: zig builds its libc++ in 44 s, Go its standard library in 20 s."""
+TOOLS = {"ZIG_GLOBAL_CACHE_DIR": "zig", "GOCACHE": "go", "GOMODCACHE": "go-modules", "PIP_CACHE_DIR": "pip"}
 
 
 @pytest.fixture(scope="session", autouse=True)
 def tool_caches() -> Path:
     """Compilers' own caches, shared by all tests and kept for the next run; ours (the store) is new in every test."""
-    for name, folder in (("ZIG_GLOBAL_CACHE_DIR", "zig"), ("GOCACHE", "go"), ("GOMODCACHE", "go-modules")):
+    for name, folder in TOOLS.items():
         (TOOL_CACHES / folder).mkdir(parents=True, exist_ok=True)
         os.environ[name] = str(TOOL_CACHES / folder)
     return TOOL_CACHES
