@@ -1,0 +1,42 @@
+"""Small guests for tests of whole runs, as sources: they compile in a fraction of a second."""
+
+HELLO_WAT = r"""
+(module
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 16) "hello\n")
+  (func (export "_start")
+    (i32.store (i32.const 0) (i32.const 16))
+    (i32.store (i32.const 4) (i32.const 6))
+    (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))
+"""
+"""Prints `hello`."""
+
+LOOP_WAT = '(module (memory (export "memory") 1) (func (export "_start") (loop $l (br $l))))'
+"""Never ends."""
+
+WORK_C = r"""
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+int main(int argc, char **argv) {
+    int n = atoi(argv[1]);
+    usleep(1000 * atoi(argv[2]));
+    printf("%d\n", n * n);
+    return 0;
+}
+"""
+"""`WORK_C N MS`: sleeps, then prints the square of N."""
+
+COPY_C = r"""
+#include <stdio.h>
+int main(int argc, char **argv) {
+    static char block[65536];
+    FILE *in = fopen(argv[1], "rb"), *out = fopen(argv[2], "wb");
+    if (!in || !out) { perror(in ? argv[2] : argv[1]); return 2; }
+    for (size_t n; (n = fread(block, 1, sizeof block, in)) > 0;)
+        if (fwrite(block, 1, n, out) != n) { perror(argv[2]); return 3; }
+    return fclose(out) ? 4 : 0;
+}
+"""
+"""`COPY_C FROM TO`: copies a file."""

@@ -1,0 +1,188 @@
+"""Whole runs over real OpenSSH servers: all take part, nothing is lost when one dies, nothing is sent twice."""
+
+from __future__ import annotations
+
+import hashlib
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from batchwasm.core.events import BatchPlaced, FileShipped, HostLeft, TasksFinished
+from batchwasm.journal import Journal
+from tests.command import Cli
+from tests.guests import COPY_C, HELLO_WAT, LOOP_WAT, WORK_C
+from tests.sshd import Sshd, inventory_of
+
+SQUARES = """
+[jobs.square]
+source = "work.c"
+args = ["{n}", "%d"]
+sweep = { n = { range = [0, %d] } }
+memory = "16MiB"
+"""
+
+
+@pytest.fixture
+def folder(batchwasm: Cli, ssh_pool: list[Sshd]) -> Path:
+    """Where the tests' runs start: an inventory of the three servers beside the sources."""
+    folder = batchwasm.folder
+    (folder / "inventory.toml").write_text(inventory_of(ssh_pool))
+    (folder / "work.c").write_text(WORK_C)
+    (folder / "copy.c").write_text(COPY_C)
+    (folder / "hello.wat").write_text(HELLO_WAT)
+    (folder / "loop.wat").write_text(LOOP_WAT)
+    return folder
+
+
+def events_of(folder: Path, kind: type) -> list[Any]:
+    journal = Journal.open(folder / "journal.db", read_only=True)
+    try:
+        return [event for _, _, event in journal.replay() if isinstance(event, kind)]
+    finally:
+        journal.close()
+
+
+def run_folder(run: Any) -> Path:
+    return Path(run["folder"])
+
+
+def test_every_host_takes_part_and_every_value_is_right(batchwasm: Cli, folder: Path) -> None:
+    (folder / "jobs.toml").write_text(SQUARES % (20, 60))
+    run = batchwasm("run", "jobs.toml", "--json").json
+    assert run["tasks"] == {"total": 60, "succeeded": 60, "failed": 0, "cancelled": 0, "skipped": 0}
+    rows = batchwasm("results", "--json").rows
+    assert [row["stdout"] for row in rows] == [f"{n * n}\n" for n in range(60)]
+    assert {row["host"] for row in rows} == {"sshd-a", "sshd-b", "sshd-c"}
+
+
+def test_a_second_run_compiles_and_uploads_nothing(batchwasm: Cli, folder: Path) -> None:
+    (folder / "jobs.toml").write_text(SQUARES % (0, 20))
+    first = batchwasm("run", "jobs.toml", "--json").json
+    shipped = events_of(run_folder(first), FileShipped)
+    assert sorted((event.host, event.kind) for event in shipped) == [
+        (f"sshd-{letter}", kind) for letter in "abc" for kind in ("runner", "wasm")
+    ]
+    second = batchwasm("run", "jobs.toml")
+    assert "nothing to compile" in second.err
+    assert events_of(folder / "batchwasm-runs/jobs-2", FileShipped) == []
+
+
+def test_killing_a_host_with_all_that_runs_there_loses_no_task(
+    batchwasm: Cli, folder: Path, ssh_pool: list[Sshd]
+) -> None:
+    (folder / "jobs.toml").write_text(SQUARES % (100, 60))
+    process = batchwasm.start("run", "jobs.toml", "--json")
+    journal = folder / "batchwasm-runs/jobs-1/journal.db"
+    victim = ssh_pool[1]
+    deadline = time.monotonic() + 60
+    while not _ran_on(journal, victim.name):
+        assert time.monotonic() < deadline, "the victim was never used"
+        time.sleep(0.05)  # for another process
+    victim.kill()
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err.decode()
+    rows = batchwasm("results", "--json").rows
+    assert [row["stdout"] for row in rows] == [f"{n * n}\n" for n in range(60)]
+    assert [event.host for event in events_of(journal.parent, HostLeft)] == ["sshd-b"]
+    again = [row["index"] for row in rows if row["attempts"] == 2]
+    assert again, "something ran on the victim when it died"
+
+
+def _ran_on(journal: Path, host: str) -> bool:
+    if not journal.exists() or not journal.stat().st_size:
+        return False
+    return any(event.host == host for event in events_of(journal.parent, TasksFinished))
+
+
+def test_files_go_there_and_back_unchanged(batchwasm: Cli, folder: Path) -> None:
+    """Empty, small, and larger than travels in a report; names with spaces and unicode."""
+    names = {"empty file": 0, "ünïcode ☃": 1000, "large.bin": 3_000_001}
+    for name, size in names.items():
+        (folder / "in").mkdir(exist_ok=True)
+        (folder / "in" / name).write_bytes(hashlib.shake_128(name.encode()).digest(size))
+    (folder / "jobs.toml").write_text(
+        """
+        [jobs.copy]
+        source = "copy.c"
+        sweep = { f = ["empty file", "ünïcode ☃", "large.bin"] }
+        args = ["in/{f}", "out/{f}"]
+        inputs = ["in/{f}", { from = "keep", to = "out/.keep" }]
+        outputs = ["out/*"]
+        """
+    )
+    (folder / "keep").touch()
+    batchwasm("run", "jobs.toml")
+    rows = batchwasm("results", "--json").rows
+    for row, (name, size) in zip(rows, names.items(), strict=True):
+        source = (folder / "in" / name).read_bytes()
+        (output,) = [output for output in row["outputs"] if output["path"] == f"out/{name}"]
+        assert output == {"path": f"out/{name}", "bytes": size, "sha256": hashlib.sha256(source).hexdigest()}
+        here = folder / "batchwasm-runs/jobs-1/tasks/copy" / str(row["index"]) / "out/out" / name
+        assert here.read_bytes() == source
+
+
+def test_64_MB_go_both_ways(batchwasm: Cli, folder: Path) -> None:
+    with (folder / "big").open("wb") as file:
+        for n in range(64):
+            file.write(hashlib.shake_128(bytes([n])).digest(1_000_000))
+    (folder / "jobs.toml").write_text(
+        '[jobs.copy]\nsource = "copy.c"\nargs = ["big", "copy"]\ninputs = ["big"]\noutputs = ["copy"]\n'
+    )
+    batchwasm("run", "jobs.toml")
+    copied = folder / "batchwasm-runs/jobs-1/tasks/copy/0/out/copy"
+    with copied.open("rb") as there, (folder / "big").open("rb") as here:
+        assert hashlib.file_digest(there, "sha256").digest() == hashlib.file_digest(here, "sha256").digest()
+
+
+def test_interrupting_stops_the_guests_and_leaves_a_readable_run(batchwasm: Cli, folder: Path) -> None:
+    (folder / "jobs.toml").write_text(
+        '[jobs.hello]\nsource = "hello.wat"\n[jobs.loop]\nsource = "loop.wat"\nsweep = { n = [1, 2] }\n'
+    )
+    process = batchwasm.start("run", "jobs.toml")
+    journal = folder / "batchwasm-runs/jobs-1/journal.db"
+    deadline = time.monotonic() + 60
+    while not (journal.exists() and journal.stat().st_size and len(events_of(journal.parent, BatchPlaced)) == 3):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)  # for another process
+    while not events_of(journal.parent, TasksFinished):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err.decode()
+    status = batchwasm("status", "--json").json
+    assert status["state"] == "stopped"
+    assert (status["tasks"]["succeeded"], status["tasks"]["waiting"]) == (1, 2)
+    assert [row["stdout"] for row in batchwasm("results", "--json").rows] == ["hello\n"]
+
+
+def test_a_host_that_is_down_is_a_warning_and_the_others_do_the_work(
+    batchwasm: Cli, folder: Path, ssh_pool: list[Sshd]
+) -> None:
+    ssh_pool[2].stop()
+    (folder / "jobs.toml").write_text(SQUARES % (0, 10))
+    ended = batchwasm("run", "jobs.toml")
+    assert "sshd-c" in ended.err
+    assert "refused" in ended.err
+    assert {row["host"] for row in batchwasm("results", "--json").rows} <= {"sshd-a", "sshd-b"}
+
+
+def test_no_host_that_waiting_could_mend_is_exit_3_at_once(batchwasm: Cli, folder: Path, home: Path) -> None:
+    (home / ".ssh/known_hosts").write_text("")
+    (folder / "jobs.toml").write_text(SQUARES % (0, 4))
+    ended = batchwasm("run", "jobs.toml", code=3)
+    assert "SHA256:" in ended.err
+    assert "batchwasm hosts trust" in ended.err
+    status = batchwasm("status", "--json").json
+    assert (status["state"], status["tasks"]["waiting"]) == ("stopped", 4)
+
+
+def test_a_request_larger_than_every_host_is_exit_2_with_the_nearest(batchwasm: Cli, folder: Path) -> None:
+    (folder / "jobs.toml").write_text('[jobs.big]\nsource = "hello.wat"\ncpus = 4000\n')
+    ended = batchwasm("run", "jobs.toml", code=2)
+    assert "4000 cpus" in ended.err
+    assert "nearest is sshd-" in ended.err
+    assert not (folder / "batchwasm-runs").exists()
