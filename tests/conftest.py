@@ -52,9 +52,9 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.fixture(autouse=True)
-def no_leftovers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def no_leftovers(tmp_path_factory: pytest.TempPathFactory, home: Path) -> Iterator[None]:
     """Fails a test after which a process of the runner, or a folder it works in, is still there."""
-    before = Leftovers.now(tmp_path_factory.getbasetemp())
+    before = Leftovers.now(tmp_path_factory.getbasetemp(), home)
     yield
     left = before.new_after(grace_s=10)
     assert not left, "left behind by this test:\n" + "\n".join(left)

@@ -13,16 +13,17 @@ class Leftovers:
     """What was there at one moment. Only the processes of this test session count: several may share a machine."""
 
     basetemp: Path
+    home: Path
     pids: frozenset[int]
 
     @classmethod
-    def now(cls, basetemp: Path) -> Leftovers:
-        return cls(basetemp=basetemp, pids=_pids())
+    def now(cls, basetemp: Path, home: Path) -> Leftovers:
+        return cls(basetemp=basetemp, home=home, pids=_pids())
 
     def new_after(self, grace_s: float) -> list[str]:
         """What is there now and was not before, after waiting for `grace_s` at most for it to go, a line each."""
         deadline = time.monotonic() + grace_s
-        while (left := self._processes()) and time.monotonic() < deadline:
+        while (left := self._processes() + self._folders()) and time.monotonic() < deadline:
             time.sleep(0.05)
         return left
 
@@ -32,6 +33,11 @@ class Leftovers:
             for pid in sorted(_pids() - self.pids)
             if "batchwasm_runner" in (command := _text(pid, "cmdline")) and self._is_ours(pid, command)
         ]
+
+    def _folders(self) -> list[str]:
+        """What tasks ran in and what they left for fetching, in the runner's folder of this test's HOME."""
+        workdir = self.home / ".cache/batchwasm"
+        return [f"folder {path}" for name in ("scratch", "spool") for path in sorted((workdir / name).glob("*/*"))]
 
     def _is_ours(self, pid: int, command: str) -> bool:
         """Started by this session: its temporary folder is on the command line or in the environment."""
