@@ -1,0 +1,205 @@
+"""The journal keeps what it was given, shows one moment to readers, and says what is wrong with it."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from batchwasm.core import snapshot
+from batchwasm.core.events import (
+    ArtifactBuilt,
+    BatchPlaced,
+    Event,
+    FileShipped,
+    HostJoined,
+    HostLeft,
+    HostRefused,
+    JobPlan,
+    Record,
+    RunFinished,
+    RunOpened,
+    RunPlanned,
+    RunStopped,
+    TasksCancelled,
+    TasksFinished,
+    TasksReturned,
+)
+from batchwasm.core.state import State
+from batchwasm.errors import RunError, WorldError
+from batchwasm.journal import SAMPLES, Attempt, Journal, Sample
+from batchwasm.model import Outcome
+
+PLANNED = RunPlanned(
+    run="0123",
+    name="run-1",
+    jobs=(
+        JobPlan(name="a", tasks=5, cpus=1, memory_bytes=1, hosts=("h",)),
+        JobPlan(name="b", tasks=1, cpus=2, memory_bytes=3),
+    ),
+    hosts=("h", "g"),
+    max_failures=3,
+)
+RECORDS = (
+    Record(0, 1, Outcome.SUCCEEDED, True, 0, 1.5, 0.1, 0.2, 0.3, 65536, b"\x00\xff", b""),
+    Record(
+        1,
+        1,
+        Outcome.FAILED,
+        True,
+        3,
+        1.5,
+        0.1,
+        0.2,
+        0.3,
+        0,
+        None,
+        b"x",
+        "exit_code",
+        "exited with 3",
+        1,
+        2.5,
+        "o",
+        None,
+        '[{"path":"é"}]',
+    ),
+)
+EVENTS: list[Event] = [
+    PLANNED,
+    RunOpened(incarnation=1, pid=7, machine="m", version="0"),
+    ArtifactBuilt(job=0, digest="d", bytes=1, language="c", toolchain="zig", cached=False, wall_s=1.0),
+    HostRefused(host="g", code="key", text="no", waiting_may_help=False),
+    HostJoined(host="h", supervisor="s", cpus=2, memory_bytes=9, facts={"os": "linux"}),
+    FileShipped(host="h", kind="wasm", digest="d", bytes=1),
+    BatchPlaced(batch=1, job=0, host="h", ranges=((0, 2),)),
+    BatchPlaced(batch=2, job=0, host="h", ranges=((2, 4),)),
+    TasksFinished(batch=1, job=0, host="h", records=RECORDS),
+    TasksReturned(batch=2, ranges=((3, 4),), why="recalled"),
+    HostLeft(host="h", code="lost", text="gone"),
+    TasksCancelled(code="max_failures", text="enough", running=False),
+    RunStopped(code="interrupted", text="by a person"),
+    RunFinished(),
+]
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    return Journal.create(tmp_path / "journal.db")
+
+
+def light(event: Event) -> Event:
+    """As `replay` gives it: without what only `attempts` reads."""
+    if not isinstance(event, TasksFinished):
+        return event
+    records = [record._replace(stdout=None, stderr=None, outputs=None) for record in event.records]
+    return TasksFinished(batch=event.batch, job=event.job, host=event.host, records=records)
+
+
+def test_every_event_comes_back_as_it_was(journal: Journal) -> None:
+    for n, event in enumerate(EVENTS):
+        journal.append([event], float(n))
+    assert list(journal.replay()) == [(n + 1, float(n), light(event)) for n, event in enumerate(EVENTS)]
+    assert [event for _, _, event in journal.replay(after=10, attempt=2)] == EVENTS[10:]
+
+
+def test_the_golden_journal_of_version_1_is_still_read() -> None:
+    """A journal that the first version wrote. It is never made anew: old runs must stay readable."""
+    golden = Journal.open(Path(__file__).parent / "golden/journal-1.db", read_only=True)
+    try:
+        assert [event for _, _, event in golden.replay()] == [light(event) for event in EVENTS]
+        assert golden.state().finished
+    finally:
+        golden.close()
+
+
+def test_attempts_come_whole_and_in_order(journal: Journal) -> None:
+    journal.append([EVENTS[8], TasksFinished(batch=9, job=1, host="g", records=RECORDS[:1])], 0.0)
+    assert list(journal.attempts()) == [
+        Attempt(1, 0, "h", RECORDS[0]),
+        Attempt(1, 0, "h", RECORDS[1]),
+        Attempt(9, 1, "g", RECORDS[0]),
+    ]
+    assert list(journal.attempts(job=0, task=1, final=True)) == [Attempt(1, 0, "h", RECORDS[1])]
+
+
+def test_a_reader_starts_from_the_checkpoint_and_sees_the_same(journal: Journal) -> None:
+    state = State()
+    for n, event in enumerate(EVENTS):
+        journal.append([event], float(n))
+        state.apply(event, float(n))
+        if n == 8:
+            journal.checkpoint(state)
+    reader = Journal.open(journal.path, read_only=True)
+    assert snapshot.dump(reader.state()) == snapshot.dump(state)
+
+
+def test_a_checkpoint_of_another_version_is_passed_over(journal: Journal) -> None:
+    journal.append(EVENTS[:3], 0.0)
+    with sqlite3.connect(journal.path) as db:
+        db.execute("INSERT INTO checkpoints VALUES (3, 0, 999, x'00')")
+    db.close()
+    assert journal.state().name == "run-1"
+
+
+def test_only_the_newest_checkpoints_are_kept(journal: Journal) -> None:
+    state = State()
+    for n, event in enumerate(EVENTS[:6]):
+        journal.append([event], float(n))
+        state.apply(event, float(n))
+        journal.checkpoint(state)
+    with sqlite3.connect(journal.path) as db:
+        assert [row[0] for row in db.execute("SELECT seq FROM checkpoints")] == [5, 6]
+    db.close()
+
+
+def test_samples_are_a_ring_that_thins_with_age(journal: Journal) -> None:
+    samples = [Sample(float(n), "h", 0.5, 1, 2, 3, 4, 5) for n in range(SAMPLES)]
+    journal.sample(samples)
+    journal.sample([samples[0]._replace(at=1e6 + n) for n in range(10)])
+    kept = [sample.at for sample in journal.samples()]
+    assert len(kept) <= SAMPLES
+    assert kept[-1] == 1e6 + 9
+    assert kept[1] - kept[0] == 2
+    assert kept[-12] - kept[-13] == 1
+
+
+def test_a_reader_sees_one_moment_while_the_writer_goes_on(journal: Journal) -> None:
+    journal.append(EVENTS[:2], 0.0)
+    reader = Journal.open(journal.path, read_only=True)
+    with reader.snapshot():
+        assert len(list(reader.replay())) == 2
+        journal.append(EVENTS[2:3], 0.0)
+        assert len(list(reader.replay())) == 2
+    assert len(list(reader.replay())) == 3
+
+
+def test_an_append_that_fails_leaves_nothing_behind(journal: Journal) -> None:
+    journal.append(EVENTS[:2], 0.0)
+    bad = TasksFinished(batch=1, job=0, host="h", records=[RECORDS[0]._replace(task=2**70)])
+    with pytest.raises(OverflowError):
+        journal.append([EVENTS[2], bad], 0.0)
+    assert len(list(journal.replay())) == 2
+    journal.append(EVENTS[2:3], 0.0)
+    assert [seq for seq, _, _ in journal.replay()] == [1, 2, 3]
+
+
+def test_what_is_no_journal_is_said_in_words(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="there is no journal"):
+        Journal.open(tmp_path / "journal.db", read_only=True)
+    (tmp_path / "journal.db").write_bytes(b"rubbish" * 1000)
+    with pytest.raises(RunError, match="not a journal of batchwasm"):
+        Journal.open(tmp_path / "journal.db", read_only=True)
+
+
+def test_a_journal_of_a_later_version_is_refused_in_words(journal: Journal) -> None:
+    with sqlite3.connect(journal.path) as db:
+        db.execute("UPDATE meta SET value = '99'")
+    db.close()
+    with pytest.raises(RunError, match="version 99, this batchwasm reads version 1"):
+        Journal.open(journal.path, read_only=True)
+
+
+def test_a_journal_that_cannot_be_made_says_why(tmp_path: Path) -> None:
+    with pytest.raises(WorldError, match="No such file or directory"):
+        Journal.create(tmp_path / "nowhere/journal.db")
