@@ -50,15 +50,15 @@ _GONE = (FileNotFoundError, NotADirectoryError)
 def supervise(workdir: str, options: list[str]) -> int:
     """Runs until nobody needs it. `options`: `--lock FD [--alone-s SECONDS]`. Returns the exit code."""
     values = dict(zip(options[::2], options[1::2]))
+    lock = int(values["--lock"])
     at = local.place(workdir)
-    local.sign(int(values["--lock"]), at)
+    local.sign(lock, at)
     from . import worker  # wasmtime with it, before the first fork
 
     supervisor = Supervisor(at, worker.serve, float(values.get("--alone-s", ALONE_S)))
     supervisor.serve()
     local.remove(at)
-    os.unlink(at.lock)
-    local.remove_if_empty(at.root)
+    local.release(at, lock)
     return 0
 
 
@@ -110,6 +110,8 @@ class Supervisor:
                 if now >= tick_at:
                     self._tick(now)
                     tick_at = now + _TICK_S
+                    if self._stopped:
+                        break  # before another relay is greeted that we would only leave
                 wake_at = min(tick_at, self._pool.look(now))
                 for key, events in self.selector.select(max(0.0, wake_at - time.monotonic())):
                     key.data(events)
@@ -125,11 +127,8 @@ class Supervisor:
             if now - since > self._alone_s:
                 self._pool.end(self._pool.runs[run_id])
         self._pool.dispatch()
-        if self._pool.runs or self._connections:
-            self._needed_until = now + _LEAVE_S
-        elif now >= self._needed_until:
-            self._stopped = True
-        if self._workdir_vanished():
+        needed = self._pool.runs or self._connections or now < self._needed_until
+        if not needed or self._workdir_vanished():
             self._stopped = True
 
     def _workdir_vanished(self) -> bool:
@@ -181,6 +180,7 @@ class Supervisor:
     def disconnected(self, connection: Connection, cause: str) -> None:
         """A connection ended; with a cause it sent what nobody understands, which ends its run too."""
         self._connections.remove(connection)
+        self._needed_until = time.monotonic() + _LEAVE_S
         run = connection.run
         if cause:
             connection.stream.send(Refused("protocol", cause))
@@ -217,6 +217,7 @@ class Supervisor:
 
     def _gone(self, run: Run, why: str) -> None:
         """A run is over here: its connection has nothing more to hear."""
+        self._needed_until = time.monotonic() + _LEAVE_S
         self._alone_since.pop(run.id, None)
         connection = self._connection(run)
         if connection is not None:
@@ -229,6 +230,7 @@ class Supervisor:
 
     def _drop(self, connection: Connection) -> None:
         self._connections.remove(connection)
+        self._needed_until = time.monotonic() + _LEAVE_S
         connection.run = None
         connection.stream.close()
 
