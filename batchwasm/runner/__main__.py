@@ -15,7 +15,7 @@ def main(argv: list[str]) -> int:
         print("usage: python3 -m batchwasm_runner relay|clean --workdir DIR [--all]", file=sys.stderr)
         return 2
     command, workdir, rest = argv[0], os.path.abspath(os.path.expanduser(argv[2])), argv[3:]
-    incoming, outgoing = (0, 1) if command == "clean" else _take_stdio()
+    incoming, outgoing = _take_stdio() if command == "relay" else (0, 1)
     from .local import PlaceError
 
     try:

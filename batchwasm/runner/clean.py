@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from . import local
 from .local import Place
 
-_IDLE_S = 4.0  # an idle supervisor leaves by itself within 2 s
+_IDLE_S = 2.5  # an idle supervisor leaves by itself within 2 s
 _STOP_S = 12.0  # told to end, it kills its workers, which takes 5 s at most, and removes its folders
 _PARTS = ("scratch", "spool", "cache", "runner")
 
@@ -26,7 +26,7 @@ def clean(workdir: str, everything: bool) -> int:
     removed = 0
     stopped = 0
     busy = []
-    for one in _places(at):
+    for one in list(_places(at)):
         alive = os.path.exists(one.lock) and _stopped_by_itself(one, everything)
         fd = _wait_for_lock(one, _STOP_S if everything else _IDLE_S)
         if fd is None:
@@ -34,11 +34,9 @@ def clean(workdir: str, everything: bool) -> int:
             continue
         stopped += alive
         removed += local.remove(one)
-        os.unlink(one.lock)
-        os.close(fd)
+        local.release(one, fd)
     if everything and not busy:
         removed += _remove_caches(at.workdir)
-    local.remove_if_empty(at.root)
     print(json.dumps({"removed_bytes": removed, "stopped": stopped, "busy": busy}))
     return 0
 

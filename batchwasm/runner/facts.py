@@ -16,26 +16,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 REMOTE_TYPES = frozenset(
-    (
-        "nfs",
-        "nfs4",
-        "cifs",
-        "smb3",
-        "smbfs",
-        "afs",
-        "lustre",
-        "gpfs",
-        "ceph",
-        "beegfs",
-        "glusterfs",
-        "9p",
-        "ncpfs",
-        "coda",
-        "orangefs",
-        "pvfs2",
-        "davfs",
-        "macfuse",
-    )
+    {
+        *("nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "9p", "afs", "coda", "davfs", "macfuse"),
+        *("lustre", "gpfs", "ceph", "beegfs", "glusterfs", "orangefs", "pvfs2"),
+    }
 )
 """File systems on which locks, sockets and hard links of two hosts meet. Any `fuse.*` counts too (sshfs, rclone, ...),
 but for those on a local disk."""

@@ -106,8 +106,14 @@ def make(at: Place) -> None:
 
 
 def take_lock(path: str) -> int | None:
-    """The lock as an open descriptor; None where another process holds it."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    """The lock as an open descriptor; None where another process holds it, or has just removed it: try again."""
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except FileNotFoundError:
+        _private(os.path.dirname(path))  # the last supervisor took the folder with it as it left
+        return None
+    except OSError as error:
+        raise PlaceError(f"the lock {path} can't be opened ({error.strerror}); set TMPDIR on this host") from None
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         here, there = os.fstat(fd), os.stat(path)
@@ -133,6 +139,13 @@ def read_signature(path: str) -> dict[str, object]:
         return content if isinstance(content, dict) else {}
     except (OSError, ValueError):
         return {}
+
+
+def release(at: Place, fd: int) -> None:
+    """Removes the lock that `fd` holds, lets go of it, and takes the root along where nobody else has anything."""
+    os.unlink(at.lock)
+    os.close(fd)
+    remove_if_empty(at.root)
 
 
 def remove(at: Place) -> int:

@@ -37,11 +37,11 @@ def rescue(pid: int) -> Captured:
     return Captured(_open(pid, 1), _open(pid, 2))
 
 
-def keep(captured: tuple[int, int] | None, path: str) -> tuple[bytes, tuple[int, str] | None]:
-    """What was written: inline where it is small, else as (bytes, sha256) of a file made at `path`."""
+def keep(captured: tuple[int, int] | None, limit_bytes: int, path: str) -> tuple[bytes, tuple[int, str] | None]:
+    """What was written up to the limit: inline where it is small, else as (bytes, sha256) of a file made at `path`."""
     if captured is None:
         return b"", None
-    fd, size = captured
+    fd, size = captured[0], min(captured[1], limit_bytes)
     if size <= INLINE_BYTES:
         return os.pread(fd, size, 0), None
     digest = hashlib.sha256()

@@ -17,7 +17,7 @@ _BUFFER_BYTES = 256 * 1024
 
 
 class Stream:
-    """Registers itself with `selector`; `receive` gets each message, `ended` the cause, once ('' is a clean end)."""
+    """Registers itself with `selector`; `receive` gets each message, `ended` a breach of the protocol or '', once."""
 
     def __init__(
         self,
@@ -77,8 +77,8 @@ class Stream:
             data = self._socket.recv(_BUFFER_BYTES)
         except (BlockingIOError, InterruptedError):
             return False
-        except OSError as error:
-            self._end(error.strerror or str(error))
+        except OSError:
+            self._end("")  # a reset: the other side died before it had read all
             return False
         try:
             for message in self._decoder.feed(data):

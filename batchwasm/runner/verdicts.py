@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import Union
 
-from .page import PageView
+from .page import GAVE_UP, PageView
 from .protocol import Detail, Finished, Returned, Row, Rows, TaskWork, Work
 from .rescue import keep
 from .runs import Batch
@@ -29,6 +30,8 @@ def of_an_end(worker: Worker, batch: Batch, status: int, last_words: str) -> Rep
         row = _time_up(worker.time_up, batch, work)
     elif worker.killed:
         return _reports(batch, left, None, "stopped on request")
+    elif os.WIFEXITED(status) and os.WEXITSTATUS(status) == GAVE_UP and batch.finished:
+        row = None
     else:
         text = f"the worker that ran it {how_it_died(status)}" + (f" ({last_words})" if last_words else "")
         row = _lost(worker.current(), work, left, text)
@@ -61,8 +64,8 @@ def _time_up(end: TimeUp, batch: Batch, work: Work) -> Row | None:
     if task is None:
         return None
     folder = f"{work.spool}/{task.task}"
-    stdout, stdout_spooled = keep(end.captured.stdout, f"{folder}/stdout")
-    stderr, stderr_spooled = keep(end.captured.stderr, f"{folder}/stderr")
+    stdout, stdout_spooled = keep(end.captured.stdout, work.stdout_bytes, f"{folder}/stdout")
+    stderr, stderr_spooled = keep(end.captured.stderr, work.stdout_bytes, f"{folder}/stderr")
     end.captured.close()
     limit = batch.start.time_s
     text = f"ran for {end.used_s:.1f} s, time_limit is {limit:g} s; it was asleep and had to be killed"
