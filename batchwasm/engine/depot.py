@@ -14,6 +14,7 @@ import json
 import os
 import struct
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -65,8 +66,8 @@ class Facts:
     """Of the workdir; '' where it can't be told."""
     network: bool
     """The workdir is on a network file system."""
-    clock: float
-    """Unix time there."""
+    kills_left_behind: bool
+    """systemd-logind ends what outlives its session there (KillUserProcesses)."""
 
     def as_dict(self) -> dict[str, str | int | float | bool]:
         return dataclasses.asdict(self)
@@ -140,6 +141,17 @@ class Depot:
             if digest != sha256:
                 raise HostError("digest", f"{self._name}: {remote} is not what was reported ({size} bytes expected)")
             keep()
+
+    async def clock(self) -> tuple[float, float]:
+        """(seconds of a round trip, seconds that the host's clock is ahead of ours)."""
+        async with self._exchange() as wire:
+            before, since = time.time(), time.perf_counter()
+            await wire.send({"do": "clock"})
+            there = await wire.answer()
+            took = time.perf_counter() - since
+        if type(there) is not float:
+            raise self._nonsense("clock", there)
+        return took, there - (before + took / 2)
 
     async def runners(self) -> list[str]:
         """Digests of the runners that are installed there."""

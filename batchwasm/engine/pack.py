@@ -65,6 +65,7 @@ class Pack:
     digest: str
     compressed: bytes
     """The tar, zlib-compressed."""
+    installed_bytes: int
 
     def chunks(self) -> Iterator[bytes]:
         for at in range(0, len(self.compressed), CHUNK_BYTES):
@@ -92,7 +93,9 @@ def _pack_for(platform: Platform) -> Pack:
             entry.size = len(content)
             out.addfile(entry, io.BytesIO(content))
     data = tar.getvalue()
-    return Pack(digest=hashlib.sha256(data).hexdigest(), compressed=zlib.compress(data, LEVEL))
+    return Pack(
+        digest=hashlib.sha256(data).hexdigest(), compressed=zlib.compress(data, LEVEL), installed_bytes=len(data)
+    )
 
 
 def _runner_files() -> Iterator[tuple[str, bytes]]:

@@ -8,6 +8,8 @@ It writes in its workdir alone: cache files by digest, 0444, folders 0700; all i
 nothing half-written is ever found. The standard library only, one file, Python 3.9.
 """
 
+from __future__ import annotations
+
 import errno
 import glob
 import hashlib
@@ -24,12 +26,15 @@ import tarfile
 import tempfile
 import time
 import zlib
+from typing import IO, Any, BinaryIO, cast
 
 MAGIC = b"\nbatchwasm-depot/1\n"
 CHUNK_BYTES = 256 * 1024
 HEADER_LIMIT_BYTES = 16 * 1024 * 1024  # `has` for 200,000 digests
 KINDS = ("wasm", "files")
+STALE_S = 24 * 3600.0  # no upload takes that long, on however slow a line
 NETWORK = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "9p", "ceph", "lustre", "gpfs", "beegfs", "glusterfs")
+Answer = dict[str, Any]
 _LENGTHS = struct.Struct("!II")
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 
@@ -37,7 +42,7 @@ _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 class Refusal(Exception):
     """A request that can't be done; the other side gets code and text."""
 
-    def __init__(self, code, text):
+    def __init__(self, code: str, text: str) -> None:
         super().__init__(text)
         self.code = code
         self.text = text
@@ -46,41 +51,41 @@ class Refusal(Exception):
 class Wire:
     """Frames in and out of two binary files."""
 
-    def __init__(self, source, sink):
+    def __init__(self, source: BinaryIO, sink: BinaryIO) -> None:
         self._source = source
         self._sink = sink
 
-    def receive(self):
+    def receive(self) -> tuple[Any, bytes] | None:
         """(header, body) of the next frame; None at the end of the stream."""
         lengths = self._source.read(_LENGTHS.size)
         if len(lengths) < _LENGTHS.size:
             return None
         header_length, body_length = _LENGTHS.unpack(lengths)
         if header_length > HEADER_LIMIT_BYTES or body_length > HEADER_LIMIT_BYTES:
-            raise EOFError("a frame of %d + %d bytes: not our protocol" % (header_length, body_length))
+            raise EOFError(f"a frame of {header_length} + {body_length} bytes: not our protocol")
         data = self._source.read(header_length + body_length)
         if len(data) < header_length + body_length:
             return None
         return (json.loads(data[:header_length]) if header_length else {}, data[header_length:])
 
-    def send(self, header, body=b""):
+    def send(self, header: Answer, body: bytes = b"") -> None:
         head = json.dumps(header, separators=(",", ":")).encode() if header else b""
         self._sink.write(_LENGTHS.pack(len(head), len(body)))
         self._sink.write(head + body)
 
-    def flush(self):
+    def flush(self) -> None:
         self._sink.flush()
 
 
 class Content:
     """The frames of a content that comes in, as a file to read from."""
 
-    def __init__(self, wire):
+    def __init__(self, wire: Wire) -> None:
         self._wire = wire
         self._rest = b""
         self._ended = False
 
-    def chunk(self):
+    def chunk(self) -> bytes:
         """The next bytes; b"" at the end."""
         if self._ended:
             return b""
@@ -90,7 +95,7 @@ class Content:
         self._ended = not frame[1]
         return frame[1]
 
-    def drain(self):
+    def drain(self) -> None:
         """Take what is left off the wire, so that the next request is found behind it."""
         while self.chunk():
             pass
@@ -99,13 +104,13 @@ class Content:
 class Unpacked:
     """A compressed content as the file that tarfile reads: the digest is that of what comes out."""
 
-    def __init__(self, content):
+    def __init__(self, content: Content) -> None:
         self._content = content
         self._inflate = zlib.decompressobj()
         self._ready = b""
         self._digest = hashlib.sha256()
 
-    def read(self, size):
+    def read(self, size: int) -> bytes:
         while len(self._ready) < size:
             chunk = self._content.chunk()
             if not chunk:
@@ -115,7 +120,7 @@ class Unpacked:
         self._digest.update(data)
         return data
 
-    def hexdigest(self):
+    def hexdigest(self) -> str:
         while self.read(CHUNK_BYTES):
             pass
         return self._digest.hexdigest()
@@ -124,24 +129,28 @@ class Unpacked:
 class Depot:
     """The requests, one method each; arguments come from the header, contents from the wire."""
 
-    def __init__(self, wire):
+    def __init__(self, wire: Wire) -> None:
         self._wire = wire
         self.workdir = ""
 
     # ------------------------------------------------------------------------------------------------ facts
 
-    def hello(self, workdir=""):
+    def hello(self, workdir: str = "") -> Answer:
         """Where the workdir is, and what this machine is."""
         self.workdir = expand(workdir)
         return {"ok": facts(self.workdir)}
 
+    def clock(self) -> Answer:
+        """Unix time here."""
+        return {"ok": time.time()}
+
     # ------------------------------------------------------------------------------------------------ cache
 
-    def has(self, kind, digests):
+    def has(self, kind: str, digests: list[str]) -> Answer:
         folder = self._folder(kind)
         return {"ok": [i for i, digest in enumerate(digests) if os.path.isfile(os.path.join(folder, digest))]}
 
-    def put(self, kind, digest, size):
+    def put(self, kind: str, digest: str, size: int) -> Answer:
         """A content of `size` bytes into the cache, unless it is there."""
         content = Content(self._wire)
         try:
@@ -149,8 +158,8 @@ class Depot:
             target = os.path.join(folder, self._name(digest))
             if os.path.exists(target):
                 return {"ok": "there"}
-            make_private(folder, self.workdir)
-            with Aside(folder) as aside:
+            self._make_private(folder)
+            with Aside(self._aside()) as aside:
                 self._fill(aside, content, digest, size)
                 os.rename(aside.path, target)
             return {"ok": "stored"}
@@ -159,7 +168,7 @@ class Depot:
         finally:
             content.drain()
 
-    def _fill(self, aside, content, digest, size):
+    def _fill(self, aside: Aside, content: Content, digest: str, size: int) -> None:
         total, sha256 = 0, hashlib.sha256()
         with open(aside.descriptor, "wb", closefd=False) as file:
             while True:
@@ -168,18 +177,18 @@ class Depot:
                     break
                 total += len(chunk)
                 if total > size:
-                    raise Refusal("digest", "more than the %d bytes that were announced" % size)
+                    raise Refusal("digest", f"more than the {size} bytes that were announced")
                 sha256.update(chunk)
                 file.write(chunk)
             file.flush()
         if total != size or sha256.hexdigest() != digest:
-            raise Refusal("digest", "%d of %d bytes came, their sha256 is not %s" % (total, size, digest))
+            raise Refusal("digest", f"{total} of {size} bytes came, their sha256 is not {digest}")
         os.fchmod(aside.descriptor, 0o444)
         os.fsync(aside.descriptor)  # after a power cut a name without its content would poison the cache
 
     # ----------------------------------------------------------------------------------------------- runner
 
-    def unpack(self, digest):
+    def unpack(self, digest: str) -> Answer:
         """A compressed tar of the runner into runner/DIGEST; the digest is that of the tar."""
         content = Content(self._wire)
         try:
@@ -187,8 +196,8 @@ class Depot:
             target = os.path.join(runner, self._name(digest))
             if os.path.isdir(target):
                 return {"ok": "there"}
-            make_private(runner, self.workdir)
-            folder = tempfile.mkdtemp(prefix=".new-", dir=runner)
+            self._make_private(runner)
+            folder = tempfile.mkdtemp(dir=self._aside())
             try:
                 self._extract(content, folder, digest)
                 os.rename(folder, target)
@@ -203,30 +212,30 @@ class Depot:
         finally:
             content.drain()
 
-    def _extract(self, content, folder, digest):
+    def _extract(self, content: Content, folder: str, digest: str) -> None:
         packed = Unpacked(content)
         try:
-            with tarfile.open(fileobj=packed, mode="r|") as tar:
+            with tarfile.open(fileobj=cast(BinaryIO, packed), mode="r|") as tar:
                 for member in tar:
                     parts = member.name.split("/")
                     if not member.isfile() or ".." in parts or not parts[0]:
-                        raise Refusal("digest", "a pack with %r in it" % member.name)
-                    write_member(os.path.join(folder, *parts), tar.extractfile(member), member.mode)
+                        raise Refusal("digest", f"a pack with {member.name!r} in it")
+                    write_member(os.path.join(folder, *parts), cast("IO[bytes]", tar.extractfile(member)), member.mode)
             found = packed.hexdigest()
         except (tarfile.TarError, zlib.error) as error:
-            raise Refusal("digest", "the pack can't be read (%s)" % error) from error
+            raise Refusal("digest", f"the pack can't be read ({error})") from error
         if found != digest:
-            raise Refusal("digest", "the pack's sha256 is %s, not %s" % (found, digest))
+            raise Refusal("digest", f"the pack's sha256 is {found}, not {digest}")
 
     # ---------------------------------------------------------------------------------------------- results
 
-    def get(self, path, within=""):
+    def get(self, path: str, within: str = "") -> Answer | None:
         """The content of a regular file; no symlink is followed below `within`."""
         try:
             descriptor = open_below(path, within)
         except OSError as error:
             code = "gone" if error.errno in (errno.ENOENT, errno.ENOTDIR) else "permission"
-            raise Refusal(code, "%s: %s" % (path, error.strerror)) from error
+            raise Refusal(code, f"{path}: {error.strerror}") from error
         with open(descriptor, "rb") as file:
             self._wire.send({"ok": os.fstat(file.fileno()).st_size})
             while True:
@@ -236,21 +245,22 @@ class Depot:
                     chunk = b""  # too short: the other side counts
                 self._wire.send({}, chunk)
                 if not chunk:
-                    return
+                    return None
 
     # ------------------------------------------------------------------------------------------------ clean
 
-    def runners(self):
+    def runners(self) -> Answer:
         """Digests of the runners that are installed here."""
         return {"ok": [name for name in listed(os.path.join(self.workdir, "runner")) if _DIGEST.match(name)]}
 
-    def clean(self):
+    def clean(self) -> Answer:
         """Remove what we keep here: runners and cache, and the workdir if nothing else is in it. Bytes freed."""
-        freed, problems = 0, []
+        freed = 0
+        problems: list[str] = []
         for name in ("runner", "cache"):
             folder = os.path.join(self.workdir, name)
             freed += size_of(folder)
-            shutil.rmtree(folder, onerror=lambda _, path, info: problems.append("%s: %s" % (path, info[1])))
+            shutil.rmtree(folder, onerror=lambda _, path, info: problems.append(f"{path}: {info[1]}"))
         try:
             os.rmdir(self.workdir)
         except OSError:
@@ -260,27 +270,46 @@ class Depot:
 
     # ------------------------------------------------------------------------------------------------ inside
 
-    def _folder(self, kind):
+    def _make_private(self, folder: str) -> None:
+        """The folder and those above it down from the workdir, 0700. It must be ours: we run what is in it."""
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        if os.stat(self.workdir).st_uid not in (os.getuid(), 0):
+            raise Refusal("permission", f"{self.workdir} belongs to somebody else")
+
+    def _aside(self) -> str:
+        """Where new things are written before their rename; what died here long ago is removed."""
+        folder = os.path.join(self.workdir, "cache", "new")
+        self._make_private(folder)
+        for name in listed(folder):
+            path = os.path.join(folder, name)
+            try:
+                if time.time() - os.lstat(path).st_mtime > STALE_S:
+                    shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
+            except OSError:
+                pass  # its owner finished, or another one removes it too
+        return folder
+
+    def _folder(self, kind: str) -> str:
         if kind not in KINDS:
-            raise Refusal("request", "no kind %r" % (kind,))
+            raise Refusal("request", f"no kind {kind!r}")
         return os.path.join(self.workdir, "cache", kind)
 
-    def _name(self, digest):
+    def _name(self, digest: str) -> str:
         if not _DIGEST.match(digest):
-            raise Refusal("request", "not a digest: %r" % (digest,))
+            raise Refusal("request", f"not a digest: {digest!r}")
         return digest
 
 
 class Aside:
     """A new file beside its target, gone again unless it was renamed."""
 
-    def __init__(self, folder):
-        self.descriptor, self.path = tempfile.mkstemp(prefix=".new-", dir=folder)
+    def __init__(self, folder: str) -> None:
+        self.descriptor, self.path = tempfile.mkstemp(dir=folder)
 
-    def __enter__(self):
+    def __enter__(self) -> Aside:
         return self
 
-    def __exit__(self, *error):
+    def __exit__(self, *error: object) -> None:
         os.close(self.descriptor)
         try:
             os.unlink(self.path)
@@ -288,7 +317,7 @@ class Aside:
             pass  # renamed
 
 
-def write_member(path, source, mode):
+def write_member(path: str, source: IO[bytes], mode: int) -> None:
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
     with open(path, "wb") as file:
         shutil.copyfileobj(source, file, CHUNK_BYTES)
@@ -297,29 +326,22 @@ def write_member(path, source, mode):
     os.chmod(path, 0o700 if mode & 0o100 else 0o600)
 
 
-def expand(workdir):
+def expand(workdir: str) -> str:
     """The workdir as an absolute path: `~` and variables as this host has them."""
     if not workdir:
         workdir = os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "batchwasm")
     path = os.path.expanduser(os.path.expandvars(workdir))
     if not os.path.isabs(path):
-        raise Refusal("workdir", "workdir %r is %r here, which is not an absolute path" % (workdir, path))
+        raise Refusal("workdir", f"workdir {workdir!r} is {path!r} here, which is not an absolute path")
     return os.path.realpath(path)
 
 
-def make_private(folder, workdir):
-    """The folder and those above it down from the workdir, for us alone. Folders above the workdir get 0700 as well."""
-    os.makedirs(folder, mode=0o700, exist_ok=True)
-    if os.stat(workdir).st_uid != os.getuid() and os.getuid() != 0:
-        raise Refusal("permission", "%s belongs to somebody else" % workdir)
-
-
-def open_below(path, within):
+def open_below(path: str, within: str) -> int:
     """A descriptor of the regular file `path`, reached from `within` without following a symlink."""
     root = os.path.normpath(within or os.path.dirname(path))
     names = os.path.relpath(os.path.normpath(path), root).split(os.sep)
     if not os.path.isabs(root) or ".." in names or names == ["."]:
-        raise Refusal("permission", "%s is not in %s" % (path, root))
+        raise Refusal("permission", f"{path} is not in {root}")
     at = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     for i, name in enumerate(names):
         last = i == len(names) - 1
@@ -331,35 +353,35 @@ def open_below(path, within):
         at = inner
     if not stat.S_ISREG(os.fstat(at).st_mode):
         os.close(at)
-        raise Refusal("permission", "%s is not a regular file" % path)
+        raise Refusal("permission", f"{path} is not a regular file")
     return at
 
 
-def refusal(error, workdir, needed=0):
+def refusal(error: OSError, workdir: str, needed: int = 0) -> Refusal:
     """What an OSError means to a person: where, and how much."""
     where = error.filename or workdir
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         what = "the disk is full" if error.errno == errno.ENOSPC else "the disk quota is used up"
-        return Refusal("disk", "%s: %s (%d bytes free, %d needed)" % (workdir, what, disk_free(workdir), needed))
+        return Refusal("disk", f"{workdir}: {what} ({disk_free(workdir)} bytes free, {needed} needed)")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
-        return Refusal("permission", "%s: %s" % (where, error.strerror))
-    return Refusal("disk", "%s: %s" % (where, error.strerror or error))
+        return Refusal("permission", f"{where}: {error.strerror}")
+    return Refusal("disk", f"{where}: {error.strerror or error}")
 
 
-def disk_free(path):
+def disk_free(path: str) -> int:
     """Bytes that we may still write where `path` is, or will be."""
     found = os.statvfs(existing(path))
     return found.f_bavail * found.f_frsize
 
 
-def existing(path):
+def existing(path: str) -> str:
     """The path, or the nearest folder above it that is there."""
     while not os.path.exists(path) and path != os.path.dirname(path):
         path = os.path.dirname(path)
     return path
 
 
-def facts(workdir):
+def facts(workdir: str) -> Answer:
     """What deploy and `hosts check` want to know."""
     there = existing(workdir)
     kind = file_system(there)
@@ -380,11 +402,11 @@ def facts(workdir):
         "disk_free_bytes": disk_free(there),
         "file_system": kind,
         "network": kind in NETWORK or kind.startswith("fuse.sshfs"),
-        "clock": time.time(),
+        "kills_left_behind": kills_left_behind(),
     }
 
 
-def libc():
+def libc() -> str:
     """`glibc 2.36`, `musl`, or '' where there is neither."""
     try:
         return os.confstr("CS_GNU_LIBC_VERSION") or ""
@@ -392,7 +414,7 @@ def libc():
         return "musl" if glob.glob("/lib/ld-musl-*") else ""
 
 
-def boot_id():
+def boot_id() -> str:
     try:
         with open("/proc/sys/kernel/random/boot_id") as file:
             return file.read().strip()
@@ -400,7 +422,22 @@ def boot_id():
         return ""
 
 
-def file_system(path):
+def kills_left_behind() -> bool:
+    """True where systemd-logind is told to end what outlives its session, and this user is no exception."""
+    if os.getuid() == 0 or os.path.exists("/var/lib/systemd/linger/" + (os.environ.get("USER") or "?")):
+        return False
+    for path in [*sorted(glob.glob("/etc/systemd/logind.conf.d/*.conf"), reverse=True), "/etc/systemd/logind.conf"]:
+        try:
+            with open(path) as file:
+                found = re.findall(r"^\s*KillUserProcesses\s*=\s*(\w+)", file.read(), re.MULTILINE)
+        except OSError:
+            continue
+        if found:
+            return found[-1].lower() in ("yes", "true", "1", "on")
+    return False
+
+
+def file_system(path: str) -> str:
     """Its type, such as ext4 or nfs4; '' where /proc does not tell."""
     best, kind = "", ""
     try:
@@ -417,14 +454,14 @@ def file_system(path):
     return kind
 
 
-def listed(folder):
+def listed(folder: str) -> list[str]:
     try:
         return os.listdir(folder)
     except OSError:
         return []
 
 
-def size_of(folder):
+def size_of(folder: str) -> int:
     total = 0
     for where, _, names in os.walk(folder):
         for name in names:
@@ -435,16 +472,16 @@ def size_of(folder):
     return total
 
 
-REQUESTS = ("hello", "has", "put", "unpack", "get", "runners", "clean")
+REQUESTS = ("hello", "clock", "has", "put", "unpack", "get", "runners", "clean")
 
 
-def answer(depot, header):
+def answer(depot: Depot, header: dict[str, Any]) -> Answer | None:
     """The frame that answers a request; None where its method has sent one."""
     name = header.pop("do", "")
     if name not in REQUESTS:
-        return {"error": "request", "text": "no request %r" % (name,)}
+        return {"error": "request", "text": f"no request {name!r}"}
     try:
-        return getattr(depot, name)(**header)
+        return cast("Answer | None", getattr(depot, name)(**header))
     except Refusal as error:
         return {"error": error.code, "text": error.text}
     except OSError as error:
@@ -452,24 +489,23 @@ def answer(depot, header):
         return {"error": found.code, "text": found.text}
 
 
-def main():
+def main() -> None:
     os.umask(0o077)
     # Away from fd 1, so that a stray print can't get between the frames.
-    source, sink = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    source = sys.stdin.buffer  # its buffer may hold what came right behind this text
+    sink = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    wire = Wire(source, sink)
+    wire = Wire(sys.stdin.buffer, sink)  # not fd 0: its buffer may hold what came right behind this text
     sink.write(MAGIC)
     wire.flush()
     depot = Depot(wire)
-    while True:
-        frame = wire.receive()
-        if frame is None:
-            return
-        reply = answer(depot, frame[0])
-        if reply is not None:
-            wire.send(reply)
-        wire.flush()
+    try:
+        while (frame := wire.receive()) is not None:
+            reply = answer(depot, frame[0])
+            if reply is not None:
+                wire.send(reply)
+            wire.flush()
+    except (EOFError, BrokenPipeError):
+        os._exit(1)  # the connection ended in the middle; nobody is there to be told
 
 
 if __name__ == "__main__":

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from batchwasm.model import Host
-from batchwasm.transports.base import Process, Transport
+from batchwasm.transports.base import Offer, Process, Transport, UnknownKey
 
-__all__ = ["Process", "Transport", "make"]
+__all__ = ["Offer", "Process", "Transport", "UnknownKey", "checks_keys", "make"]
 
 
 def make(host: Host) -> Transport:
@@ -19,3 +19,12 @@ def make(host: Host) -> Transport:
 
         return SshTransport(host)
     raise ValueError(f"{host.name}: transport {host.transport!r}; the inventory's reader lets no such thing through")
+
+
+def checks_keys(host: Host) -> bool:
+    """False where ~/.ssh/config says that the keys of this host, or of a gateway on the way, are not checked."""
+    if host.transport != "ssh":
+        return True
+    from batchwasm.transports.ssh import endpoint_of, route_of
+
+    return all(hop.strict != "no" for hop in route_of(host.name, endpoint_of(host)))

@@ -7,6 +7,34 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from batchwasm.errors import HostError
+
+
+class Offer(Protocol):
+    """A key that a host showed and that nobody has accepted yet."""
+
+    @property
+    def address(self) -> str:
+        """The name under which it would be known: the host's, or that of a gateway on the way to it."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """`ssh-ed25519 SHA256:...`"""
+        ...
+
+    def accept(self) -> None:
+        """Write it down for good, unless that was done meanwhile. Raises HostError where it can't be written."""
+        ...
+
+
+class UnknownKey(HostError):
+    """HostError `key` with the key, for who wants to ask a person and accept it."""
+
+    def __init__(self, cause: str, cure: str, offer: Offer) -> None:
+        super().__init__("key", cause, cure)
+        self.offer = offer
+
 
 class Process(Protocol):
     """A command that runs on a host."""

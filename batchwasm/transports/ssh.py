@@ -35,7 +35,6 @@ WINDOW_BYTES = 8 * 1024 * 1024  # throughput on a long way is at most this per r
 class Login:
     """An authenticated connection, and the gateways below it, outermost first."""
 
-    settings: Settings
     connection: asyncssh.SSHClientConnection
     below: tuple[asyncssh.SSHClientConnection, ...] = ()
 
@@ -96,8 +95,7 @@ def endpoint_of(host: Host) -> Endpoint:
 
 async def login(name: str, endpoint: Endpoint) -> Login:
     """Connect and authenticate, through gateways where ~/.ssh/config says so; `name` is what messages call the host."""
-    options = settings(endpoint)
-    route = _route(name, options)
+    route = route_of(name, endpoint)
     async with _gate(route[0]), _gate(None):
         below: list[asyncssh.SSHClientConnection] = []
         try:
@@ -107,11 +105,15 @@ async def login(name: str, endpoint: Endpoint) -> Login:
             for connection in reversed(below):
                 connection.abort()
             raise
-    return Login(settings=options, connection=below[-1], below=tuple(below[:-1]))
+    return Login(connection=below[-1], below=tuple(below[:-1]))
+
+
+def route_of(name: str, endpoint: Endpoint) -> list[Settings]:
+    """The machines to log in to, one through the other; the last one is where `endpoint` is."""
+    return _route(name, settings(endpoint))
 
 
 def _route(name: str, target: Settings, depth: int = 0) -> list[Settings]:
-    """The machines to log in to, one through the other; the last one is `target`."""
     if depth > JUMPS_DEEP:
         raise HostError("config", f"{name}: ProxyJump goes round in circles at {target.host}", "mend ~/.ssh/config")
     route: list[Settings] = []

@@ -10,8 +10,9 @@ import asyncssh
 from asyncssh.public_key import get_default_certificate_algs, get_default_public_key_algs
 
 from batchwasm.errors import HostError
+from batchwasm.transports.base import UnknownKey
 from batchwasm.transports.known_hosts import append
-from batchwasm.transports.ssh_config import Settings
+from batchwasm.transports.ssh_config import Settings, settings
 
 AGENT_S = 5.0  # an agent answers at once; one that asks its user must not hold us up for ever
 
@@ -66,7 +67,8 @@ class HostKeys(asyncssh.SSHClient):
         if self.offered is None:
             return HostError("key", f"{name}: the key of {address} is revoked in known_hosts", "ask its administrator")
         cause = f"{name}: the key of {address} is not in known_hosts: {describe(self.offered)}"
-        return HostError("key", cause, f"if that is its fingerprint, accept it with: batchwasm hosts trust {name}")
+        cure = f"if that is its fingerprint, accept it with: batchwasm hosts trust {name}"
+        return UnknownKey(cause, cure, OfferedKey(options=self._options, key=self.offered))
 
     def _changed(self, name: str, known: list[asyncssh.SSHKey]) -> HostError:
         address, path = self._options.known_name, self._options.user_known_hosts
@@ -79,6 +81,36 @@ class HostKeys(asyncssh.SSHClient):
         forget = f"ssh-keygen -R '{address}' -f {path}"
         cure = f"ask its administrator; if it is right: {forget}, and batchwasm hosts trust {name}"
         return HostError("key_changed", cause, cure)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OfferedKey:
+    """See transports.base.Offer."""
+
+    options: Settings
+    key: asyncssh.SSHKey
+
+    @property
+    def address(self) -> str:
+        return self.options.known_name
+
+    @property
+    def fingerprint(self) -> str:
+        return describe(self.key)
+
+    def accept(self) -> None:
+        # Read again: another host may have brought the same gateway's key here meanwhile.
+        fresh = settings(self.options.endpoint)
+        if self.key in HostKeys(fresh).known_keys():
+            return
+        path = fresh.user_known_hosts
+        if path is None:
+            where = f"{self.options.endpoint.name}: UserKnownHostsFile is none in ~/.ssh/config"
+            raise HostError("config", f"{where}: there is no file to keep a key in", "name one there")
+        try:
+            append(fresh, [self.key])
+        except OSError as error:
+            raise HostError("config", f"{path}: {error.strerror}", "make it writable") from error
 
 
 def describe(key: asyncssh.SSHKey) -> str:

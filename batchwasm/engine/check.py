@@ -1,0 +1,131 @@
+"""`hosts check`: is this host fit to run tasks, and if not, what is wrong and what would mend it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Literal
+
+from batchwasm import transports
+from batchwasm.engine.deploy import platform_of
+from batchwasm.engine.depot import Depot, Facts
+from batchwasm.engine.pack import pack_for
+from batchwasm.errors import HostError
+from batchwasm.model import GIB, Host, HostName
+
+PINGS = 3
+SKEW_S = 5.0  # more than this makes times in reports confusing
+LOW_DISK_BYTES = GIB  # one task may write that much by default
+
+Key = Literal["known", "unknown", "changed", "unchecked"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Check:
+    """How far we came with a host. What was not reached is None."""
+
+    host: HostName
+    reached: bool
+    """Something that speaks the protocol answered there."""
+    key: Key | None
+    auth: bool | None
+    facts: Facts | None
+    latency_s: float | None
+    """The shortest of a few round trips."""
+    clock_skew_s: float | None
+    """How far its clock is ahead of ours."""
+    runner: bool | None
+    """Our runner is installed there already."""
+    warnings: tuple[str, ...]
+    error: HostError | None
+
+    @property
+    def good(self) -> bool:
+        return self.error is None
+
+
+async def check(host: Host) -> Check:
+    """Never raises HostError: that is what the Check tells. Installs nothing."""
+    transport = transports.make(host)
+    seen = _Seen(host)
+    try:
+        await transport.connect()
+        seen.connected = True
+        await _look(seen, transport)
+    except HostError as error:
+        seen.error = error
+    finally:
+        if seen.depot is not None:
+            await seen.depot.close()
+        await transport.close()
+    return seen.told()
+
+
+class _Seen:
+    """What a check has found so far."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self.connected = False
+        self.depot: Depot | None = None
+        self.clock: tuple[float, float] | None = None
+        self.runner: bool | None = None
+        self.error: HostError | None = None
+
+    def told(self) -> Check:
+        facts = self.depot.facts if self.depot is not None else None
+        key = self._key()
+        return Check(
+            host=self.host.name,
+            reached=self.connected or key is not None,
+            key=key,
+            auth=True if self.connected else False if self.error is not None and self.error.code == "auth" else None,
+            facts=facts,
+            latency_s=self.clock[0] if self.clock else None,
+            clock_skew_s=self.clock[1] if self.clock else None,
+            runner=self.runner,
+            warnings=tuple(_warnings(key, facts, self.clock)),
+            error=self.error,
+        )
+
+    def _key(self) -> Key | None:
+        code = self.error.code if self.error is not None else ""
+        if code == "key":
+            return "unknown"
+        if code == "key_changed":
+            return "changed"
+        if not self.connected and code != "auth":
+            return None
+        return "known" if transports.checks_keys(self.host) else "unchecked"
+
+
+async def _look(seen: _Seen, transport: transports.Transport) -> None:
+    host = seen.host
+    seen.depot = await Depot.start(host.name, transport, python=host.python, workdir=host.workdir)
+    facts = seen.depot.facts
+    seen.clock = min([await seen.depot.clock() for _ in range(PINGS)])
+    if not facts.writable:
+        cause = f"{host.name}: user {facts.uid} may not write in {facts.workdir}"
+        raise HostError("permission", cause, "set a `workdir` that you may write in the inventory")
+    platform = platform_of(host.name, facts)
+    try:
+        pack = await asyncio.to_thread(pack_for, platform)
+    except HostError as error:
+        raise HostError(error.code, f"{host.name}: {error.cause}", error.cure) from error
+    seen.runner = pack.digest in await seen.depot.runners()
+    if not seen.runner and facts.disk_free_bytes < pack.installed_bytes:
+        cause = f"{host.name}: {facts.workdir}: {facts.disk_free_bytes} bytes free, {pack.installed_bytes} needed"
+        raise HostError("disk", cause, "make room there, or set another `workdir` for this host in the inventory")
+
+
+def _warnings(key: Key | None, facts: Facts | None, clock: tuple[float, float] | None) -> list[str]:
+    found = []
+    if key == "unchecked":
+        found.append("its host key is not checked: ~/.ssh/config says StrictHostKeyChecking no")
+    if clock is not None and abs(clock[1]) > SKEW_S:
+        found.append(f"its clock is {abs(clock[1]):.0f} s {'ahead of' if clock[1] > 0 else 'behind'} ours")
+    if facts is not None and facts.disk_free_bytes < LOW_DISK_BYTES:
+        found.append(f"only {facts.disk_free_bytes / GIB:.1f} GiB are free at {facts.workdir}")
+    if facts is not None and facts.kills_left_behind:
+        found.append("systemd-logind ends what outlives a login (KillUserProcesses): a lost connection loses its tasks")
+    return found
