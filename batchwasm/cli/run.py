@@ -129,7 +129,7 @@ def _run(
     from batchwasm.cli.watch import RunWatcher, Silent
 
     shown = Silent() if quiet else progress.make()
-    watcher = RunWatcher(shown, api.only(spec, only), {}, show=not (as_json or quiet))
+    watcher = RunWatcher(shown, api.only(spec, only), show=not (as_json or quiet))
     try:
         ran = api.run(
             spec,

@@ -38,15 +38,15 @@ class Silent:
 class RunWatcher(Watcher):
     """Tells a Progress. `show` prints the stdout of tasks as they end, where the run is small."""
 
-    def __init__(self, progress: Progress, spec: RunSpec, hints: Mapping[JobName, str], *, show: bool) -> None:
-        self._progress, self._hints = progress, hints
+    def __init__(self, progress: Progress, spec: RunSpec, *, show: bool) -> None:
+        self._progress = progress
         self._show = show and spec.tasks <= SHOWN_TASKS
         self._jobs = [job.name for job in spec.jobs]
         self._lone = {job.name for job in spec.jobs if len(job) == 1}
         self._failures = 0
 
-    def compiling(self, job: JobName) -> None:
-        self._progress.compiling(job, self._hints.get(job, ""))
+    def compiling(self, job: JobName, hint: str) -> None:
+        self._progress.compiling(job, hint)
 
     def compiled(self, job: JobName, artifact: Artifact) -> None:
         self._progress.compiled(job, artifact)

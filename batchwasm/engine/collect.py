@@ -69,25 +69,24 @@ async def collect(row: Row, job: JobName, folder: RunFolder, depot: Depot, spool
         if output.inline:
             _write(target, next(contents), output)
         else:
-            remote = f"{spool}/{row.task}/out/{output.path}"
-            await _get(depot, remote, target, output.bytes, output.sha256)
+            await _get(depot, spool, f"{row.task}/out/{output.path}", target, output.bytes, output.sha256)
         listed.append({"path": output.path, "bytes": output.bytes, "sha256": output.sha256})
     if listed:
         found = found._replace(outputs=json.dumps(listed, separators=(",", ":"), ensure_ascii=False))
     if detail.stdout_spooled is not None:
         target = folder.stdout(job, row.task)
-        await _get(depot, f"{spool}/{row.task}/stdout", target, *detail.stdout_spooled)
+        await _get(depot, spool, f"{row.task}/stdout", target, *detail.stdout_spooled)
         found = found._replace(stdout=None, stdout_path=str(target.relative_to(folder.path)))
     if detail.stderr_spooled is not None:
         target = folder.stderr(job, row.task)
-        await _get(depot, f"{spool}/{row.task}/stderr", target, *detail.stderr_spooled)
+        await _get(depot, spool, f"{row.task}/stderr", target, *detail.stderr_spooled)
         found = found._replace(stderr=None, stderr_path=str(target.relative_to(folder.path)))
     return found
 
 
-async def _get(depot: Depot, remote: str, target: Path, size: int, sha256: str) -> None:
+async def _get(depot: Depot, spool: str, path: str, target: Path, size: int, sha256: str) -> None:
     _make_parent(target)
-    await depot.get(remote, target, size, sha256)
+    await depot.get(f"{spool}/{path}", target, size, sha256, within=spool)
 
 
 def _write(target: Path, content: bytes, output: OutputFile) -> None:

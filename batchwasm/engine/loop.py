@@ -10,7 +10,7 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,7 +54,8 @@ BUILDS = os.cpu_count() or 1  # at once: a compiler takes a core
 class Watcher:
     """Who looks on: progress displays override what they show. Called from the loop, so nothing here may block."""
 
-    def compiling(self, job: JobName) -> None: ...
+    def compiling(self, job: JobName, hint: str) -> None:
+        """`hint` says why it takes long, where it does."""
 
     def compiled(self, job: JobName, artifact: Artifact) -> None: ...
 
@@ -327,10 +328,11 @@ class Loop:
         job = self._plan.spec.jobs[n]
         try:
             async with limit:
-                self._watcher.compiling(job.name)
-                artifact = await asyncio.to_thread(build, job.name, job.source, self._plan.store)
+                self._watcher.compiling(job.name, "")
+                talk = self._talk(job.name)
+                artifact = await asyncio.to_thread(build, job.name, job.source, self._plan.store, talk=talk)
             self._folder.add_wasm(job.name, artifact.path)
-            wasm = LocalFile("wasm", artifact.digest, artifact.path)
+            wasm = LocalFile("wasm", artifact.digest, artifact.path, f"{job.name}.wasm")
             work = JobWork(self._plan.spec, job, wasm, self._folder.name, self._digests)
             await work.load()
         except SourceError as error:
@@ -344,6 +346,15 @@ class Loop:
         finally:
             self._building -= 1
             self._wake.set()
+
+    def _talk(self, job: JobName) -> Callable[[str], None]:
+        """What the build, which runs in a thread, tells while it takes long."""
+        loop = asyncio.get_running_loop()
+
+        def talk(text: str) -> None:
+            loop.call_soon_threadsafe(lambda: self._watcher.compiling(job, text))
+
+        return talk
 
     # ------------------------------------------------------------------------------------------ the world
 

@@ -224,7 +224,9 @@ class Session:
             async with _patience(ATTACH_S, "its runner did not answer"):
                 while not messages:
                     messages = _decoded(decoder, await self._read(prepared))
-        except HostLost as error:  # it was reached a moment ago: the runner can't live there, and trying again won't help
+        except (
+            HostLost
+        ) as error:  # it was reached a moment ago: the runner can't live there, and trying again won't help
             raise HostError("runner", error.cause, "see 'batchwasm hosts check'") from error
         self._attach(messages.pop(0), prepared)
         receiver = group.create_task(self._receive(prepared, decoder, messages))
@@ -350,13 +352,15 @@ class Session:
 
     async def _upload(self, file: LocalFile) -> None:
         assert self._prepared is not None
-        depot = self._prepared.depot
-        if file.digest not in await depot.has(file.kind, [file.digest]):
-            self._inbox.shipping(self.host.name, file.path.name)
-            try:
-                await depot.put(file.kind, file.digest, file.path)
-            except (OSError, ValueError) as error:
-                raise InputChanged(f"{file.path}: {error}") from error
+        try:
+            stored = await self._prepared.depot.put(
+                file.kind, file.digest, file.path, lambda sent: self._inbox.shipping(self.host.name, file.name)
+            )
+        except HostError as error:
+            if error.code in ("input", "digest"):  # the file here is not what it was; the host is not to blame
+                raise InputChanged(f"{file.path} vanished or changed while the run went on: {error.cause}") from error
+            raise
+        if stored:
             self._shipped(file.kind, file.digest, file.path.stat().st_size)
         self._here.add(file.digest)
 

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from batchwasm.core.events import Ranges, indexes
 from batchwasm.errors import BatchwasmError
@@ -27,10 +27,12 @@ class InputChanged(BatchwasmError):
 class LocalFile:
     """A file that a host must have before a batch starts."""
 
-    kind: str
-    """`wasm` or `files`, as the host's cache calls it."""
+    kind: Literal["wasm", "files"]
+    """As the host's cache calls it."""
     digest: Digest
     path: Path
+    name: str
+    """For people."""
 
 
 class Digests:
@@ -153,7 +155,7 @@ class JobWork:
         return [(i.to, await self._file(i.path, files)) for i in task_inputs(self._spec, self._job, index)]
 
     async def _file(self, path: Path, files: list[LocalFile]) -> Digest:
-        file = LocalFile("files", await self._digests.of(path), path)
+        file = LocalFile("files", await self._digests.of(path), path, path.name)
         files.append(file)
         return file.digest
 
