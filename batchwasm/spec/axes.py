@@ -13,7 +13,7 @@ from pathlib import Path
 
 from batchwasm.model import Scalar
 from batchwasm.spec import rows
-from batchwasm.spec.nodes import Node, did_you_mean
+from batchwasm.spec.nodes import Node, did_you_mean, is_text
 from batchwasm.spec.quantities import shown
 from batchwasm.spec.sweep import LARGEST, Axis, Combinations, Spaced
 from batchwasm.spec.template import wrong_parameter
@@ -175,6 +175,10 @@ def _glob(node: Node, folder: Path) -> Sequence[Scalar] | None:
     found = sorted(path for path in matches if os.path.isfile(path))
     if not found:
         node.wrong(f"no file matches {absolute}")
+        return None
+    unwritable = next((path for path in found if not is_text(path)), None)
+    if unwritable:
+        node.wrong(f"{unwritable!r} has a name that is not UTF-8; rename it")
         return None
     return tuple(path[len(os.path.join(folder, "")) :] if base else path for path in found)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from batchwasm.errors import Problem, SpecError
 from batchwasm.model import Input, Job, RunSpec, Scalar, Template, text_of
 from batchwasm.spec.lines import KeyPath, scan
-from batchwasm.spec.nodes import Report, did_you_mean
+from batchwasm.spec.nodes import Report, did_you_mean, is_text
 from batchwasm.spec.sweep import Combinations
 
 SHOWN = 10  # problems of one key, task by task; the rest are counted
@@ -39,6 +39,8 @@ def task_inputs(spec: RunSpec, job: Job, index: int) -> list[TaskInput]:
     for number, wanted in enumerate(job.inputs):
         try:
             _place(found, _expand(wanted, params, spec.folder), job)
+            if number == len(job.inputs) - 1:
+                _check_folders(found)
         except _Wrong as wrong:
             key = f"jobs.{job.name}.inputs[{number}]"
             raise SpecError([Problem(file="", line=None, key=key, text=f"task {job.name}/{index}: {wrong}")]) from None
@@ -124,17 +126,17 @@ def _expand(wanted: Input, params: Mapping[str, Scalar], folder: Path) -> list[T
     """The files that one input means, and where they go."""
     written = wanted.source.render(params)
     pattern = _literal(wanted.source, params)
-    files = _matches(written, pattern, folder)
+    files, root = _matches(written, pattern, folder)
     target = wanted.to.render(params) if wanted.to else None
-    root = _fixed_folder(os.path.join(folder, pattern))
     return [TaskInput(path=Path(path), to=_target(path, target, root, folder)) for path in files]
 
 
-def _matches(written: str, pattern: str, folder: Path) -> list[str]:
-    """Regular files, sorted: the one that is called exactly so, else those that the glob matches."""
+def _matches(written: str, pattern: str, folder: Path) -> tuple[list[str], str]:
+    """Regular files, sorted: the one called exactly so, else those that the glob matches; and the glob's folder."""
     path = os.path.normpath(os.path.join(folder, written))
+    root = os.path.normpath(os.path.join(folder, _fixed(written, pattern)))
     if os.path.isfile(path):
-        files = [path]
+        files, root = [path], os.path.dirname(path)
     elif glob.has_magic(pattern) and glob.has_magic(written):
         found = glob.iglob(os.path.join(glob.escape(str(folder)), pattern), recursive=True)
         files = sorted(os.path.normpath(p) for p in found if os.path.isfile(p))
@@ -145,7 +147,10 @@ def _matches(written: str, pattern: str, folder: Path) -> list[str]:
     unreadable = next((file for file in files if not os.access(file, os.R_OK)), None)
     if unreadable:
         raise _Wrong(f"{unreadable} can't be read; check its permissions")
-    return files
+    unwritable = next((file for file in files if not is_text(file)), None)
+    if unwritable:
+        raise _Wrong(f"{unwritable!r} has a name that is not UTF-8; rename it")
+    return files, root
 
 
 def _missing(path: str, written: str) -> str:
@@ -160,11 +165,12 @@ def _missing(path: str, written: str) -> str:
     return f"there is no file {path}{did_you_mean(os.path.basename(path), siblings)}"
 
 
-def _fixed_folder(pattern: str) -> str:
-    """The folder of a glob's first part that is not fixed, or of its file."""
-    parts = pattern.split("/")
-    fixed = next((i for i, part in enumerate(parts) if glob.has_magic(part)), len(parts) - 1)
-    return os.path.normpath("/".join(parts[: min(fixed, len(parts) - 1)]) or "/")
+def _fixed(written: str, pattern: str) -> str:
+    """The folders in front of a glob's first part that matches more than one name, or of its file."""
+    parts = list(zip(written.split("/"), pattern.split("/"), strict=True))[:-1]
+    is_fixed = [not glob.has_magic(text) or glob.escape(text) == part for text, part in parts]
+    count = is_fixed.index(False) if False in is_fixed else len(parts)
+    return "/".join(text for text, _ in parts[:count]) + ("/" if count else "")
 
 
 def _target(path: str, to: str | None, root: str, folder: Path) -> str:
@@ -192,10 +198,20 @@ def _place(found: dict[str, TaskInput], files: list[TaskInput], job: Job) -> Non
         found[file.to] = file
 
 
+def _check_folders(found: Mapping[str, TaskInput]) -> None:
+    """No target may be a file to one input and a folder to another."""
+    for target in found:
+        folder = os.path.dirname(target)
+        while folder:
+            if folder in found:
+                raise _Wrong(f"{folder!r} would be a file and a folder ({target!r}); give one another `to`")
+            folder = os.path.dirname(folder)
+
+
 def _stdin(text: Template, params: Mapping[str, Scalar], folder: Path) -> Path:
     path = os.path.normpath(os.path.join(folder, text.render(params)))
     if not os.path.isfile(path):
-        raise _Wrong(_missing(path, path) if not os.path.isdir(path) else f"{path} is a folder; name a file")
+        raise _Wrong(f"{path} is a folder; name a file" if os.path.isdir(path) else _missing(path, ""))
     if not os.access(path, os.R_OK):
         raise _Wrong(f"{path} can't be read; check its permissions")
     return Path(path)

@@ -80,7 +80,7 @@ def _hosts(root: Node) -> list[Host]:
     defaults = _keys(top["defaults"]) if "defaults" in top else {}
     _host("defaults", [defaults])
     tables = top["hosts"].fields if "hosts" in top else {}
-    if not tables:
+    if top.get("hosts") is None or top["hosts"].value == {}:
         root.report.add((), "has no host; write [hosts.NAME]")
     return [_host(name, [defaults, *layers]) for name, layers in _by_name(tables).items()]
 

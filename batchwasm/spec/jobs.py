@@ -30,7 +30,7 @@ def read(document: Document, path: Path) -> RunSpec | None:
     if "defaults" in top:
         settings.read(Keys(table=top["defaults"], own=defaults, defaults={}), frozenset())
     tables = top["jobs"].fields if "jobs" in top else {}
-    if not tables:
+    if top.get("jobs") is None or top["jobs"].value == {}:
         root.report.add((), "has no job; write [jobs.NAME] and its source")
     jobs = tuple(j for j in (_job(name, table, defaults, folder) for name, table in tables.items()) if j)
     tasks = sum(map(len, jobs))

@@ -69,6 +69,11 @@ def _escaped(match: re.Match[str]) -> str:
     return "\\" + character if character in '"\\' else f"\\u{ord(character):04x}"
 
 
+def is_text(text: str) -> bool:
+    """Whether UTF-8 can hold it: a file's name off the disk may be any bytes, which Python keeps as lone surrogates."""
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """`; did you mean 'memory'?`, or '' where nothing is near."""
     near = difflib.get_close_matches(name, list(known), n=2, cutoff=0.6)
@@ -122,6 +127,8 @@ class Node:
             self.wants("a string")
         elif "\0" in self.value:
             self.wrong("a NUL character can't be passed on; leave it out")
+        elif not is_text(self.value):
+            self.wrong(f"{self.value!r} is not UTF-8; rename it")
         elif not self.value and not empty:
             self.wrong("is empty; write something, or leave the key out")
         else:

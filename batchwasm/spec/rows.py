@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ def lines(path: Path, node: Node) -> Sequence[Scalar] | None:
     text = _text(path, node)
     if text is None:
         return None
-    found = tuple(line for line in text.splitlines() if line.strip())
+    found = tuple(line.removesuffix("\r") for line in text.split("\n") if line.strip())
     if not found:
         node.wrong(f"{path} has no line with a value")
         return None
@@ -46,7 +47,7 @@ def table(path: Path, node: Node) -> sweep.Axis | None:
 def _text(path: Path, node: Node) -> str | None:
     """The file's text, or None and a problem."""
     try:
-        text = path.read_text("utf-8-sig")
+        text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         near = did_you_mean(path.name, [p.name for p in path.parent.glob("*")])
         node.wrong(f"there is no file {path}{near}")
@@ -67,7 +68,7 @@ Table = tuple[tuple[str, ...], list[tuple[Scalar, ...]]]
 
 
 def _csv(text: str) -> Table:
-    reader = csv.reader(text.splitlines(keepends=True), strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     names = tuple(cell.strip() for cell in next(reader, []))
     _check(names)
     found: list[tuple[Scalar, ...]] = []

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from batchwasm.model import Input, Limits, Template, text_of
 from batchwasm.spec import hostlist, sources, template
-from batchwasm.spec.nodes import Node, present
+from batchwasm.spec.nodes import LATER, Node, present
 from batchwasm.spec.quantities import duration_s, shown, size_bytes
 
 JOB_KEYS = (
@@ -115,6 +115,9 @@ def _inputs(node: Node, names: Names) -> tuple[Input, ...]:
 
 
 def _input(node: Node, names: Names) -> Input | None:
+    if not isinstance(node.value, str | dict):
+        node.wants('an input; write a glob, or { from = "FILE", to = "NAME" }')
+        return None
     if isinstance(node.value, str):
         source, to = node, None
     else:
@@ -128,7 +131,7 @@ def _input(node: Node, names: Names) -> Input | None:
     if text is None or (to and target is None):
         return None
     if text.startswith("@"):
-        source.wrong(f"outputs of another job (@JOB/GLOB): not in this version; a file is written './{text}'")
+        source.wrong(f"outputs of another job (@JOB/GLOB): {LATER}; a file is written './{text}'")
         return None
     return Input(source=template.parse(text, names), to=template.parse(target, names) if target else None)
 
@@ -152,11 +155,12 @@ def _outputs(node: Node, names: Names) -> tuple[Template, ...]:
 
 def _cpus(node: Node) -> int | None:
     value = node.value
-    if isinstance(value, float) and value > 0 and value != int(value):
-        node.wrong("fractional cpus: not in this version; write a whole number")
-        return None
-    whole = int(value) if isinstance(value, float) and value == int(value) else value
-    return Node(value=whole, path=node.path, report=node.report).whole(1)
+    if not isinstance(value, float) or not 0 < value < 2**53:
+        return node.whole(1)
+    if value.is_integer():
+        return int(value)
+    node.wrong(f"fractional cpus: {LATER}; write a whole number")
+    return None
 
 
 def _hosts(node: Node) -> frozenset[str] | None:
@@ -165,9 +169,19 @@ def _hosts(node: Node) -> frozenset[str] | None:
     found: set[str] = set()
     for item in items:
         text = item.text()
-        if text is not None:
-            found |= set(item.quantity(lambda value: hostlist.expand(str(value))) or ())
+        names = None if text is None else _expanded(item, text)
+        if names is None:
+            return None
+        found |= set(names)
     return frozenset(found)
+
+
+def _expanded(node: Node, text: str) -> list[str] | None:
+    try:
+        return hostlist.expand(text)
+    except ValueError as error:
+        node.wrong(str(error))
+        return None
 
 
 def _limits(nodes: Mapping[str, Node]) -> Limits:

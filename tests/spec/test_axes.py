@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import tracemalloc
 
 import pytest
@@ -65,9 +66,16 @@ def test_a_glob_outside_the_folder_gives_paths_as_written(folder: Folder) -> Non
     ]
 
 
+def test_a_glob_that_matches_a_name_that_is_no_text_is_a_problem(folder: Folder) -> None:
+    (folder.path / os.fsdecode(b"\xff.csv")).touch()
+    for keys in ('sweep = { f = { glob = "*.csv" } }', 'inputs = ["*.csv"]'):
+        [problem] = folder.wrong_job(keys)
+        assert "has a name that is not UTF-8; rename it" in problem
+
+
 def test_lines_of_a_file_are_texts(folder: Folder) -> None:
-    folder.write("params.txt", "1\n two \n\nthrée\r\n")
-    assert values(folder, 'sweep = { p = { lines = "params.txt" } }') == [("1",), (" two ",), ("thrée",)]
+    folder.write("params.txt", "1\n two \n\nthrée\r\na\u2028b\n")
+    assert values(folder, 'sweep = { p = { lines = "params.txt" } }') == [("1",), (" two ",), ("thrée",), ("a\u2028b",)]
 
 
 @pytest.mark.parametrize("keys", ['sweep = { rows = "p.csv" }', 'sweep = { any_name = { rows = "p.csv" } }'])

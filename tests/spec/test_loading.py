@@ -1,0 +1,58 @@
+"""Both files together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from batchwasm import spec
+from batchwasm.errors import SpecError
+from tests.spec.folder import Folder
+
+
+def test_problems_of_both_files_come_in_one_error_each_with_file_line_and_key(folder: Folder) -> None:
+    inventory = folder.write("inventory.toml", "[hosts.a]\n\ncpus = 0\n")
+    folder.write("jobs.toml", '[jobs.j]\nsource = "no.c"\nretries = 3\n')
+    with pytest.raises(SpecError) as caught:
+        spec.load(folder.jobs)
+    assert str(caught.value).splitlines() == [
+        line
+        for text in (
+            f"{folder.jobs}:2: jobs.j.source: there is no file {folder.path / 'no.c'}",
+            f"{folder.jobs}:3: jobs.j.retries: not in this version",
+            f"{inventory}:3: hosts.a.cpus: 0 is not a whole number from 1 to 65536",
+        )
+        for line in text.splitlines()
+    ]
+
+
+def test_syntax_errors_of_both_files_come_in_one_error(folder: Folder) -> None:
+    folder.write("inventory.toml", "x")
+    folder.write("jobs.toml", "[jobs\n")
+    with pytest.raises(SpecError) as caught:
+        spec.load(folder.jobs)
+    assert [(Path(p.file).name, p.line) for p in caught.value.problems] == [("jobs.toml", 1), ("inventory.toml", 1)]
+
+
+def test_a_missing_jobs_file_is_a_problem(folder: Folder) -> None:
+    with pytest.raises(SpecError, match="there is no such file"):
+        spec.load(folder.jobs)
+
+
+def test_files_are_named_as_the_user_named_them(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder.write("sub/jobs.toml", "x = 1")
+    folder.write("sub/inventory.toml", "y = 1")
+    monkeypatch.chdir(folder.path)
+    with pytest.raises(SpecError) as caught:
+        spec.load(Path("sub/jobs.toml"))
+    assert {problem.file for problem in caught.value.problems} == {"sub/jobs.toml", "sub/inventory.toml"}
+
+
+def test_a_relative_path_gives_an_absolute_folder(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder.write("a.c")
+    folder.write("jobs.toml", '[jobs.j]\nsource = "a.c"')
+    monkeypatch.chdir(folder.path)
+    run, _ = spec.load(Path("jobs.toml"))
+    assert run.folder == folder.path
+    assert run.jobs[0].source.paths == (folder.path / "a.c",)
