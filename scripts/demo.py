@@ -36,7 +36,8 @@ def expected_tables() -> list[str]:
 
 def missing_languages() -> set[str]:
     """Jobs whose compiler is not here."""
-    return {row["language"] for row in ask("toolchains") if not row["found"]} & JOBS.keys()
+    missing = {row["language"] for row in ask("toolchains") if not row["found"]}
+    return {job for job, language in JOBS.items() if language in missing}
 
 
 def repeat(lines: IO[str]) -> None:
