@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from importlib import resources
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def command(folder: Path, language: str | None) -> None:
     except OSError as error:
         raise WorldError(f"{error.filename or folder}: can't be written: {error.strerror}") from error
     say(f"wrote {', '.join(str(folder / name) for name in texts)}")
-    say(f"now: batchwasm run {folder / 'jobs.toml'}")
+    say(f"now: batchwasm run {shlex.quote(str(folder / 'jobs.toml'))}")
 
 
 def _refuse_to_overwrite(paths: list[Path]) -> None:

@@ -25,6 +25,7 @@ HostState = Literal["connecting", "shipping", "ready", "down", "lost"]
 """`shipping`: the runner or artifacts are on their way there; `down`: can't be used; `lost`: worked, now silent."""
 
 PLAIN_INTERVAL_S = 5.0  # often enough to see life in a log, seldom enough not to fill it
+PLAIN_SAME_S = 60.0  # the same where nothing changes
 REFRESH_PER_S = 5
 JOB_LINES = 12  # more jobs than this are shown in sum only: the display must fit a small terminal
 PACE_WINDOW_S = 30.0  # the rate is that of the last half minute: it follows a sweep whose tasks grow
@@ -117,7 +118,7 @@ class Plain:
         self._pace = Pace()
         self._hosts: dict[HostName, tuple[HostState, str]] = {}
         self._last: Counts | None = None
-        self._said: Counts | None = None
+        self._said = ""
         self._said_at = float("-inf")
 
     def compiling(self, job: JobName, hint: str) -> None:
@@ -138,18 +139,24 @@ class Plain:
         self._pace.observe(now, counts.done)
         self._last = counts
         if now - self._said_at >= self._interval_s:
-            self._say_counts(counts, now)
+            self._say(self._words(counts, now), now)
 
     def note(self, text: str) -> None:
         print(for_stream(text, self._stream), file=self._stream, flush=True)
 
     def close(self) -> None:
-        if self._last is not None and self._last is not self._said:
-            self._say_counts(self._last, self._clock())
+        now = self._clock()
+        if self._last is not None and (words := self._words(self._last, now)) != self._said:
+            self._say(words, now)
 
-    def _say_counts(self, counts: Counts, now: float) -> None:
-        self._said, self._said_at = counts, now
-        self.note("tasks: " + ", ".join(tally(counts, self._pace.rate(now))))
+    def _words(self, counts: Counts, now: float) -> str:
+        return "tasks: " + ", ".join(tally(counts, self._pace.rate(now)))
+
+    def _say(self, words: str, now: float) -> None:
+        if words == self._said and now - self._said_at < PLAIN_SAME_S:
+            return
+        self._said, self._said_at = words, now
+        self.note(words)
 
 
 class Terminal:

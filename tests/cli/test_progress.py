@@ -93,6 +93,16 @@ def test_plain_lines_about_tasks_come_every_few_seconds_and_at_the_end() -> None
     ]
 
 
+def test_plain_lines_are_not_repeated_while_nothing_happens() -> None:
+    clock, stream = Clock(), io.StringIO()
+    plain = Plain(stream, clock=clock)
+    for n in range(121):
+        clock.now = float(n)
+        plain.counts(Counts(total=4, running=1))
+    plain.close()
+    assert stream.getvalue().splitlines() == ["tasks: 0 of 4 done, 1 running"] * 3
+
+
 def test_what_went_wrong_is_counted_by_kind() -> None:
     stream = io.StringIO()
     plain = Plain(stream, clock=Clock())

@@ -1,0 +1,104 @@
+"""`hosts check | list | trust | clean`: the machines of an inventory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from batchwasm.cli import complete
+from batchwasm.cli.commands import Commands
+from batchwasm.cli.options import inventory_options, json_option
+
+if TYPE_CHECKING:
+    from batchwasm.model import Host
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def host_options(command: F) -> F:
+    """Which hosts are meant: `names`, `inventory`, `hosts`."""
+    names = click.argument("names", nargs=-1, metavar="[HOST]...", shell_complete=complete.hosts)
+    return names(inventory_options(command))
+
+
+@click.group("hosts", cls=Commands, not_yet=("drain", "undrain", "add"))
+def command() -> None:
+    """Check, list, trust and clean the machines of an inventory.
+
+    HOST names some of them (lab[01-04] is four); without it all are meant.
+    """
+
+
+@command.command("list")
+@host_options
+@json_option
+def list_command(names: tuple[str, ...], inventory: Path | None, hosts: str | None, as_json: bool) -> None:
+    """What the inventory says; nobody is asked."""
+    from batchwasm.cli.render import Column, print_json, print_table
+    from batchwasm.cli.units import size_text
+
+    found = chosen(names, inventory, hosts)
+    if as_json:
+        print_json(map(_listed, found))
+        return
+    titles = ("host", "transport", "address", "user", "port", "cpus", "memory", "workdir", "mounts")
+    cells = (
+        [
+            *(host.name, host.transport, host.address, host.user or "", str(host.port or ""), str(host.cpus or "")),
+            *("" if host.memory_bytes is None else size_text(host.memory_bytes), host.workdir or ""),
+            " ".join(f"{name}={path}" for name, path in host.mounts.items()),
+        ]
+        for host in found
+    )
+    print_table([Column(title=title, right=title in ("port", "cpus", "memory")) for title in titles], cells)
+
+
+def _listed(host: Host) -> dict[str, Any]:
+    fields = {name: getattr(host, name) for name in host.__dataclass_fields__ if name != "mounts"}
+    return {"schema": "host/1", **fields, "address": host.address or None, "mounts": dict(host.mounts)}
+
+
+@command.command("check")
+@host_options
+@json_option
+def check_command(names: tuple[str, ...], inventory: Path | None, hosts: str | None, as_json: bool) -> int:
+    """Log in to every host and say what is wrong with it; installs nothing. Exit 3 where a host is bad."""
+    from batchwasm.cli import hosts_check
+
+    return hosts_check.run(chosen(names, inventory, hosts), as_json=as_json)
+
+
+@command.command("trust")
+@host_options
+@click.option("--yes", is_flag=True, help="Accept without asking, for networks where you know who answers.")
+def trust_command(names: tuple[str, ...], inventory: Path | None, hosts: str | None, yes: bool) -> int:
+    """Show the unknown host keys of all hosts, and accept them once.
+
+    Compare the fingerprints with what the machines' owners say: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub
+    Keys that changed are never accepted here.
+    """
+    from batchwasm.cli import hosts_trust
+
+    return hosts_trust.run(chosen(names, inventory, hosts), yes=yes)
+
+
+@command.command("clean")
+@host_options
+@click.option("--force", is_flag=True, help="Also where a run is using the host; its tasks there are lost.")
+@json_option
+def clean_command(names: tuple[str, ...], inventory: Path | None, hosts: str | None, force: bool, as_json: bool) -> int:
+    """Remove all that batchwasm put on the hosts: runner, cache, idle supervisors."""
+    from batchwasm.cli import hosts_clean
+
+    return hosts_clean.run(chosen(names, inventory, hosts), force=force, as_json=as_json)
+
+
+def chosen(names: Sequence[str], inventory: Path | None, hosts: str | None) -> Sequence[Host]:
+    """The hosts that are meant. Raises SpecError."""
+    from batchwasm import spec
+
+    wanted = ",".join((*names, *([hosts] if hosts else ())))
+    return spec.load_inventory(Path.cwd(), inventory=inventory, hosts=wanted or None).hosts

@@ -1,0 +1,76 @@
+"""`hosts trust`: unknown host keys are shown all together and accepted once, by a person."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from batchwasm.cli.escape import say
+from batchwasm.cli.hosts_pool import each, untold
+from batchwasm.cli.render import Column, print_table
+from batchwasm.errors import EXIT_BAD_INPUT, EXIT_SUCCEEDED, EXIT_WORLD
+from batchwasm.model import Host
+
+if TYPE_CHECKING:
+    from batchwasm.engine.trust import Trusted
+    from batchwasm.transports import Offer
+
+Key = tuple[str, str]
+"""Address and fingerprint: what a person accepts."""
+
+
+def run(hosts: Sequence[Host], *, yes: bool) -> int:
+    """The exit code: 2 where keys were shown and not accepted, 3 where a host's key could not be had."""
+    accepted: set[Key] = set()
+    while True:
+        # A gateway's key comes first; the keys behind it are seen in the next round.
+        answers = asyncio.run(_round(hosts, accepted))
+        unknown = {_key(answer.declined): answer for answer in answers if answer.declined is not None}
+        if not unknown:
+            return _told(answers, accepted)
+        _show(unknown)
+        if not (yes or _agreed(len(unknown))):
+            say("nothing was accepted" if not accepted else "the other keys were not accepted")
+            return EXIT_BAD_INPUT
+        accepted |= set(unknown)
+
+
+async def _round(hosts: Sequence[Host], accepted: set[Key]) -> list[Trusted]:
+    from batchwasm.engine.trust import trust
+
+    # Only what was shown and agreed to: a host that shows another key the second time is asked about again.
+    return await each(hosts, lambda host: trust(host, lambda offer: _key(offer) in accepted), untold)
+
+
+def _key(offer: Offer) -> Key:
+    return offer.address, offer.fingerprint
+
+
+def _show(unknown: dict[Key, Trusted]) -> None:
+    rows = ([answer.host, address, fingerprint] for (address, fingerprint), answer in unknown.items())
+    print_table([Column(title="host"), Column(title="known as"), Column(title="key")], rows)
+    sys.stdout.flush()
+
+
+def _agreed(count: int) -> bool:
+    if not sys.stdin.isatty():
+        say("nobody can be asked here; --yes accepts the keys above")
+        return False
+    which = "this key" if count == 1 else f"these {count} keys"
+    return click.confirm(f"Are they those of the machines themselves? Accept {which}", default=False, err=True)
+
+
+def _told(answers: Iterable[Trusted], accepted: set[Key]) -> int:
+    code = EXIT_SUCCEEDED
+    for answer in answers:
+        if answer.error is not None:
+            say(f"{answer.host}: {'its key is known, but: ' if answer.known else ''}{answer.error}")
+        if not answer.known:
+            code = EXIT_WORLD
+    written = f"{len(accepted)} keys accepted" if len(accepted) != 1 else "1 key accepted"
+    say(written if accepted else "no unknown keys")
+    return code
