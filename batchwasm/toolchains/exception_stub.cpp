@@ -45,8 +45,8 @@ extern "C" {
     return object;
 }
 [[gnu::weak]] void __cxa_free_exception(void *object) noexcept { std::free(object); }
-[[gnu::weak, noreturn]] void __cxa_throw(void *object, std::type_info *type, void *(*)(void *)) { die(object, type); }
-[[gnu::weak, noreturn]] void __cxa_rethrow() { std::abort(); }
+[[gnu::weak]] void __cxa_throw(void *object, std::type_info *type, void *(*)(void *)) { die(object, type); }
+[[gnu::weak]] void __cxa_rethrow() { std::abort(); }
 [[gnu::weak]] void *__cxa_begin_catch(void *object) noexcept { return object; }
 [[gnu::weak]] void __cxa_end_catch() {}
 [[gnu::weak]] void *__cxa_get_exception_ptr(void *object) noexcept { return object; }

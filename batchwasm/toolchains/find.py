@@ -178,7 +178,10 @@ def _all(name: str, *more: str) -> list[Path]:
         path = Path(os.path.expanduser(pattern))
         folders += sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor)))) if path.is_absolute() else []
     programs = [folder / name for folder in folders if os.access(folder / name, os.X_OK)]
-    return list({(path.stat().st_dev, path.stat().st_ino): path for path in reversed(programs)}.values())[::-1]
+    first: dict[tuple[int, int], Path] = {}
+    for path in programs:
+        first.setdefault((path.stat().st_dev, path.stat().st_ino), path)
+    return list(first.values())
 
 
 def ask(*argv: str, env: Mapping[str, str] = MappingProxyType({})) -> str | None:
