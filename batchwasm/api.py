@@ -16,7 +16,7 @@ import secrets
 import signal
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -24,7 +24,8 @@ from typing import Any
 
 from batchwasm import __version__, rows
 from batchwasm import results as folders
-from batchwasm.artifacts import Store
+from batchwasm import spec as spec_files
+from batchwasm.artifacts import Store, build
 from batchwasm.core.state import JobState, State
 from batchwasm.engine.loop import Loop, Plan, Watcher
 from batchwasm.errors import (
@@ -38,7 +39,7 @@ from batchwasm.errors import (
     SpecError,
 )
 from batchwasm.journal import Journal
-from batchwasm.model import Inventory, JobName, Outcome, RunSpec
+from batchwasm.model import Inventory, JobName, Outcome, RunSpec, Source
 from batchwasm.results import RunFolder
 from batchwasm.rows import Ended, Params, ResultRow, Status
 from batchwasm.spec import stored
@@ -65,6 +66,46 @@ class Ran:
             "by_outcome": dict(self.status.by_outcome),
             "wall_s": round(self.status.wall_s, 6),
         }
+
+
+def load(jobs: Path, *, inventory: Path | None = None, hosts: str | None = None) -> tuple[RunSpec, Inventory]:
+    """The run that a jobs.toml describes, and its machines; modules that are ready made are checked, too.
+
+    Raises SpecError with all problems of both files.
+    """
+    return spec_files.load(jobs, inventory=inventory, hosts=hosts, check_source=_check_ready_made)
+
+
+def from_source(
+    source: Path,
+    args: Sequence[str],
+    *,
+    sweep: Sequence[str] = (),
+    settings: Mapping[str, object] | None = None,
+    inventory: Path | None = None,
+    hosts: str | None = None,
+) -> tuple[RunSpec, Inventory]:
+    """The run of one source without a file; see spec.from_source. Raises SpecError."""
+    return spec_files.from_source(
+        source,
+        args,
+        sweep=sweep,
+        settings=settings,
+        inventory=inventory,
+        hosts=hosts,
+        check_source=_check_ready_made,
+    )
+
+
+def _check_ready_made(name: JobName, source: Source) -> str | None:
+    """What no host could run is told with the other problems, where no compiler is needed to see it."""
+    if source.language not in ("wasm", "wat"):
+        return None
+    try:
+        build(name, source, Store())
+    except SourceError as error:
+        return str(error).removeprefix(f"{name}: ")
+    return None
 
 
 def run(

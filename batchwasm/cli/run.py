@@ -83,19 +83,19 @@ def command(
 def _read(
     file: Path, args: tuple[str, ...], inventory: Path | None, hosts: str | None, settings: dict[str, Any]
 ) -> tuple[RunSpec, Inventory]:
-    from batchwasm import spec
+    from batchwasm import api
 
     given = {name: value for name, value in settings.items() if value not in (None, ())}
     if file.suffix == ".toml":
         if given or args:
             what = ", ".join(_OPTIONS.get(name, f"--{name.replace('_', '-')}") for name in given) or "ARGS"
             raise click.UsageError(f"{what}: for a SOURCE only; in a jobs.toml write it into the job")
-        return spec.load(file, inventory=inventory, hosts=hosts)
+        return api.load(file, inventory=inventory, hosts=hosts)
     job: dict[str, object] = {name: given[name] for name in _SETTINGS if name in given}
     job |= {name: list(given[name]) for name in ("inputs", "outputs") if name in given}
     if "env" in given:
         job["env"] = dict(_pair(text, "--env") for text in given["env"])
-    return spec.from_source(file, args, sweep=given.get("sweep", ()), settings=job, inventory=inventory, hosts=hosts)
+    return api.from_source(file, args, sweep=given.get("sweep", ()), settings=job, inventory=inventory, hosts=hosts)
 
 
 def _pair(text: str, option: str) -> tuple[str, str]:

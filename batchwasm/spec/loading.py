@@ -3,28 +3,47 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from batchwasm.errors import SpecError
-from batchwasm.model import Inventory, RunSpec
+from batchwasm.model import Inventory, JobName, RunSpec, Source
 from batchwasm.spec import agreement, document, inputs
 from batchwasm.spec import inventory as inventories
 from batchwasm.spec import jobs as job_files
 
+CheckSource = Callable[[JobName, Source], str | None]
+"""What is wrong with a source that is ready made, in words; None where nothing can be said before it is compiled."""
 
-def load(jobs: Path, *, inventory: Path | None = None, hosts: str | None = None) -> tuple[RunSpec, Inventory]:
+
+def load(
+    jobs: Path,
+    *,
+    inventory: Path | None = None,
+    hosts: str | None = None,
+    check_source: CheckSource | None = None,
+) -> tuple[RunSpec, Inventory]:
     """The spec at `jobs` and the inventory it runs on. Raises SpecError with all problems of both files."""
-    return checked(document.read(jobs, str(jobs)), jobs, inventory=inventory, hosts=hosts)
+    found = document.read(jobs, str(jobs))
+    return checked(found, jobs, inventory=inventory, hosts=hosts, check_source=check_source)
 
 
 def checked(
-    found: document.Document, path: Path, *, inventory: Path | None, hosts: str | None
+    found: document.Document,
+    path: Path,
+    *,
+    inventory: Path | None,
+    hosts: str | None,
+    check_source: CheckSource | None,
 ) -> tuple[RunSpec, Inventory]:
     """The same for a jobs file that is read already."""
     spec = job_files.read(found, Path(os.path.abspath(path)))
     machines = inventories.find(path.parent, inventory=inventory, hosts=hosts)
     if spec:
         inputs.check(spec, found.report)
+    for job in spec.jobs if spec else ():
+        if wrong := check_source and check_source(job.name, job.source):
+            found.report.add_to_job(job.name, ("source",), wrong)
     if spec and machines.inventory:
         agreement.check(spec, machines.inventory, machines.names, found.report)
     problems = [*found.report.problems, *machines.problems]

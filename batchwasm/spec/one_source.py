@@ -29,6 +29,7 @@ def from_source(
     settings: Mapping[str, object] | None = None,
     inventory: Path | None = None,
     hosts: str | None = None,
+    check_source: loading.CheckSource | None = None,
 ) -> tuple[RunSpec, Inventory]:
     """The run of one source with `args` as argv, sweeps such as `n=1..100`, and any other keys of a job as `settings`.
 
@@ -36,11 +37,17 @@ def from_source(
     Settings that are None are left out. Raises SpecError with all problems, named as on the command line.
     """
     folder = Path.cwd()
-    job = run_name(Path(os.path.abspath(source)).name if source.is_dir() else source.stem)
+    job = run_name(Path(os.path.abspath(source)).name if os.path.isdir(source) else source.stem)
     problems: list[Problem] = []
     text = to_toml(job, _relative(source, folder), args, _sweeps(sweep, problems), settings or {})
     try:
-        spec = loading.checked(document.parse(text, ""), folder / "jobs.toml", inventory=inventory, hosts=hosts)
+        spec = loading.checked(
+            document.parse(text, ""),
+            folder / "jobs.toml",
+            inventory=inventory,
+            hosts=hosts,
+            check_source=check_source,
+        )
     except SpecError as error:
         problems += [_as_option(problem) for problem in error.problems]
     if problems:
