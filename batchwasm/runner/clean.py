@@ -10,9 +10,8 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator
 
-from . import local
+from . import local, stale
 from .local import Place
 
 _IDLE_S = 2.5  # an idle supervisor leaves by itself within 2 s
@@ -26,29 +25,20 @@ def clean(workdir: str, everything: bool) -> int:
     removed = 0
     stopped = 0
     busy = []
-    for one in list(_places(at)):
+    for one in (at, *(other for other in stale.with_a_lock(at) if other.workdir == at.workdir)):
         alive = os.path.exists(one.lock) and _stopped_by_itself(one, everything)
         fd = _wait_for_lock(one, _STOP_S if everything else _IDLE_S)
         if fd is None:
-            busy.append(local.read_signature(one.lock).get("pid"))
+            busy.append(local.read_object(one.lock).get("pid"))
             continue
         stopped += alive
         removed += local.remove(one)
         local.release(one, fd)
+    removed += stale.remove_dead(at)
     if everything and not busy:
         removed += _remove_caches(at.workdir)
     print(json.dumps({"removed_bytes": removed, "stopped": stopped, "busy": busy}))
     return 0
-
-
-def _places(at: Place) -> Iterator[Place]:
-    """This runner's own supervisor, and those of other runners on this workdir."""
-    yield at
-    for name in sorted(os.listdir(at.root)):
-        tag, end = os.path.splitext(name)
-        said = local.read_signature(f"{at.root}/{name}") if end == ".lock" and tag != at.tag else {}
-        if said.get("workdir") == at.workdir:
-            yield Place(workdir=at.workdir, root=at.root, tag=tag, work=str(said.get("work")))
 
 
 def _stopped_by_itself(one: Place, everything: bool) -> bool:
@@ -57,7 +47,7 @@ def _stopped_by_itself(one: Place, everything: bool) -> bool:
     if fd is not None:
         os.close(fd)
         return False
-    pid = local.read_signature(one.lock).get("pid")
+    pid = local.read_object(one.lock).get("pid")
     if everything and type(pid) is int:
         try:
             os.kill(pid, signal.SIGTERM)

@@ -20,6 +20,8 @@ from dataclasses import dataclass
 
 from . import facts
 
+OWNER = "owner"
+"""File in a supervisor's scratch that says whose it is: after a reboot the lock is gone, but this is not."""
 SOCKET_PATH_LIMIT_BYTES = 104  # sun_path is 108 on Linux and 104 on macOS, with a final NUL
 
 
@@ -85,7 +87,8 @@ def place(workdir: str) -> Place:
     if not os.access(real, os.W_OK | os.X_OK):
         raise PlaceError(f"the folder {real} can't be written to by this user; set `workdir` of this host")
     root = _root()
-    identity = [str(os.getuid()), facts.boot_id(), socket.gethostname(), real, runner_folder()]
+    # The root too: where each login has a TMPDIR of its own, one supervisor must not remove what another works in.
+    identity = [str(os.getuid()), facts.boot_id(), socket.gethostname(), real, runner_folder(), root]
     tag = hashlib.sha256("\0".join(identity).encode("utf-8", "surrogateescape")).hexdigest()[:16]
     remote = facts.is_remote(facts.filesystem_type(real))
     return Place(workdir=real, root=root, tag=tag, work=f"{root}/{tag}" if remote else real)
@@ -103,6 +106,12 @@ def make(at: Place) -> None:
             os.makedirs(folder, mode=0o700, exist_ok=True)
         except OSError as error:
             raise PlaceError(f"the folder {folder} can't be made ({error.strerror})") from None
+    owner = {"uid": os.getuid(), "host": socket.gethostname(), "boot": facts.boot_id(), "root": at.root}
+    try:
+        with open(f"{at.scratch}/{OWNER}", "w", encoding="utf-8") as file:
+            json.dump(owner, file)
+    except OSError as error:
+        raise PlaceError(f"nothing can be written in {at.scratch} ({error.strerror}); is the disk full?") from None
 
 
 def take_lock(path: str) -> int | None:
@@ -131,8 +140,8 @@ def sign(fd: int, at: Place) -> None:
     os.pwrite(fd, json.dumps({"pid": os.getpid(), "workdir": at.workdir, "work": at.work}).encode(), 0)
 
 
-def read_signature(path: str) -> dict[str, object]:
-    """What `sign` wrote; {} where there is none."""
+def read_object(path: str) -> dict[str, object]:
+    """The JSON object in a file (a lock, an owner); {} where there is none."""
     try:
         with open(path, "rb") as file:
             content = json.loads(file.read(65536))

@@ -5,6 +5,7 @@ Owns runs, workers and the spool; knows no connection: a report is handed to `te
 
 from __future__ import annotations
 
+import functools
 import os
 import selectors
 import signal
@@ -102,7 +103,7 @@ class Pool:
                 self._idle_worker().give(run, batch, now)
             except OSError as error:
                 text = f"this host can't start a worker ({error.strerror})"
-                self._over(run, batch, not_started(batch, text))
+                self._over(run, batch, functools.partial(not_started, batch, text))
 
     def look(self, now: float) -> float:
         """Ends guests whose time is over; returns the monotonic time of the next look."""
@@ -136,7 +137,7 @@ class Pool:
         settings = WorkerSettings(
             cache=self._at.cache, scratch=f"{self._at.scratch}/w{self._forked}", locks=self._at.locks
         )
-        worker = Worker(self._selector, self._serve, settings, self._at.log, self._receive, self._ended)
+        worker = Worker(self._selector, self._serve, settings, self._receive, self._ended)
         self.workers.append(worker)
         return worker
 
@@ -156,10 +157,10 @@ class Pool:
         batch.note(message)
         if batch.over:
             worker.release()
-            self._over(run, batch, [message])
+            self._over(run, batch, lambda: [message])
             self.dispatch()
         else:
-            self._report(run, [message])
+            self._report(run, [message] if run.ending is None else [])
 
     def _ended(self, worker: Worker, cause: str) -> None:
         """A worker's channel is at its end: it died, or said what nobody understands."""
@@ -169,26 +170,27 @@ class Pool:
         status = worker.reap()
         run, batch = worker.run, worker.batch
         if run is not None and batch is not None:
-            try:
-                self._over(run, batch, of_an_end(worker, batch, status, cause or worker.last_words(status)))
-            except ProtocolError as error:
-                self._over(run, batch, [])
-                self.end(run, str(error))
-        local.remove_tree(worker.scratch)
+            last_words = cause or worker.last_words(status)
+            self._over(run, batch, lambda: of_an_end(worker, batch, status, last_words))
+        worker.remove()
         self.dispatch()
 
     # ------------------------------------------------------------------------------------------------ reports
 
-    def _over(self, run: Run, batch: Batch, reports: Reports) -> None:
+    def _over(self, run: Run, batch: Batch, reports: Callable[[], Reports]) -> None:
+        """A running batch ended. Where its body can't be read to say how, the run ends too."""
         run.end(batch)
-        self._report(run, reports)
+        if run.ending is None:
+            try:
+                self._report(run, reports())
+            except ProtocolError as error:
+                self.end(run, str(error))
         if run.ending is not None:
             self._bury(run)
 
     def _report(self, run: Run, reports: Reports) -> None:
-        if run.ending is None:
-            for report in reports:
-                self._tell(run, run.report(report))
+        for report in reports:
+            self._tell(run, run.report(report))
 
     def _bury(self, run: Run) -> None:
         if not run.running and self.runs.pop(run.id, None) is not None:

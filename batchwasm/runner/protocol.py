@@ -112,7 +112,7 @@ class Attached:
     spool: str
     """Absolute folder on the host for this run: `BATCH/INDEX/{stdout,stderr,out/PATH}`."""
     batches: list[int] = field(default_factory=list)
-    """What it has of this run, queued or running."""
+    """What it has of this run: queued, running, or over with reports that are not acknowledged, which follow now."""
     warnings: list[str] = field(default_factory=list)
     version: int = VERSION
     kind: ClassVar[str] = "attached"

@@ -13,7 +13,7 @@ import threading
 import time
 from typing import NoReturn
 
-from . import local
+from . import local, stale
 from .local import Place, PlaceError
 
 GREETING = b"bw-super"
@@ -52,7 +52,7 @@ def find_or_start(at: Place) -> socket.socket:
             starts += 1
             _start(at, fd)
         elif time.monotonic() > deadline:
-            pid = local.read_signature(at.lock).get("pid")
+            pid = local.read_object(at.lock).get("pid")
             raise PlaceError(
                 f"the supervisor of {at.workdir} (process {pid}) does not answer; end that process and try again"
             )
@@ -82,6 +82,7 @@ def _start(at: Place, lock: int) -> None:
     """Starts a supervisor that inherits the lock; what a dead one left is removed first."""
     local.remove(at)
     local.make(at)
+    stale.remove_dead(at)
     log = os.open(at.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     child = os.fork()
     if child == 0:
@@ -109,7 +110,7 @@ def _become_supervisor(at: Place, lock: int, log: int) -> NoReturn:
             os.dup2(source, target)
         os.closerange(len(sources), max(sources) + 1)
         os.closerange(len(sources), os.sysconf("SC_OPEN_MAX") if sys.platform != "linux" else 65536)
-        command = [sys.executable, "-m", "batchwasm_runner", "supervise", "--workdir", at.workdir, "--lock", "3"]
+        command = [sys.executable, "-s", "-m", "batchwasm_runner", "supervise", "--workdir", at.workdir, "--lock", "3"]
         environment = {**os.environ, "PYTHONPATH": local.runner_folder()}
         os.execve(sys.executable, command, environment)
     finally:

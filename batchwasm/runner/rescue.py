@@ -44,6 +44,13 @@ def keep(captured: tuple[int, int] | None, limit_bytes: int, path: str) -> tuple
     fd, size = captured[0], min(captured[1], limit_bytes)
     if size <= INLINE_BYTES:
         return os.pread(fd, size, 0), None
+    try:
+        return b"", _save(fd, size, path)
+    except OSError:
+        return os.pread(fd, INLINE_BYTES, 0), None  # a full disk: the beginning is better than nothing
+
+
+def _save(fd: int, size: int, path: str) -> tuple[int, str]:
     digest = hashlib.sha256()
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
     at = 0
@@ -52,7 +59,7 @@ def keep(captured: tuple[int, int] | None, limit_bytes: int, path: str) -> tuple
             file.write(part)
             digest.update(part)
             at += len(part)
-    return b"", (at, digest.hexdigest())
+    return at, digest.hexdigest()
 
 
 def _open(pid: int, number: int) -> tuple[int, int] | None:

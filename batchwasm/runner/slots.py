@@ -19,6 +19,7 @@ import traceback
 from dataclasses import dataclass
 from typing import Callable
 
+from . import local
 from .page import GUEST, IDLE, Page, PageView, WorkerSettings
 from .protocol import Message
 from .rescue import Captured, rescue
@@ -31,6 +32,7 @@ GRACE_S = 0.5
 _FREEZE_S = 0.1  # a stop takes microseconds; only one that sits in the kernel takes longer, and then we don't wait
 _BURIAL_S = 5.0  # a killed process that takes longer sits in the kernel, on a file server that is away
 _PR_SET_PDEATHSIG = 1
+_OOM_SCORE = 500  # of 1000: like one that uses half of the memory more than it does
 _EXIT_FAILED = 70  # EX_SOFTWARE
 
 
@@ -51,12 +53,11 @@ class Worker:
         selector: selectors.BaseSelector,
         serve: Serve,
         settings: WorkerSettings,
-        log: str,
         receive: Callable[[Worker, Message], None],
         ended: Callable[[Worker, str], None],
     ) -> None:
         self.scratch = settings.scratch
-        self._log = log
+        self._log = f"{settings.scratch}.log"
         self.page = Page()
         self.run: Run | None = None
         self.batch: Batch | None = None
@@ -66,8 +67,13 @@ class Worker:
         self.time_up: TimeUp | None = None
         self._status: int | None = None
         ours, theirs = socket.socketpair()
-        self.pid = _fork(serve, theirs, self.page, settings, log)
-        theirs.close()
+        try:
+            self.pid = _fork(serve, theirs, self.page, settings, self._log)
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
         self.stream = Stream(selector, ours, lambda message: receive(self, message), lambda cause: ended(self, cause))
 
     def give(self, run: Run, batch: Batch, now: float) -> None:
@@ -131,9 +137,21 @@ class Worker:
         """Of one that failed by an error of its own: the last line of what it logged."""
         if not os.WIFEXITED(status) or os.WEXITSTATUS(status) != _EXIT_FAILED:
             return ""
-        with open(self._log, encoding="utf-8", errors="replace") as file:
-            lines = file.read().splitlines()
+        try:
+            with open(self._log, encoding="utf-8", errors="replace") as file:
+                lines = file.read().splitlines()
+        except OSError:
+            return ""  # the disk was full, say
         return lines[-1] if lines else ""
+
+    def remove(self) -> None:
+        """What a dead one leaves: its page, scratch and log."""
+        self.page.close()
+        local.remove_tree(self.scratch)
+        try:
+            os.unlink(self._log)
+        except FileNotFoundError:
+            pass
 
     def _runs_a_guest(self, view: PageView) -> bool:
         return (
@@ -211,6 +229,7 @@ def _settle(parent: int, channel: socket.socket) -> None:
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(_EXIT_FAILED)
+        _offer_to_oom_killer()
     gc.freeze()
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -219,6 +238,15 @@ def _settle(parent: int, channel: socket.socket) -> None:
     os.closerange(channel.fileno() + 1, os.sysconf("SC_OPEN_MAX") if sys.platform != "linux" else 65536)
     channel.setblocking(True)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _offer_to_oom_killer() -> None:
+    """Where memory runs out, a guest shall go before anything that the people at this machine have open."""
+    try:
+        with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+            file.write(str(_OOM_SCORE))
+    except OSError:
+        pass  # a hardened /proc
 
 
 def _threads() -> int:

@@ -88,7 +88,7 @@ class Supervisor:
         self._alone_since: dict[str, float] = {}
         self._stopped = False
         self._needed_until = time.monotonic() + _FIRST_S
-        self._beat_at = 0.0
+        self._tick_at = self._beat_at = 0.0
         self._workdir = os.stat(at.workdir)
         room = Room(self._facts.cpus, self._facts.memory_bytes)
         self._pool = Pool(self.selector, at, room, serve, self._tell, self._gone)
@@ -104,19 +104,20 @@ class Supervisor:
         """The loop; at its end all workers are dead and the socket is gone."""
         self._catch_signals()
         try:
-            tick_at = 0.0
-            while not self._stopped:
-                now = time.monotonic()
-                if now >= tick_at:
-                    self._tick(now)
-                    tick_at = now + _TICK_S
-                    if self._stopped:
-                        break  # before another relay is greeted that we would only leave
-                wake_at = min(tick_at, self._pool.look(now))
+            while self._goes_on():
+                wake_at = min(self._tick_at, self._pool.look(time.monotonic()))
                 for key, events in self.selector.select(max(0.0, wake_at - time.monotonic())):
                     key.data(events)
         finally:
             self._close()
+
+    def _goes_on(self) -> bool:
+        """Looked at right before every wait, so that one who leaves greets nobody any more."""
+        now = time.monotonic()
+        if now >= self._tick_at:
+            self._tick_at = now + _TICK_S
+            self._tick(now)
+        return not self._stopped
 
     def _tick(self, now: float) -> None:
         """What must be looked at from time to time."""
@@ -253,6 +254,8 @@ class Supervisor:
     # ------------------------------------------------------------------------------------------------ attach
 
     def _attach(self, connection: Connection, order: Attach) -> None:
+        if connection.run is not None:
+            raise ProtocolError("a second attach")
         refusal = self._refusal(order)
         if refusal is not None:
             connection.stream.send(refusal)

@@ -81,7 +81,7 @@ class Scheduler:
     def __init__(self, host: SupervisedHost, environment: dict[str, str]) -> None:
         self.host = host
         self.relay = subprocess.Popen(
-            [sys.executable, "-m", "batchwasm_runner", "relay", "--workdir", str(host.workdir)],
+            [host.python, "-m", "batchwasm_runner", "relay", "--workdir", str(host.workdir)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -209,6 +209,7 @@ class SupervisedHost:
     def __init__(self, folder: Path) -> None:
         self.workdir = folder / "work dir"
         self.tmp = Path(tempfile.mkdtemp(prefix="bw-", dir="/tmp"))  # short: a socket's path has a limit
+        self.python = sys.executable
         self.schedulers: list[Scheduler] = []
         self.library = self.workdir / "runner" / "digest"
         self.library.mkdir(parents=True)
@@ -246,7 +247,7 @@ class SupervisedHost:
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "batchwasm_runner", *arguments],
+            [self.python, "-m", "batchwasm_runner", *arguments],
             env=self.environment,
             capture_output=True,
             text=True,

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +26,7 @@ from tests.runner.supervised import (
     refused,
     supervised_host,
 )
+from tests.test_architecture import hosts_pythons
 
 
 @pytest.fixture
@@ -279,6 +281,33 @@ def test_a_worker_that_can_not_start_loses_one_task_and_says_why(host: Supervise
     assert set(returned) == {(1, 1)}
 
 
+def test_a_host_that_can_not_fork_loses_one_task_and_says_why(host: SupervisedHost) -> None:
+    module = host.library / "batchwasm_runner" / "slots.py"
+    module.write_text(module.read_text() + "\ndef _fork(*_):\n    raise BlockingIOError(11, 'no processes left')\n")
+    scheduler = host.attach()
+    scheduler.start(1, HELLO, [0, 1])
+    rows, returned = scheduler.collect(2)
+    detail = rows[1, 0].detail
+    assert detail is not None
+    assert "can't start a worker (no processes left)" in detail.text
+    assert "no processes left" in returned[1, 1]
+
+
+def test_a_supervisor_that_breaks_tells_the_relay_why_and_leaves_no_worker(host: SupervisedHost) -> None:
+    module = host.library / "batchwasm_runner" / "verdicts.py"
+    module.write_text(module.read_text() + "\ndef given_back(*_):\n    raise RuntimeError('a bug of ours')\n")
+    scheduler = host.attach(cpus=1)
+    scheduler.start(1, SPIN)
+    host.wait_until_a_guest_speaks()
+    scheduler.start(2, SPIN)
+    scheduler.send(Recall(2))
+    assert scheduler.read() is None
+    scheduler.relay.wait(10)
+    assert "the supervisor on this host stopped: RuntimeError: a bug of ours" in scheduler.stderr()
+    eventually(lambda: not host.supervisors() and not host.workers(), "all ends", patience_s=3)
+    assert host.clean().returncode == 0
+
+
 def test_a_guest_in_a_loop_is_timed_out_by_its_worker_and_the_batch_goes_on(host: SupervisedHost) -> None:
     scheduler = host.attach()
     scheduler.start(1, SPIN, [0, 1], time_s=0.2)
@@ -450,7 +479,7 @@ def test_clean_all_stops_it_and_removes_the_caches_too(host: SupervisedHost) -> 
     assert said["stopped"] == 1
     assert said["removed_bytes"] > 1000
     assert not host.workdir.exists()
-    assert host.supervisors() == host.workers() == []
+    eventually(lambda: not host.supervisors() and not host.workers(), "both end", patience_s=1)
 
 
 def test_what_a_dead_supervisor_left_is_removed_by_the_next(host: SupervisedHost) -> None:
@@ -463,6 +492,52 @@ def test_what_a_dead_supervisor_left_is_removed_by_the_next(host: SupervisedHost
     again = host.attach("run-2")
     assert not Path(scheduler.attached.spool).exists()
     again.detach()
+
+
+def test_scratch_of_an_earlier_boot_is_removed_and_that_of_another_host_stays(host: SupervisedHost) -> None:
+    owner = {"uid": os.getuid(), "host": socket.gethostname(), "boot": "earlier", "root": str(host.tmp)}
+    for tag, facts in {"old": owner, "other": {**owner, "host": "another"}, "nobody": {**owner, "uid": -1}}.items():
+        for name in ("scratch", "spool"):
+            (host.workdir / name / tag).mkdir(parents=True)
+        (host.workdir / "scratch" / tag / "owner").write_text(json.dumps(facts))
+    host.attach().detach()
+    kept = {path.name for name in ("scratch", "spool") for path in (host.workdir / name).iterdir()}
+    assert {"other", "nobody"} <= kept
+    assert "old" not in kept
+    for name in ("scratch", "spool"):
+        shutil.rmtree(host.workdir / name)
+
+
+def test_what_a_dead_supervisor_of_another_runner_left_is_removed(host: SupervisedHost) -> None:
+    scheduler = host.attach()
+    os.kill(host.supervisors()[0], signal.SIGKILL)
+    eventually(lambda: not host.supervisors(), "it ends")
+    host.library = Path(shutil.move(host.library, host.library.with_name("another")))
+    host.attach("run-2").detach()
+    assert not Path(scheduler.attached.spool).parent.exists()
+
+
+def test_a_workdir_that_is_shared_keeps_scratch_and_spool_on_local_disk(host: SupervisedHost) -> None:
+    module = host.library / "batchwasm_runner" / "facts.py"
+    module.write_text(module.read_text() + "\ndef is_remote(filesystem):\n    return True\n")
+    scheduler = host.attach()
+    assert scheduler.attached.spool.startswith(str(host.tmp))
+    scheduler.start(1, LOUD_SLEEP, time_s=0.1)
+    rows, _ = scheduler.collect(1)
+    detail = rows[1, 0].detail
+    assert detail is not None
+    assert detail.stdout_spooled is not None
+    assert not (host.workdir / "scratch").exists()
+
+
+@pytest.mark.parametrize("python", hosts_pythons())
+def test_a_host_may_have_any_python_from_3_9_up(host: SupervisedHost, python: str) -> None:
+    host.python = python
+    scheduler = host.attach()
+    scheduler.start(1, HELLO)
+    assert scheduler.collect(1)[0][1, 0].stdout == b"hello\n"
+    (supervisor,) = host.supervisors()
+    assert os.path.samefile(os.readlink(f"/proc/{supervisor}/exe"), os.path.realpath(python))
 
 
 def test_the_supervisor_runs_under_any_name_of_folder(host: SupervisedHost, weird_tmp_path: Path) -> None:
