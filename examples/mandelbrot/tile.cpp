@@ -1,8 +1,8 @@
 // One tile of the Mandelbrot set: x from -2 to 0.5, y from -1.25 to 1.25. Writes one byte a pixel into tile.bin, 0 where
 // the point is in the set; prints how many are.
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
-#include <fstream>
 #include <iostream>
 #include <vector>
 
@@ -36,8 +36,10 @@ int main(int argc, char **argv) {
             tile.push_back(static_cast<std::uint8_t>(n == 0 ? 0 : 1 + (n - 1) % 255));
         }
     }
-    std::ofstream file("tile.bin", std::ios::binary);
-    file.write(reinterpret_cast<const char *>(tile.data()), static_cast<std::streamsize>(tile.size()));
+    std::FILE *file = std::fopen("tile.bin", "wb");
+    if (file == nullptr || std::fwrite(tile.data(), 1, tile.size(), file) != tile.size() || std::fclose(file) != 0) {
+        std::perror("tile.bin");
+        return 1;
+    }
     std::cout << inside << '\n';
-    return file.flush() ? 0 : 1;
 }
