@@ -48,6 +48,8 @@ def parse(text: str, file: str) -> Document:
         value = tomli.loads(text)
     except tomli.TOMLDecodeError as error:
         return _unreadable(file, f"is not TOML: {error.msg} (column {error.colno})", error.lineno, text)
+    except ValueError:
+        return _unreadable(file, "has a number of too many digits")
     except RecursionError:
         return _unreadable(file, "is nested too deeply")
     report = Report(file=file, lines=lines.scan(text))

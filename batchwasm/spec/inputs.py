@@ -14,7 +14,7 @@ from pathlib import Path
 from batchwasm.errors import Problem, SpecError
 from batchwasm.model import Input, Job, RunSpec, Scalar, Template, text_of
 from batchwasm.spec.lines import KeyPath, scan
-from batchwasm.spec.nodes import Report, did_you_mean, is_text
+from batchwasm.spec.nodes import Report, did_you_mean, is_text, siblings
 from batchwasm.spec.sweep import Combinations
 
 SHOWN = 10  # problems of one key, task by task; the rest are counted
@@ -125,32 +125,33 @@ def _literal(text: Template, params: Mapping[str, Scalar]) -> str:
 def _expand(wanted: Input, params: Mapping[str, Scalar], folder: Path) -> list[TaskInput]:
     """The files that one input means, and where they go."""
     written = wanted.source.render(params)
-    pattern = _literal(wanted.source, params)
-    files, root = _matches(written, pattern, folder)
+    path = os.path.normpath(os.path.join(folder, written))
+    if os.path.isfile(path):  # the file that is called exactly so, whatever characters of globs are in its name
+        files, root = [path], os.path.dirname(path)
+    else:
+        files, root = _matches(written, _literal(wanted.source, params), folder)
+    if not files:
+        raise _Wrong(_missing(path, written))
     target = wanted.to.render(params) if wanted.to else None
-    return [TaskInput(path=Path(path), to=_target(path, target, root, folder)) for path in files]
+    return [TaskInput(path=Path(_usable(file)), to=_target(file, target, root, folder)) for file in files]
 
 
 def _matches(written: str, pattern: str, folder: Path) -> tuple[list[str], str]:
-    """Regular files, sorted: the one called exactly so, else those that the glob matches; and the glob's folder."""
-    path = os.path.normpath(os.path.join(folder, written))
-    root = os.path.normpath(os.path.join(folder, _fixed(written, pattern)))
-    if os.path.isfile(path):
-        files, root = [path], os.path.dirname(path)
-    elif glob.has_magic(pattern) and glob.has_magic(written):
-        found = glob.iglob(os.path.join(glob.escape(str(folder)), pattern), recursive=True)
-        files = sorted(os.path.normpath(p) for p in found if os.path.isfile(p))
-    else:
-        files = []
-    if not files:
-        raise _Wrong(_missing(path, written))
-    unreadable = next((file for file in files if not os.access(file, os.R_OK)), None)
-    if unreadable:
-        raise _Wrong(f"{unreadable} can't be read; check its permissions")
-    unwritable = next((file for file in files if not is_text(file)), None)
-    if unwritable:
-        raise _Wrong(f"{unwritable!r} has a name that is not UTF-8; rename it")
-    return files, root
+    """Regular files that a glob matches, sorted, and the folder that it starts from."""
+    if not glob.has_magic(written):
+        return [], ""
+    found = glob.iglob(os.path.join(glob.escape(str(folder)), pattern), recursive=True)
+    files = sorted(os.path.normpath(path) for path in found if os.path.isfile(path))
+    return files, os.path.normpath(os.path.join(folder, _fixed(written, pattern)))
+
+
+def _usable(path: str) -> str:
+    """The path of a file that can be read and named."""
+    if not os.access(path, os.R_OK):
+        raise _Wrong(f"{path} can't be read; check its permissions")
+    if not is_text(path):
+        raise _Wrong(f"{path!r} has a name that is not UTF-8; rename it")
+    return path
 
 
 def _missing(path: str, written: str) -> str:
@@ -160,9 +161,7 @@ def _missing(path: str, written: str) -> str:
         return f"{path} is not a regular file"
     if glob.has_magic(written):
         return f"no file matches {path}"
-    parent = os.path.dirname(path)
-    siblings = os.listdir(parent) if os.path.isdir(parent) else []
-    return f"there is no file {path}{did_you_mean(os.path.basename(path), siblings)}"
+    return f"there is no file {path}{did_you_mean(os.path.basename(path), siblings(path))}"
 
 
 def _fixed(written: str, pattern: str) -> str:
@@ -176,10 +175,10 @@ def _fixed(written: str, pattern: str) -> str:
 def _target(path: str, to: str | None, root: str, folder: Path) -> str:
     """Where a file goes: its own path below the folder of jobs.toml, or `to`; below `to` where that ends in '/'."""
     if to is None:
-        target = os.path.relpath(path, folder)
-        if target.startswith("../"):
+        inside = os.path.join(folder, "")
+        if not path.startswith(inside):
             raise _Wrong(f"{path} is outside the folder of jobs.toml; write {{ from = ..., to = 'NAME' }}")
-        return target
+        return path[len(inside) :]
     whole = to + os.path.relpath(path, root) if to.endswith("/") else to
     target = os.path.normpath(whole)
     if whole.startswith("/") or target in (".", "..") or target.startswith("../") or "\0" in whole:
@@ -212,6 +211,4 @@ def _stdin(text: Template, params: Mapping[str, Scalar], folder: Path) -> Path:
     path = os.path.normpath(os.path.join(folder, text.render(params)))
     if not os.path.isfile(path):
         raise _Wrong(f"{path} is a folder; name a file" if os.path.isdir(path) else _missing(path, ""))
-    if not os.access(path, os.R_OK):
-        raise _Wrong(f"{path} can't be read; check its permissions")
-    return Path(path)
+    return Path(_usable(path))

@@ -6,9 +6,11 @@ A reading method gives the parsed value, or writes a problem into the book and g
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeVar
 
 from batchwasm.errors import Problem
@@ -80,6 +82,14 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
 
 
+def siblings(path: str | Path) -> list[str]:
+    """Names in the folder of a file that is not there; [] where the folder is not there either."""
+    try:
+        return os.listdir(os.path.dirname(path) or ".")
+    except OSError:
+        return []
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Node:
     value: object
@@ -110,14 +120,14 @@ class Node:
             return []
         return [Node(value=v, path=(*self.path, i), report=self.report) for i, v in enumerate(self.value)]
 
-    def known(self, names: Collection[str], later: Collection[str] = (), what: str = "keys") -> dict[str, Node]:
+    def known(self, names: Collection[str], later: Collection[str] = ()) -> dict[str, Node]:
         """The fields among `names`; every other one is a problem: not in this version, or unknown."""
         fields = self.fields
         for name, node in fields.items():
             if name in later:
                 node.wrong(LATER)
             elif name not in names:
-                hint = did_you_mean(name, [*names, *later]) or f"; {what} are {', '.join(sorted(names))}"
+                hint = did_you_mean(name, [*names, *later]) or f"; keys are {', '.join(sorted(names))}"
                 node.wrong(f"unknown key{hint}")
         return {name: node for name, node in fields.items() if name in names}
 
@@ -139,6 +149,9 @@ class Node:
         """A string (maybe empty), number or bool."""
         if isinstance(self.value, str):
             return self.text(empty=True)
+        if isinstance(self.value, int) and not -(2**63) <= self.value < 2**64:
+            self.wrong("is a whole number of more than 64 bits; write it as a string")
+            return None
         if isinstance(self.value, bool | int | float):
             return self.value
         self.wants("a string, number or bool")

@@ -82,6 +82,8 @@ def shown(value: object) -> str:
     """A value as an error shows it: as TOML would write it, cut where it is long."""
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, int) and value.bit_length() > 128:
+        return "a number of many digits"  # Python itself refuses to write out very long ones
     if isinstance(value, dict):
         return "a table"
     if isinstance(value, list):

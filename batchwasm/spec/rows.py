@@ -10,7 +10,7 @@ from pathlib import Path
 
 from batchwasm.model import Scalar
 from batchwasm.spec import sweep, template
-from batchwasm.spec.nodes import Node, did_you_mean
+from batchwasm.spec.nodes import Node, did_you_mean, siblings
 
 
 def lines(path: Path, node: Node) -> Sequence[Scalar] | None:
@@ -49,7 +49,7 @@ def _text(path: Path, node: Node) -> str | None:
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
-        near = did_you_mean(path.name, [p.name for p in path.parent.glob("*")])
+        near = did_you_mean(path.name, siblings(path))
         node.wrong(f"there is no file {path}{near}")
         return None
     except OSError as error:

@@ -18,8 +18,6 @@ LATER_JOB_KEYS = (
     *("function", "gpus", "resources", "labels", "priority", "after", "max_parallel", "retries", "retry_on"),
     *("memory_growth", "any", "reuse", "isolate", "cache", "deterministic", "verify", "secret"),
 )
-MERGED_KEYS = ("env", "build")
-"""Tables of a job that add to those of the defaults, key by key."""
 RESERVED_ENV = "BATCHWASM_"
 Names = frozenset[str]
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from batchwasm.model import Build, Source, text_of
-from batchwasm.spec.nodes import Node, did_you_mean, present
+from batchwasm.spec.nodes import Node, did_you_mean, present, siblings
 from batchwasm.spec.quantities import shown
 from batchwasm.spec.template import IDENTIFIER
 
@@ -63,7 +63,7 @@ def _one(node: Node, folder: Path) -> tuple[str, tuple[Path, ...]] | None:
     if text is None:
         return None
     path = Path(os.path.abspath(folder / text))
-    if path.is_dir():
+    if os.path.isdir(path):
         language = _project(path, node)
     else:
         language = _file(path, node)
@@ -71,7 +71,7 @@ def _one(node: Node, folder: Path) -> tuple[str, tuple[Path, ...]] | None:
 
 
 def _project(path: Path, node: Node) -> str | None:
-    found = [name for name in PROJECTS if (path / name).is_file()]
+    found = [name for name in PROJECTS if os.path.isfile(path / name)]
     if len(found) == 1:
         return PROJECTS[found[0]]
     if found:
@@ -88,11 +88,10 @@ def _file(path: Path, node: Node) -> str | None:
     if path.suffix not in LANGUAGES:
         node.wrong(_unknown_ending(path))
         return None
-    if not path.exists():
-        siblings = [p.name for p in path.parent.glob("*")]
-        node.wrong(f"there is no file {path}{did_you_mean(path.name, siblings)}")
+    if not os.path.exists(path):
+        node.wrong(f"there is no file {path}{did_you_mean(path.name, siblings(path))}")
         return None
-    if not path.is_file():
+    if not os.path.isfile(path):
         node.wrong(f"{path} is not a regular file")
         return None
     if not os.access(path, os.R_OK):
@@ -104,7 +103,7 @@ def _file(path: Path, node: Node) -> str | None:
 def _unknown_ending(path: Path) -> str:
     if path.suffix in _HEADERS:
         return f"{path.name!r} is a header; it is found by #include, list only what is compiled"
-    if not path.exists():
+    if not os.path.exists(path):
         return f"there is no file or folder {path}"
     return (
         f"{path.name!r} has no known ending; those are {', '.join(LANGUAGES)}, or a folder with {' or '.join(PROJECTS)}"
@@ -144,7 +143,7 @@ def _include(node: Node, folder: Path) -> tuple[Path, ...]:
         if text is None:
             continue
         path = Path(os.path.abspath(folder / text))
-        if not path.is_dir():
+        if not os.path.isdir(path):
             item.wrong(f"there is no folder {path}")
         found.append(path)
     return tuple(found)

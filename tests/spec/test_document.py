@@ -44,6 +44,10 @@ def test_bytes_that_are_no_text_are_a_problem(folder: Folder) -> None:
     assert problem(path) == "jobs.toml: is not UTF-8 text: byte 5 is 0xff"
 
 
+def test_a_number_that_python_would_not_read_is_a_problem(folder: Folder) -> None:
+    assert problem(folder.write("x", "a = " + "1" * 5000)) == "jobs.toml: has a number of too many digits"
+
+
 def test_endless_nesting_is_a_problem(folder: Folder) -> None:
     found = document.read(folder.write("x", "a = " + "[" * 20_000 + "]" * 20_000), "jobs.toml")
     assert found.root is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from batchwasm import spec
+from batchwasm.model import MIB
 from batchwasm.spec import jobs
 from batchwasm.spec.settings import LATER_JOB_KEYS
 from tests.spec.folder import Folder
@@ -24,6 +25,30 @@ def test_a_run_is_named_after_its_file_unless_it_says_otherwise(folder: Folder) 
 )
 def test_any_stem_gives_a_name(stem: str, name: str) -> None:
     assert jobs.run_name(stem) == name
+
+
+def test_the_first_job_of_the_contract_is_a_hundred_tasks(folder: Folder) -> None:
+    folder.write("pi.rs")
+    (folder.path / "inc").mkdir()
+    run = folder.run(
+        """\
+name = "tour"                       # default: the file's stem
+max_failures = 10                   # stop starting tasks after that many failed ones, or "5%"; default: never
+[defaults]                          # any key of a job
+memory = "256MiB"
+
+[jobs.pi]
+source = "pi.rs"                    # .rs .cpp .cc .c .go .zig .wat .wasm
+build = { flags = [], defines = { N = 100 }, include = ["inc"], optimize = "3" }      # optimize: 0 1 2 3 s
+args = ["{digits}", "--seed={seed}"]
+sweep = { digits = [100, 1000], seed = { range = [0, 50] } }                            # all combinations: 100 tasks
+outputs = ["out/**"]
+"""
+    )
+    [job] = run.jobs
+    assert (run.name, run.max_failures, len(job), job.limits.memory_bytes) == ("tour", 10, 100, 256 * MIB)
+    assert [arg.render(job.params(99)) for arg in job.args] == ["1000", "--seed=49"]
+    assert [arg.render(job.params(50)) for arg in job.args] == ["1000", "--seed=0"]
 
 
 def test_jobs_keep_their_order_and_the_text_is_kept(folder: Folder) -> None:

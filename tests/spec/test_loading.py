@@ -5,9 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from batchwasm import spec
 from batchwasm.errors import SpecError
+from batchwasm.spec.jobs import TOP_KEYS
+from batchwasm.spec.nodes import quoted
+from batchwasm.spec.one_source import value_toml
+from batchwasm.spec.settings import JOB_KEYS
 from tests.spec.folder import Folder
 
 
@@ -56,3 +62,35 @@ def test_a_relative_path_gives_an_absolute_folder(folder: Folder, monkeypatch: p
     run, _ = spec.load(Path("jobs.toml"))
     assert run.folder == folder.path
     assert run.jobs[0].source.paths == (folder.path / "a.c",)
+
+
+NAMES = st.sampled_from(
+    [*TOP_KEYS, *JOB_KEYS, "retries", "a", "b", "lab[1-3]", "range", "glob", "rows", "from", "to", "defines", "job"]
+)
+TEXTS = st.one_of(
+    st.sampled_from(["a.c", "*", "{a}", "{index}", "5%", "90s", "1GiB", "a", "", "..", "/", "@a/b"]), st.text()
+)
+SCALARS = st.one_of(st.integers(), st.floats(), st.booleans(), TEXTS)
+VALUES = st.recursive(SCALARS, lambda v: st.one_of(st.lists(v, max_size=3), st.dictionaries(NAMES, v, max_size=3)))
+TABLES = st.dictionaries(NAMES, VALUES, max_size=4)
+JOBS = st.fixed_dictionaries({"jobs": st.dictionaries(NAMES, TABLES, max_size=2)}, optional={"defaults": TABLES})
+HOSTS = st.fixed_dictionaries({"hosts": st.dictionaries(NAMES, TABLES, max_size=2)}, optional={"defaults": TABLES})
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.one_of(JOBS, TABLES), st.one_of(HOSTS, TABLES))
+def test_any_toml_is_a_run_or_a_spec_error(
+    folder: Folder, jobs: dict[str, object], inventory: dict[str, object]
+) -> None:
+    folder.write("a.c")
+    folder.write("inventory.toml", toml(inventory))
+    try:
+        folder.load(toml(jobs))
+    except SpecError as error:
+        assert error.problems
+        assert all(problem.text for problem in error.problems)
+
+
+def toml(table: dict[str, object]) -> str:
+    text = "\n".join(f"{quoted(key)} = {value_toml(value)}" for key, value in table.items())
+    return text.encode(errors="replace").decode()

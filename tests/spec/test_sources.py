@@ -78,6 +78,8 @@ def test_a_build_is_read_and_merged_with_that_of_the_defaults_key_by_key(folder:
         ('""', "is empty"),
         ("[]", "is an empty list"),
         ('"b.c"', "there is no file"),
+        (f'"{"x" * 5000}.c"', "there is no file"),
+        ('"main.c/x.c"', "there is no file"),
         ('"main.cc"', "did you mean 'main.c'?"),
         ('"a.py"', "there is no file or folder"),
         ('"README.md"', "'README.md' has no known ending; those are .rs, .cpp"),
