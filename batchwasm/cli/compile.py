@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,6 +54,8 @@ def _compiled(sources: tuple[Path, ...], build: dict[str, Any]) -> Artifact:
     from batchwasm.cli.progress import compiled_text
 
     settings: dict[str, object] = {"build": build} if build else {}
+    if len(sources) > 1:
+        settings["source"] = [os.path.abspath(path) for path in sources]
     run, _ = spec.from_source(sources[0], [], settings=settings)
     (job,) = run.jobs
     artifact = artifacts.build(job.name, job.source, artifacts.Store())

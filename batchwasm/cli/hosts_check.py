@@ -68,7 +68,7 @@ def _cells(host: Host, check: Check | None) -> list[str]:
     return [
         host.name,
         state,
-        check.key or "",
+        check.key or "" if host.transport == "ssh" else "",
         "" if check.latency_s is None else duration_text(check.latency_s),
         *(known or ["", "", ""]),
         "" if facts is None else facts.python,
