@@ -87,10 +87,22 @@ def test_any_toml_is_a_run_or_a_spec_error(
     try:
         folder.load(toml(jobs))
     except SpecError as error:
-        assert error.problems
-        assert all(problem.text for problem in error.problems)
+        problems = error.problems
+    else:
+        return
+    assert problems
+    assert all(problem.text for problem in problems)
 
 
 def toml(table: dict[str, object]) -> str:
     text = "\n".join(f"{quoted(key)} = {value_toml(value)}" for key, value in table.items())
     return text.encode(errors="replace").decode()
+
+
+def test_what_a_caller_finds_wrong_with_a_source_is_told_with_the_rest(folder: Folder) -> None:
+    folder.write("a.wasm")
+    folder.write("b.c")
+    folder.write("jobs.toml", 'x = 1\n[defaults]\nsource = "a.wasm"\n[jobs.a]\n[jobs.b]\nsource = "b.c"\n')
+    with pytest.raises(SpecError) as caught:
+        spec.load(folder.jobs, check_source=lambda job, source: "is empty" if source.language == "wasm" else None)
+    assert [(p.line, p.key) for p in caught.value.problems] == [(1, "x"), (3, "defaults.source")]
