@@ -177,8 +177,14 @@ def remove_if_empty(folder: str) -> None:
 
 
 def remove_tree(folder: str) -> None:
-    """Removes a folder with all in it, also what a guest made unreadable; one that is not there is no error."""
-    shutil.rmtree(folder, onerror=_make_writable_and_retry)
+    """Removes a folder with all in it, also what was made unreadable; one that is not there is no error."""
+    try:
+        shutil.rmtree(folder)
+    except FileNotFoundError:
+        shutil.rmtree(folder, ignore_errors=True)
+    except OSError:
+        _open_up(folder)
+        shutil.rmtree(folder, ignore_errors=True)  # what resists even now is tried again by the next supervisor
 
 
 def tree_bytes(folder: str) -> int:
@@ -197,18 +203,16 @@ def tree_bytes(folder: str) -> int:
     return total
 
 
-def _make_writable_and_retry(function: object, path: str, info: object) -> None:
-    if not os.path.lexists(path):
-        return
+def _open_up(folder: str) -> None:
+    """Gives us back our rights on a folder and all folders in it, top down."""
     try:
-        os.chmod(os.path.dirname(path), 0o700)
-        if os.path.isdir(path) and not os.path.islink(path):
-            os.chmod(path, 0o700)
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            os.unlink(path)
+        os.chmod(folder, 0o700)
     except OSError:
-        pass  # the next start of a supervisor tries again
+        return
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                _open_up(entry.path)
 
 
 def _root() -> str:
