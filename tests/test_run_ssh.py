@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from batchwasm.core.events import BatchPlaced, FileShipped, HostLeft, TasksFinished
+from batchwasm.core.events import BatchPlaced, FileShipped, HostJoined, HostLeft, TasksFinished
+from batchwasm.errors import RunError, WorldError
 from batchwasm.journal import Journal
 from tests.command import Cli
 from tests.guests import COPY_C, HELLO_WAT, LOOP_WAT, WORK_C
@@ -77,10 +80,7 @@ def test_killing_a_host_with_all_that_runs_there_loses_no_task(
     process = batchwasm.start("run", "jobs.toml", "--json")
     journal = folder / "batchwasm-runs/jobs-1/journal.db"
     victim = ssh_pool[1]
-    deadline = time.monotonic() + 60
-    while not _ran_on(journal, victim.name):
-        assert time.monotonic() < deadline, "the victim was never used"
-        time.sleep(0.05)  # for another process
+    _until(lambda: _ran_on(journal, victim.name))
     victim.kill()
     _, err = process.communicate(timeout=120)
     assert process.returncode == 0, err.decode()
@@ -91,10 +91,25 @@ def test_killing_a_host_with_all_that_runs_there_loses_no_task(
     assert again, "something ran on the victim when it died"
 
 
-def _ran_on(journal: Path, host: str) -> bool:
-    if not journal.exists() or not journal.stat().st_size:
+def _until(condition: Callable[[], bool]) -> None:
+    """Waits for what another process does."""
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+def _ready(journal: Path) -> bool:
+    """Whether its tables are there."""
+    try:
+        Journal.open(journal, read_only=True).close()
+    except (RunError, WorldError):
         return False
-    return any(event.host == host for event in events_of(journal.parent, TasksFinished))
+    return True
+
+
+def _ran_on(journal: Path, host: str) -> bool:
+    return _ready(journal) and any(event.host == host for event in events_of(journal.parent, TasksFinished))
 
 
 def test_files_go_there_and_back_unchanged(batchwasm: Cli, folder: Path) -> None:
@@ -143,13 +158,8 @@ def test_interrupting_stops_the_guests_and_leaves_a_readable_run(batchwasm: Cli,
     )
     process = batchwasm.start("run", "jobs.toml")
     journal = folder / "batchwasm-runs/jobs-1/journal.db"
-    deadline = time.monotonic() + 60
-    while not (journal.exists() and journal.stat().st_size and len(events_of(journal.parent, BatchPlaced)) == 3):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)  # for another process
-    while not events_of(journal.parent, TasksFinished):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    _until(lambda: _ready(journal) and len(events_of(journal.parent, BatchPlaced)) == 3)
+    _until(lambda: bool(events_of(journal.parent, TasksFinished)))
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130, err.decode()
@@ -186,3 +196,58 @@ def test_a_request_larger_than_every_host_is_exit_2_with_the_nearest(batchwasm: 
     assert "4000 cpus" in ended.err
     assert "nearest is sshd-" in ended.err
     assert not (folder / "batchwasm-runs").exists()
+
+
+def test_killing_a_supervisor_and_its_relay_loses_no_task(batchwasm: Cli, folder: Path, ssh_pool: list[Sshd]) -> None:
+    """The sshd lives on: the host is found again and goes on working."""
+    (folder / "jobs.toml").write_text(SQUARES % (100, 240))
+    process = batchwasm.start("run", "jobs.toml", "--json")
+    journal = folder / "batchwasm-runs/jobs-1/journal.db"
+    _until(lambda: _ran_on(journal, "sshd-b"))
+    for pid in ssh_pool[1].processes():
+        command = Path(f"/proc/{pid}/cmdline")
+        if command.exists() and b"batchwasm_runner" in command.read_bytes():
+            os.kill(pid, signal.SIGKILL)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err.decode()
+    assert [row["stdout"] for row in batchwasm("results", "--json").rows] == [f"{n * n}\n" for n in range(240)]
+    assert [event.host for event in events_of(journal.parent, HostLeft)] == ["sshd-b"]
+    assert [event.host for event in events_of(journal.parent, HostJoined)].count("sshd-b") == 2
+
+
+def test_all_languages_over_all_hosts_give_the_same_bytes(batchwasm: Cli, folder: Path) -> None:
+    """The tour, unchanged, on a pool."""
+    tour = Path(__file__).parent.parent / "examples/tour"
+    batchwasm("run", tour / "jobs.toml", "-i", "inventory.toml", "--runs-dir", "runs")
+    rows = batchwasm("results", "--json", "-r", "runs/tour-1").rows
+    assert len(rows) == 12
+    assert {row["host"] for row in rows} == {"sshd-a", "sshd-b", "sshd-c"}
+    expected = (tour / "expected.txt").read_text()
+    for job in ("rust", "c", "go", "cpp"):
+        printed = "".join(row["stdout"] for row in rows if row["job"] == job)
+        assert printed == expected
+
+
+def test_two_hosts_with_one_home_both_work(batchwasm: Cli, shared_pool: list[Sshd]) -> None:
+    folder = batchwasm.folder
+    (folder / "inventory.toml").write_text(inventory_of(shared_pool))
+    (folder / "work.c").write_text(WORK_C)
+    (folder / "jobs.toml").write_text(SQUARES % (50, 40))
+    batchwasm("run", "jobs.toml")
+    rows = batchwasm("results", "--json").rows
+    assert [row["stdout"] for row in rows] == [f"{n * n}\n" for n in range(40)]
+    assert {row["host"] for row in rows} == {"shared-a", "shared-b"}
+    joined = events_of(folder / "batchwasm-runs/jobs-1", HostJoined)
+    assert len({event.supervisor for event in joined}) == 2
+
+
+def test_two_runs_at_once_share_a_host(batchwasm: Cli, folder: Path) -> None:
+    (folder / "jobs.toml").write_text(SQUARES % (30, 40))
+    first = batchwasm.start("run", "jobs.toml", "--json")
+    second = batchwasm.start("run", "jobs.toml", "--json")
+    for process in (first, second):
+        _, err = process.communicate(timeout=120)
+        assert process.returncode == 0, err.decode()
+    for run in ("jobs-1", "jobs-2"):
+        rows = batchwasm("results", "--json", "-r", run).rows
+        assert [row["stdout"] for row in rows] == [f"{n * n}\n" for n in range(40)]

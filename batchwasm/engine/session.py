@@ -55,7 +55,7 @@ from batchwasm.runner.protocol import (
 
 ATTACH_S = 60.0  # a supervisor on a loaded machine may take seconds to fork and import
 SILENCE_S = 30.0  # fifteen heartbeats
-RETRY_S, RETRY_LIMIT_S = 2.0, 60.0
+RETRY_S, RETRY_LIMIT_S = 0.5, 60.0  # doubled each time: a restarted sshd is back soon, a machine that is off is not
 READ_BYTES = 256 * 1024
 
 
