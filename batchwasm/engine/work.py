@@ -13,7 +13,7 @@ from batchwasm.core.events import Ranges, indexes
 from batchwasm.errors import BatchwasmError
 from batchwasm.model import MIB, Digest, Job, RunSpec, Scalar, Template
 from batchwasm.runner.protocol import TaskWork, Work
-from batchwasm.spec.inputs import stdin_path, task_inputs
+from batchwasm.spec.inputs import output_globs, stdin_path, task_inputs
 
 GO_HEADROOM_BYTES = 4 * MIB  # of a Go guest's cap is left to its stacks and its collector's own bookkeeping
 GO_SMALLEST_BYTES = 16 * MIB  # below this the collector would only run in circles
@@ -89,7 +89,7 @@ class JobWork:
         if not self._env_varies:
             shared["env"] |= _rendered(job, params)
         if not self._outputs_vary:
-            shared["outputs"] = [t.render(params) for t in job.outputs]
+            shared["outputs"] = list(output_globs(job, 0))
         if not self._stdin_varies:
             shared["stdin"] = await self._stdin(0, self._shared_files)
         if not self._inputs_vary:
@@ -144,7 +144,7 @@ class JobWork:
         params = job.params(index)
         args = [t.render(params) for t in job.args] if self._args_vary else None
         env = _go_env(job) | _rendered(job, params) if self._env_varies else None
-        outputs = [t.render(params) for t in job.outputs] if self._outputs_vary else None
+        outputs = list(output_globs(job, index)) if self._outputs_vary else None
         return TaskWork(index, number, args, env, None, None, outputs)
 
     async def _stdin(self, index: int, files: list[LocalFile]) -> Digest | None:
