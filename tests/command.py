@@ -52,7 +52,7 @@ class Cli:
         cwd: Path | None = None,
         stdin: str = "",
         env: Mapping[str, str] | None = None,
-        timeout_s: float = 240,
+        timeout_s: float = 500,
     ) -> Ended:
         """Runs it to its end. `code=None` takes any exit code; `env` is added to this process's own."""
         command = [*self.program, *map(str, args)]

@@ -44,7 +44,7 @@ LAYERS = {
 }
 """A module imports only from lower layers, or from its own package."""
 
-WASMTIME_HERE = {"artifacts.py", "runner/execute.py", "runner/calls.py"}
+WASMTIME_HERE = {"artifacts.py", "runner/engines.py", "runner/calls.py", "runner/public_calls.py"}
 """Elsewhere a wasmtime import would load 20 MB into programs that run nothing."""
 
 CORE_MAY_NOT = {"asyncio", "logging", "os", "pathlib", "random", "socket", "sqlite3", "subprocess", "threading", "time"}
@@ -65,8 +65,13 @@ def dotted(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+@functools.cache
+def module_names() -> frozenset[str]:
+    return frozenset(map(dotted, MODULES))
+
+
 def imports(path: Path) -> Iterator[str]:
-    """Every module that `path` imports, anywhere in it, by its full name. `from x import y` yields both x and x.y."""
+    """What `path` imports, anywhere in it, by full name: `from x import y` yields x.y, and x where y is no module."""
     here = dotted(path).split(".")
     package = here if path.name == "__init__.py" else here[:-1]
     for node in ast.walk(tree(path)):
@@ -75,14 +80,15 @@ def imports(path: Path) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             base = package[: len(package) - node.level + 1] if node.level else []
             origin = ".".join([*base, *([node.module] if node.module else [])])
-            yield origin
-            yield from (f"{origin}.{alias.name}" for alias in node.names)
+            names = {f"{origin}.{alias.name}" for alias in node.names}
+            yield from names
+            if not names <= module_names():  # more is wanted of it than its submodules
+                yield origin
 
 
 def of_ours(path: Path) -> Iterator[str]:
     """Imports of this package's modules, without names that are not modules."""
-    known = {dotted(module) for module in MODULES}
-    yield from (name for name in imports(path) if name in known and name != dotted(path))
+    yield from (name for name in imports(path) if name in module_names() and name != dotted(path))
 
 
 def roots(path: Path) -> set[str]:
