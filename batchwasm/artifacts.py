@@ -159,7 +159,7 @@ def _from_wat(name: JobName, path: Path, text: bytes) -> bytes:
     try:
         return bytes(wasmtime.wat2wasm(text))
     except wasmtime.WasmtimeError as error:
-        raise SourceError(f"{name}: {path} is not valid WAT:\n{error}") from error
+        raise SourceError(f"{name}: {path} is not valid WAT:\n{str(error).replace('<anon>', path.name)}") from error
 
 
 def _read(name: JobName, path: Path) -> bytes:

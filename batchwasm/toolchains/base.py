@@ -114,6 +114,8 @@ class Inputs:
     """By content; a file that is not there counts by its absence."""
     folders: frozenset[Path] = frozenset()
     """By the names of the files in it, at any depth: a new header may shadow another."""
+    written: frozenset[Path] = frozenset()
+    """Those of `files` that the tool itself writes beside the source: Cargo.lock."""
 
 
 def default_module(request: Request) -> Path:

@@ -62,9 +62,13 @@ def _flags(request: Request) -> list[str]:
     flags = [
         f"-O{build.optimize}",
         "-msimd128",
+        # zig checks for undefined behaviour at -O0, and the library for that is not linked.
+        "-fno-sanitize=undefined",
         f"-ffile-prefix-map={request.folder}=.",
         f"-ffile-prefix-map={scratch}=.",
     ]
+    if request.tool.name == "zig":
+        flags.append("-fno-sanitize=undefined")  # on by default at -O0, and then its library is missing
     flags += [f"-D{name}={value}" if value else f"-D{name}" for name, value in build.defines]
     flags += [f"-I{os.path.relpath(folder, request.folder)}" for folder in build.include]
     return [*flags, *(flag for flag in build.flags if not flag.startswith(LINK_FLAGS))]

@@ -11,13 +11,17 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
+from batchwasm.toolchains import cpp_exceptions
 from batchwasm.toolchains.base import Tool
 
 ANSWER_TIMEOUT_S = 60.0
 """For a version or a path: a cold start from a network disk takes seconds, a hanging shim for ever."""
+RUST_FOLDERS = ("/usr/bin", "~/.cargo/bin", "~/.rustup/toolchains/*/bin")
+"""Where a rustc may be that is not on PATH, or is hidden there by another."""
 
 
 @functools.cache
@@ -38,7 +42,13 @@ def c() -> Tool | None:
 
 @functools.cache
 def cpp() -> Tool | None:
-    return wasi_sdk("clang++") or clang("clang++", "libc++.a") or _zig_as("c++", first_use_s=45)
+    """A wasi-sdk that the user chose, then zig, the only one whose programs can catch exceptions, then the others."""
+    zigs = _zig_as("c++", first_use_s=60)
+    if zigs is not None:
+        zigs = replace(zigs, stamp=f"{zigs.stamp}|{cpp_exceptions.revision()}")
+    if zigs is not None and cpp_exceptions.supported(zigs.name, zigs.version) and not os.environ.get("WASI_SDK_PATH"):
+        return zigs
+    return wasi_sdk("clang++") or clang("clang++", "libc++.a") or zigs
 
 
 def wasi_sdk(driver: str) -> Tool | None:
@@ -121,7 +131,7 @@ def wasmtime() -> Tool | None:
 @functools.cache
 def rust() -> Tool | None:
     """The first rustc, in PATH's order, that works and has the standard library for WASI."""
-    tried = (_rustc(program) for program in _all("rustc", "/usr/bin", "~/.cargo/bin", "~/.rustup/toolchains/*/bin"))
+    tried = (_rustc(program) for program in _all("rustc", *RUST_FOLDERS))
     return next((tool for tool in tried if tool is not None), None)
 
 

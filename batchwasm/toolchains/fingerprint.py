@@ -63,7 +63,7 @@ def names_digest(folder: Path) -> Digest:
 
 def changed_between(inputs: Inputs, start_ns: int, end_ns: int) -> bool:
     """Whether a file was written while the compiler read it: then nobody knows which content it saw."""
-    return any(start_ns <= _modified_ns(path) <= end_ns for path in inputs.files)
+    return any(start_ns <= _modified_ns(path) <= end_ns for path in inputs.files - inputs.written)
 
 
 def _modified_ns(path: Path) -> int:

@@ -39,7 +39,8 @@ def inputs(request: Request) -> Inputs:
     text = module(request).with_suffix(".d").read_text(errors="surrogateescape")
     files = {request.folder / name for name in prerequisites(text)}
     files = {path for path in files if not path.is_relative_to(_kept(request))}
-    return Inputs(files=frozenset(files | set(_manifests(request.folder, files))))
+    files |= set(_manifests(request.folder, files))
+    return Inputs(files=frozenset(files), written=frozenset(path for path in files if path.name == "Cargo.lock"))
 
 
 def _manifests(project: Path, files: set[Path]) -> Iterator[Path]:

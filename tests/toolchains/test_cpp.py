@@ -1,0 +1,46 @@
+"""C++ through the real compiler."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from batchwasm.model import Build
+from batchwasm.store import Store
+from tests.toolchains.guests import build, run, write
+
+SOURCE = """
+#include <iostream>
+#include <map>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <vector>
+struct Problem : std::invalid_argument { using std::invalid_argument::invalid_argument; };
+static std::map<std::string, int> ages{{"ada", 36}};
+int main(int argc, char **argv) {
+    std::vector<int> v{3, 1, 2};
+    if (argc > 1) throw Problem("bad x");
+    std::span<int> s(v);
+    std::cout << s.size() << " " << ages["ada"] << std::endl;
+}
+"""
+
+
+def test_a_program_with_the_standard_library_runs_and_is_built_once(weird_tmp_path: Path, store: Store) -> None:
+    source = write(weird_tmp_path, {"a.cpp": SOURCE}) / "a.cpp"
+    made = build(store, "cpp", source)
+    assert run(made.path).stdout == "3 36\n"
+    assert build(store, "cpp", source).cached
+
+
+def test_what_nobody_catches_is_named_on_stderr_and_traps(tmp_path: Path, store: Store) -> None:
+    ended = run(build(store, "cpp", write(tmp_path, {"a.cpp": SOURCE}) / "a.cpp").path, "throw")
+    assert ended.code is None
+    assert "uncaught exception of type Problem: bad x" in ended.stderr
+
+
+def test_the_users_own_standard_wins(tmp_path: Path, store: Store) -> None:
+    text = '#include <cstdio>\nint main() { std::printf("%ld\\n", __cplusplus); }\n'
+    source = write(tmp_path, {"a.cc": text}) / "a.cc"
+    assert run(build(store, "cpp", source).path).stdout == "202002\n"
+    assert run(build(store, "cpp", source, how=Build(flags=("-std=c++17",))).path).stdout == "201703\n"

@@ -1,0 +1,129 @@
+"""Rust through the real compilers: files, and Cargo projects with dependencies."""
+
+from __future__ import annotations
+
+import os
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from batchwasm.errors import SourceError
+from batchwasm.model import Build, Source
+from batchwasm.store import Store
+from batchwasm.toolchains import rust
+from tests.toolchains.guests import build, need, run, write
+
+FILES = {
+    "main.rs": 'mod deep;\nfn main() { println!("{} {}", deep::answer(), file!()); }\n',
+    "deep.rs": "pub fn answer() -> i32 { 42 }\n",
+}
+PROJECT = {
+    "app/Cargo.toml": '[package]\nname = "app"\nversion = "0.1.0"\nedition = "2021"\n'
+    '[dependencies]\nshape = { path = "../shape" }\n',
+    "app/src/main.rs": 'fn main() { println!("{}", shape::area(3)); }\n',
+    "shape/Cargo.toml": '[package]\nname = "shape"\nversion = "0.1.0"\nedition = "2021"\n',
+    "shape/src/lib.rs": "pub fn area(n: u32) -> u32 { n * n }\n",
+}
+
+
+def test_a_file_with_its_modules_runs_and_is_built_again_only_when_one_changes(
+    weird_tmp_path: Path, store: Store
+) -> None:
+    source = write(weird_tmp_path, FILES) / "main.rs"
+    made = build(store, "rust", source)
+    assert run(made.path).stdout == "42 main.rs\n"
+    assert build(store, "rust", source).cached
+    (weird_tmp_path / "deep.rs").write_text("pub fn answer() -> i32 { 43 }\n")
+    changed = build(store, "rust", source)
+    assert (changed.cached, run(changed.path).stdout) == (False, "43 main.rs\n")
+
+
+def test_the_same_source_gives_the_same_digest_in_another_folder(tmp_path: Path, store: Store) -> None:
+    text = {"main.rs": 'fn main() { panic!("no"); }\n'}
+    digests = {
+        build(Store(tmp_path / name / "store"), "rust", write(tmp_path / name, text) / "main.rs").digest
+        for name in ("here", "there")
+    }
+    assert len(digests) == 1
+
+
+def test_a_panic_says_where_and_traps(tmp_path: Path, store: Store) -> None:
+    ended = run(build(store, "rust", write(tmp_path, {"a.rs": 'fn main() { panic!("no") }\n'}) / "a.rs").path)
+    assert ended.code is None
+    assert "a.rs:1" in ended.stderr
+    assert "no" in ended.stderr
+
+
+def test_a_compilers_error_is_told_in_its_words_under_the_jobs_name(tmp_path: Path, store: Store) -> None:
+    source = write(tmp_path, {"a.rs": "fn main() {\n    missing();\n}\n"}) / "a.rs"
+    with pytest.raises(SourceError) as caught:
+        build(store, "rust", source)
+    assert str(caught.value).startswith(f"job: {source} does not compile (rustc ")
+    assert "error[E0425]: cannot find function `missing`" in str(caught.value)
+    assert "--> a.rs:2:5" in str(caught.value)
+
+
+def test_flags_reach_rustc(tmp_path: Path, store: Store) -> None:
+    source = write(tmp_path, {"a.rs": 'fn main() { println!("{}", cfg!(fast)); }\n'}) / "a.rs"
+    made = build(store, "rust", source, how=Build(flags=("--cfg", "fast"), optimize="s"))
+    assert run(made.path).stdout == "true\n"
+
+
+def test_a_cargo_project_with_a_crate_beside_it_is_built_again_only_when_either_changes(
+    weird_tmp_path: Path, store: Store
+) -> None:
+    project = write(weird_tmp_path, PROJECT) / "app"
+    made = build(store, "rust", project)
+    assert run(made.path).stdout == "9\n"
+    assert build(store, "rust", project).cached
+    (weird_tmp_path / "shape/src/lib.rs").write_text("pub fn area(n: u32) -> u32 { n * n * n }\n")
+    changed = build(store, "rust", project)
+    assert (changed.cached, run(changed.path).stdout) == (False, "27\n")
+    (project / "build.rs").write_text('fn main() { println!("cargo:rustc-env=X=1"); }\n')
+    assert not build(store, "rust", project).cached
+
+
+def test_a_cargo_project_loads_its_dependencies_from_the_registry(tmp_path: Path, store: Store) -> None:
+    need("rust")
+    if not os.environ.get("CI"):
+        try:
+            urllib.request.urlopen("https://index.crates.io/config.json", timeout=10).close()
+        except (OSError, urllib.error.URLError):
+            pytest.skip("crates.io can't be reached")
+    manifest = '[package]\nname = "app"\nversion = "0.1.0"\nedition = "2021"\n[dependencies]\nitoa = "=1.0.10"\n'
+    main = 'fn main() { println!("{}", itoa::Buffer::new().format(42)); }\n'
+    digests = set()
+    for name in ("here", "there"):
+        folder = write(tmp_path / name, {"Cargo.toml": manifest, "src/main.rs": main})
+        made = build(Store(tmp_path / f"{name}-store"), "rust", folder)
+        assert run(made.path).stdout == "42\n"
+        digests.add(made.digest)
+    assert len(digests) == 1
+
+
+def test_an_error_in_a_cargo_project_is_told_in_the_compilers_words(tmp_path: Path, store: Store) -> None:
+    project = write(tmp_path, {**PROJECT, "app/src/main.rs": "fn main() { missing(); }\n"}) / "app"
+    with pytest.raises(SourceError, match=r"cannot find function `missing`(.|\n)*--> src/main.rs:1:13"):
+        build(store, "rust", project)
+
+
+def test_a_project_with_several_programs_asks_which(tmp_path: Path, store: Store) -> None:
+    more = {"app/src/bin/one.rs": 'fn main() { println!("one"); }\n', "app/src/bin/two.rs": "fn main() {}\n"}
+    project = write(tmp_path, {**PROJECT, **more}) / "app"
+    with pytest.raises(SourceError, match=r"several programs \(app, one, two\).*'--bin', 'NAME'"):
+        build(store, "rust", project)
+    assert run(build(store, "rust", project, how=Build(flags=("--bin", "one"))).path).stdout == "one\n"
+
+
+def test_a_library_alone_is_no_program(tmp_path: Path, store: Store) -> None:
+    with pytest.raises(SourceError, match="makes no program"):
+        build(store, "rust", write(tmp_path, PROJECT) / "shape")
+
+
+def test_keys_that_mean_nothing_to_rust_are_refused_with_what_would_do(tmp_path: Path) -> None:
+    how = Build(defines=(("N", "1"),), include=(tmp_path,))
+    problems = rust.refuse(Source(language="rust", paths=(tmp_path,), build=how))
+    assert [problem.split()[0] for problem in problems] == ["build.defines", "build.include", str(tmp_path)]
+    assert "--cfg" in problems[0]
