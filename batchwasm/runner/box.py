@@ -6,6 +6,7 @@ above, and never follows a symbolic link; what is neither file nor folder is ign
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import itertools
 import os
@@ -87,14 +88,18 @@ class Box:
         """Nothing of an attempt stays; a folder that was left as it was made is kept for the next one."""
         if not self._stamps or self._inputs or not self.untouched():
             self._stamps = []
-            remove_tree(self.path)
+            with contextlib.suppress(OSError):  # `prepare` meets the same trouble, and can say so
+                remove_tree(self.path)
 
     def untouched(self) -> bool:
         """True where nothing was made, changed or removed since `prepare`."""
-        for folder, stamp in self._stamps:
-            if os.stat(folder, follow_symlinks=False).st_ctime_ns != stamp:
-                return False
-        return self._settled or self._same_listing()
+        try:
+            for folder, stamp in self._stamps:
+                if os.stat(folder, follow_symlinks=False).st_ctime_ns != stamp:
+                    return False
+            return self._settled or self._same_listing()
+        except OSError:  # a guest removes folders, too
+            return False
 
     def files(self, most: int) -> list[Entry]:
         """The task's own regular files, by path; inputs left where they were are not. Looks at `most` entries."""

@@ -104,17 +104,22 @@ class ThinCalls:
         error = c.wasmtime_instance_pre_instantiate(pre, context, self._instance_at, self._trap_at)
         if error:
             return End(None, text=self._error_text(error), refused=True)
-        if self._trap.value:  # in the module's start function: there is no instance to ask
+        if self._trapped():  # in the module's start function: there is no instance to ask
             return self._bad_end(0, 0, None)
         if not self._export(context, b"_start", _FUNCTION):
             return End(None, text="it does not export a function _start", refused=True)
         error = c.wasmtime_func_call_unchecked(context, self._of_at, self._raw_at, 0, self._trap_at)
-        if not error and not self._trap.value:
+        if not error and not self._trapped():
             return End(0, None, "", self._memory_bytes(context))
         return self._bad_end(error or 0, self._memory_bytes(context), self._asked(context))
 
+    def _trapped(self) -> int:
+        """The trap's address; 0 where there was none."""
+        return self._trap.value or 0
+
     def _bad_end(self, error: int, memory_bytes: int, asked: int | None) -> End:
-        code, text = self._trap_text(self._trap.value) if self._trap.value else (-1, self._error_text(error))
+        trap = self._trapped()
+        code, text = self._trap_text(trap) if trap else (-1, self._error_text(error))
         if self._exit_code is not None:
             return End(self._exit_code, None, "", memory_bytes, asked)
         return End(None, code, text, memory_bytes, asked)

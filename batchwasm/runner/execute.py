@@ -19,7 +19,7 @@ from .page import Page, WorkerSettings
 from .protocol import INLINE_BYTES, Detail, Row, TaskWork, Work
 from .reasons import INVALID, LOST, WORDS_BYTES, Facts, Limits, Verdict
 from .seed import seed_of
-from .stdio import Capture, last_bytes
+from .stdio import MARGIN_BYTES, Capture, last_bytes
 from .watch import Stop, Watch
 
 _MIB = 1024 * 1024
@@ -68,7 +68,8 @@ class Attempts:
             self._bad = Verdict(INVALID, None, error.code, str(error))
         self._stdout.open(work.stdout_bytes)
         self._stderr.open(work.stdout_bytes)
-        largest = max(work.disk_bytes, work.stdout_bytes) + 1  # one more than allowed shows that there was more
+        # One byte more than allowed shows that there was more.
+        largest = max(work.disk_bytes + 1, work.stdout_bytes + MARGIN_BYTES)
         limits.set_for_guest(memory_bytes=work.memory_bytes, largest_file_bytes=largest)
 
     def end(self) -> None:

@@ -1,8 +1,8 @@
 """A guest's stdout and stderr: the worker's own descriptors 1 and 2, each onto a file in memory with a fixed end.
 
 wasmtime's output callbacks cost ten times a whole run and print panics at exit; inherited descriptors cost nothing.
-The file is one byte longer than the limit and sealed, so a write beyond it is refused (EPERM) and an offset past the
-limit says that there was one.
+The file ends a little beyond the limit and is sealed, so a flood is refused (EPERM) and an offset past the limit says
+that there was one.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ import tempfile
 
 _F_ADD_SEALS = 1033  # fcntl's names for these came later than Python 3.9 on some systems
 _F_SEAL_GROW = 4
+MARGIN_BYTES = 4 * 1024 * 1024
+# The kernel refuses a write that would cross the end in whole folios, 2 MiB at most: without room for one beyond the
+# limit, the offset of a refused flood could stay below it.
 _REPLACE_BYTES = 1024 * 1024  # a longer output's memory is given back by taking a new file
 _CHUNK_BYTES = 1024 * 1024
 
@@ -29,7 +32,7 @@ class Capture:
         self._limit_bytes = -1
 
     def open(self, limit_bytes: int) -> None:
-        """Start empty, with room for `limit_bytes` and one more."""
+        """Start empty, with room for `limit_bytes` and a little more."""
         if limit_bytes != self._limit_bytes:
             self._replace(limit_bytes)
             self._limit_bytes = limit_bytes
@@ -68,7 +71,7 @@ class Capture:
 
 def _memory_file(limit_bytes: int) -> int:
     new = os.memfd_create("guest", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    os.ftruncate(new, limit_bytes + 1)
+    os.ftruncate(new, limit_bytes + MARGIN_BYTES)
     fcntl.fcntl(new, _F_ADD_SEALS, _F_SEAL_GROW)
     return new
 
