@@ -99,15 +99,19 @@ def supported(tool_name: str, version: str) -> bool:
     return tool_name == "zig" and found is not None and (int(found[1]), int(found[2])) >= OLDEST_ZIG
 
 
+def revision() -> str:
+    """Differs where this file or one of the files beside it does; 32 hexadecimal digits."""
+    files = [Path(__file__), *sorted(file for file in _SUPPORT.iterdir() if file.suffix in {".cpp", ".S"})]
+    return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()[:32]
+
+
 def support_folder(cache: Path, stamp: str) -> Path:
     """Where the archive for the compiler with this stamp lies or will lie, beside the libraries that zig itself builds.
 
     Another compiler, flag or file of ours is another folder.
     """
-    parts = [stamp, Path(__file__).read_text()]
-    parts += [file.name + file.read_text() for file in sorted(_SUPPORT.iterdir()) if file.suffix in {".cpp", ".S"}]
     zigs = Path(os.environ.get("ZIG_GLOBAL_CACHE_DIR") or cache / "zig")
-    return zigs / "batchwasm-cpp" / hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+    return zigs / "batchwasm-cpp" / hashlib.sha256(f"{stamp}|{revision()}".encode()).hexdigest()[:32]
 
 
 def link_flags(folder: Path, *, entry: str = "_start") -> tuple[str, ...]:
