@@ -9,7 +9,16 @@ from collections.abc import Mapping
 from batchwasm.cli.escape import copy
 from batchwasm.cli.progress import Counts, HostState, Progress
 from batchwasm.cli.units import duration_text
-from batchwasm.core.events import Event, HostJoined, HostLeft, HostRefused, Record, TasksCancelled, TasksFinished
+from batchwasm.core.events import (
+    Event,
+    FileShipped,
+    HostJoined,
+    HostLeft,
+    HostRefused,
+    Record,
+    TasksCancelled,
+    TasksFinished,
+)
 from batchwasm.core.state import State
 from batchwasm.engine.loop import Watcher
 from batchwasm.model import Artifact, HostName, JobName, Outcome, RunSpec
@@ -65,6 +74,8 @@ class RunWatcher(Watcher):
                 self._progress.host(event.host, "ready")
                 for warning in event.facts.get("warnings", ()):
                     self._progress.note(f"host {event.host}: {warning}")
+            case FileShipped() if event.kind != "runner":
+                self._progress.host(event.host, "ready")
             case HostRefused():
                 self._progress.host(event.host, "down", event.text)
             case HostLeft():
