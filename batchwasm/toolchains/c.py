@@ -62,8 +62,6 @@ def _flags(request: Request) -> list[str]:
     flags = [
         f"-O{build.optimize}",
         "-msimd128",
-        # zig checks for undefined behaviour at -O0, and the library for that is not linked.
-        "-fno-sanitize=undefined",
         f"-ffile-prefix-map={request.folder}=.",
         f"-ffile-prefix-map={scratch}=.",
     ]

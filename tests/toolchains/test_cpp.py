@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from batchwasm.model import Build
+from batchwasm.model import Build, Source
 from batchwasm.store import Store
+from batchwasm.toolchains import TOOLCHAINS
 from tests.toolchains.guests import build, run, write
 
 SOURCE = """
@@ -44,3 +45,29 @@ def test_the_users_own_standard_wins(tmp_path: Path, store: Store) -> None:
     source = write(tmp_path, {"a.cc": text}) / "a.cc"
     assert run(build(store, "cpp", source).path).stdout == "202002\n"
     assert run(build(store, "cpp", source, how=Build(flags=("-std=c++17",))).path).stdout == "201703\n"
+
+
+def test_exceptions_are_caught_also_those_of_the_library(tmp_path: Path, store: Store) -> None:
+    text = """
+#include <cstdio>
+#include <stdexcept>
+#include <string>
+struct Says { ~Says() { std::puts("unwound"); } };
+int main() {
+    try { Says s; return std::stoi("x"); } catch (const std::invalid_argument &e) { std::puts(e.what()); }
+}
+"""
+    ended = run(build(store, "cpp", write(tmp_path, {"a.cpp": text}) / "a.cpp").path)
+    assert (ended.code, ended.stdout) == (0, "unwound\nstoi: no conversion\n")
+
+
+def test_a_program_without_optimisation_links(tmp_path: Path, store: Store) -> None:
+    source = write(tmp_path, {"a.cpp": SOURCE}) / "a.cpp"
+    assert run(build(store, "cpp", source, how=Build(optimize="0")).path).stdout == "3 36\n"
+
+
+def test_optimising_at_link_time_is_refused(tmp_path: Path) -> None:
+    source = Source(language="cpp", paths=(tmp_path / "a.cpp",), build=Build(flags=("-flto=thin",)))
+    assert TOOLCHAINS["cpp"].refuse(source) == [
+        "-flto=thin loses C++ exceptions: optimising at link time does not know them; leave it out"
+    ]
