@@ -104,10 +104,14 @@ def _as_dict(check: Check) -> dict[str, Any]:
         "reached": check.reached,
         "key": check.key,
         "auth": check.auth,
-        "latency_s": check.latency_s,
-        "clock_skew_s": check.clock_skew_s,
+        "latency_s": _rounded(check.latency_s),
+        "clock_skew_s": _rounded(check.clock_skew_s),
         "runner": check.runner,
         "warnings": list(check.warnings),
         "error": None if error is None else {"code": error.code, "cause": error.cause, "cure": error.cure or None},
         "facts": None if check.facts is None else dataclasses.asdict(check.facts),
     }
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 6)

@@ -184,6 +184,8 @@ class Terminal:
             redirect_stderr=False,
         )
         self._live.start()
+        # A second Ctrl-C, or kill -9, leaves no time to bring the cursor back: it stays.
+        self._console.show_cursor(True)
 
     def compiling(self, job: JobName, hint: str) -> None:
         self._compiling[job] = hint

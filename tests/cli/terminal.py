@@ -16,9 +16,17 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 def on_a_terminal(
-    *command: str, cwd: Path, columns: int = 100, env: Mapping[str, str] | None = None, streams: str = "out err"
+    *command: str,
+    cwd: Path,
+    columns: int = 100,
+    env: Mapping[str, str] | None = None,
+    streams: str = "out err",
+    typed: str | None = None,
 ) -> tuple[int, str]:
-    """Run `python *command` with stdout and/or stderr on a terminal; its exit code and all that was written there."""
+    """Run `python *command` with stdout and/or stderr on a terminal; its exit code and all that was written there.
+
+    What is `typed` waits there as its stdin, and is shown too; without it stdin is empty.
+    """
     leader, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     inherited = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES", "NO_COLOR")}
@@ -26,12 +34,14 @@ def on_a_terminal(
     process = subprocess.Popen(
         [sys.executable, *command],
         cwd=cwd,
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL if typed is None else follower,
         stdout=follower if "out" in streams else subprocess.DEVNULL,
         stderr=follower if "err" in streams else subprocess.DEVNULL,
         env=environment,
     )
     os.close(follower)
+    if typed is not None:
+        os.write(leader, typed.encode())
     written = read_all(leader)
     return process.wait(60), written.decode().replace("\r\n", "\n")
 

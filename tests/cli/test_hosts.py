@@ -1,0 +1,175 @@
+"""hosts list, check, trust and clean, over real sshd servers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.terminal import on_a_terminal
+from tests.command import Cli
+from tests.sshd import Sshd, inventory_of
+
+NO_SUCH = '[hosts.gone]\naddress = "no-such-host.invalid"\n'
+
+
+@pytest.fixture
+def pool(ssh_pool: list[Sshd], batchwasm: Cli) -> list[Sshd]:
+    """Three servers, in the inventory of the folder where `batchwasm` starts."""
+    (batchwasm.folder / "inventory.toml").write_text(inventory_of(ssh_pool))
+    return ssh_pool
+
+
+# -------------------------------------------------------------------------------------------------------- list
+
+
+def test_list_shows_what_the_inventory_says_without_asking_anybody(batchwasm: Cli) -> None:
+    text = '[defaults]\nuser = "alice"\n[hosts."lab[01-02]"]\naddress = "{name}.example"\ncpus = 4\nmemory = "2GiB"\n'
+    (batchwasm.folder / "inventory.toml").write_text(text + '[hosts.lab02.mounts]\ndata = "/nfs/data"\n')
+    assert batchwasm("hosts", "list").out.splitlines()[1:] == [
+        "lab01\tssh\tlab01.example\talice\t\t4\t2 GiB\t\t",
+        "lab02\tssh\tlab02.example\talice\t\t4\t2 GiB\t\tdata=/nfs/data",
+    ]
+    (row,) = batchwasm("hosts", "list", "lab02", "--json").rows
+    assert row["schema"] == "host/1"
+    assert (row["name"], row["memory_bytes"], row["mounts"]) == ("lab02", 2 * 1024**3, {"data": "/nfs/data"})
+    assert row["port"] is None
+
+
+def test_list_without_an_inventory_is_this_machine(batchwasm: Cli) -> None:
+    (row,) = batchwasm("hosts", "list", "--json").rows
+    assert row["transport"] == "local"
+
+
+def test_a_wrong_inventory_is_2_with_all_its_problems(batchwasm: Cli) -> None:
+    (batchwasm.folder / "bad.toml").write_text('[hosts.a]\nport = "x"\n[hosts.b]\nnonsense = 1\n')
+    said = batchwasm("hosts", "check", "-i", "bad.toml", code=2).err
+    assert "hosts.a.port" in said
+    assert "nonsense" in said
+
+
+@pytest.mark.parametrize("name", ["drain", "undrain", "add"])
+def test_what_is_not_built_yet_is_refused_by_name(batchwasm: Cli, name: str) -> None:
+    assert f"{name}: not in this version" in batchwasm("hosts", name, "lab01", code=2).err
+
+
+# ------------------------------------------------------------------------------------------------------- check
+
+
+def test_check_of_good_hosts_is_0_and_says_what_they_are(batchwasm: Cli, pool: list[Sshd]) -> None:
+    rows = batchwasm("hosts", "check", "--json").rows
+    assert [row["host"] for row in rows] == [server.name for server in pool]
+    for row in rows:
+        assert (row["good"], row["key"], row["auth"], row["error"]) == (True, "known", True, None)
+        assert row["facts"]["cpus"] > 0
+        assert row["latency_s"] > 0
+    shown = batchwasm("hosts", "check").out.splitlines()
+    assert [line.split("\t")[:3] for line in shown[1:]] == [[server.name, "good", "known"] for server in pool]
+
+
+def test_check_names_the_bad_ones_and_is_3(batchwasm: Cli, pool: list[Sshd], home: Path) -> None:
+    known = home / ".ssh" / "known_hosts"
+    known.write_text("".join(server.known_hosts_line for server in pool[1:]))
+    (batchwasm.folder / "inventory.toml").write_text(inventory_of(pool) + NO_SUCH)
+    rows = batchwasm("hosts", "check", "--json", code=3).rows
+    assert [(row["host"], row["good"]) for row in rows] == [
+        (pool[0].name, False),
+        (pool[1].name, True),
+        (pool[2].name, True),
+        ("gone", False),
+    ]
+    assert (rows[0]["key"], rows[0]["error"]["code"]) == ("unknown", "key")
+    assert (rows[3]["key"], rows[3]["error"]["code"]) == (None, "unreachable")
+    assert pool[0].fingerprint in rows[0]["error"]["cause"]
+    assert "hosts trust" in rows[0]["error"]["cure"]
+
+
+def test_check_on_a_terminal_ends_with_a_table_and_each_cure_in_full(batchwasm: Cli, pool: list[Sshd]) -> None:
+    (batchwasm.folder / "inventory.toml").write_text(inventory_of(pool) + NO_SUCH)
+    code, shown = on_a_terminal("-m", "batchwasm", "hosts", "check", cwd=batchwasm.folder, columns=80)
+    assert code == 3
+    table = shown[shown.rindex("\x1b[1mhost") :]
+    assert f"{pool[0].name}  \x1b[32mgood" in table
+    assert "gone    \x1b[31mbad" in table
+    assert "\n  set its address in the inventory or in ~/.ssh/config" in table
+
+
+def test_check_of_named_hosts_asks_only_those(batchwasm: Cli, pool: list[Sshd]) -> None:
+    (row,) = batchwasm("hosts", "check", pool[1].name, "--json").rows
+    assert row["host"] == pool[1].name
+
+
+# ------------------------------------------------------------------------------------------------------- trust
+
+
+@pytest.fixture
+def strangers(pool: list[Sshd], home: Path) -> Path:
+    """The servers' keys are not known; returned is the file where they would be."""
+    known = home / ".ssh" / "known_hosts"
+    known.unlink()
+    return known
+
+
+def test_trust_shows_all_fingerprints_and_accepts_nothing_by_itself(
+    batchwasm: Cli, pool: list[Sshd], strangers: Path
+) -> None:
+    ended = batchwasm("hosts", "trust", code=2)
+    for server in pool:
+        assert server.fingerprint in ended.out
+    assert "--yes" in ended.err
+    assert not strangers.exists()
+
+
+def test_trust_accepts_all_keys_at_once_and_hosts_are_good_then(
+    batchwasm: Cli, pool: list[Sshd], strangers: Path
+) -> None:
+    assert "3 keys accepted" in batchwasm("hosts", "trust", "--yes").err
+    assert len(strangers.read_text().splitlines()) == 3
+    batchwasm("hosts", "check")
+    assert "no unknown keys" in batchwasm("hosts", "trust").err
+
+
+def test_trust_asks_once_on_a_terminal(batchwasm: Cli, pool: list[Sshd], strangers: Path) -> None:
+    code, shown = on_a_terminal("-m", "batchwasm", "hosts", "trust", cwd=batchwasm.folder, typed="n\n")
+    assert code == 2
+    assert shown.count("[y/N]") == 1
+    assert not strangers.exists()
+    code, shown = on_a_terminal("-m", "batchwasm", "hosts", "trust", cwd=batchwasm.folder, typed="y\n")
+    assert code == 0
+    assert "3 keys accepted" in shown
+
+
+def test_trust_never_accepts_a_key_that_changed(batchwasm: Cli, pool: list[Sshd], home: Path) -> None:
+    known = home / ".ssh" / "known_hosts"
+    text = known.read_text().replace(pool[0].host_key, pool[1].host_key)
+    known.write_text(text)
+    ended = batchwasm("hosts", "trust", "--yes", code=3)
+    assert pool[0].name in ended.err
+    assert known.read_text() == text
+
+
+def test_trust_tells_of_hosts_that_do_not_answer(batchwasm: Cli, pool: list[Sshd], strangers: Path) -> None:
+    (batchwasm.folder / "inventory.toml").write_text(inventory_of(pool) + NO_SUCH)
+    ended = batchwasm("hosts", "trust", "--yes", code=3)
+    assert "3 keys accepted" in ended.err
+    assert "gone: " in ended.err
+
+
+# ------------------------------------------------------------------------------------------------------- clean
+
+
+def test_clean_removes_what_a_run_left_on_the_hosts(batchwasm: Cli, pool: list[Sshd]) -> None:
+    batchwasm("init", "--language", "wat")
+    batchwasm("run", "jobs.toml")
+    used = [server for server in pool if server.workdir.exists()]
+    assert used
+    rows = batchwasm("hosts", "clean", "--json").rows
+    assert [row["state"] for row in rows] == ["cleaned"] * 3
+    assert sum(row["freed_bytes"] for row in rows) > 1_000_000
+    assert [server.name for server in pool if server.workdir.exists()] == []
+
+
+def test_clean_of_a_host_that_does_not_answer_is_3(batchwasm: Cli) -> None:
+    (batchwasm.folder / "inventory.toml").write_text(NO_SUCH)
+    shown = batchwasm("hosts", "clean", code=3).out
+    assert shown.splitlines()[1].startswith("gone\tbad\t\t\tgone: no-such-host")
