@@ -25,10 +25,13 @@ _CONNECT_S = 5  # an accept takes one turn of the supervisor's loop
 _STARTS = 3
 
 
-def relay(workdir: str, incoming: int, outgoing: int) -> int:
-    """Carries bytes until either side ends. Returns the exit code. Raises PlaceError."""
+def relay(workdir: str, alone_s: float, incoming: int, outgoing: int) -> int:
+    """Carries bytes until either side ends. Returns the exit code. Raises PlaceError.
+
+    `alone_s` is for a supervisor that is started: how long it waits for the scheduler of a run.
+    """
     at = local.place(workdir)
-    connection = find_or_start(at)
+    connection = find_or_start(at, alone_s)
     threading.Thread(target=_up, args=(incoming, connection), daemon=True).start()
     _down(connection, outgoing)
     last_words = _tail(at.log)
@@ -37,7 +40,7 @@ def relay(workdir: str, incoming: int, outgoing: int) -> int:
     return 0
 
 
-def find_or_start(at: Place) -> socket.socket:
+def find_or_start(at: Place, alone_s: float) -> socket.socket:
     """A greeted connection to the supervisor of `at`, which is started where there is none. Raises PlaceError."""
     deadline = time.monotonic() + _PATIENCE_S
     starts = 0
@@ -50,7 +53,7 @@ def find_or_start(at: Place) -> socket.socket:
             if starts == _STARTS:
                 raise PlaceError(f"the supervisor does not start: {_tail(at.log) or 'it left no word'}")
             starts += 1
-            _start(at, fd)
+            _start(at, alone_s, fd)
         elif time.monotonic() > deadline:
             pid = local.read_object(at.lock).get("pid")
             raise PlaceError(
@@ -78,7 +81,7 @@ def connect(at: Place) -> socket.socket | None:
     return connection
 
 
-def _start(at: Place, lock: int) -> None:
+def _start(at: Place, alone_s: float, lock: int) -> None:
     """Starts a supervisor that inherits the lock; what a dead one left is removed first."""
     local.remove(at)
     local.make(at)
@@ -86,14 +89,14 @@ def _start(at: Place, lock: int) -> None:
     log = os.open(at.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     child = os.fork()
     if child == 0:
-        _become_supervisor(at, lock, log)
+        _become_supervisor(at, alone_s, lock, log)
     os.close(log)
     # Closing, not unlocking: the lock is the open file's, which the supervisor now holds too.
     os.close(lock)
     os.waitpid(child, 0)
 
 
-def _become_supervisor(at: Place, lock: int, log: int) -> NoReturn:
+def _become_supervisor(at: Place, alone_s: float, lock: int, log: int) -> NoReturn:
     """In the child: leaves the session and every descriptor of the connection, then runs a fresh interpreter."""
     try:
         os.setsid()
@@ -110,7 +113,8 @@ def _become_supervisor(at: Place, lock: int, log: int) -> NoReturn:
             os.dup2(source, target)
         os.closerange(len(sources), max(sources) + 1)
         os.closerange(len(sources), os.sysconf("SC_OPEN_MAX") if sys.platform != "linux" else 65536)
-        command = [sys.executable, "-s", "-m", "batchwasm_runner", "supervise", "--workdir", at.workdir, "--lock", "3"]
+        command = [sys.executable, "-s", "-m", "batchwasm_runner", "supervise", "--workdir", at.workdir]
+        command += ["--lock", "3", "--alone-s", str(alone_s)]
         environment = {**os.environ, "PYTHONPATH": local.runner_folder()}
         os.execve(sys.executable, command, environment)
     finally:

@@ -1,8 +1,9 @@
 """The supervisor of a host: one loop that accepts relays, speaks with their schedulers and keeps the pool at work.
 
 A run stays when its connection goes: what it was sent is run, and its reports wait. One that is alone for longer than
-ALONE_S is ended: its guests are killed and its traces removed. The supervisor ends within 2 s of its last run's Detach,
-and when its workdir vanishes, and removes all that is its own. It makes no wasmtime engine, ever: see slots.py.
+`--alone-s` (a day) is ended: its guests are killed and its traces removed. The supervisor ends within 2 s of its last
+run's Detach, and when its workdir vanishes, and removes all that is its own. It makes no wasmtime engine, ever: see
+slots.py.
 """
 
 from __future__ import annotations
@@ -38,8 +39,6 @@ from .runs import Run
 from .slots import Serve
 from .stream import Stream
 
-ALONE_S = 86400.0
-"""A run without a scheduler for a day is not waited for any more."""
 BEAT_S = 2.0
 _TICK_S = 0.5
 _LEAVE_S = 1.0  # without run and connection: the next command of the same user often follows at once
@@ -47,15 +46,13 @@ _FIRST_S = 10.0  # the relay that started us connects within milliseconds
 _GONE = (FileNotFoundError, NotADirectoryError)
 
 
-def supervise(workdir: str, options: list[str]) -> int:
-    """Runs until nobody needs it. `options`: `--lock FD [--alone-s SECONDS]`. Returns the exit code."""
-    values = dict(zip(options[::2], options[1::2]))
-    lock = int(values["--lock"])
+def supervise(workdir: str, lock: int, alone_s: float) -> int:
+    """Runs until nobody needs it; `lock` is an open descriptor on its lock, which it holds. Returns the exit code."""
     at = local.place(workdir)
     local.sign(lock, at)
     from . import worker  # wasmtime with it, before the first fork
 
-    supervisor = Supervisor(at, worker.serve, float(values.get("--alone-s", ALONE_S)))
+    supervisor = Supervisor(at, worker.serve, alone_s)
     supervisor.serve()
     local.remove(at)
     local.release(at, lock)
@@ -285,6 +282,11 @@ class Supervisor:
         there = self._facts.cpus
         over = order.cpus is not None and order.cpus > there
         warnings = [f"cpus = {order.cpus}, but this host has {there}: its tasks share them"] if over else []
+        if facts.ends_at_logout():
+            warnings.append(
+                "systemd ends what a user runs here at the last logout (KillUserProcesses): a lost connection loses "
+                "what runs; 'loginctl enable-linger' on the host prevents that"
+            )
         return Attached(
             supervisor=self._id,
             boot=self._facts.boot,

@@ -81,7 +81,7 @@ class Scheduler:
     def __init__(self, host: SupervisedHost, environment: dict[str, str]) -> None:
         self.host = host
         self.relay = subprocess.Popen(
-            [host.python, "-m", "batchwasm_runner", "relay", "--workdir", str(host.workdir)],
+            [host.python, "-m", "batchwasm_runner", "relay", "--workdir", str(host.workdir), *host.relay_options],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -210,6 +210,7 @@ class SupervisedHost:
         self.workdir = folder / "work dir"
         self.tmp = Path(tempfile.mkdtemp(prefix="bw-", dir="/tmp"))  # short: a socket's path has a limit
         self.python = sys.executable
+        self.relay_options: list[str] = []
         self.schedulers: list[Scheduler] = []
         self.library = self.workdir / "runner" / "digest"
         self.library.mkdir(parents=True)

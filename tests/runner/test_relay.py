@@ -71,6 +71,19 @@ def test_a_supervisor_ends_soon_after_the_last_detach_and_leaves_nothing(host: S
     assert host.traces() == []
 
 
+def test_a_relay_that_meets_a_leaving_supervisor_finds_or_starts_another(host: SupervisedHost) -> None:
+    module = host.library / "batchwasm_runner" / "supervise.py"
+    text = module.read_text().replace("_TICK_S = 0.5", "_TICK_S = 0.001").replace("_LEAVE_S = 1.0", "_LEAVE_S = 0.0")
+    assert text != module.read_text()
+    module.write_text(text)
+    supervisors = set()
+    for incarnation in range(8):
+        scheduler = host.attach(incarnation=incarnation)
+        supervisors.add(scheduler.attached.supervisor)
+        scheduler.detach()
+    assert len(supervisors) > 1
+
+
 def test_another_version_is_refused_with_both_versions_named(host: SupervisedHost) -> None:
     answer = host.connect().try_to_attach(version=VERSION + 1)
     assert isinstance(answer, Refused)

@@ -428,8 +428,7 @@ def test_acknowledged_spool_is_removed_and_the_rest_stays(host: SupervisedHost) 
 
 
 def test_a_run_alone_for_too_long_is_ended_with_all_it_has(host: SupervisedHost) -> None:
-    module = host.library / "batchwasm_runner" / "supervise.py"
-    module.write_text(module.read_text().replace("ALONE_S = 86400.0", "ALONE_S = 0.5"))
+    host.relay_options = ["--alone-s", "0.5"]
     scheduler = host.attach()
     scheduler.start(1, SPIN)
     host.wait_until_a_guest_speaks()
