@@ -86,13 +86,16 @@ def make(stream: TextIO | None = None) -> Progress:
 
 
 class Pace:
-    """Tasks a second over the last PACE_WINDOW_S, from (time, done) pairs."""
+    """Tasks a second over the last PACE_WINDOW_S in which any ran."""
 
     def __init__(self) -> None:
         self._seen: deque[tuple[float, int]] = deque()
 
-    def observe(self, now: float, done: int) -> None:
-        seen = self._seen
+    def observe(self, now: float, counts: Counts) -> None:
+        seen, done = self._seen, counts.done
+        if not done and not counts.running:
+            seen.clear()  # time counts from when tasks run, not from when the first source is compiled
+            return
         if len(seen) > 1 and now - seen[-2][0] < PACE_WINDOW_S / 60:
             seen[-1] = (now, done)  # at most about 60 pairs, however often we are told
         else:
@@ -136,7 +139,7 @@ class Plain:
 
     def counts(self, counts: Counts) -> None:
         now = self._clock()
-        self._pace.observe(now, counts.done)
+        self._pace.observe(now, counts)
         self._last = counts
         if now - self._said_at >= self._interval_s:
             self._say(self._words(counts, now), now)
@@ -203,7 +206,7 @@ class Terminal:
             self.note(f"host {name}: {state}{f', {text}' if text else ''}")
 
     def counts(self, counts: Counts) -> None:
-        self._pace.observe(self._clock(), counts.done)
+        self._pace.observe(self._clock(), counts)
         self._counts = counts
 
     def note(self, text: str) -> None:

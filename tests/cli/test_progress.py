@@ -31,27 +31,40 @@ def artifact(*, cached: bool = False) -> Artifact:
     )
 
 
+def done(number: int) -> Counts:
+    return Counts(total=1_000_000, succeeded=number, running=1)
+
+
 def test_rate_is_that_of_the_last_half_minute() -> None:
     pace = Pace()
     assert pace.rate(0) is None
     for second in range(101):
-        pace.observe(float(second), second if second <= 50 else 50 + 10 * (second - 50))
+        pace.observe(float(second), done(second if second <= 50 else 50 + 10 * (second - 50)))
     assert pace.rate(100.0) == pytest.approx(10)
 
 
 def test_rate_falls_while_nothing_ends_and_is_unknown_before_something_did() -> None:
     pace = Pace()
-    pace.observe(0.0, 0)
+    pace.observe(0.0, done(0))
     assert pace.rate(5.0) is None
-    pace.observe(10.0, 20)
+    pace.observe(10.0, done(20))
     assert pace.rate(10.0) == pytest.approx(2)
     assert pace.rate(20.0) == pytest.approx(1)
+
+
+def test_rate_does_not_count_the_time_before_anything_ran() -> None:
+    pace = Pace()
+    for second in range(60):
+        pace.observe(float(second), Counts(total=100))
+    pace.observe(60.0, done(0))
+    pace.observe(61.0, done(10))
+    assert pace.rate(61.0) == pytest.approx(10)
 
 
 def test_a_rate_told_ten_thousand_times_a_second_stays_small_and_right() -> None:
     pace = Pace()
     for n in range(100_000):
-        pace.observe(n / 10_000, n)
+        pace.observe(n / 10_000, done(n))
     assert pace.rate(99_999 / 10_000) == pytest.approx(10_000)
     assert len(pace._seen) < 100
 
