@@ -41,10 +41,11 @@ def _guarded(command: Callable[[], int]) -> int:
 
 def _invoke(args: Sequence[str] | None) -> int:
     from batchwasm.cli.commands import batchwasm
-    from batchwasm.cli.complete import answer
 
     instruction = os.environ.get("_BATCHWASM_COMPLETE")
     if instruction and args is None:
+        from batchwasm.cli.complete import answer
+
         return answer(batchwasm, instruction)
     given = list(sys.argv[1:] if args is None else args)
     with batchwasm.make_context("batchwasm", given) as context:

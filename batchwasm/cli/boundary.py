@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import errno
 import sys
-import tempfile
-import traceback
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -82,6 +80,8 @@ def _tell_bug(error: BaseException) -> None:
 
 
 def _report(error: BaseException) -> str:
+    import traceback
+
     from batchwasm import __version__
 
     lines = traceback.format_exception(error)
@@ -90,6 +90,8 @@ def _report(error: BaseException) -> str:
 
 def _write_report(error: BaseException) -> Path | None:
     """A new file with the traceback; None where no folder takes one."""
+    import tempfile
+
     from batchwasm.results import state_dir
 
     for folder in (state_dir(), Path(tempfile.gettempdir())):

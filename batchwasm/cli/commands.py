@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -116,6 +115,8 @@ class Main(Commands):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if not name.startswith("-") and not ctx.resilient_parsing and self.get_command(ctx, name) is None:
+            import difflib
+
             near = difflib.get_close_matches(name, [*COMMANDS, *NOT_YET], n=1)
             raise click.UsageError(f"no such command: {name}{f'; did you mean {near[0]}?' if near else ''}", ctx=ctx)
         return super().resolve_command(ctx, args)
