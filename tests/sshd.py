@@ -194,6 +194,12 @@ def ssh_config_of(server: Sshd) -> str:
     return f"Host {server.name}\n    HostName {server.address}\n    Port {server.port}\n    User {getpass.getuser()}\n"
 
 
+def configure(home: Path, text: str) -> None:
+    """Put lines behind what `install` wrote; ssh_config takes the first value it finds."""
+    with open(home / ".ssh/config", "a") as file:
+        file.write(text)
+
+
 def inventory_of(servers: Sequence[Sshd], extra: str = "") -> str:
     """An inventory.toml of these servers."""
     return "".join(f"[hosts.{server.name}]\n{extra}\n" for server in servers)

@@ -66,10 +66,20 @@ def platform_of(name: str, facts: Facts) -> Platform:
 def runner_command(facts: Facts, digest: str, *arguments: str) -> str:
     """A script for sh that starts a command of the installed runner, after the line RELAY.
 
-    It starts in the runner's folder, so that no module in the user's home is taken for one of Python's.
+    It starts in the runner's folder, so that no module in the user's home is taken for one of Python's,
+    and takes names of files for UTF-8 whatever the locale.
     """
     folder = f"{facts.workdir}/runner/{digest}"
-    command = ["env", f"PYTHONPATH={folder}", facts.executable, "-s", "-m", "batchwasm_runner", *arguments]
+    command = [
+        "env",
+        f"PYTHONPATH={folder}",
+        "PYTHONUTF8=1",
+        facts.executable,
+        "-s",
+        "-m",
+        "batchwasm_runner",
+        *arguments,
+    ]
     return f'cd {shlex.quote(folder)} && echo && echo "{RELAY.decode().strip()}" && exec {shlex.join(command)}'
 
 

@@ -35,7 +35,7 @@ _LENGTHS = struct.Struct("!II")
 _BOOT = "import sys; b = sys.stdin.buffer; exec(b.read(int(b.readline())))"
 
 Kind = Literal["wasm", "files"]
-Progress = Callable[[int], None]
+Progress = Callable[[int], object]
 """Called with the bytes sent or received since the last call."""
 
 

@@ -109,6 +109,10 @@ def _wasmtime_files(platform: Platform) -> Iterator[tuple[str, bytes]]:
         raise HostError("platform", f"there is no wasmtime for {platform}", _supported())
     _, folder = PLATFORMS[platform.key]
     package = _installed() if platform == here() else _fetched(platform)
+    if not (package / folder).is_dir():
+        raise HostError(
+            "platform", f"wasmtime for {platform} has no library in {package / folder}", "remove that cache"
+        )
     for path in package.rglob("*"):
         parts = path.relative_to(package).parts
         wanted = path.suffix == ".py" or parts[0] == folder

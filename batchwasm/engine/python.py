@@ -17,6 +17,7 @@ NO_PYTHON = "batchwasm-no-python:"
 def with_python(python: str | None, code: str) -> str:
     """A script that runs `code` (Python, without quotes, `$` and backslashes) with a Python that is new enough.
 
+    It is isolated from the user's own modules and variables, and takes names of files for UTF-8 whatever the locale.
     Where there is none it prints NO_PYTHON and what it found, and ends with 86.
     """
     candidates = " ".join(map(shlex.quote, (python,) if python else PYTHONS))
@@ -25,7 +26,7 @@ def with_python(python: str | None, code: str) -> str:
     return (
         f"f=; for p in {candidates}; do "
         'q=$(command -v "$p" 2>/dev/null) || continue; '
-        f'if "$q" -c "{new_enough}" 2>/dev/null; then exec "$q" -I -c "{code}"; fi; '
+        f'if "$q" -c "{new_enough}" 2>/dev/null; then exec "$q" -I -X utf8 -c "{code}"; fi; '
         f'f="$f $q=$("$q" -c "{version}" 2>/dev/null)"; done; '
         f'echo "{NO_PYTHON}$f"; exit 86'
     )

@@ -234,7 +234,7 @@ class Depot:
         try:
             descriptor = open_below(path, within)
         except OSError as error:
-            code = "gone" if error.errno in (errno.ENOENT, errno.ENOTDIR) else "permission"
+            code = "gone" if error.errno == errno.ENOENT else "permission"
             raise Refusal(code, f"{path}: {error.strerror}") from error
         with open(descriptor, "rb") as file:
             self._wire.send({"ok": os.fstat(file.fileno()).st_size})
@@ -327,10 +327,10 @@ def write_member(path: str, source: IO[bytes], mode: int) -> None:
 
 
 def expand(workdir: str) -> str:
-    """The workdir as an absolute path: `~` and variables as this host has them."""
+    """The workdir as an absolute path: `~` as this host has it."""
     if not workdir:
         workdir = os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "batchwasm")
-    path = os.path.expanduser(os.path.expandvars(workdir))
+    path = os.path.expanduser(workdir)
     if not os.path.isabs(path):
         raise Refusal("workdir", f"workdir {workdir!r} is {path!r} here, which is not an absolute path")
     return os.path.realpath(path)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -20,6 +21,11 @@ from batchwasm.errors import HostError
 DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa", "id_ed25519_sk", "id_ecdsa_sk", "id_dsa")
 GLOBAL_KNOWN_HOSTS = "/etc/ssh/ssh_known_hosts"
 CONNECT_TIMEOUT_S = 15.0  # a LAN answers in milliseconds, a loaded machine's sshd in seconds
+_ENDPOINT = re.compile(
+    r"(?:(?P<user>.+)@)?"
+    r"(?:\[(?P<bracketed>[^\]]+)\]|(?P<name>[^:@]+|[^@]*:[^@]*:[^@]*))"  # a name has no colon, IPv6 two or more
+    r"(?::(?P<port>\d+))?"
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,14 +39,11 @@ class Endpoint:
     @classmethod
     def parse(cls, text: str) -> Endpoint:
         """`[user@]host[:port]`, as ProxyJump has it; IPv6 in brackets; `ssh://` before it is allowed."""
-        user, at, host = text.removeprefix("ssh://").rpartition("@")
-        name, colon, port = host.rpartition(":")
-        if host.startswith("[") and "]" in host:
-            name, _, rest = host[1:].partition("]")
-            colon, port = rest[:1], rest[1:]
-        if not (colon and name and port.isdigit()):
-            name, port = (name if host.startswith("[") else host), ""
-        return cls(name=name, port=int(port) if port else None, user=user if at else None)
+        found = _ENDPOINT.fullmatch(text.removeprefix("ssh://"))
+        if found is None:
+            return cls(name=text)
+        port = found["port"]
+        return cls(name=found["bracketed"] or found["name"], port=int(port) if port else None, user=found["user"])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

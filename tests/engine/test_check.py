@@ -1,0 +1,129 @@
+"""hosts check: how far one comes with a host, and what stands in the way."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from importlib import resources
+from pathlib import Path
+
+import pytest
+
+from batchwasm.engine.check import check
+from batchwasm.engine.deploy import install
+from batchwasm.model import Host
+from tests.engine.depots import depot_on, here, python_that_mounts
+from tests.sshd import Sshd, configure, free_port, new_key
+
+
+async def test_a_good_host_shows_what_it_is(ssh_pool: list[Sshd]) -> None:
+    found = await check(ssh_pool[0].host)
+    assert found.good
+    assert found.reached
+    assert (found.key, found.auth, found.runner, found.warnings) == ("known", True, False, ())
+    assert found.facts is not None
+    assert found.facts.cpus == len(os.sched_getaffinity(0))
+    assert found.facts.workdir == str(ssh_pool[0].workdir)
+    assert found.latency_s is not None
+    assert 0 < found.latency_s < 5
+    assert found.clock_skew_s is not None
+    assert abs(found.clock_skew_s) < 5
+
+
+async def test_looking_installs_nothing(ssh_pool: list[Sshd]) -> None:
+    await check(ssh_pool[0].host)
+    assert not ssh_pool[0].workdir.exists()
+
+
+async def test_an_installed_runner_is_seen(tmp_path: Path) -> None:
+    host = here(tmp_path / "w")
+    async with depot_on(host) as depot:
+        await install(host.name, depot, lambda *_: None)
+    assert (await check(host)).runner is True
+
+
+async def test_a_host_that_is_down_is_not_reached(home: Path) -> None:
+    found = await check(Host(name="x", address="127.0.0.1", port=free_port("127.0.0.1")))
+    assert not found.good
+    assert not found.reached
+    assert (found.key, found.auth, found.facts, found.latency_s) == (None, None, None, None)
+    assert found.error is not None
+    assert found.error.code == "unreachable"
+
+
+async def test_an_unknown_key_is_reached_but_not_logged_in_to(ssh_pool: list[Sshd], home: Path) -> None:
+    (home / ".ssh/known_hosts").write_text("")
+    found = await check(ssh_pool[0].host)
+    assert found.reached
+    assert (found.key, found.auth) == ("unknown", None)
+    assert found.error is not None
+    assert ssh_pool[0].fingerprint in found.error.cause
+
+
+async def test_a_changed_key_is_told(ssh_pool: list[Sshd], home: Path) -> None:
+    a, b, _ = ssh_pool
+    (home / ".ssh/known_hosts").write_text(f"[{a.address}]:{a.port} {b.host_key}\n")
+    assert (await check(a.host)).key == "changed"
+
+
+async def test_a_refused_login_has_a_known_key(ssh_pool: list[Sshd], home: Path) -> None:
+    (home / ".ssh/id_ed25519").unlink()
+    new_key(home / ".ssh/id_rsa", kind="rsa")
+    found = await check(ssh_pool[0].host)
+    assert found.reached
+    assert (found.key, found.auth) == ("known", False)
+
+
+async def test_a_key_that_is_not_checked_is_a_warning(ssh_pool: list[Sshd], home: Path) -> None:
+    configure(home, "Host sshd-a\n  StrictHostKeyChecking no\n")
+    found = await check(ssh_pool[0].host)
+    assert found.good
+    assert found.key == "unchecked"
+    assert "not checked" in found.warnings[0]
+
+
+async def test_a_gateway_whose_key_is_not_checked_is_a_warning(ssh_pool: list[Sshd], home: Path) -> None:
+    configure(home, "Host sshd-a\n  StrictHostKeyChecking no\nHost sshd-b\n  ProxyJump sshd-a\n")
+    assert (await check(ssh_pool[1].host)).key == "unchecked"
+
+
+async def test_a_host_without_python_is_logged_in_to_and_named(ssh_pool: list[Sshd]) -> None:
+    found = await check(dataclasses.replace(ssh_pool[0].host, python="/no/python"))
+    assert (found.reached, found.auth, found.facts) == (True, True, None)
+    assert found.error is not None
+    assert found.error.code == "python"
+
+
+async def test_a_workdir_that_can_not_be_written_is_an_error(tmp_path: Path) -> None:
+    python = python_that_mounts(tmp_path / "python", tmp_path / "w", "-t tmpfs -o ro none")
+    found = await check(here(tmp_path / "w", python))
+    assert found.error is not None
+    assert found.error.code == "permission"
+    assert found.facts is not None
+
+
+async def test_a_disk_without_room_for_the_runner_is_an_error_and_little_room_a_warning(tmp_path: Path) -> None:
+    python = python_that_mounts(tmp_path / "python", tmp_path / "w", "-t tmpfs -o size=1m none")
+    found = await check(here(tmp_path / "w", python))
+    assert found.error is not None
+    assert found.error.code == "disk"
+    assert "GiB are free" in found.warnings[0]
+
+
+async def test_a_clock_that_is_wrong_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("batchwasm.engine.check.SKEW_S", -1.0)  # any clock is wrong then
+    found = await check(here(tmp_path / "w"))
+    assert "its clock is 0 s" in found.warnings[0]
+
+
+def test_a_login_that_kills_what_is_left_behind_is_seen(tmp_path: Path) -> None:
+    conf = tmp_path / "logind.conf"
+    conf.write_text("[Login]\n#KillUserProcesses=no\nKillUserProcesses=yes\n")
+    text = resources.files("batchwasm.runner").joinpath("depot.py").read_text()
+    names: dict[str, object] = {"__name__": "depot"}
+    exec(text.replace("/etc/systemd/logind.conf", str(conf)).replace("os.getuid() == 0", "False"), names)
+    told = names["kills_left_behind"]
+    assert callable(told)
+    assert told() is True
+    conf.write_text("[Login]\n#KillUserProcesses=yes\n")
+    assert told() is False
