@@ -6,7 +6,6 @@ import errno
 import os
 import subprocess
 import sys
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -61,11 +60,6 @@ def test_help_imports_nothing_heavy(args: list[str], tmp_path: Path) -> None:
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert done.stdout.splitlines()[-1] == "LOADED"
-
-
-def test_the_version_is_the_packages_own() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert project["version"] == package.__version__
 
 
 @pytest.mark.parametrize("name", commands.NOT_YET)
