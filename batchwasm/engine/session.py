@@ -223,7 +223,7 @@ class Session:
         try:
             async with _patience(ATTACH_S, "its runner did not answer"):
                 while not messages:
-                    messages = _decoded(decoder, await self._read(prepared))
+                    messages = _decoded(decoder, _some(await prepared.runner.read(READ_BYTES), prepared))
         except (
             HostLost
         ) as error:  # it was reached a moment ago: the runner can't live there, and trying again won't help
@@ -269,14 +269,10 @@ class Session:
             for message in messages:
                 self._take(message)
             async with _patience(SILENCE_S, f"it was silent for {SILENCE_S:.0f} s"):
-                messages = _decoded(decoder, await self._read(prepared))
-
-    async def _read(self, prepared: Prepared) -> bytes:
-        data: bytes = await prepared.runner.read(READ_BYTES)
-        if not data:
-            said = prepared.runner.stderr_tail.strip()
-            raise HostLost(f"its runner ended{': ' + said.splitlines()[-1] if said else ''}")
-        return data
+                data = await prepared.runner.read(READ_BYTES)
+            if not data and self._ending.is_set():
+                return  # as we asked it to
+            messages = _decoded(decoder, _some(data, prepared))
 
     # -------------------------------------------------------------------------------------------- reports
 
@@ -382,6 +378,14 @@ class Session:
 
     def _mounts(self) -> dict[str, str]:
         return dict(self.host.mounts)
+
+
+def _some(data: bytes, prepared: Prepared) -> bytes:
+    """What was read, unless that is the end, which nobody asked for."""
+    if not data:
+        said = prepared.runner.stderr_tail.strip()
+        raise HostLost(f"its runner ended{': ' + said.splitlines()[-1] if said else ''}")
+    return data
 
 
 def _decoded(decoder: Decoder, data: bytes) -> list[Message]:
