@@ -15,7 +15,7 @@ from pathlib import Path
 from batchwasm.errors import SourceError
 from batchwasm.model import Artifact, Digest, JobName, Source
 from batchwasm.store import Store, cache_folder
-from batchwasm.toolchains import TOOLCHAINS, Tool, compile_source, find, fingerprint, wasi, wasm, wat
+from batchwasm.toolchains import TOOLCHAINS, Tool, commands, compile_source, find, fingerprint, wasi, wasm, wat
 from batchwasm.toolchains.base import source_folder
 from batchwasm.toolchains.fingerprint import Fingerprint
 from batchwasm.toolchains.wasm import ModuleFacts
@@ -176,7 +176,7 @@ def _compiled(name: JobName, source: Source, store: Store, talk: Callable[[str],
     if tool is None:
         raise SourceError(f"{name}: no compiler for {language.title} to wasm is on this machine; {language.get}")
     folder = source_folder(source)
-    key = _source_key(source, tool)
+    key = _source_key(source, tool, commands(name, source, language, tool, cache=cache_folder()))
     with store.lock(key):
         known = _notes(store, key)
         for digest, record in known:
@@ -192,16 +192,15 @@ def _compiled(name: JobName, source: Source, store: Store, talk: Callable[[str],
     return digest, tool.title, False
 
 
-def _source_key(source: Source, tool: Tool) -> Digest:
-    """Of all that is known before compiling: language, flags, toolchain, names and contents of the sources."""
-    folder, build = source_folder(source), source.build
+def _source_key(source: Source, tool: Tool, steps: list[str]) -> Digest:
+    """Of all that is known before compiling: commands, toolchain, names and contents of the sources."""
+    folder = source_folder(source)
     projects = [source.paths[0] / name for name in ("Cargo.toml", "go.mod")] if source.paths[0].is_dir() else []
     return _key(
         [
             *(source.language, tool.name, tool.stamp, tool.target),
             [[os.path.relpath(path, folder), fingerprint.file_digest(path)] for path in (*source.paths, *projects)],
-            [list(build.flags), [list(pair) for pair in build.defines], build.optimize],
-            [os.path.relpath(path, folder) for path in build.include],
+            steps,
         ]
     )
 

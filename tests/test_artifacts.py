@@ -111,7 +111,8 @@ REFUSED = {
         r"`_start` is \(\) -> \(i32\)",
     ),
     "no exported memory": (
-        '(module (import "wasi_snapshot_preview1" "fd_close" (func (param i32) (result i32))) (func (export "_start")))',
+        '(module (import "wasi_snapshot_preview1" "fd_close" (func (param i32) (result i32)))'
+        ' (func (export "_start")))',
         "does not export its memory",
     ),
 }

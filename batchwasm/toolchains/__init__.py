@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from batchwasm.toolchains import c, cpp, find, go, rust, zig
 from batchwasm.toolchains.base import Found, Inputs, Language, Tool
-from batchwasm.toolchains.compile import Compiled, compile_source
+from batchwasm.toolchains.compile import Compiled, commands, compile_source
 
 WHEELS = "pip install 'batchwasm[toolchains]'"
 _CLANG = "clang lld wasi-libc libclang-rt-dev-wasm32"
@@ -75,4 +75,15 @@ def report() -> list[Found]:
     return [*rows, Found(language="WAT", tool=find.wasmtime(), get="pip install wasmtime")]
 
 
-__all__ = ["TOOLCHAINS", "WHEELS", "Compiled", "Found", "Inputs", "Language", "Tool", "compile_source", "report"]
+__all__ = [
+    "TOOLCHAINS",
+    "WHEELS",
+    "Compiled",
+    "Found",
+    "Inputs",
+    "Language",
+    "Tool",
+    "commands",
+    "compile_source",
+    "report",
+]

@@ -41,6 +41,16 @@ def compile_source(
         return Compiled(wasm=_module(name, language, request), inputs=language.inputs(request))
 
 
+def commands(name: JobName, source: Source, language: Language, tool: Tool, *, cache: Path) -> list[str]:
+    """What would be run, without the names of this folder and of the scratch folder: part of the build's key.
+
+    So whatever changes a command, in the source's table or in a later version of ours, makes another build.
+    """
+    request = Request(source=source, tool=tool, scratch=Path("/scratch"), cache=cache)
+    steps = _steps(name, language, request)
+    return [shlex.join(step.argv).replace(str(request.folder), ".") + repr(sorted(step.env.items())) for step in steps]
+
+
 def _steps(name: JobName, language: Language, request: Request) -> list[Step]:
     try:
         return sorted(language.recipe(request), key=lambda step: step.group)
