@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,15 +53,26 @@ def _compiled(sources: tuple[Path, ...], build: dict[str, Any]) -> Artifact:
     from batchwasm import artifacts, spec
     from batchwasm.cli.escape import say
     from batchwasm.cli.progress import compiled_text
+    from batchwasm.errors import SpecError
 
     settings: dict[str, object] = {"build": build} if build else {}
     if len(sources) > 1:
         settings["source"] = [os.path.abspath(path) for path in sources]
-    run, _ = spec.from_source(sources[0], [], settings=settings)
+    try:
+        run, _ = spec.from_source(sources[0], [], settings=settings)
+    except SpecError as error:
+        raise SpecError([replace(problem, key=_option(problem.key)) for problem in error.problems]) from error
     (job,) = run.jobs
     artifact = artifacts.build(job.name, job.source, artifacts.Store())
     say(compiled_text(job.name, artifact))
     return artifact
+
+
+def _option(key: str) -> str:
+    """The option that a key of `build` stands for."""
+    for name, option in (("defines.", "--define "), ("include", "--include"), ("flags", "--flag")):
+        key = key.replace(f"--build {name}", option)
+    return key
 
 
 def _deliver(artifact: Artifact, output: Path) -> None:

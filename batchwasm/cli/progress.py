@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol, TextIO
 
-from batchwasm.cli.escape import for_stream, visible
+from batchwasm.cli.escape import for_stream, visible, visible_text
 from batchwasm.cli.units import count_text, duration_text, size_text
 from batchwasm.model import Artifact, HostName, JobName
 
@@ -212,8 +212,7 @@ class Terminal:
     def note(self, text: str) -> None:
         from rich.text import Text
 
-        for line in text.splitlines() or [""]:
-            self._console.print(Text(visible(line)), soft_wrap=True)
+        self._console.print(Text(visible_text(text)), soft_wrap=True)
 
     def close(self) -> None:
         self._live.stop()

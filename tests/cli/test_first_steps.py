@@ -182,6 +182,11 @@ def test_compile_takes_all_build_options(batchwasm: Cli) -> None:
     assert batchwasm("logs", "out").out == "a b 42\n"
 
 
+def test_compile_names_the_options_that_are_wrong_all_at_once(batchwasm: Cli, hello: Path) -> None:
+    said = batchwasm("compile", hello, "-D", "1x=3", "-I", "nowhere", code=2).err.splitlines()
+    assert [line.partition(":")[0] for line in said] == ["--define 1x", "--include[0]"]
+
+
 def test_compile_to_stdout_gives_the_module_and_nothing_else(batchwasm: Cli, hello: Path) -> None:
     batchwasm("compile", hello)
     process = batchwasm.start("compile", hello, "-o", "-")

@@ -157,13 +157,13 @@ def test_terminal_shows_names_and_texts_harmlessly() -> None:
     terminal = Terminal(stream, clock=Clock(), live=False)
     terminal.compiling("\x1b[31mpi[/]", "[bold]")
     terminal.host("lab\x07", "shipping", "\x1b]0;x")
-    terminal.note("note \x1b[2J\n[red]second")
+    terminal.note("note \x1b[2J\n[red]second\x0bline\n\na\tb")
     picture = terminal.picture().plain
     terminal.close()
     assert "\\x1b[31mpi[/] ([bold])" in picture
     assert "lab\\x07 \\x1b]0;x" in picture
     assert "note \\x1b[2J\n" in stream.getvalue()
-    assert "[red]second" in stream.getvalue()
+    assert "[red]second\\x0bline\n\na       b\n" in stream.getvalue()
 
 
 def test_a_display_that_is_told_nothing_shows_nothing(terminal: Terminal) -> None:
