@@ -53,11 +53,11 @@ def run_folder(run: Any) -> Path:
 
 
 def test_every_host_takes_part_and_every_value_is_right(batchwasm: Cli, folder: Path) -> None:
-    (folder / "jobs.toml").write_text(SQUARES % (20, 60))
+    (folder / "jobs.toml").write_text(SQUARES % (200, 120))
     run = batchwasm("run", "jobs.toml", "--json").json
-    assert run["tasks"] == {"total": 60, "succeeded": 60, "failed": 0, "cancelled": 0, "skipped": 0}
+    assert run["tasks"] == {"total": 120, "succeeded": 120, "failed": 0, "cancelled": 0, "skipped": 0}
     rows = batchwasm("results", "--json").rows
-    assert [row["stdout"] for row in rows] == [f"{n * n}\n" for n in range(60)]
+    assert [row["stdout"] for row in rows] == [f"{n * n}\n" for n in range(120)]
     assert {row["host"] for row in rows} == {"sshd-a", "sshd-b", "sshd-c"}
 
 
