@@ -142,25 +142,34 @@ def build(zig: str, folder: Path) -> None:
     if folder.is_dir():
         return
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with _only_one(folder.with_suffix(".lock")):
+    with _only_one(folder.with_suffix(".lock")) as alone:
         if folder.is_dir():
             return
+        if alone:
+            for dead in folder.parent.glob(f"{folder.name}.new-*"):
+                shutil.rmtree(dead, ignore_errors=True)
         new = Path(tempfile.mkdtemp(prefix=f"{folder.name}.new-", dir=folder.parent))
         try:
             _build_into(zig, new)
-            with contextlib.suppress(FileExistsError, NotADirectoryError):
+            try:
                 new.rename(folder)
+            except OSError:
+                if not folder.is_dir():
+                    raise
         finally:
             shutil.rmtree(new, ignore_errors=True)
 
 
 @contextlib.contextmanager
-def _only_one(lock: Path) -> Iterator[None]:
-    """Wait for other processes; where the disk has no locks, several build and the first to end wins."""
+def _only_one(lock: Path) -> Iterator[bool]:
+    """Wait for other processes. False where the disk has no locks: then several build and the first to end wins."""
     with lock.open("a") as file:
-        with contextlib.suppress(OSError):
+        try:
             fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        except OSError:
+            yield False
+        else:
+            yield True
 
 
 def _build_into(zig: str, folder: Path) -> None:
@@ -168,16 +177,25 @@ def _build_into(zig: str, folder: Path) -> None:
     units = [Unit(source=_SUPPORT / f"{guard}.cpp", flags=()) for guard in _GUARDS.values()]
     guards = len(units)
     units += archive_units(library)
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        # Longest first, so that no core waits for a last large one.
-        order = sorted(range(len(units)), key=lambda i: -units[i].source.stat().st_size)
-        compiled = list(pool.map(lambda i: (i, _compile(zig, units[i], folder)), order))
-    objects = [path for _, path in sorted(compiled)]
+    objects = _compile_all(zig, units, folder)
     for guard, path in zip(_GUARDS.values(), objects[:guards], strict=True):
         path.rename(folder / f"{guard}.o")
     _run(zig, "ar", "rcs", str(folder / _ARCHIVE), *map(str, objects[guards:]))
     for path in objects[guards:]:
         path.unlink()
+
+
+def _compile_all(zig: str, units: Sequence[Unit], folder: Path) -> list[Path]:
+    """The objects, in the order of the units. After a failure or Ctrl-C nothing more is started."""
+    # Longest first, so that no core waits for a last large one.
+    order = sorted(range(len(units)), key=lambda i: -units[i].source.stat().st_size)
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        started = {i: pool.submit(_compile, zig, units[i], folder) for i in order}
+        try:
+            return [started[i].result() for i in range(len(units))]
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def archive_units(library: Path) -> list[Unit]:
@@ -306,6 +324,8 @@ def main(arguments: Sequence[str]) -> int:
     except (BuildError, OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 

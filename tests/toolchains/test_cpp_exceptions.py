@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -516,6 +517,26 @@ def test_a_build_that_fails_says_why_and_leaves_nothing(tmp_path: Path) -> None:
     assert done.stderr.startswith("building the C++ library with exceptions: ")
     assert done.stderr.endswith("disk full\n")
     assert os.listdir(tmp_path / "cache") == ["key.lock"]
+
+
+def test_an_interrupted_build_stops_at_once_and_leaves_nothing(tmp_path: Path) -> None:
+    zig = fake_zig(tmp_path, then="cat >/dev/null <>fifo")
+    os.mkfifo(tmp_path / "fifo")
+    command = cpp_exceptions.build_command((str(zig), "c++"), tmp_path / "cache" / "key")
+    building = subprocess.Popen(command, cwd=tmp_path, start_new_session=True)
+    while not (tmp_path / "log").exists():
+        assert building.poll() is None
+    os.killpg(building.pid, signal.SIGINT)
+    assert building.wait(timeout=30) == 130
+    assert os.listdir(tmp_path / "cache") == ["key.lock"]
+    units = len(cpp_exceptions.archive_units(tmp_path / "lib"))
+    assert len((tmp_path / "log").read_text().splitlines()) < units
+
+
+def test_what_a_killed_build_left_goes_with_the_next(tmp_path: Path) -> None:
+    (tmp_path / "cache/key.new-dead").mkdir(parents=True)
+    cpp_exceptions.build(str(fake_zig(tmp_path)), tmp_path / "cache" / "key")
+    assert sorted(os.listdir(tmp_path / "cache")) == ["key", "key.lock"]
 
 
 def test_a_zig_without_the_sources_is_told_how_to_get_one(tmp_path: Path) -> None:
