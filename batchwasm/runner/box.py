@@ -60,6 +60,7 @@ class Box:
         """When each folder changed last, as the file system has it."""
         self._made_ns = 0
         self._settled = False
+        self._lent = True
         self._input_inodes: dict[str, int] = {}
         self._folders = 0
         """How many the inputs need."""
@@ -71,6 +72,7 @@ class Box:
         """
         if self._stamps and self._inputs == list(inputs) and self.untouched():
             return
+        self._lent = True
         self._stamps = []
         remove_tree(self.path)
         os.mkdir(self.path, 0o700)
@@ -91,8 +93,19 @@ class Box:
             with contextlib.suppress(OSError):  # `prepare` meets the same trouble, and can say so
                 remove_tree(self.path)
 
+    def lend(self) -> None:
+        """A guest gets the folder now: what was seen of it no longer holds."""
+        self._lent = True
+
     def untouched(self) -> bool:
         """True where nothing was made, changed or removed since `prepare`."""
+        if self._lent and self._unchanged():
+            self._lent = False
+        return not self._lent
+
+    def _unchanged(self) -> bool:
+        if not self._stamps:
+            return False
         try:
             for folder, stamp in self._stamps:
                 if os.stat(folder, follow_symlinks=False).st_ctime_ns != stamp:

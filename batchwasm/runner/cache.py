@@ -38,7 +38,8 @@ class Loaded(NamedTuple):
 
     calls: Any
     """ThinCalls or PublicCalls of the module's engine."""
-    pre: Any
+    linked: Any
+    """What `calls.run` takes."""
     go: bool
     """Go's runtime: it wants GOMEMLIMIT."""
 
@@ -94,7 +95,7 @@ class Modules:
 
     def _link(self, digest: str, wasm: bytes, go: bool, calls: Any) -> Loaded:
         module = self._native(digest, wasm, calls.engine)
-        return Loaded(calls, calls.engine.link(module), go)
+        return Loaded(calls, calls.link(module), go)
 
     def _calls(self, keep_resident_bytes: int) -> Any:
         """Of the engine with that setting; -1 is the one without a pool."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ctypes
 from ctypes import c_bool, c_char_p, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
-from typing import Any
+from typing import Any, NamedTuple
 
 import wasmtime
 from wasmtime import _bindings, _ffi
@@ -59,6 +59,13 @@ def _bind() -> Any:
     return type("C", (), functions)
 
 
+class Linked(NamedTuple):
+    """A module with its imports, held, and where it lies."""
+
+    pre: wasmtime.InstancePre
+    address: int
+
+
 class ThinCalls:
     """Runs guests of one engine. Not for two threads at once."""
 
@@ -81,7 +88,12 @@ class ThinCalls:
         self._exit_code: int | None = None
         self._define_exit()
 
-    def run(self, pre: wasmtime.InstancePre, launch: Launch) -> End:
+    def link(self, module: wasmtime.Module) -> Linked:
+        """What `run` takes. Raises Refused where an import is missing."""
+        pre = self.engine.link(module)
+        return Linked(pre, _address(pre))
+
+    def run(self, linked: Linked, launch: Launch) -> End:
         """Run `_start` in a new store and instance. Raises LaunchError where the guest's world can't be made."""
         c = self._c
         wasi = self._wasi(launch)
@@ -94,7 +106,7 @@ class ThinCalls:
             if error:
                 raise LaunchError("world", self._error_text(error))
             self._exit_code = None
-            return self._start(context, _address(pre))
+            return self._start(context, linked.address)
         finally:
             c.wasmtime_store_delete(store)
 

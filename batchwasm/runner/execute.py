@@ -139,10 +139,11 @@ class Attempts:
         if cpu_ns > self._cpu_until_s * 1e9:
             self._cpu_until_s = limits.raise_cpu(cpu_ns / 1e9, self._work.time_s)
         started = self._started = _Started(task, time.time(), time.monotonic_ns(), cpu_ns)
+        self._box.lend()
         self._page.start(started.ns)
         self._watch.begin(self._work.time_s)
         try:
-            end = self._loaded.calls.run(self._loaded.pre, launch)
+            end = self._loaded.calls.run(self._loaded.linked, launch)
         finally:
             stop = self._watch.end()
         return started, end, stop

@@ -113,13 +113,14 @@ def _compile(pattern: str) -> tuple[re.Pattern[str], bool]:
     """What paths a pattern means, and whether there must be one (it does not end in `?`).
 
     As in a shell: `*` and `?` stay within a name and don't match a leading dot, `**` is any number of folders, `[a-z]`
-    one character. A pattern that is a folder means all files in it.
+    one character. A pattern whose last name is plain may be a folder, and means all files in it.
     """
     must = not pattern.endswith("?")
     text = pattern if must else pattern[:-1]
     segments = [part for part in text.split("/") if part not in ("", ".")]
     expression = "".join(_segment(part, last) for part, last in _with_last(segments))
-    return re.compile(rf"(?s:{expression}(?:/.*)?)\Z"), must
+    below = "" if segments and set(segments[-1]) & set("*?[") else "(?:/.*)?"
+    return re.compile(rf"(?s:{expression}{below})\Z"), must
 
 
 def _with_last(segments: list[str]) -> list[tuple[str, bool]]:

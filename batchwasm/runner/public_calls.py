@@ -27,6 +27,10 @@ class PublicCalls:
         # WASI's own knows only the codes below 126, and calls all others an error without a number.
         engine.linker.define_func("wasi_snapshot_preview1", "proc_exit", kind, self._exit)
 
+    def link(self, module: wasmtime.Module) -> wasmtime.InstancePre:
+        """What `run` takes. Raises Refused where an import is missing."""
+        return self.engine.link(module)
+
     def run(self, pre: wasmtime.InstancePre, launch: Launch) -> End:
         """Run `_start` in a new store and instance. Raises LaunchError where the guest's world can't be made."""
         with wasmtime.Store(self.engine.engine) as store:

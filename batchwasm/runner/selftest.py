@@ -67,9 +67,9 @@ def probe() -> bool:
     """A guest that grows, is refused growth and traps: the thin calls must see all three."""
     engine = engines.Engine(pool=engines.pool_works(), keep_resident_bytes=0)
     calls = ThinCalls(engine)
-    pre = engine.link(engine.compile(growth.rewrite(_PROBE).wasm))
+    linked = calls.link(engine.compile(growth.rewrite(_PROBE).wasm))
     none = (ctypes.c_char_p * 0)()
-    end = calls.run(pre, engines.Launch(none, none, none, (), None, 1024 * 1024))
+    end = calls.run(linked, engines.Launch(none, none, none, (), None, 1024 * 1024))
     return (end.exit_code, end.trap, end.memory_bytes, end.asked_pages) == (None, _DIVISION, 2 * 65536, 65000)
 
 
