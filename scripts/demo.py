@@ -87,7 +87,7 @@ def main() -> int:
         print(
             f"{JOBS[job]} is left out: its compiler is not here (`.venv/bin/batchwasm toolchains` says how to get it)."
         )
-    print("The first time compilers build their libraries: C 40 s, C++ 45 s, Go 20 s; after that a second each.\n")
+    print("The first time, compilers build their standard libraries, which takes minutes; after that, a second each.\n")
 
     before = {path.name for path in RUNS.glob("tour-*")}
     only = [word for job in jobs for word in ("--only", job)] if missing else []
