@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from batchwasm.errors import SourceError
-from batchwasm.model import Artifact, Digest, JobName, Source
+from batchwasm.model import GIB, Artifact, Digest, JobName, Source
 from batchwasm.store import Store, cache_folder
-from batchwasm.toolchains import TOOLCHAINS, Tool, commands, compile_source, find, fingerprint, wasi, wasm, wat
+from batchwasm.toolchains import TOOLCHAINS, Tool, commands, compile_source, find, fingerprint, prune, wasi, wasm, wat
 from batchwasm.toolchains.base import source_folder
 from batchwasm.toolchains.fingerprint import Fingerprint
 from batchwasm.toolchains.wasm import ModuleFacts
@@ -24,6 +24,8 @@ __all__ = ["ModuleFacts", "Store", "build", "check", "inspect"]
 
 VERSION = 1
 """Of notes and keys: another number builds everything again."""
+KEEP_BYTES = 4 * GIB
+"""Of compiled modules: thousands of programs."""
 NOTES_A_KEY = 8
 """Builds remembered that differ in headers alone: going back to an earlier one compiles nothing."""
 
@@ -189,7 +191,14 @@ def _compiled(name: JobName, source: Source, store: Store, talk: Callable[[str],
         if not fingerprint.changed_between(compiled.inputs, start_ns, time.time_ns()):
             taken = fingerprint.take(compiled.inputs, folder)
             _keep_notes(store, key, [(digest, taken), *known])
+    _prune(store)
     return digest, tool.title, False
+
+
+def _prune(store: Store) -> None:
+    """After every compile, so that no cache of ours grows without end; the modules used last stay."""
+    store.prune(keep_bytes=KEEP_BYTES)
+    prune(cache_folder(), now=time.time())
 
 
 def _source_key(source: Source, tool: Tool, steps: list[str]) -> Digest:

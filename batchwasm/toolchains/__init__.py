@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from batchwasm.toolchains import c, cpp, find, go, rust, zig
 from batchwasm.toolchains.base import Found, Inputs, Language, Tool
-from batchwasm.toolchains.compile import Compiled, commands, compile_source
+from batchwasm.toolchains.compile import Compiled, commands, compile_source, prune
 
 WHEELS = "pip install 'batchwasm[toolchains]'"
 _CLANG = "clang lld wasi-libc libclang-rt-dev-wasm32"
@@ -85,5 +85,6 @@ __all__ = [
     "Tool",
     "commands",
     "compile_source",
+    "prune",
     "report",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,6 +18,8 @@ from batchwasm.errors import SourceError
 from batchwasm.model import JobName, Source
 from batchwasm.toolchains.base import Inputs, Language, Request, Step, Tool, Unclear
 
+KEEP_S = 30 * 24 * 3600.0
+"""Cargo's folder of one project is 10 to 1000 MB; a month without a build, and it is likely forgotten."""
 ERROR_BYTES = 64 * 1024
 """Of a compiler's words; C++ templates can write megabytes, and the first error is what helps."""
 
@@ -65,6 +68,14 @@ def _module(name: JobName, language: Language, request: Request) -> bytes:
         raise SourceError(f"{name}: {error}") from error
     except FileNotFoundError:
         raise SourceError(f"{name}: {request.tool.title} ended well but wrote no module") from None
+
+
+def prune(cache: Path, *, now: float) -> None:
+    """Remove what cargo kept of projects that were not built for a long time; another build makes it again."""
+    for project in (cache / "cargo").glob("*"):
+        made = [path.stat().st_mtime for path in (project, *project.glob("target/*/release"))]
+        if now - max(made) > KEEP_S:
+            shutil.rmtree(project, ignore_errors=True)
 
 
 @contextmanager

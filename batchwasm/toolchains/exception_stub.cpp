@@ -45,7 +45,9 @@ extern "C" {
     return object;
 }
 [[gnu::weak]] void __cxa_free_exception(void *object) noexcept { std::free(object); }
-[[gnu::weak]] void __cxa_throw(void *object, std::type_info *type, void *(*)(void *)) { die(object, type); }
+// By its symbol: headers disagree about the destructor's type.
+[[gnu::weak, noreturn]] void batchwasm_throw(void *object, std::type_info *type, void *) __asm__("__cxa_throw");
+void batchwasm_throw(void *object, std::type_info *type, void *) { die(object, type); }
 [[gnu::weak]] void __cxa_rethrow() { std::abort(); }
 [[gnu::weak]] void *__cxa_begin_catch(void *object) noexcept { return object; }
 [[gnu::weak]] void __cxa_end_catch() {}

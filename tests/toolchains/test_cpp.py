@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from batchwasm.model import Build, Source
 from batchwasm.store import Store
-from batchwasm.toolchains import TOOLCHAINS
-from tests.toolchains.guests import build, run, write
+from batchwasm.toolchains import TOOLCHAINS, compile_source, cpp, find
+from tests.toolchains.guests import build, need, run, write
 
 SOURCE = """
 #include <iostream>
@@ -71,3 +74,18 @@ def test_optimising_at_link_time_is_refused(tmp_path: Path) -> None:
     assert TOOLCHAINS["cpp"].refuse(source) == [
         "-flto=thin loses C++ exceptions: optimising at link time does not know them; leave it out"
     ]
+
+
+@pytest.mark.long  # zig builds its own libc++ for it, which nothing else here needs
+def test_where_the_toolchain_cannot_unwind_a_throw_names_itself_and_traps(tmp_path: Path, tool_caches: Path) -> None:
+    need("cpp")
+    tool = find.cpp()
+    assert tool is not None
+    language = replace(TOOLCHAINS["cpp"], recipe=cpp._with_stub)
+    source = Source(language="cpp", paths=(write(tmp_path, {"a.cpp": SOURCE}) / "a.cpp",))
+    wasm = tmp_path / "a.wasm"
+    wasm.write_bytes(compile_source("job", source, language, tool, cache=tool_caches, talk=print).wasm)
+    assert run(wasm).stdout == "3 36\n"
+    ended = run(wasm, "throw")
+    assert ended.code is None
+    assert "uncaught exception of type Problem: bad x\n(this toolchain can't unwind" in ended.stderr
