@@ -9,7 +9,7 @@ from pathlib import Path
 
 from batchwasm.core.events import Record
 from batchwasm.engine.depot import Depot
-from batchwasm.errors import HostLost, WorldError
+from batchwasm.errors import HostError, HostLost, WorldError
 from batchwasm.model import JobName, Outcome
 from batchwasm.results import RunFolder
 from batchwasm.runner.protocol import INLINE_BYTES, Detail, OutputFile, Row
@@ -25,11 +25,11 @@ def has_files(row: Row) -> bool:
 
 
 def record(row: Row) -> Record:
-    """A row without files. Raises HostLost where no runner of ours would say that."""
+    """A row without files. Raises HostError where no runner of ours would say that."""
     if row.outcome not in REPORTABLE:
-        raise HostLost(f"its runner reported outcome {row.outcome}, which is not its to tell")
+        raise HostError("protocol", f"its runner reported outcome {row.outcome}, which is not its to tell")
     if len(row.stdout) > INLINE_BYTES or len(row.stderr) > INLINE_BYTES:
-        raise HostLost("its runner sent more output in a report than fits there")
+        raise HostError("protocol", "its runner sent more output in a report than fits there")
     detail = row.detail or _PLAIN
     return Record(
         task=row.task,
@@ -57,7 +57,7 @@ _PLAIN = Detail()
 async def collect(row: Row, job: JobName, folder: RunFolder, depot: Depot, spool: str) -> Record:
     """A row with files: they are in the run folder, whole and by their digests, when this returns.
 
-    `spool` is the batch's folder on the host. Raises HostLost where the host sends something else than it announced,
+    `spool` is the batch's folder on the host. Raises HostError where the host sends something else than it announced,
     WorldError where the disk here refuses.
     """
     found = record(row)
@@ -65,7 +65,7 @@ async def collect(row: Row, job: JobName, folder: RunFolder, depot: Depot, spool
     contents = iter(row.files)
     listed = []
     for output in detail.outputs:
-        target = folder.output(job, row.task, output.path)
+        target = _target(folder, job, row.task, output.path)
         if output.inline:
             _write(target, next(contents), output)
         else:
@@ -84,6 +84,13 @@ async def collect(row: Row, job: JobName, folder: RunFolder, depot: Depot, spool
     return found
 
 
+def _target(folder: RunFolder, job: JobName, task: int, path: str) -> Path:
+    try:
+        return folder.output(job, task, path)
+    except HostLost as error:
+        raise HostError("protocol", error.cause) from error
+
+
 async def _get(depot: Depot, spool: str, path: str, target: Path, size: int, sha256: str) -> None:
     _make_parent(target)
     await depot.get(f"{spool}/{path}", target, size, sha256, within=spool)
@@ -91,7 +98,7 @@ async def _get(depot: Depot, spool: str, path: str, target: Path, size: int, sha
 
 def _write(target: Path, content: bytes, output: OutputFile) -> None:
     if hashlib.sha256(content).hexdigest() != output.sha256:
-        raise HostLost(f"its runner sent an output that is not what it announced: {output.path[:200]!a}")
+        raise HostError("protocol", f"its runner sent an output that is not what it announced: {output.path[:200]!a}")
     _make_parent(target)
     part = target.with_name(f".{output.sha256[:16]}.part")
     try:

@@ -11,7 +11,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from batchwasm import transports
 from batchwasm.core.events import (
@@ -53,6 +53,7 @@ from batchwasm.runner.protocol import (
     encode,
 )
 
+T = TypeVar("T")
 ATTACH_S = 60.0  # a supervisor on a loaded machine may take seconds to fork and import
 SILENCE_S = 30.0  # fifteen heartbeats
 RETRY_S, RETRY_LIMIT_S = 0.5, 60.0  # doubled each time: a restarted sshd is back soon, a machine that is off is not
@@ -179,13 +180,12 @@ class Session:
             self._uploads.clear()
             while not self._outgoing.empty():
                 self._outgoing.get_nowait()  # orders to the supervisor that is gone
-            prepared = await self._until_ending(self._prepare(transport))
-            if prepared is None:
+            connected = await self._until_ending(self._connect(transport))
+            if connected is None or self._prepared is None:
                 return
-            self._prepared = prepared
             async with asyncio.TaskGroup() as group:
                 self._group = group
-                await self._serve(prepared, group)
+                await self._serve(self._prepared, *connected, group)
         except BaseExceptionGroup as errors:
             raise the_one(errors) from errors
         finally:
@@ -195,11 +195,26 @@ class Session:
                 self._prepared = None
             await transport.close()
 
-    async def _prepare(self, transport: transports.Transport) -> Prepared:
+    async def _connect(self, transport: transports.Transport) -> tuple[Decoder, list[Message]]:
+        """Prepare the host and attach to its supervisor; what that said after its answer is returned unread."""
         await transport.connect()
-        return await prepare(self.host, transport, self._shipped)
+        prepared = self._prepared = await prepare(self.host, transport, self._shipped)
+        order = Attach(self._run, self._incarnation, self._seen, self.host.cpus, self.host.memory_bytes)
+        await prepared.runner.write(encode(order))
+        decoder = Decoder()
+        messages: list[Message] = []
+        try:
+            async with _patience(ATTACH_S, "its runner did not answer"):
+                while not messages:
+                    messages = _decoded(decoder, _some(await prepared.runner.read(READ_BYTES), prepared))
+        except (
+            HostLost
+        ) as error:  # it was reached a moment ago: the runner can't live there, and trying again won't help
+            raise HostError("runner", error.cause, "see 'batchwasm hosts check'") from error
+        self._attach(messages.pop(0), prepared)
+        return decoder, messages
 
-    async def _until_ending(self, work: Any) -> Any:
+    async def _until_ending(self, work: Coroutine[Any, Any, T]) -> T | None:
         """The result of `work`, or None when the run ends before it is there."""
         task = asyncio.ensure_future(work)
         ending = asyncio.ensure_future(self._ending.wait())
@@ -215,21 +230,8 @@ class Session:
     def _shipped(self, kind: str, digest: str, size: int) -> None:
         self._inbox.post(FileShipped(host=self.host.name, kind=kind, digest=digest, bytes=size))
 
-    async def _serve(self, prepared: Prepared, group: asyncio.TaskGroup) -> None:
-        order = Attach(self._run, self._incarnation, self._seen, self.host.cpus, self.host.memory_bytes)
-        await prepared.runner.write(encode(order))
-        decoder = Decoder()
-        messages: list[Message] = []
-        try:
-            async with _patience(ATTACH_S, "its runner did not answer"):
-                while not messages:
-                    messages = _decoded(decoder, _some(await prepared.runner.read(READ_BYTES), prepared))
-        except (
-            HostLost
-        ) as error:  # it was reached a moment ago: the runner can't live there, and trying again won't help
-            raise HostError("runner", error.cause, "see 'batchwasm hosts check'") from error
-        self._attach(messages.pop(0), prepared)
-        receiver = group.create_task(self._receive(prepared, decoder, messages))
+    async def _serve(self, prepared: Prepared, decoder: Decoder, news: list[Message], group: asyncio.TaskGroup) -> None:
+        receiver = group.create_task(self._receive(prepared, decoder, news))
         await self._write(prepared)
         await prepared.runner.close()
         receiver.cancel()
@@ -240,7 +242,7 @@ class Session:
         if isinstance(answer, Refused):
             raise HostError(answer.code, answer.text)
         if not isinstance(answer, Attached):
-            raise HostLost(f"its runner began with {answer.kind}")
+            raise HostError("protocol", f"its runner began with {answer.kind}")
         if answer.supervisor != self._supervisor:
             self._supervisor, self._seen = answer.supervisor, 0
         self._unsettled.clear()
@@ -280,7 +282,7 @@ class Session:
         match message:
             case Finished():
                 self._note_seq(message.seq)
-                rows = protocol.Rows.decode(message.body)
+                rows = _rows(message)
                 if any(collect.has_files(row) for row in rows):
                     self._in_group(self._collect(message, rows))
                 else:
@@ -292,7 +294,7 @@ class Session:
             case Beat():
                 self._inbox.beat(self.host.name, message)
             case _:
-                raise HostLost(f"its runner sent {message.kind}, which is not a report")
+                raise HostError("protocol", f"its runner sent {message.kind}, which is not a report")
 
     def _note_seq(self, seq: int) -> None:
         self._seen = max(self._seen, seq)
@@ -392,7 +394,14 @@ def _decoded(decoder: Decoder, data: bytes) -> list[Message]:
     try:
         return decoder.feed(data)
     except ProtocolError as error:
-        raise HostLost(f"its runner sent what we don't understand: {error}") from error
+        raise HostError("protocol", f"its runner sent what we don't understand: {error}") from error
+
+
+def _rows(message: Finished) -> list[Row]:
+    try:
+        return protocol.Rows.decode(message.body)
+    except ProtocolError as error:
+        raise HostError("protocol", str(error)) from error
 
 
 @asynccontextmanager

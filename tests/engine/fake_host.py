@@ -1,0 +1,127 @@
+"""A host as a script: what its runner says is written in the test. It stands at the seam of deploy and transports."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from batchwasm.engine import session as sessions
+from batchwasm.errors import HostError, HostLost
+from batchwasm.runner.protocol import Attached, Decoder, Message, encode
+
+
+class FakeFacts:
+    def as_dict(self) -> dict[str, Any]:
+        return {"os": "fake"}
+
+
+@dataclass
+class FakeDepot:
+    """Keeps what is put; gives what the test laid out in `remote`."""
+
+    remote: dict[str, bytes] = field(default_factory=dict)
+    stored: list[tuple[str, str]] = field(default_factory=list)
+    facts: FakeFacts = field(default_factory=FakeFacts)
+
+    async def put(self, kind: str, digest: str, path: Path, on_sent: Callable[[int], None] | None = None) -> bool:
+        if not os.path.exists(path):
+            raise HostError("input", f"can't send {path}: No such file or directory")
+        if (kind, digest) in self.stored:
+            return False
+        self.stored.append((kind, digest))
+        return True
+
+    async def get(self, remote: str, local: Path, size: int, sha256: str, *, within: str = "") -> None:
+        _write(local, self.remote[remote])
+
+    async def close(self) -> None: ...
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+
+
+class FakeRunner:
+    """A process whose far end is the test: `orders` are what it was sent, `say` is what it answers."""
+
+    def __init__(self) -> None:
+        self.orders: list[Message] = []
+        self._decoder = Decoder()
+        self._incoming: asyncio.Queue[bytes] = asyncio.Queue()
+        self._arrived = asyncio.Event()
+        self.stderr_tail = ""
+
+    async def read(self, limit: int) -> bytes:
+        return await self._incoming.get()
+
+    async def write(self, data: bytes) -> None:
+        self.orders += self._decoder.feed(data)
+        self._arrived.set()
+
+    async def close(self) -> int | None:
+        self._incoming.put_nowait(b"")
+        return 0
+
+    def say(self, *messages: Message | bytes) -> None:
+        for message in messages:
+            self._incoming.put_nowait(message if isinstance(message, bytes) else encode(message))
+
+    async def order(self, kind: type[Message]) -> Any:
+        """The first order of this kind; waits for it."""
+        async with asyncio.timeout(10):
+            while True:
+                for order in self.orders:
+                    if isinstance(order, kind):
+                        self.orders.remove(order)
+                        return order
+                self._arrived.clear()
+                await self._arrived.wait()
+
+
+class FakeTransport:
+    async def connect(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class FakePrepared:
+    depot: FakeDepot
+    runner: FakeRunner
+
+
+class FakeHost:
+    """Takes the place of the real way to a host; each connection is a new FakeRunner in `lives`."""
+
+    def __init__(self, monkeypatch: Any) -> None:
+        self.depot = FakeDepot()
+        self.lives: asyncio.Queue[FakeRunner] = asyncio.Queue()
+        self.error: HostError | HostLost | None = None
+        monkeypatch.setattr(sessions.transports, "make", lambda host: FakeTransport())
+        monkeypatch.setattr(sessions, "prepare", self._prepare)
+        monkeypatch.setattr(sessions, "RETRY_S", 0.001)
+
+    async def _prepare(self, host: Any, transport: Any, on_shipped: Any) -> FakePrepared:
+        if self.error is not None:
+            raise self.error
+        runner = FakeRunner()
+        self.lives.put_nowait(runner)
+        return FakePrepared(self.depot, runner)
+
+    async def life(self, attached: Attached | None = None) -> FakeRunner:
+        """The next connection, attached."""
+        async with asyncio.timeout(10):
+            runner = await self.lives.get()
+        runner.say(attached or Attached("s1", "boot", 2, 8 * 1024**3, "/spool/run"))
+        return runner
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Lets the loop work until something is so."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - any condition, which has no event to wait for
+            await asyncio.sleep(0.001)

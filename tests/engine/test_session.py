@@ -1,0 +1,281 @@
+"""A session with a host whose runner the test speaks for: honest, late, wrong, and hostile."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from batchwasm.core.events import Event, HostJoined, HostLeft, HostRefused, Ranges, Record
+from batchwasm.engine.session import Session
+from batchwasm.engine.work import Digests, JobWork, LocalFile
+from batchwasm.errors import HostError
+from batchwasm.model import Host, Job, Outcome, RunSpec, Source, Template
+from batchwasm.results import RunFolder
+from batchwasm.runner.protocol import (
+    INLINE_BYTES,
+    Acknowledge,
+    Attach,
+    Attached,
+    Beat,
+    Detach,
+    Detail,
+    Finished,
+    Kill,
+    OutputFile,
+    Refused,
+    Returned,
+    Row,
+    Rows,
+    Start,
+    Work,
+)
+from batchwasm.spec.sweep import Combinations
+from tests.engine.fake_host import FakeHost, until
+
+
+class Heard:
+    """An Inbox that remembers."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.reports: list[tuple[int | None, int, list[Record]]] = []
+        self.returns: list[tuple[int, Ranges]] = []
+        self.beats: list[Beat] = []
+
+    def post(self, event: Event) -> None:
+        self.events.append(event)
+
+    def job_of(self, batch: int) -> str | None:
+        return "j" if batch < 100 else None
+
+    def request_of(self, batch: int) -> tuple[int, int]:
+        return 1, 1024
+
+    def report(self, session: Session, seq: int | None, batch: int, records: Sequence[Record]) -> None:
+        self.reports.append((seq, batch, list(records)))
+
+    def returned(self, session: Session, seq: int, batch: int, ranges: Ranges, why: str) -> None:
+        self.returns.append((seq, ranges))
+
+    def beat(self, host: str, beat: Beat) -> None:
+        self.beats.append(beat)
+
+    def shipping(self, host: str, text: str) -> None: ...
+
+    def of(self, kind: type) -> list[Any]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+
+@pytest.fixture
+def host(monkeypatch: pytest.MonkeyPatch) -> FakeHost:
+    return FakeHost(monkeypatch)
+
+
+@pytest.fixture
+def heard() -> Heard:
+    return Heard()
+
+
+@pytest_asyncio.fixture
+async def session(host: FakeHost, heard: Heard, tmp_path: Path) -> AsyncIterator[Session]:
+    """Running; ended afterwards."""
+    session = Session(Host(name="h"), "0123", 1, RunFolder(path=tmp_path), heard)
+    task = asyncio.create_task(session.run())
+    yield session
+    session.end()
+    async with asyncio.timeout(10):
+        await task
+
+
+async def work_of(tmp_path: Path) -> JobWork:
+    wasm = tmp_path / "j.wasm"
+    wasm.write_bytes(b"wasm")
+    job = Job(
+        name="j",
+        source=Source(language="wasm", paths=(wasm,)),
+        sweep=Combinations(),
+        args=(Template(parts=("--n=", "index", "")),),
+    )
+    work = JobWork(
+        RunSpec(name="r", folder=tmp_path, jobs=(job,)),
+        job,
+        LocalFile("wasm", hashlib.sha256(b"wasm").hexdigest(), wasm, "j.wasm"),
+        "r-1",
+        Digests(),
+    )
+    await work.load()
+    return work
+
+
+def row(task: int, **fields: Any) -> Row:
+    return Row(**{**Row(task, 1, Outcome.SUCCEEDED, 0, 1.0, 5, 5, 65536, b"hi")._asdict(), **fields})
+
+
+def with_output(path: str, sha256: str) -> Finished:
+    detail = Detail(outputs=[OutputFile(path, 1, sha256, True)])
+    return Finished(1, 1, seq=1, body=Rows.encode([row(0, detail=detail, files=(b"x",))]))
+
+
+async def test_it_attaches_joins_ships_once_and_starts(
+    host: FakeHost, heard: Heard, session: Session, tmp_path: Path
+) -> None:
+    runner = await host.life()
+    attach = await runner.order(Attach)
+    assert (attach.run, attach.incarnation, attach.after) == ("0123", 1, 0)
+    await until(lambda: bool(heard.of(HostJoined)))
+    work = await work_of(tmp_path)
+    session.start(7, work, ((0, 1),), [1])
+    session.start(8, work, ((0, 1),), [1])
+    start = await runner.order(Start)
+    made = Work.decode(start.body)
+    assert (start.batch, start.cpus, start.memory_bytes, start.count) == (7, 1, 1024, 1)
+    assert (made.spool, made.artifact, made.tasks[0].args) == (
+        "/spool/run/7",
+        hashlib.sha256(b"wasm").hexdigest(),
+        ["--n=0"],
+    )
+    assert (await runner.order(Start)).batch == 8
+    assert len(host.depot.stored) == 1
+
+
+async def test_reports_become_records_and_are_acknowledged_in_order(
+    host: FakeHost, heard: Heard, session: Session
+) -> None:
+    runner = await host.life()
+    runner.say(
+        Finished(1, 1, seq=1, body=Rows.encode([row(0)])),
+        Returned(2, [3, 4, 5], seq=2),
+        Finished(3, 1, seq=3, body=Rows.encode([row(0)])),
+        Beat(0.5, 1, 2, 3, 4),
+    )
+    await until(lambda: bool(heard.beats))
+    assert [(seq, batch) for seq, batch, _ in heard.reports] == [(1, 1), (3, 3)]
+    assert heard.returns == [(2, ((3, 6),))]
+    session.settled([3])
+    session.settled([1])
+    session.settled([2])
+    assert [(await runner.order(Acknowledge)).seq for _ in range(3)] == [0, 1, 3]
+
+
+async def test_files_are_in_the_run_folder_before_the_report_is_told(
+    host: FakeHost, heard: Heard, session: Session, tmp_path: Path
+) -> None:
+    big = b"x" * (INLINE_BYTES + 1)
+    host.depot.remote = {"/spool/run/5/0/out/big": big, "/spool/run/5/0/stdout": big}
+    small = OutputFile("a/small", 3, hashlib.sha256(b"abc").hexdigest(), True)
+    large = OutputFile("big", len(big), hashlib.sha256(big).hexdigest(), False)
+    detail = Detail(outputs=[small, large], stdout_spooled=(len(big), hashlib.sha256(big).hexdigest()))
+    runner = await host.life()
+    runner.say(Finished(5, 1, seq=1, body=Rows.encode([row(0, stdout=b"", detail=detail, files=(b"abc",))])))
+    await until(lambda: bool(heard.reports))
+    (record,) = heard.reports[0][2]
+    assert (tmp_path / "tasks/j/0/out/a/small").read_bytes() == b"abc"
+    assert (tmp_path / "tasks/j/0/out/big").read_bytes() == big
+    assert (record.stdout, record.stdout_path) == (None, "tasks/j/0/stdout")
+
+
+async def test_a_connection_that_breaks_is_made_again_and_old_batches_are_killed(
+    host: FakeHost, heard: Heard, session: Session
+) -> None:
+    first = await host.life()
+    first.say(Finished(1, 1, seq=4, body=Rows.encode([row(0)])))
+    await until(lambda: bool(heard.reports))
+    first.stderr_tail = "out of luck\n"
+    first.say(b"")
+    await until(lambda: bool(heard.of(HostLeft)))
+    assert "out of luck" in heard.of(HostLeft)[0].text
+    second = await host.life(Attached("s1", "boot", 2, 1, "/spool/run", batches=[1]))
+    assert (await second.order(Attach)).after == 4
+    assert (await second.order(Kill)).batch == 1
+    assert len(heard.of(HostJoined)) == 2
+
+
+async def test_another_supervisor_starts_counting_anew(host: FakeHost, heard: Heard, session: Session) -> None:
+    first = await host.life()
+    first.say(Finished(1, 1, seq=9, body=Rows.encode([row(0)])))
+    await until(lambda: bool(heard.reports))
+    first.say(b"")
+    second = await host.life(Attached("s2", "boot", 2, 1, "/spool/run"))
+    second.say(Finished(2, 1, seq=1, body=Rows.encode([row(0)])))
+    await until(lambda: len(heard.reports) == 2)
+    session.settled([1])
+    assert (await second.order(Acknowledge)).seq == 1
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        Attach("0123", 1),
+        Finished(1, 1, seq=1, body=b"\xff\xff\xff\xff"),
+        Finished(1, 1, seq=1, body=Rows.encode([row(0, outcome=Outcome.CANCELLED)])),
+        Finished(1, 1, seq=1, body=Rows.encode([row(0, outcome=99)])),
+        Finished(1, 1, seq=1, body=Rows.encode([row(0, stdout=b"x" * (INLINE_BYTES + 1))])),
+        with_output("../../x", "0" * 64),
+        with_output("x", "0" * 64),
+    ],
+    ids=["rubbish", "an order", "no rows", "our own word", "no outcome", "a flood", "a way out", "another digest"],
+)
+async def test_a_host_that_lies_is_dropped_and_nothing_of_it_is_believed(
+    host: FakeHost, heard: Heard, session: Session, tmp_path: Path, lie: Any
+) -> None:
+    runner = await host.life()
+    runner.say(lie)
+    await until(lambda: bool(heard.of(HostRefused)))
+    assert [event.code for event in (*heard.of(HostLeft), *heard.of(HostRefused))] == ["protocol", "protocol"]
+    assert not heard.of(HostRefused)[0].waiting_may_help
+    assert heard.reports == []
+    assert all(name != "x" for _, _, names in os.walk(tmp_path) for name in names)
+
+
+async def test_a_refusal_is_final_and_told(host: FakeHost, heard: Heard, session: Session) -> None:
+    runner = await host.lives.get()
+    runner.say(Refused("memory", "the host has 4 GiB, the inventory says 8 GiB"))
+    await until(lambda: bool(heard.of(HostRefused)))
+    refused = heard.of(HostRefused)[0]
+    assert (refused.code, refused.waiting_may_help) == ("memory", False)
+    assert "4 GiB" in refused.text
+
+
+async def test_a_host_that_is_away_is_tried_again(host: FakeHost, heard: Heard, session: Session) -> None:
+    first = await host.life()
+    await until(lambda: bool(heard.of(HostJoined)))
+    host.error = HostError("unreachable", "connection refused", "is it on?")
+    first.say(b"")
+    await until(lambda: len(heard.of(HostRefused)) >= 2)
+    host.error = None
+    await host.life()
+    await until(lambda: len(heard.of(HostJoined)) == 2)
+
+
+async def test_an_input_that_vanished_is_told_as_invalid_and_blames_no_host(
+    host: FakeHost, heard: Heard, session: Session, tmp_path: Path
+) -> None:
+    await host.life()
+    await until(lambda: bool(heard.of(HostJoined)))
+    work = await work_of(tmp_path)
+    (tmp_path / "j.wasm").unlink()
+    session.start(7, work, ((0, 1),), [1])
+    await until(lambda: bool(heard.reports))
+    seq, batch, (record,) = heard.reports[0]
+    assert (seq, batch, record.outcome, record.reason_code) == (None, 7, Outcome.INVALID, "input_changed")
+    assert heard.of(HostLeft) == []
+
+
+async def test_the_end_detaches_and_is_no_loss(host: FakeHost, heard: Heard, tmp_path: Path) -> None:
+    session = Session(Host(name="h"), "0123", 1, RunFolder(path=tmp_path), heard)
+    task = asyncio.create_task(session.run())
+    runner = await host.life()
+    await until(lambda: bool(heard.of(HostJoined)))
+    session.end()
+    await runner.order(Detach)
+    async with asyncio.timeout(10):
+        await task
+    assert heard.of(HostLeft) == []
