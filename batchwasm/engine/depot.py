@@ -28,11 +28,16 @@ from batchwasm.transports import Process, Transport
 
 MAGIC = b"\nbatchwasm-depot/1\n"
 CHUNK_BYTES = 256 * 1024
+BURST = 32  # small files sent before their answers are read: 8 MB at most
 ANSWER_LIMIT_BYTES = 16 * 1024 * 1024
 START_S = 60.0  # login shells with heavy profiles, Python from a slow file server
 ANSWER_S = 120.0  # without a byte: fsync of a large file on a loaded file server
 _LENGTHS = struct.Struct("!II")
 _BOOT = "import sys; b = sys.stdin.buffer; exec(b.read(int(b.readline())))"
+
+NETWORK = frozenset(
+    ("nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "9p", "ceph", "lustre", "gpfs", "beegfs", "glusterfs", "fuse.sshfs")
+)
 
 Kind = Literal["wasm", "files"]
 Progress = Callable[[int], object]
@@ -64,13 +69,16 @@ class Facts:
     disk_free_bytes: int
     file_system: str
     """Of the workdir; '' where it can't be told."""
-    network: bool
-    """The workdir is on a network file system."""
     kills_left_behind: bool
     """systemd-logind ends what outlives its session there (KillUserProcesses)."""
 
+    @property
+    def network(self) -> bool:
+        """The workdir is on a network file system: other hosts may see it too."""
+        return self.file_system in NETWORK
+
     def as_dict(self) -> dict[str, str | int | float | bool]:
-        return dataclasses.asdict(self)
+        return {**dataclasses.asdict(self), "network": self.network}
 
 
 class Depot:
@@ -82,6 +90,7 @@ class Depot:
         self._turn = asyncio.Lock()
         self._process: Announced | None = None
         self._known: set[tuple[str, str]] = set()
+        self._waiting: list[_Small] = []
         self._closed = False
         self.facts: Facts
 
@@ -110,14 +119,45 @@ class Depot:
         if (kind, digest) in self._known:
             return False
         with _opened(self._name, path) as (file, size):
-            if size > CHUNK_BYTES and await self.has(kind, [digest]):
+            if size <= CHUNK_BYTES:
+                stored = await self._put_small(_Small(kind, digest, file.read(size + 1)))
+                if stored and on_sent is not None:
+                    on_sent(size)
+            elif await self.has(kind, [digest]):
                 return False
-            async with self._exchange() as wire:
-                await wire.send({"do": "put", "kind": kind, "digest": digest, "size": size})
-                await wire.send_content(lambda: file.read(CHUNK_BYTES), on_sent)
-                answer = await wire.answer()
+            else:
+                async with self._exchange() as wire:
+                    await wire.send({"do": "put", "kind": kind, "digest": digest, "size": size})
+                    await wire.send_content(lambda: file.read(CHUNK_BYTES), on_sent)
+                    stored = await wire.answer() == "stored"
         self._known.add((kind, digest))
-        return bool(answer == "stored")
+        return stored
+
+    async def _put_small(self, small: _Small) -> bool:
+        """All small files that wait for their turn go in one burst, or each would cost a round trip."""
+        self._waiting.append(small)
+        try:
+            async with self._exchange() as wire:
+                while small.answer is None and small.error is None:
+                    await self._burst(wire)
+        finally:
+            if small in self._waiting:
+                self._waiting.remove(small)
+        if small.error is not None:
+            raise small.error
+        return bool(small.answer == "stored")
+
+    async def _burst(self, wire: _Wire) -> None:
+        burst = self._waiting[:BURST]
+        await wire.send_raw(b"".join(small.frames() for small in burst))
+        for small in burst:
+            try:
+                small.answer = await wire.answer(last=small is burst[-1])
+            except HostLost:
+                raise  # the others will find out when it is their turn
+            except HostError as error:
+                small.error = error
+            self._waiting.remove(small)
 
     async def unpack(self, digest: str, packed: Iterable[bytes], on_sent: Progress | None = None) -> bool:
         """Install a runner from the chunks of a zlib-compressed tar, whose own sha256 is `digest`."""
@@ -239,6 +279,30 @@ class Depot:
         return HostLost(f"{self._name}: answers {request} with {answer!r:.80}")
 
 
+def _head(header: Mapping[str, object]) -> bytes:
+    text = json.dumps(header, separators=(",", ":")).encode()
+    return _LENGTHS.pack(len(text), 0) + text
+
+
+def _body(chunk: bytes) -> bytes:
+    return _LENGTHS.pack(0, len(chunk)) + chunk
+
+
+@dataclass(eq=False, slots=True)
+class _Small:
+    """A file that fits in one frame, on its way to the host."""
+
+    kind: Kind
+    digest: str
+    data: bytes
+    answer: object = None
+    error: HostError | None = None
+
+    def frames(self) -> bytes:
+        request = {"do": "put", "kind": self.kind, "digest": self.digest, "size": len(self.data)}
+        return _head(request) + (_body(self.data) if self.data else b"") + _body(b"")
+
+
 class _Wire:
     """One request and its answer over a process's stdio."""
 
@@ -248,14 +312,16 @@ class _Wire:
         """Nothing is on its way in either direction."""
 
     async def send(self, header: Mapping[str, object]) -> None:
+        await self.send_raw(_head(header))
+
+    async def send_raw(self, frames: bytes) -> None:
         self.clean = False
-        head = json.dumps(header, separators=(",", ":")).encode()
-        await self._process.write(_LENGTHS.pack(len(head), 0) + head)
+        await self._process.write(frames)
 
     async def send_content(self, read: Callable[[], bytes], on_sent: Progress | None) -> None:
         while True:
             chunk = read()
-            await self._process.write(_LENGTHS.pack(0, len(chunk)) + chunk)
+            await self._process.write(_body(chunk))
             if not chunk:
                 return
             if on_sent is not None:
@@ -275,9 +341,10 @@ class _Wire:
             raise HostLost(f"{self._name}: the process there ended{f': {said[-1]}' if said else ''}") from error
         return data[:header], data[header:]
 
-    async def answer(self) -> Any:
+    async def answer(self, *, last: bool = True) -> Any:
+        """What the next `ok` holds. Raises HostError for an `error`. `last`: no other request is under way."""
         header, _ = await self.frame()
-        self.clean = True
+        self.clean = last
         try:
             fields = json.loads(header)
         except (ValueError, RecursionError) as error:

@@ -33,7 +33,6 @@ CHUNK_BYTES = 256 * 1024
 HEADER_LIMIT_BYTES = 16 * 1024 * 1024  # `has` for 200,000 digests
 KINDS = ("wasm", "files")
 STALE_S = 24 * 3600.0  # no upload takes that long, on however slow a line
-NETWORK = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "9p", "ceph", "lustre", "gpfs", "beegfs", "glusterfs")
 Answer = dict[str, Any]
 _LENGTHS = struct.Struct("!II")
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
@@ -268,8 +267,6 @@ class Depot:
         problems = [problem for problem in problems if os.path.lexists(problem.split(": ")[0])]
         return {"ok": {"freed_bytes": freed, "problems": problems[:20]}}
 
-    # ------------------------------------------------------------------------------------------------ inside
-
     def _make_private(self, folder: str) -> None:
         """The folder and those above it down from the workdir, 0700. It must be ours: we run what is in it."""
         os.makedirs(folder, mode=0o700, exist_ok=True)
@@ -384,7 +381,6 @@ def existing(path: str) -> str:
 def facts(workdir: str) -> Answer:
     """What deploy and `hosts check` want to know."""
     there = existing(workdir)
-    kind = file_system(there)
     return {
         "os": sys.platform,
         "machine": platform.machine(),
@@ -393,15 +389,14 @@ def facts(workdir: str) -> Answer:
         "python": platform.python_version(),
         "executable": sys.executable,
         "hostname": socket.gethostname(),
-        "boot": boot_id(),
+        "boot": text_of("/proc/sys/kernel/random/boot_id").strip(),
         "uid": os.getuid(),
         "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         "memory_bytes": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
         "workdir": workdir,
         "writable": os.access(there, os.W_OK | os.X_OK),
         "disk_free_bytes": disk_free(there),
-        "file_system": kind,
-        "network": kind in NETWORK or kind.startswith("fuse.sshfs"),
+        "file_system": file_system(there),
         "kills_left_behind": kills_left_behind(),
     }
 
@@ -414,10 +409,11 @@ def libc() -> str:
         return "musl" if glob.glob("/lib/ld-musl-*") else ""
 
 
-def boot_id() -> str:
+def text_of(path: str) -> str:
+    """A small file's text; '' where it can't be read."""
     try:
-        with open("/proc/sys/kernel/random/boot_id") as file:
-            return file.read().strip()
+        with open(path) as file:
+            return file.read()
     except OSError:
         return ""
 
@@ -427,11 +423,7 @@ def kills_left_behind() -> bool:
     if os.getuid() == 0 or os.path.exists("/var/lib/systemd/linger/" + (os.environ.get("USER") or "?")):
         return False
     for path in [*sorted(glob.glob("/etc/systemd/logind.conf.d/*.conf"), reverse=True), "/etc/systemd/logind.conf"]:
-        try:
-            with open(path) as file:
-                found = re.findall(r"^\s*KillUserProcesses\s*=\s*(\w+)", file.read(), re.MULTILINE)
-        except OSError:
-            continue
+        found = re.findall(r"^\s*KillUserProcesses\s*=\s*(\w+)", text_of(path), re.MULTILINE)
         if found:
             return found[-1].lower() in ("yes", "true", "1", "on")
     return False
@@ -440,12 +432,7 @@ def kills_left_behind() -> bool:
 def file_system(path: str) -> str:
     """Its type, such as ext4 or nfs4; '' where /proc does not tell."""
     best, kind = "", ""
-    try:
-        with open("/proc/self/mountinfo") as file:
-            lines = file.read().splitlines()
-    except OSError:
-        return ""
-    for line in lines:
+    for line in text_of("/proc/self/mountinfo").splitlines():
         left, _, right = line.partition(" - ")
         point = re.sub(r"\\(\d{3})", lambda match: chr(int(match.group(1), 8)), left.split(" ")[4])
         inside = path == point or path.startswith(point.rstrip("/") + "/")

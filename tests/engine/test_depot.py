@@ -148,6 +148,29 @@ async def test_many_at_once_take_turns(tmp_path: Path) -> None:
     assert len(backs) == 40
 
 
+async def test_small_files_that_wait_together_go_together(tmp_path: Path) -> None:
+    files = [file_of(tmp_path / f"{i}", b"%d" % i) for i in range(200)]
+    files.append(("0" * 64, tmp_path / "0"))  # one is refused, which is no matter of the others
+    async with depot_on(here(tmp_path / "w")) as depot:
+        assert depot._process is not None
+        write, writes = depot._process.write, []
+
+        async def counted(data: bytes) -> None:
+            writes.append(len(data))
+            await write(data)
+
+        depot._process.write = counted  # type: ignore[method-assign]
+        puts = [asyncio.create_task(depot.put("files", digest, path)) for digest, path in files]
+        puts[50].cancel()
+        results = await asyncio.gather(*puts, return_exceptions=True)
+        assert [result for result in results if isinstance(result, bool)] == [True] * 199
+        assert isinstance(results[50], asyncio.CancelledError)
+        assert isinstance(results[200], HostError)
+        assert len(writes) < 20
+        there = await depot.has("files", [digest for digest, _ in files])
+        assert {digest for digest, _ in files} - there <= {files[50][0], "0" * 64}
+
+
 async def test_a_request_that_is_cancelled_half_way_hurts_no_other(ssh_pool: list[Sshd], tmp_path: Path) -> None:
     big, big_path = file_of(tmp_path / "big", os.urandom(60 * MB))
     small, small_path = file_of(tmp_path / "small", b"small")
