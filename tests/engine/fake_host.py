@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +27,7 @@ class FakeDepot:
     facts: FakeFacts = field(default_factory=FakeFacts)
 
     async def put(self, kind: str, digest: str, path: Path, on_sent: Callable[[int], None] | None = None) -> bool:
-        if not os.path.exists(path):
+        if not _exists(path):
             raise HostError("input", f"can't send {path}: No such file or directory")
         if (kind, digest) in self.stored:
             return False
@@ -39,6 +38,10 @@ class FakeDepot:
         _write(local, self.remote[remote])
 
     async def close(self) -> None: ...
+
+
+def _exists(path: Path) -> bool:
+    return path.exists()
 
 
 def _write(path: Path, content: bytes) -> None:
