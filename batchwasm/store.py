@@ -14,6 +14,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
@@ -32,8 +33,18 @@ def cache_folder() -> Path:
     if not os.path.isabs(base):
         home = os.path.expanduser("~")
         usable = os.path.isabs(home) and os.path.isdir(home) and os.access(home, os.W_OK)
-        base = os.path.join(home, ".cache") if usable else os.path.join(tempfile.gettempdir(), f"cache-{os.getuid()}")
+        base = os.path.join(home, ".cache") if usable else _folder_in_tmp()
     return Path(base) / "batchwasm"
+
+
+def _folder_in_tmp() -> str:
+    """Ours alone. A stranger's folder of that name could hold forged notes: then a new one each time."""
+    path = os.path.join(tempfile.gettempdir(), f"cache-{os.getuid()}")
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(path, 0o700)
+    found = os.lstat(path)
+    ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022
+    return path if ours else tempfile.mkdtemp(prefix="cache-")
 
 
 class Store:

@@ -125,5 +125,16 @@ def test_the_cache_is_where_xdg_says_else_in_home_else_in_tmp(
     assert cache_folder() == home / ".cache/batchwasm"
     assert Store().root == home / ".cache/batchwasm/store"
     monkeypatch.setenv("HOME", str(tmp_path / "missing"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     assert cache_folder().name == "batchwasm"
     assert not cache_folder().is_relative_to(tmp_path / "missing")
+
+
+def test_a_folder_in_tmp_that_others_can_write_is_not_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path / "missing"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    ours = tmp_path / f"cache-{os.getuid()}"
+    assert cache_folder() == ours / "batchwasm"
+    ours.chmod(0o777)
+    assert cache_folder().parent != ours
