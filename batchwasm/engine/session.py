@@ -184,7 +184,7 @@ class Session:
             if connected is None or self._prepared is None:
                 return
             async with asyncio.TaskGroup() as group:
-                self._group = group
+                self._group = group  # before it counts as joined, since from then on there are batches to start
                 await self._serve(self._prepared, *connected, group)
         except BaseExceptionGroup as errors:
             raise the_one(errors) from errors
@@ -196,7 +196,7 @@ class Session:
             await transport.close()
 
     async def _connect(self, transport: transports.Transport) -> tuple[Decoder, list[Message]]:
-        """Prepare the host and attach to its supervisor; what that said after its answer is returned unread."""
+        """Prepare the host and ask its supervisor to attach us; its answer, and what it said after that, unread."""
         await transport.connect()
         prepared = self._prepared = await prepare(self.host, transport, self._shipped)
         order = Attach(self._run, self._incarnation, self._seen, self.host.cpus, self.host.memory_bytes)
@@ -211,7 +211,6 @@ class Session:
             HostLost
         ) as error:  # it was reached a moment ago: the runner can't live there, and trying again won't help
             raise HostError("runner", error.cause, "see 'batchwasm hosts check'") from error
-        self._attach(messages.pop(0), prepared)
         return decoder, messages
 
     async def _until_ending(self, work: Coroutine[Any, Any, T]) -> T | None:
@@ -231,6 +230,7 @@ class Session:
         self._inbox.post(FileShipped(host=self.host.name, kind=kind, digest=digest, bytes=size))
 
     async def _serve(self, prepared: Prepared, decoder: Decoder, news: list[Message], group: asyncio.TaskGroup) -> None:
+        self._attach(news.pop(0), prepared)
         receiver = group.create_task(self._receive(prepared, decoder, news))
         await self._write(prepared)
         await prepared.runner.close()
