@@ -50,10 +50,11 @@ class PageView(NamedTuple):
 
 
 class Page:
-    """An anonymous shared page, made before the fork."""
+    """A shared page, made before the fork."""
 
-    def __init__(self) -> None:
-        self._map = mmap.mmap(-1, _SIZE_BYTES)
+    def __init__(self, fd: int = -1) -> None:
+        """Anonymous; or of a file of at least a page, for two processes neither of which forked the other."""
+        self._map = mmap.mmap(fd, _SIZE_BYTES)
         # A memoryview's item is stored and read with one 8-byte move, so neither side sees half a number.
         self._words = memoryview(self._map).cast("Q")
 

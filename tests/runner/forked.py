@@ -1,27 +1,39 @@
-"""A real worker process on a socketpair, as a supervisor forks it, and modules for it to run."""
+"""A real worker process on a socketpair, and modules for it to run.
+
+It is started anew, not forked from the tests: they make engines, and a child forked beside an engine hangs.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import os
-import signal
 import socket
 import subprocess
 import sys
-import time
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import wasmtime
 
-from batchwasm.runner import worker
 from batchwasm.runner.page import Page, WorkerSettings
 from batchwasm.runner.protocol import Decoder, Finished, Returned, Row, Rows, Start, TaskWork, Work, encode
 
 MIB = 1024 * 1024
 WASI = "wasi_snapshot_preview1"
+WORKER = """
+import os, socket, sys, traceback
+from batchwasm.runner import page, worker
+channel, shared, *paths = sys.argv[1:]
+log, status = os.dup(2), 1
+try:
+    shared = page.Page(os.open(shared, os.O_RDWR))
+    worker.serve(socket.socket(fileno=int(channel)), shared, page.WorkerSettings(*paths, nice=0))
+    status = 0
+except BaseException:
+    os.write(log, traceback.format_exc().encode())
+finally:
+    os._exit(status)
+"""
 REPLY_S = 60.0  # far above what anything here takes: only a worker that hangs meets it
 
 
@@ -35,13 +47,6 @@ def wat(body: str) -> bytes:
     )
 
 
-def _leave(channel: int) -> int:
-    """In the child: closes all but stdio and the channel; a copy of stderr for our own troubles."""
-    os.closerange(3, channel)
-    os.closerange(channel + 1, 65536)
-    return os.dup(2)
-
-
 def build_toolbox(folder: Path) -> bytes:
     """The wasm of toolbox.c."""
     target = folder / "toolbox.wasm"
@@ -52,7 +57,7 @@ def build_toolbox(folder: Path) -> bytes:
 
 
 class Forked:
-    """A worker, forked from the test; one at a time, started when first needed."""
+    """A worker process; one at a time, started when first needed."""
 
     def __init__(self, root: Path, *, toolbox: bytes = b"") -> None:
         self.root = root
@@ -60,7 +65,10 @@ class Forked:
         for folder in ("cache/wasm", "cache/files"):
             (root / folder).mkdir(parents=True, exist_ok=True)
         self.toolbox = self.artifact(toolbox) if toolbox else ""
-        self.page = Page()
+        self._page_path = root / f"page-{len(list(root.glob('page-*')))}"
+        self._page_path.write_bytes(bytes(4096))
+        with self._page_path.open("r+b") as file:
+            self.page = Page(file.fileno())
         self.pid = 0
         self.status: int | None = None
         self._batch = 0
@@ -82,27 +90,17 @@ class Forked:
         return Work(self._batch, "night", "box", artifact, spool, tasks=named, **limits)
 
     def start(self) -> None:
-        """Forks, if there is none."""
+        """Starts it, if there is none."""
         if self.pid:
             return
         self.channel, theirs = socket.socketpair()
         self.channel.settimeout(REPLY_S)
-        self.pid = os.fork()
-        if self.pid == 0:
-            self._be_the_worker(theirs)
+        paths = (self.settings.cache, self.settings.scratch, self.settings.locks)
+        command = [sys.executable, "-c", WORKER, str(theirs.fileno()), str(self._page_path), *paths]
+        self._process = subprocess.Popen(command, pass_fds=(theirs.fileno(),))
+        self.pid = self._process.pid
         theirs.close()
         self._decoder = Decoder()
-
-    def _be_the_worker(self, theirs: socket.socket) -> None:
-        status = 1
-        try:
-            log = _leave(theirs.fileno())
-            worker.serve(theirs, self.page, self.settings)
-            status = 0
-        except BaseException:
-            os.write(log, traceback.format_exc().encode())
-        finally:
-            os._exit(status)
 
     def send(self, work: Work) -> None:
         """Hands over a batch."""
@@ -148,19 +146,12 @@ class Forked:
         if not self.pid:
             return 0
         self.channel.close()
-        status = self._wait()
-        self.pid = 0
-        return os.waitstatus_to_exitcode(status)
-
-    def _wait(self) -> int:
-        end = time.monotonic() + REPLY_S
-        while time.monotonic() < end:
-            ended, status = os.waitpid(self.pid, os.WNOHANG)
-            if ended:
-                return status
-            time.sleep(0.001)  # nothing says when a child has ended but asking
-        os.kill(self.pid, signal.SIGKILL)
-        return os.waitpid(self.pid, 0)[1]
+        try:
+            return self._process.wait(REPLY_S)
+        finally:
+            self._process.kill()
+            self._process.wait()
+            self.pid = 0
 
     def _put(self, kind: str, content: bytes) -> str:
         digest = hashlib.sha256(content).hexdigest()
