@@ -94,7 +94,7 @@ class Sshd:
         self._wait_for_banner()
 
     def _config(self) -> str:
-        environment = (("XDG_CACHE_HOME", str(self.cache)), ("HOME", str(self.home)), (MARK, self.name))
+        environment = (("XDG_CACHE_HOME", str(self.cache)), ("HOME", str(self.home)), (MARK, str(self.folder)))
         pairs = " ".join(f'"{name}={value}"' for name, value in (*environment, *self.environment))
         lines = (
             *self.options,  # the first value of an option counts
@@ -145,7 +145,7 @@ class Sshd:
 
     def processes(self) -> list[int]:
         """Pids of what its sessions started and that still runs, detached or not."""
-        mark = f"{MARK}={self.name}".encode()
+        mark = f"{MARK}={self.folder}".encode()  # unique: several sessions may share this machine
         return [pid for pid, environ in _environments() if mark in environ.split(b"\0")]
 
     def kill(self, *, everything: bool = True) -> None:
