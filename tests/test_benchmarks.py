@@ -1,0 +1,26 @@
+"""The benchmark still runs: a small one of batchwasm alone, since the others are packages of their own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.sshd import sshd_path
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.mark.skipif(sshd_path() is None, reason="no sshd here: install openssh-server")
+def test_the_throughput_benchmark_measures_a_run_over_ssh(tmp_path: Path) -> None:
+    found = tmp_path / "found.json"
+    command = [sys.executable, ROOT / "benchmarks/throughput.py", "--large", "200", "-o", found]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    large = json.loads(found.read_text())["large"]
+    assert large["tasks"] == 200
+    assert large["tasks_per_s"] > 0
+    assert set(large["cpu_us_per_task"]) == {"scheduler", "relay", "host", "sshd"}
