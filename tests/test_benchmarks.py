@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 @pytest.mark.skipif(sshd_path() is None, reason="no sshd here: install openssh-server")
 def test_the_throughput_benchmark_measures_a_run_over_ssh(tmp_path: Path) -> None:
     found = tmp_path / "found.json"
-    command = [sys.executable, ROOT / "benchmarks/throughput.py", "--large", "200", "-o", found]
+    command: list[str | Path] = [sys.executable, ROOT / "benchmarks/throughput.py", "--large", "200", "-o", found]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     large = json.loads(found.read_text())["large"]
