@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -34,15 +35,23 @@ def _silent(text: str) -> None:
     """For callers that want no progress."""
 
 
-def build(name: JobName, source: Source, store: Store, *, talk: Callable[[str], None] = _silent) -> Artifact:
+def build(
+    name: JobName,
+    source: Source,
+    store: Store,
+    *,
+    talk: Callable[[str], None] = _silent,
+    stop: threading.Event | None = None,
+) -> Artifact:
     """The module of a job, compiled if the store does not have it; blocks, any thread may call.
 
-    `talk` gets a sentence where something takes unusually long. Raises SourceError, WorldError.
+    `talk` gets a sentence where something takes unusually long; once `stop` is set, the compiler is killed. Raises
+    SourceError, WorldError.
     """
     start = time.monotonic()
     _check_files(name, source)
     if source.language in TOOLCHAINS:
-        digest, made_by, cached = _compiled(name, source, store, talk)
+        digest, made_by, cached = _compiled(name, source, store, talk, stop or threading.Event())
     else:
         digest, made_by, cached = _assembled(name, source, store)
     path = store.get(digest)
@@ -171,7 +180,9 @@ def _read(name: JobName, path: Path) -> bytes:
         raise SourceError(f"{name}: can't read {path}: {error.strerror}") from error
 
 
-def _compiled(name: JobName, source: Source, store: Store, talk: Callable[[str], None]) -> tuple[Digest, str, bool]:
+def _compiled(
+    name: JobName, source: Source, store: Store, talk: Callable[[str], None], stop: threading.Event
+) -> tuple[Digest, str, bool]:
     """Digest, maker, and whether the store had it."""
     language = TOOLCHAINS[source.language]
     tool = language.find()
@@ -185,7 +196,7 @@ def _compiled(name: JobName, source: Source, store: Store, talk: Callable[[str],
             if fingerprint.still_true(record, folder) and store.get(digest) is not None:
                 return digest, tool.title, True
         start_ns = time.time_ns()
-        compiled = compile_source(name, source, language, tool, cache=cache_folder(), talk=talk)
+        compiled = compile_source(name, source, language, tool, cache=cache_folder(), talk=talk, stop=stop)
         check(name, compiled.wasm)
         digest = store.put(compiled.wasm)
         if not fingerprint.changed_between(compiled.inputs, start_ns, time.time_ns()):

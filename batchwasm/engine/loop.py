@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -143,6 +144,7 @@ class Loop:
         self._session_tasks: list[asyncio.Task[None]] = []
         self._source_errors: list[SourceError] = []
         self._building = 0
+        self._end_builds = threading.Event()
         self._stop: RunStopped | None = None
         self._stuck_since: float | None = None
         self._latest: dict[str, tuple[float, Beat]] = {}
@@ -211,6 +213,7 @@ class Loop:
         try:
             await self._passes()
         finally:
+            self._end_builds.set()
             for task in builds:
                 task.cancel()
             await self._end_sessions()
@@ -330,7 +333,9 @@ class Loop:
             async with limit:
                 self._watcher.compiling(job.name, "")
                 talk = self._talk(job.name)
-                artifact = await asyncio.to_thread(build, job.name, job.source, self._plan.store, talk=talk)
+                artifact = await asyncio.to_thread(
+                    build, job.name, job.source, self._plan.store, talk=talk, stop=self._end_builds
+                )
             self._folder.add_wasm(job.name, artifact.path)
             wasm = LocalFile("wasm", artifact.digest, artifact.path, f"{job.name}.wasm")
             work = JobWork(self._plan.spec, job, wasm, self._folder.name, self._digests)

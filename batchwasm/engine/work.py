@@ -11,12 +11,9 @@ from typing import Any, Literal
 
 from batchwasm.core.events import Ranges, indexes
 from batchwasm.errors import BatchwasmError
-from batchwasm.model import MIB, Digest, Job, RunSpec, Scalar, Template
+from batchwasm.model import Digest, Job, RunSpec, Scalar, Template
 from batchwasm.runner.protocol import TaskWork, Work
 from batchwasm.spec.inputs import output_globs, stdin_path, task_inputs
-
-GO_HEADROOM_BYTES = 4 * MIB  # of a Go guest's cap is left to its stacks and its collector's own bookkeeping
-GO_SMALLEST_BYTES = 16 * MIB  # below this the collector would only run in circles
 
 
 class InputChanged(BatchwasmError):
@@ -83,11 +80,11 @@ class JobWork:
     async def load(self) -> None:
         """Read what all tasks share. Raises InputChanged."""
         job, params = self._job, self._job.params(0)
-        shared: dict[str, Any] = {"env": _go_env(job)}
+        shared: dict[str, Any] = {}
         if not self._args_vary:
             shared["args"] = [t.render(params) for t in job.args]
         if not self._env_varies:
-            shared["env"] |= _rendered(job, params)
+            shared["env"] = _rendered(job, params)
         if not self._outputs_vary:
             shared["outputs"] = list(output_globs(job, 0))
         if not self._stdin_varies:
@@ -143,7 +140,7 @@ class JobWork:
             return TaskWork(index, number)
         params = job.params(index)
         args = [t.render(params) for t in job.args] if self._args_vary else None
-        env = _go_env(job) | _rendered(job, params) if self._env_varies else None
+        env = _rendered(job, params) if self._env_varies else None
         outputs = list(output_globs(job, index)) if self._outputs_vary else None
         return TaskWork(index, number, args, env, None, None, outputs)
 
@@ -166,11 +163,3 @@ def _vary(templates: Iterable[Template]) -> bool:
 
 def _rendered(job: Job, params: dict[str, Scalar]) -> dict[str, str]:
     return {name: template.render(params) for name, template in job.env.items()}
-
-
-def _go_env(job: Job) -> dict[str, str]:
-    """Go's collector must know the cap: without it a program with 20 MiB alive dies under 40 MiB."""
-    cap = job.limits.memory_bytes
-    if job.source.language != "go" or "GOMEMLIMIT" in job.env or cap < GO_SMALLEST_BYTES:
-        return {}
-    return {"GOMEMLIMIT": str(cap - max(GO_HEADROOM_BYTES, cap // 10))}

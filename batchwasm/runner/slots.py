@@ -27,8 +27,9 @@ from .runs import Batch, Run
 from .stream import Stream
 
 Serve = Callable[[socket.socket, Page, WorkerSettings], None]
-GRACE_S = 0.5
-"""A guest's own deadline is exact to a millisecond; where it can't reach (a sleep in the host), this is added."""
+GRACE_S = 1.5
+"""A guest's own deadline is exact to a millisecond. Where it can't reach (a sleep in the host), the worker itself gives
+up after a quarter of a second and still brings the outputs; this is for when it can't do that either."""
 _FREEZE_S = 0.1  # a stop takes microseconds; only one that sits in the kernel takes longer, and then we don't wait
 _BURIAL_S = 5.0  # a killed process that takes longer sits in the kernel, on a file server that is away
 _PR_SET_PDEATHSIG = 1

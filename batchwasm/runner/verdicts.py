@@ -30,8 +30,8 @@ def of_an_end(worker: Worker, batch: Batch, status: int, last_words: str) -> Rep
         row = _time_up(worker.time_up, batch, work)
     elif worker.killed:
         return _reports(batch, left, None, "stopped on request")
-    elif os.WIFEXITED(status) and os.WEXITSTATUS(status) == GAVE_UP and batch.finished:
-        row = None
+    elif os.WIFEXITED(status) and os.WEXITSTATUS(status) == GAVE_UP:
+        row = None  # it reported the task that it gave up; a batch that was handed over just then never started
     else:
         text = f"the worker that ran it {how_it_died(status)}" + (f" ({last_words})" if last_words else "")
         row = _lost(worker.current(), work, left, text)

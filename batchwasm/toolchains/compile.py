@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
@@ -20,6 +22,8 @@ from batchwasm.toolchains.base import Inputs, Language, Request, Step, Tool, Unc
 
 KEEP_S = 30 * 24 * 3600.0
 """Cargo's folder of one project is 10 to 1000 MB; a month without a build, and it is likely forgotten."""
+STOP_S = 0.2
+"""How soon a compiler is killed when nobody wants its module any more."""
 ERROR_BYTES = 64 * 1024
 """Of a compiler's words; C++ templates can write megabytes, and the first error is what helps."""
 
@@ -33,14 +37,24 @@ class Compiled:
 
 
 def compile_source(
-    name: JobName, source: Source, language: Language, tool: Tool, *, cache: Path, talk: Callable[[str], None]
+    name: JobName,
+    source: Source,
+    language: Language,
+    tool: Tool,
+    *,
+    cache: Path,
+    talk: Callable[[str], None],
+    stop: threading.Event,
 ) -> Compiled:
-    """Blocks until the module is there. Raises SourceError with the compiler's own words under the job's name."""
+    """Blocks until the module is there. Raises SourceError with the compiler's own words under the job's name.
+
+    Once `stop` is set, compilers are killed within STOP_S and SourceError is raised.
+    """
     with _scratch() as scratch:
         request = Request(source=source, tool=tool, scratch=scratch, cache=cache)
         with _first_use(language, tool, cache, talk):
             for _, group in groupby(_steps(name, language, request), key=lambda step: step.group):
-                _run(name, request, list(group))
+                _run(name, request, list(group), stop)
         return Compiled(wasm=_module(name, language, request), inputs=language.inputs(request))
 
 
@@ -97,10 +111,10 @@ def _first_use(language: Language, tool: Tool, cache: Path, talk: Callable[[str]
         mark.touch()
 
 
-def _run(name: JobName, request: Request, steps: Sequence[Step]) -> None:
+def _run(name: JobName, request: Request, steps: Sequence[Step], stop: threading.Event) -> None:
     """All steps at the same time; the first one that failed, in their order, is told."""
     with ThreadPoolExecutor(max_workers=min(len(steps), os.cpu_count() or 1)) as pool:
-        results = list(pool.map(lambda step: _execute(request, step), steps))
+        results = list(pool.map(lambda step: _execute(request, step, stop), steps))
     failed = [text for code, text in results if code != 0]
     if failed:
         raise SourceError(
@@ -108,22 +122,33 @@ def _run(name: JobName, request: Request, steps: Sequence[Step]) -> None:
         )
 
 
-def _execute(request: Request, step: Step) -> tuple[int, str]:
+def _execute(request: Request, step: Step, stop: threading.Event) -> tuple[int, str]:
     """Exit code and what was said, by one command. Its output goes through a pipe: zig can't append to a file."""
     to_file = step.stdout.open("wb") if step.stdout else nullcontext(subprocess.PIPE)
     try:
         with to_file as stdout:
-            done = subprocess.run(
+            process = subprocess.Popen(
                 step.argv,
                 cwd=request.folder,
                 env=environment(step.env, request),
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=subprocess.PIPE if step.stdout else subprocess.STDOUT,
+                start_new_session=True,  # compilers start others, which must end with them
             )
     except OSError as error:
         return 127, f"{shlex.join(step.argv[:1])}: {error.strerror}"
-    return done.returncode, _said(step, done.returncode, (done.stderr if step.stdout else done.stdout))
+    out, err = _wait(process, stop)
+    return process.returncode, _said(step, process.returncode, err if step.stdout else out)
+
+
+def _wait(process: subprocess.Popen[bytes], stop: threading.Event) -> tuple[bytes, bytes]:
+    while True:
+        try:
+            return process.communicate(timeout=STOP_S)
+        except subprocess.TimeoutExpired:
+            if stop.is_set():
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def _said(step: Step, code: int, output: bytes) -> str:

@@ -25,9 +25,11 @@ FIELDS = "Dir,Standard,GoFiles,OtherFiles,EmbedFiles,EmbedPatterns,SFiles,Module
 
 
 def refuse(source: Source) -> list[str]:
-    problems = refuse_keys(
-        source, "defines", "pass it in args, or set a string by flags = ['-ldflags=-X main.name=value']"
-    )
+    problems = [
+        f"build.defines.{name}: {value!r} has both kinds of quotes, which go's linker can't be given; pass it in args"
+        for name, value in source.build.defines
+        if "'" in value and '"' in value
+    ]
     problems += refuse_keys(source, "include", "import packages of the module instead")
     if len(source.paths) != 1:
         problems.append("a Go source is one .go file or one folder with go.mod")
@@ -41,12 +43,19 @@ def recipe(request: Request) -> list[Step]:
     build, path = request.source.build, request.source.paths[0]
     what = "." if path.is_dir() else f"./{path.name}"
     slow = ("-gcflags=all=-N -l",) if build.optimize == "0" else ()
-    flags = ("-buildvcs=false", "-ldflags=-s -w -buildid=", *slow, *build.flags)
+    flags = ("-buildvcs=false", "-ldflags=-s -w -buildid=" + _variables(request), *slow, *build.flags)
     listed = (*request.tool.argv, "list", "-deps", f"-json={FIELDS}", *flags, what)
     return [
         Step(argv=(*request.tool.argv, "build", *flags, "-o", str(request.wasm), what), env=ENV),
         Step(argv=listed, env=ENV, group=1, stdout=_list(request)),
     ]
+
+
+def _variables(request: Request) -> str:
+    """Defines as go's linker takes them: each sets a string variable of package main, which must be there."""
+    defines = request.source.build.defines
+    quotes = ((name, value, '"' if "'" in value else "'") for name, value in defines)
+    return "".join(f" -X {quote}main.{name}={value}{quote}" for name, value, quote in quotes)
 
 
 def inputs(request: Request) -> Inputs:

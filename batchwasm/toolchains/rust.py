@@ -19,8 +19,7 @@ SPARSE = ((1, 60), (1, 68))
 
 
 def refuse(source: Source) -> list[str]:
-    problems = refuse_keys(source, "defines", "use flags = ['--cfg', 'NAME'] and #[cfg(NAME)], or pass it in args")
-    problems += refuse_keys(source, "include", "write `mod name;` with #[path], or make a Cargo project of it")
+    problems = refuse_keys(source, "include", "write `mod name;` with #[path], or make a Cargo project of it")
     if len(source.paths) != 1:
         problems.append("a Rust source is one .rs file (its `mod` files are found) or one folder with Cargo.toml")
     elif source.paths[0].is_dir() and not (source.paths[0] / "Cargo.toml").is_file():
@@ -55,7 +54,16 @@ def _rustc(request: Request) -> Step:
     build, name = request.source.build, request.source.paths[0].name
     argv = (
         *(*request.tool.argv, "--edition", "2021", "--crate-type", "bin", "--crate-name", _crate(name)),
-        *("--target", request.tool.target, "-C", f"opt-level={build.optimize}", "-C", "strip=symbols", *CODE),
+        *(
+            "--target",
+            request.tool.target,
+            "-C",
+            f"opt-level={build.optimize}",
+            "-C",
+            "strip=symbols",
+            *CODE,
+            *_cfgs(request),
+        ),
         *(
             "-C",
             "codegen-units=1",
@@ -64,7 +72,13 @@ def _rustc(request: Request) -> Step:
         ),
         *("-o", str(request.wasm), *build.flags, f"./{name}" if name.startswith("-") else name),
     )
-    return Step(argv=argv, env={"RUST_BACKTRACE": None})
+    return Step(argv=argv, env={"RUST_BACKTRACE": None, **dict(build.defines)})
+
+
+def _cfgs(request: Request) -> list[str]:
+    """Defines as rustc takes them: `#[cfg(N)]`, `#[cfg(N = "100")]`; `env!("N")` has the value, too."""
+    cfgs = [f"{name}={json.dumps(value)}" if value else name for name, value in request.source.build.defines]
+    return [part for cfg in cfgs for part in ("--cfg", cfg)]
 
 
 def _crate(file: str) -> str:
@@ -81,7 +95,7 @@ def _cargo(request: Request) -> list[Step]:
     """The build; before it the dependencies into a folder of ours where cargo is too old to load them quickly."""
     cargo, env, kept = _partner(request), _cargo_env(request), _kept(request)
     remaps = [f"--remap-path-prefix={kept / 'vendor'}=vendor", f"--remap-path-prefix={request.folder}=."]
-    config = _config(f"target.{request.tool.target}.rustflags", [*CODE, *remaps])
+    config = _config(f"target.{request.tool.target}.rustflags", [*CODE, *remaps, *_cfgs(request)])
     steps = []
     if SPARSE[0] <= _version(cargo) < SPARSE[1]:
         sparse = {**env, "RUSTC_BOOTSTRAP": "1", "CARGO_UNSTABLE_SPARSE_REGISTRY": "true"}
@@ -112,6 +126,7 @@ def _cargo_env(request: Request) -> dict[str, str | None]:
     """Flags and profiles meant for this machine's own programs must not reach wasm."""
     optimize = request.source.build.optimize
     return {
+        **dict(request.source.build.defines),
         "RUSTC": str(request.tool.path),
         **dict.fromkeys(("RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET", "CARGO_TARGET_DIR")),
         "CARGO_TERM_COLOR": "never",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +22,7 @@ def failing(tmp_path: Path, *scripts: str) -> str:
     tool = Tool(name="sh", version="1", argv=("/bin/sh", "-c"), path=Path("/bin/sh"), stamp="")
     language = replace(TOOLCHAINS["c"], recipe=lambda request: [Step(argv=(*request.tool.argv, x)) for x in scripts])
     with pytest.raises(SourceError) as caught:
-        compile_source("job", source, language, tool, cache=tmp_path / "cache", talk=print)
+        compile_source("job", source, language, tool, cache=tmp_path / "cache", talk=print, stop=threading.Event())
     return str(caught.value)
 
 
@@ -33,6 +34,22 @@ def test_all_commands_that_failed_are_told_in_their_order(tmp_path: Path) -> Non
 def test_a_compiler_that_is_killed_or_silent_is_told(tmp_path: Path) -> None:
     assert "killed by signal 9" in failing(tmp_path, "kill -9 $$")
     assert "exit code 4 without a word" in failing(tmp_path, "exit 4")
+
+
+def test_a_compiler_and_what_it_started_end_when_nobody_wants_the_module_any_more(tmp_path: Path) -> None:
+    """It blocks on a pipe that is never written; so does the child that it started."""
+    os.mkfifo(tmp_path / "never")
+    script = f"echo $$ > {tmp_path}/pid; cat {tmp_path}/never & cat {tmp_path}/never"
+    source = Source(language="c", paths=(tmp_path / "a.c",))
+    tool = Tool(name="sh", version="1", argv=("/bin/sh", "-c"), path=Path("/bin/sh"), stamp="")
+    language = replace(TOOLCHAINS["c"], recipe=lambda request: [Step(argv=(*tool.argv, script))])
+    stop = threading.Event()
+    threading.Timer(0.1, stop.set).start()
+    with pytest.raises(SourceError, match="killed by signal 9"):
+        compile_source("job", source, language, tool, cache=tmp_path / "cache", talk=print, stop=stop)
+    group = (tmp_path / "pid").read_text().strip()
+    stats = [path.read_text().rsplit(")", 1)[1].split() for path in Path("/proc").glob("[0-9]*/stat") if path.exists()]
+    assert [stat for stat in stats if stat[2] == group and stat[0] != "Z"] == []  # orphans wait for init to bury them
 
 
 def test_endless_messages_are_cut(tmp_path: Path) -> None:

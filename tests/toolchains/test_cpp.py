@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -84,7 +85,9 @@ def test_where_the_toolchain_cannot_unwind_a_throw_names_itself_and_traps(tmp_pa
     language = replace(TOOLCHAINS["cpp"], recipe=cpp._with_stub)
     source = Source(language="cpp", paths=(write(tmp_path, {"a.cpp": SOURCE}) / "a.cpp",))
     wasm = tmp_path / "a.wasm"
-    wasm.write_bytes(compile_source("job", source, language, tool, cache=tool_caches, talk=print).wasm)
+    wasm.write_bytes(
+        compile_source("job", source, language, tool, cache=tool_caches, talk=print, stop=threading.Event()).wasm
+    )
     assert run(wasm).stdout == "3 36\n"
     ended = run(wasm, "throw")
     assert ended.code is None

@@ -84,8 +84,15 @@ def test_settings_meant_for_this_machine_do_not_reach_the_build(
 
 def test_what_means_nothing_to_go_is_refused_with_what_would_do(tmp_path: Path) -> None:
     problems = go.refuse(
-        Source(language="go", paths=(tmp_path,), build=Build(defines=(("N", "1"),), include=(tmp_path,)))
+        Source(language="go", paths=(tmp_path,), build=Build(defines=(("N", "'\""),), include=(tmp_path,)))
     )
-    assert "-X main.name" in problems[0]
+    assert problems[0].startswith("build.defines.N")
     assert problems[1].startswith("build.include")
     assert "go mod init" in problems[2]
+
+
+def test_defines_set_string_variables_of_main(tmp_path: Path, store: Store) -> None:
+    text = 'package main\n\nimport "fmt"\n\nvar N, M string\n\nfunc main() { fmt.Println(N, M) }\n'
+    source = write(tmp_path, {"a.go": text}) / "a.go"
+    how = Build(defines=(("M", "it's 2"), ("N", "100")))
+    assert run(build(store, "go", source, how=how).path).stdout == "100 it's 2\n"

@@ -123,7 +123,20 @@ def test_a_library_alone_is_no_program(tmp_path: Path, store: Store) -> None:
 
 
 def test_keys_that_mean_nothing_to_rust_are_refused_with_what_would_do(tmp_path: Path) -> None:
-    how = Build(defines=(("N", "1"),), include=(tmp_path,))
+    how = Build(include=(tmp_path,))
     problems = rust.refuse(Source(language="rust", paths=(tmp_path,), build=how))
-    assert [problem.split()[0] for problem in problems] == ["build.defines", "build.include", str(tmp_path)]
-    assert "--cfg" in problems[0]
+    assert [problem.split()[0] for problem in problems] == ["build.include", str(tmp_path)]
+
+
+DEFINED = """fn main() {
+    println!("{} {} {}", env!("N"), cfg!(N = "it's"), cfg!(FAST));
+}
+"""
+
+
+def test_defines_are_cfgs_and_values_of_env_in_a_file_and_in_a_project(tmp_path: Path, store: Store) -> None:
+    files = {"a.rs": DEFINED, "p/Cargo.toml": '[package]\nname = "p"\nversion = "0.1.0"\n', "p/src/main.rs": DEFINED}
+    folder, how = write(tmp_path, files), Build(defines=(("FAST", ""), ("N", "it's")))
+    for source in (folder / "a.rs", folder / "p"):
+        assert run(build(store, "rust", source, how=how).path).stdout == "it's true true\n"
+    assert not build(store, "rust", folder / "a.rs", how=Build(defines=(("N", "2"),))).cached
