@@ -301,9 +301,17 @@ def results(
             if job is None or found.plan.name == job:
                 for row in _rows_of(journal, state, n, found, params[found.plan.name], index):
                     if (index is None or row.index == index) and (not outcome or row.outcome in outcome):
-                        yield row
+                        yield _absolute(folder, row)
     finally:
         journal.close()
+
+
+def _absolute(folder: RunFolder, row: ResultRow) -> ResultRow:
+    """The journal's paths are relative, so that a run folder can be moved; what is shown opens from anywhere."""
+    if row.stdout_path is None and row.stderr_path is None:
+        return row
+    stdout, stderr = (path and str(folder.path / path) for path in (row.stdout_path, row.stderr_path))
+    return replace(row, stdout_path=stdout, stderr_path=stderr)
 
 
 def _rows_of(

@@ -28,7 +28,12 @@ _OPTIONS = {"inputs": "--input", "outputs": "--output"}
     shell_complete=complete.toml_files,
     help="The machines; default: BATCHWASM_INVENTORY, inventory.toml beside the file, the user's own, this machine.",
 )
-@click.option("--hosts", metavar="HOSTLIST", help="Machines without an inventory, such as alice@lab[01-12].")
+@click.option(
+    "--hosts",
+    metavar="HOSTLIST",
+    shell_complete=complete.hosts,
+    help="Machines without an inventory, such as alice@lab[01-12].",
+)
 @click.option("--only", multiple=True, metavar="JOB", help="Only this job; may be given several times.")
 @click.option("--fail-fast", is_flag=True, help="Stop everything at the first task that does not succeed.")
 @click.option("--runs-dir", type=click.Path(path_type=Path), help="Where run folders go; default: beside the file.")

@@ -244,7 +244,10 @@ class Attempts:
             "BATCHWASM_ATTEMPT",
             "BATCHWASM_INDEX",
         ]  # the last three as _launch_of has it
-        mounts = [(os.fsencode(path), f"/mnt/{name}".encode(), False) for name, path in work.mounts.items()]
+        mounts = [
+            (os.fsencode(os.path.expanduser(path)), f"/mnt/{name}".encode(), False)
+            for name, path in work.mounts.items()
+        ]
         return Launch(
             _array([work.job, *args], "arguments"),
             _array(names, "environment"),
