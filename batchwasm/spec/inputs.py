@@ -33,9 +33,10 @@ class _Wrong(Exception):
 
 
 def task_inputs(spec: RunSpec, job: Job, index: int) -> list[TaskInput]:
-    """The files of a task, in the order written. Raises SpecError where one is missing or lands on another."""
+    """The files of a task, in the order written. Raises SpecError with all that are missing or land on another."""
     params = job.params(index)
     found: dict[str, TaskInput] = {}
+    problems: list[Problem] = []
     for number, wanted in enumerate(job.inputs):
         try:
             _place(found, _expand(wanted, params, spec.folder), job)
@@ -43,7 +44,9 @@ def task_inputs(spec: RunSpec, job: Job, index: int) -> list[TaskInput]:
                 _check_folders(found)
         except _Wrong as wrong:
             key = f"jobs.{job.name}.inputs[{number}]"
-            raise SpecError([Problem(file="", line=None, key=key, text=f"task {job.name}/{index}: {wrong}")]) from None
+            problems.append(Problem(file="", line=None, key=key, text=f"task {job.name}/{index}: {wrong}"))
+    if problems:
+        raise SpecError(problems)
     return list(found.values())
 
 
@@ -95,9 +98,9 @@ def _check_key(spec: RunSpec, job: Job, key: str, names: frozenset[str], report:
         try:
             task_inputs(spec, job, index) if key == "inputs" else stdin_path(spec, job, index)
         except SpecError as error:
-            wrong += 1
-            if wrong <= SHOWN:
-                _note(report, job, error.problems[0], varies=bool(names - {"job"}))
+            for problem in error.problems[: max(SHOWN - wrong, 0)]:
+                _note(report, job, problem, varies=bool(names - {"job"}))
+            wrong += len(error.problems)
     if wrong > SHOWN:
         report.add_to_job(job.name, (key,), f"and {wrong - SHOWN:,} more like these")
 

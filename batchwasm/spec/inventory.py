@@ -92,7 +92,10 @@ def _by_name(tables: Mapping[str, Node]) -> dict[str, Layers]:
     for title, table in tables.items():
         keys = _keys(table)
         overlaps: dict[str, list[str]] = {}
-        for name in _names(title, table):
+        names = _names(title, table)
+        if not names:
+            _host(title, [keys])  # no host, but what else is wrong in its table is told now
+        for name in names:
             layers = found.setdefault(name, [])
             if not hostlist.is_range(title):
                 layers.append(keys)

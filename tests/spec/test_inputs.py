@@ -143,6 +143,17 @@ def test_many_missing_inputs_are_counted_after_the_first_ten(folder: Folder) -> 
     assert found[-1] == "3: jobs.j.inputs: and 490 more like these"
 
 
+def test_all_that_is_wrong_with_one_tasks_inputs_is_told_at_once(folder: Folder) -> None:
+    folder.write("b.txt")
+    keys = 'inputs = ["nope.txt", { from = "b.txt", to = "../up" }, "b.txt", "*.none"]'
+    found = folder.wrong_job(keys)
+    assert [line.partition(": ")[2].partition(":")[0] for line in found] == [
+        "jobs.j.inputs[0]",
+        "jobs.j.inputs[1]",
+        "jobs.j.inputs[3]",
+    ]
+
+
 def test_a_file_that_vanishes_is_a_problem_of_the_task(folder: Folder) -> None:
     path = folder.write("x.txt")
     spec = run(folder, 'inputs = ["x.txt"]\nstdin = "x.txt"')

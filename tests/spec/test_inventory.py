@@ -62,6 +62,11 @@ def test_a_table_of_its_own_beats_a_range_that_comes_later(folder: Folder) -> No
     assert [(host.name, host.cpus) for host in hosts.values()] == [("lab02", 1), ("lab01", 2), ("lab03", 2)]
 
 
+def test_what_is_wrong_in_a_table_with_a_wrong_name_is_told_too(folder: Folder) -> None:
+    found = folder.wrong_hosts('[hosts."a b"]\ncpus = -1\nusr = "x"')
+    assert [line.partition(":")[0] for line in found] == ["1", "2", "3"]
+
+
 def test_ranges_that_overlap_are_a_problem(folder: Folder) -> None:
     found = folder.wrong_hosts('[hosts."lab[01-05]"]\n[hosts."lab[04-09]"]\n[hosts."lab05,x"]\n')
     assert found == [
