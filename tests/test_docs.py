@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import sqlite3
 from pathlib import Path
 
+from batchwasm import spec
+from batchwasm.cli.commands import COMMANDS, NOT_YET
 from batchwasm.core.events import KINDS
 from batchwasm.journal import Journal
 from batchwasm.model import Outcome
@@ -69,3 +72,37 @@ def test_links_between_documents_lead_somewhere() -> None:
     for document in [ROOT / "README.md", *DOCS.glob("*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text()):
             assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def toml_blocks() -> list[str]:
+    """The files that the README shows."""
+    return re.findall(r"^```toml\n(.*?)^```", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)
+
+
+def test_the_files_that_the_readme_shows_are_right(tmp_path: Path) -> None:
+    jobs, inventory = toml_blocks()
+    (tmp_path / "jobs.toml").write_text(jobs)
+    (tmp_path / "inventory.toml").write_text(inventory)
+    (tmp_path / "pi.rs").write_text("fn main() {}\n")
+    run, machines = spec.load(tmp_path / "jobs.toml")
+    assert run.tasks == 4
+    assert len(machines.hosts) == 40
+
+
+def test_the_readme_names_commands_and_keys_that_there_are() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert set(re.findall(r"batchwasm (\w+) ", text)) & set(NOT_YET) == set()
+    named = set(re.findall(r"^(?:\$ )?batchwasm (\w+)", text, re.MULTILINE))
+    assert named <= COMMANDS.keys()
+    [table] = re.findall(r"^\| key of a job .*?\n\n", text, re.DOTALL | re.MULTILINE)
+    keys = {key for cell in re.findall(r"^\| (`[^|]+) \|", table, re.MULTILINE) for key in re.findall(r"`(\w+)`", cell)}
+    assert keys == job_keys()
+
+
+def job_keys() -> set[str]:
+    """The keys that a table of jobs.toml may have, as the schema says."""
+    schema = spec.schema("jobs")
+    job = schema["properties"]["jobs"]["additionalProperties"]
+    while "$ref" in job:
+        job = functools.reduce(lambda at, name: at[name], job["$ref"].removeprefix("#/").split("/"), schema)
+    return set(job["properties"])
