@@ -15,7 +15,7 @@ import wasmtime
 from wasmtime import _bindings, _ffi
 
 from . import growth
-from .engines import TABLE_ELEMENTS, End, Engine, Launch, LaunchError
+from .engines import TABLE_ELEMENTS, TABLES, End, Engine, Launch, LaunchError
 
 _FUNCTION, _GLOBAL, _MEMORY = 0, 1, 3  # wasmtime_extern_kind_t
 _I64 = 1  # wasmtime_valkind_t
@@ -100,7 +100,7 @@ class ThinCalls:
         store = c.wasmtime_store_new(self._engine_ptr, None, None)
         try:
             context = c.wasmtime_store_context(store)
-            c.wasmtime_store_limiter(store, launch.memory_bytes, TABLE_ELEMENTS, -1, -1, 1)
+            c.wasmtime_store_limiter(store, launch.memory_bytes, TABLE_ELEMENTS, -1, TABLES, 1)
             c.wasmtime_context_set_epoch_deadline(context, 1)
             error = c.wasmtime_context_set_wasi(context, wasi)
             if error:

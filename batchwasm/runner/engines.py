@@ -18,7 +18,8 @@ from wasmtime import _bindings, _ffi
 _Made = TypeVar("_Made")
 SETTINGS_VERSION = 1
 """Part of the native cache's key: whoever changes what `_config` sets counts up."""
-TABLE_ELEMENTS = 1_000_000  # 8 bytes each on the host, outside of the guest's memory limit
+TABLE_ELEMENTS = 1_000_000  # of each table; 8 bytes each on the host, outside of the guest's memory limit
+TABLES = 4  # compilers make one or two
 _POOL_SLOTS = 2  # one guest runs at a time; the second slot stays warm for the module that alternates with it
 _POOL_TABLE_ELEMENTS = 20_000  # what each slot has room for; a module with more runs without the pool
 _STACK_LIMIT_BYTES = 4 * 1024 * 1024
@@ -125,7 +126,8 @@ class Engine:
         return self._accept(lambda: wasmtime.Module.deserialize(self.engine, native))
 
     def link(self, module: wasmtime.Module) -> wasmtime.InstancePre:
-        """Raises Refused where an import is missing."""
+        """Raises Refused where an import is missing, or `_start` is not what it must be."""
+        _check_start(module)
         return self._accept(lambda: self.linker.instantiate_pre(module))
 
     def interrupt(self) -> None:
@@ -139,6 +141,14 @@ class Engine:
             text = str(error)
             outgrown = self.pool and ("pool" in text or "exceeds the limit" in text or "per-instance" in text)
             raise (Outgrown if outgrown else Refused)(text) from error
+
+
+def _check_start(module: wasmtime.Module) -> None:
+    """The thin call of `_start` has no room for values: one that takes or gives some would overwrite our memory."""
+    for export in module.exports:
+        kind = export.type if export.name == "_start" else None
+        if isinstance(kind, wasmtime.FuncType) and (len(kind.params) or len(kind.results)):
+            raise Refused("its _start takes or returns values")
 
 
 def pool_works() -> bool:
@@ -179,8 +189,8 @@ def _use_pool(config: wasmtime.Config, keep_resident_bytes: int) -> None:
     pool = _bindings.wasmtime_pooling_allocation_config_new()
     _bindings.wasmtime_pooling_allocation_config_total_core_instances_set(pool, _POOL_SLOTS)
     _bindings.wasmtime_pooling_allocation_config_total_memories_set(pool, _POOL_SLOTS)
-    _bindings.wasmtime_pooling_allocation_config_total_tables_set(pool, 4 * _POOL_SLOTS)
-    _bindings.wasmtime_pooling_allocation_config_max_tables_per_module_set(pool, 4)
+    _bindings.wasmtime_pooling_allocation_config_total_tables_set(pool, TABLES * _POOL_SLOTS)
+    _bindings.wasmtime_pooling_allocation_config_max_tables_per_module_set(pool, TABLES)
     _bindings.wasmtime_pooling_allocation_config_total_stacks_set(pool, 1)
     _bindings.wasmtime_pooling_allocation_config_total_gc_heaps_set(pool, _POOL_SLOTS)
     _bindings.wasmtime_pooling_allocation_config_table_elements_set(pool, _POOL_TABLE_ELEMENTS)

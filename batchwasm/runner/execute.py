@@ -165,8 +165,9 @@ class Attempts:
         stderr, stderr_spooled = self._take(self._stderr, stderr_bytes, task, "stderr")
         detail = None
         if verdict.code or collected.outputs or stdout_spooled or stderr_spooled:
-            reason = verdict[2:]
-            detail = Detail(*reason, collected.outputs, stdout_spooled, stderr_spooled)
+            detail = _detail(verdict)._replace(
+                outputs=collected.outputs, stdout_spooled=stdout_spooled, stderr_spooled=stderr_spooled
+            )
         return Row(
             task.task,
             task.number,
@@ -184,8 +185,7 @@ class Attempts:
 
     def _row_of(self, task: TaskWork, verdict: Verdict) -> Row:
         """Of an attempt whose guest never started."""
-        detail = Detail(verdict.code, verdict.text, verdict.limit, verdict.used)
-        return Row(task.task, task.number, verdict.outcome, None, time.time(), 0, 0, 0, detail=detail)
+        return Row(task.task, task.number, verdict.outcome, None, time.time(), 0, 0, 0, detail=_detail(verdict))
 
     def _usage(self) -> Usage | None:
         try:
@@ -264,6 +264,10 @@ class Attempts:
         if not os.path.isfile(path):
             raise LaunchError("input_missing", "the file for stdin is not in the cache")
         return path
+
+
+def _detail(verdict: Verdict) -> Detail:
+    return Detail(verdict.code, reasons.brief(verdict.text), verdict.limit, verdict.used)
 
 
 def _array(texts: Sequence[str], code: str) -> Any:

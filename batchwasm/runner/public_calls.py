@@ -10,7 +10,7 @@ from typing import Any
 import wasmtime
 
 from . import growth
-from .engines import TABLE_ELEMENTS, End, Engine, Launch, LaunchError
+from .engines import TABLE_ELEMENTS, TABLES, End, Engine, Launch, LaunchError
 
 
 class _Exit(Exception):
@@ -34,7 +34,7 @@ class PublicCalls:
     def run(self, pre: wasmtime.InstancePre, launch: Launch) -> End:
         """Run `_start` in a new store and instance. Raises LaunchError where the guest's world can't be made."""
         with wasmtime.Store(self.engine.engine) as store:
-            store.set_limits(memory_size=launch.memory_bytes, table_elements=TABLE_ELEMENTS, memories=1)
+            store.set_limits(memory_size=launch.memory_bytes, table_elements=TABLE_ELEMENTS, tables=TABLES, memories=1)
             store.set_epoch_deadline(1)
             store.set_wasi(_wasi(launch))
             self._exit_code = None

@@ -20,6 +20,7 @@ _KIB, _MIB, _GIB = 1024, 1024**2, 1024**3
 _FRAMES = 5
 _WORDS_LETTERS = 300
 _NAMED_PATTERNS = 3
+_TEXT_LETTERS = 2000  # names in a module may be of 100 KB each, and a report of many tasks must fit into a frame
 _MINIMUM = re.compile(r"memory minimum size of (\d+) pages exceeds memory limits")
 _FRAME = re.compile(r"^ *\d+: +(?:0x[0-9a-f]+ - )?(?:<unknown>|[^!\n]*)!(.+)$", re.MULTILINE)
 _CAUSE = re.compile(r"Caused by:\n(?:    (?:\d+: )?(.+))", re.MULTILINE)
@@ -184,6 +185,11 @@ def last_words(stderr: bytes) -> str:
     if words.endswith(":"):  # newer Rust puts the message on the next line
         words += " " + text[found[-1].end() :].lstrip("\n").split("\n", 1)[0]
     return words[:_WORDS_LETTERS]
+
+
+def brief(text: str) -> str:
+    """A reason's text, cut where a module's names make it too long."""
+    return text if len(text) <= _TEXT_LETTERS else text[:_TEXT_LETTERS] + " ..."
 
 
 def size(count: int) -> str:

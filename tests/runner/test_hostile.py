@@ -1,0 +1,83 @@
+"""Guests that mean harm, in a real worker: what they get, and that the next task of the same worker notices nothing.
+
+What docs/protections.md claims of a host's safety is shown here, or in the tests that it names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import wasmtime
+
+from batchwasm.model import Outcome
+from batchwasm.runner.protocol import Row
+from tests.runner.forked import MIB, Forked
+
+MEMORY = '(memory (export "memory") 1)'
+
+
+def outcome(row: Row) -> tuple[str, str]:
+    return Outcome(row.outcome).word, row.detail.code if row.detail else ""
+
+
+def text(row: Row) -> str:
+    assert row.detail is not None
+    return row.detail.text
+
+
+def module(body: str) -> bytes:
+    return bytes(wasmtime.wat2wasm(f"(module {body})"))
+
+
+def peak_bytes(pid: int) -> int:
+    """The most memory that a process has had, since the last `forget_peak`."""
+    line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024
+
+
+def forget_peak(pid: int) -> None:
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
+@pytest.fixture
+def worker(host: Forked) -> Iterator[Forked]:
+    """A worker by each way to call wasmtime; after the test it is the same process, and as good as new."""
+    host.start()
+    pid = host.pid
+    yield host
+    assert host.pid == pid
+    row = host.tool("ls", ".", "say", "fine", "stdin", "cat", "in.txt", inputs=[("in.txt", host.file(b"as it was\n"))])
+    assert (outcome(row), row.stdout, row.stderr) == (("succeeded", ""), b"in.txt\nfine\nas it was\n", b"")
+
+
+# ------------------------------------------------------------------------------------------------- modules
+
+
+@pytest.mark.parametrize("count", [1, 500])
+def test_a_start_that_takes_or_gives_values_is_refused_and_overwrites_nothing(worker: Forked, count: int) -> None:
+    values = "i64 " * count
+    for kind, body in ((f"(param {values})", ""), (f"(result {values})", "(i64.const -1)" * count)):
+        row = worker.one(worker.artifact(module(f'{MEMORY} (func (export "_start") {kind} {body})')))
+        assert outcome(row) == ("invalid", "module_refused")
+        assert "_start" in text(row)
+
+
+def test_tables_are_no_way_around_the_memory_limit(worker: Forked) -> None:
+    tables = "(table 1000000 funcref)" * 50
+    fill = "".join(f"(table.fill {n} (i32.const 0) (ref.func $f) (i32.const 1000000))" for n in range(50))
+    wasm = module(f'{MEMORY} {tables} (func $f) (elem declare func $f) (func (export "_start") {fill})')
+    worker.tool("say", "warm")
+    before = peak_bytes(worker.pid)
+    row = worker.one(worker.artifact(wasm))
+    assert outcome(row) == ("invalid", "module_refused")
+    assert peak_bytes(worker.pid) < before + 100 * MIB
+
+
+def test_a_reason_is_short_whatever_names_a_module_has(worker: Forked) -> None:
+    name = "x" * 90_000
+    traps = module(f'{MEMORY} (func ${name} (unreachable)) (func (export "_start") (call ${name}))')
+    imports = module(f'(import "a" "{name}" (func)) {MEMORY} (func (export "_start"))')
+    for wasm in (traps, imports):
+        assert 40 < len(text(worker.one(worker.artifact(wasm)))) < 2500
