@@ -10,7 +10,7 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Protocol, TypeVar
 
 from batchwasm import transports
@@ -182,6 +182,7 @@ class Session:
                 self._outgoing.get_nowait()  # orders to the supervisor that is gone
             connected = await self._until_ending(self._connect(transport))
             if connected is None or self._prepared is None:
+                await self._take_leave()
                 return
             async with asyncio.TaskGroup() as group:
                 self._group = group  # before it counts as joined, since from then on there are batches to start
@@ -212,6 +213,12 @@ class Session:
         ) as error:  # it was reached a moment ago: the runner can't live there, and trying again won't help
             raise HostError("runner", error.cause, "see 'batchwasm hosts check'") from error
         return decoder, messages
+
+    async def _take_leave(self) -> None:
+        """Of a supervisor that perhaps just took our run on: without a word it would keep it for a day."""
+        if self._prepared is not None:
+            with suppress(HostError):
+                await self._prepared.runner.write(encode(Detach()))
 
     async def _until_ending(self, work: Coroutine[Any, Any, T]) -> T | None:
         """The result of `work`, or None when the run ends before it is there."""

@@ -187,6 +187,8 @@ class Supervisor:
             self._alone_since[run.id] = time.monotonic()
             if cause:
                 self._pool.end(run, cause)
+            elif not run.batches:
+                self._pool.end(run)  # it has nothing to come back for, and may attach anew
 
     def receive(self, connection: Connection, message: Message) -> None:
         """An order. Raises ProtocolError for what is none."""

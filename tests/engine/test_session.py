@@ -279,3 +279,17 @@ async def test_the_end_detaches_and_is_no_loss(host: FakeHost, heard: Heard, tmp
     async with asyncio.timeout(10):
         await task
     assert heard.of(HostLeft) == []
+
+
+async def test_an_end_while_it_attaches_still_takes_leave(host: FakeHost, heard: Heard, tmp_path: Path) -> None:
+    """The supervisor may have the run already: it must not keep it for a scheduler that is gone."""
+    session = Session(Host(name="h"), "0123", 1, RunFolder(path=tmp_path), heard)
+    task = asyncio.create_task(session.run())
+    async with asyncio.timeout(10):
+        runner = await host.lives.get()
+    await runner.order(Attach)
+    session.end()
+    await runner.order(Detach)
+    async with asyncio.timeout(10):
+        await task
+    assert heard.events == []
