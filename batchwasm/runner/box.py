@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import itertools
 import os
 import shutil
 import stat
 import time
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
+
+from .trees import open_folder, remove_tree
 
 MAX_DEPTH = 64
 MAX_PATH_BYTES = 3000  # with the folder's own path before it still under PATH_MAX
@@ -186,7 +187,7 @@ def walk(root: str) -> Iterator[tuple[str, os.stat_result]]:
 
     Raises TooDeep.
     """
-    stack = [_open_folder(root, None)]
+    stack = [open_folder(root, None)]
     prefixes = [""]
     pending = [_names(stack[0])]
     try:
@@ -207,7 +208,7 @@ def walk(root: str) -> Iterator[tuple[str, os.stat_result]]:
                 if len(stack) > MAX_DEPTH or len(os.fsencode(path)) > MAX_PATH_BYTES:
                     raise TooDeep(path)
                 try:
-                    stack.append(_open_folder(name, stack[-1]))
+                    stack.append(open_folder(name, stack[-1]))
                 except OSError as error:
                     if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
                         continue  # replaced under our eyes
@@ -219,38 +220,5 @@ def walk(root: str) -> Iterator[tuple[str, os.stat_result]]:
             os.close(fd)
 
 
-def _open_folder(name: str, parent: int | None) -> int:
-    return os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
-
-
 def _names(fd: int) -> list[str]:
     return os.listdir(fd)
-
-
-_ASIDE = itertools.count()
-
-
-def remove_tree(path: str) -> None:
-    """Removes a folder however deep it is; nothing happens where it is missing.
-
-    Folders are moved up beside `path` one after another, so no path gets long and no descriptor stays open.
-    """
-    trash = [path]
-    while trash:
-        folder = trash.pop()
-        try:
-            fd = _open_folder(folder, None)
-        except FileNotFoundError:
-            continue
-        try:
-            with os.scandir(fd) as entries:
-                for entry in list(entries):
-                    if entry.is_dir(follow_symlinks=False):
-                        aside = f"{path}.{next(_ASIDE)}"
-                        os.rename(entry.name, aside, src_dir_fd=fd)
-                        trash.append(aside)
-                    else:
-                        os.unlink(entry.name, dir_fd=fd)
-        finally:
-            os.close(fd)
-        os.rmdir(folder)

@@ -8,17 +8,17 @@ too, because inputs are hard links of the cache. Owns these paths, the lock and 
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import json
 import os
-import shutil
 import socket
 import stat
 import tempfile
 from dataclasses import dataclass
 
-from . import facts
+from . import facts, trees
 
 OWNER = "owner"
 """File in a supervisor's scratch that says whose it is: after a reboot the lock is gone, but this is not."""
@@ -177,42 +177,27 @@ def remove_if_empty(folder: str) -> None:
 
 
 def remove_tree(folder: str) -> None:
-    """Removes a folder with all in it, also what was made unreadable; one that is not there is no error."""
-    try:
-        shutil.rmtree(folder)
-    except FileNotFoundError:
-        shutil.rmtree(folder, ignore_errors=True)
-    except OSError:
-        _open_up(folder)
-        shutil.rmtree(folder, ignore_errors=True)  # what resists even now is tried again by the next supervisor
+    """Removes a folder with all in it; what resists is tried again by the next supervisor."""
+    with contextlib.suppress(OSError):
+        trees.remove_tree(folder)
 
 
 def tree_bytes(folder: str) -> int:
     """What the files below `folder` take, each inode once; 0 where it is not there."""
     seen = set()
     total = 0
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            try:
-                info = os.lstat(os.path.join(parent, name))
-            except OSError:
-                continue
-            if info.st_ino not in seen:
-                seen.add(info.st_ino)
-                total += info.st_size
+    folders = [folder]
+    while folders:
+        parent = folders.pop()
+        with contextlib.suppress(OSError), os.scandir(parent) as entries:  # unreadable, or too long a path
+            for entry in entries:
+                info = entry.stat(follow_symlinks=False)
+                if stat.S_ISDIR(info.st_mode):
+                    folders.append(entry.path)
+                elif info.st_ino not in seen:
+                    seen.add(info.st_ino)
+                    total += info.st_size
     return total
-
-
-def _open_up(folder: str) -> None:
-    """Gives us back our rights on a folder and all folders in it, top down."""
-    try:
-        os.chmod(folder, 0o700)
-    except OSError:
-        return
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                _open_up(entry.path)
 
 
 def _root() -> str:

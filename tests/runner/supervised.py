@@ -139,7 +139,7 @@ class Scheduler:
         self.send(Attach(run=run, incarnation=incarnation, **more))
         return self.read()
 
-    def work(self, batch: int, wat: str, tasks: Sequence[int] = (0,), **more: Any) -> Work:
+    def work(self, batch: int, wat: str | bytes, tasks: Sequence[int] = (0,), **more: Any) -> Work:
         fields = {
             "run": "tour-1",
             "job": "job",
@@ -154,7 +154,7 @@ class Scheduler:
         return Work(batch=batch, tasks=[TaskWork(task, 1) for task in tasks], **fields)
 
     def start(
-        self, batch: int, wat: str, tasks: Sequence[int] = (0,), cpus: int = 1, memory: int = 64 << 20, **more: Any
+        self, batch: int, wat: str | bytes, tasks: Sequence[int] = (0,), cpus: int = 1, memory: int = 64 << 20, **more: Any
     ) -> None:
         work = self.work(batch, wat, tasks, **more)
         self.send(Start(batch, cpus, memory, work.time_s, len(tasks), work.encode()))
@@ -235,9 +235,9 @@ class SupervisedHost:
         scheduler.attach(run, **more)
         return scheduler
 
-    def put(self, wat: str) -> str:
-        """The digest of a module in the host's cache."""
-        wasm = bytes(wasmtime.wat2wasm(wat))
+    def put(self, wat: str | bytes) -> str:
+        """The digest of a module in the host's cache; bytes are wasm."""
+        wasm = wat if isinstance(wat, bytes) else bytes(wasmtime.wat2wasm(wat))
         digest = hashlib.sha256(wasm).hexdigest()
         path = self.workdir / "cache/wasm" / digest
         if not path.exists():

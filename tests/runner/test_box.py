@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from batchwasm.runner.box import MAX_DEPTH, Box, MissingInput, TooDeep, Usage, remove_tree, walk
+from batchwasm.runner.box import MAX_DEPTH, Box, MissingInput, TooDeep, Usage, walk
+from batchwasm.runner.trees import remove_tree
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import wasmtime
 from batchwasm.model import Outcome
 from batchwasm.runner.protocol import Row
 from tests.runner.forked import MIB, Forked
+from tests.runner.supervised import SupervisedHost, eventually, supervised_host
 
 MEMORY = '(memory (export "memory") 1)'
 
@@ -52,6 +53,12 @@ def worker(host: Forked) -> Iterator[Forked]:
     assert (outcome(row), row.stdout, row.stderr) == (("succeeded", ""), b"in.txt\nfine\nas it was\n", b"")
 
 
+@pytest.fixture
+def supervised(tmp_path: Path) -> Iterator[SupervisedHost]:
+    """A host with its supervisor."""
+    yield from supervised_host(tmp_path)
+
+
 # ------------------------------------------------------------------------------------------------- modules
 
 
@@ -81,3 +88,19 @@ def test_a_reason_is_short_whatever_names_a_module_has(worker: Forked) -> None:
     imports = module(f'(import "a" "{name}" (func)) {MEMORY} (func (export "_start"))')
     for wasm in (traps, imports):
         assert 40 < len(text(worker.one(worker.artifact(wasm)))) < 2500
+
+
+# ---------------------------------------------------------------------------------------------- its folder
+
+
+def test_folders_without_end_do_not_stop_the_supervisor(supervised: SupervisedHost, toolbox: bytes) -> None:
+    scheduler = supervised.attach()
+    # Asleep beyond its time, the guest takes its worker down, and what it made is the supervisor's to remove.
+    scheduler.start(1, toolbox, time_s=1.0, args=["deep", "1500", "sleep", "60000"])
+    rows, _ = scheduler.collect(1)
+    assert Outcome(rows[1, 0].outcome) in (Outcome.TIMED_OUT, Outcome.LIMIT_EXCEEDED)
+    eventually(lambda: not list(supervised.workdir.glob("scratch/*/w*")), "what it left is removed")
+    scheduler.start(2, toolbox, args=["say", "still here"])
+    rows, _ = scheduler.collect(1)
+    assert rows[2, 0].stdout == b"still here\n"
+    scheduler.detach()

@@ -143,3 +143,20 @@ def _file(folder: Path, size: int) -> tuple[int, int]:
     """A descriptor as a rescue gives it; left to the end of the test session."""
     (folder / "output").write_bytes(b"x" * size)
     return os.open(folder / "output", os.O_RDONLY), size
+
+
+@pytest.mark.parametrize("depth", [100, 1500, 5000])
+def test_folders_nested_deeper_than_any_path_are_counted_and_removed(tmp_path: Path, depth: int) -> None:
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    at = os.open(folder, os.O_RDONLY)
+    for _ in range(depth):
+        os.close(os.open("file", os.O_CREAT | os.O_WRONLY, dir_fd=at))
+        os.mkdir("d", dir_fd=at)
+        inner = os.open("d", os.O_RDONLY, dir_fd=at)
+        os.close(at)
+        at = inner
+    os.close(at)
+    assert local.tree_bytes(str(tmp_path)) == 0
+    local.remove_tree(str(folder))
+    assert not folder.exists()
