@@ -15,6 +15,7 @@ import selectors
 import signal
 import socket
 import time
+import traceback
 
 from . import facts, local
 from .capacity import Room
@@ -42,6 +43,7 @@ from .stream import Stream
 BEAT_S = 2.0
 _TICK_S = 0.5
 _LEAVE_S = 1.0  # without run and connection: the next command of the same user often follows at once
+_EXIT_BUG = 70  # EX_SOFTWARE
 _FIRST_S = 10.0  # the relay that started us connects within milliseconds
 _GONE = (FileNotFoundError, NotADirectoryError)
 
@@ -105,6 +107,9 @@ class Supervisor:
                 wake_at = min(self._tick_at, self._pool.look(time.monotonic()))
                 for key, events in self.selector.select(max(0.0, wake_at - time.monotonic())):
                     key.data(events)
+        except Exception:
+            traceback.print_exc()  # into the log before the connections close: the relays tell its last line
+            raise SystemExit(_EXIT_BUG) from None
         finally:
             self._close()
 
