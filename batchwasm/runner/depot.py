@@ -359,10 +359,15 @@ def refusal(error: OSError, workdir: str, needed: int = 0) -> Refusal:
     where = error.filename or workdir
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         what = "the disk is full" if error.errno == errno.ENOSPC else "the disk quota is used up"
-        return Refusal("disk", f"{workdir}: {what} ({disk_free(workdir)} bytes free, {needed} needed)")
+        room = f"{mib(disk_free(workdir))} free" + (f", {mib(needed)} needed" if needed else "")
+        return Refusal("disk", f"{workdir}: {what} ({room})")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
         return Refusal("permission", f"{where}: {error.strerror}")
     return Refusal("disk", f"{where}: {error.strerror or error}")
+
+
+def mib(size_bytes: int) -> str:
+    return f"{size_bytes / (1 << 20):,.0f} MiB"
 
 
 def disk_free(path: str) -> int:

@@ -5,6 +5,7 @@ DESIGN: the guest sees one folder as /, its arguments, its environment, stdio, c
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Sequence
@@ -102,7 +103,8 @@ class Attempts:
         """The row of a guest that is asleep in the host and will not come back."""
         assert self._started is not None
         try:
-            return self._finish(self._started, End(None, INTERRUPT), stop)
+            with limits.spare_files():
+                return self._finish(self._started, End(None, INTERRUPT), stop)
         except OSError as error:
             return self._row_of(self._started.task, Verdict(LOST, None, "host", f"trouble on this host: {error}"))
 
@@ -122,11 +124,18 @@ class Attempts:
     def scan(self) -> Stop | None:
         """A limit of its folder that the guest has passed."""
         try:
-            usage = self._usage()
-        except OSError:
+            with limits.spare_files():
+                usage = self._usage()
+                hidden_bytes = self._box.hidden_bytes()
+        except FileNotFoundError:
             return None  # the folder is gone: the guest ended meanwhile
-        if usage is not None and usage.bytes > self._limits.disk_bytes:
-            return Stop("disk", self._limits.disk_bytes, usage.bytes)
+        except OSError as error:
+            if error.errno != errno.EMFILE:
+                return None
+            usage, hidden_bytes = None, 0  # it took even our own descriptors
+        used_bytes = hidden_bytes + (usage.bytes if usage is not None else 0)
+        if used_bytes > self._limits.disk_bytes:
+            return Stop("disk", self._limits.disk_bytes, used_bytes)
         if usage is None or usage.files > self._limits.files:
             return Stop("files", self._limits.files, usage.files if usage is not None else self._limits.files)
         return None

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import resource
 import struct
 import sys
+from collections.abc import Iterator
 
 _CAPABILITIES = (1, 2, 3)  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER: with them 0444 means nothing
 _CAPABILITY_VERSION_3 = 0x20080522
 _OPEN_FILES = 1024  # of the guest and ours together
+_SPARE_FILES = 128  # ours alone: a guest that holds all it can get must not keep us from looking into its folder
 _OURS_BYTES = 3 * 1024**3  # Python, wasmtime, its compiler; a backstop, not a limit that anybody should meet
 _POOL_SLOTS = 4  # memories that may still be mapped writable though only one is in use
 _CPU_HEADROOM_S = 600  # beyond wall time, which the watch and the supervisor keep
@@ -23,7 +26,8 @@ def settle(nice: int) -> None:
         os.nice(nice)
     drop_capabilities()
     _lower(resource.RLIMIT_CORE, 0)
-    _lower(resource.RLIMIT_NOFILE, _OPEN_FILES)
+    _lower(resource.RLIMIT_NOFILE, _OPEN_FILES + _SPARE_FILES)
+    _soften(resource.RLIMIT_NOFILE, resource.getrlimit(resource.RLIMIT_NOFILE)[1] - _SPARE_FILES)
 
 
 def drop_capabilities() -> None:
@@ -46,6 +50,17 @@ def set_for_guest(*, memory_bytes: int, largest_file_bytes: int) -> None:
     """For the guests of one batch. Hard limits stay, so `set_for_us` can take these back."""
     _soften(resource.RLIMIT_FSIZE, largest_file_bytes)
     _soften(resource.RLIMIT_DATA, _OURS_BYTES + _POOL_SLOTS * memory_bytes)
+
+
+@contextlib.contextmanager
+def spare_files() -> Iterator[None]:
+    """With room for descriptors that the guest has no part in, unless it takes them at this very moment."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def raise_cpu(used_s: float, time_s: float | None) -> float:

@@ -154,7 +154,13 @@ class Scheduler:
         return Work(batch=batch, tasks=[TaskWork(task, 1) for task in tasks], **fields)
 
     def start(
-        self, batch: int, wat: str | bytes, tasks: Sequence[int] = (0,), cpus: int = 1, memory: int = 64 << 20, **more: Any
+        self,
+        batch: int,
+        wat: str | bytes,
+        tasks: Sequence[int] = (0,),
+        cpus: int = 1,
+        memory: int = 64 << 20,
+        **more: Any,
     ) -> None:
         work = self.work(batch, wat, tasks, **more)
         self.send(Start(batch, cpus, memory, work.time_s, len(tasks), work.encode()))

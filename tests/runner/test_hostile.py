@@ -104,3 +104,27 @@ def test_folders_without_end_do_not_stop_the_supervisor(supervised: SupervisedHo
     rows, _ = scheduler.collect(1)
     assert rows[2, 0].stdout == b"still here\n"
     scheduler.detach()
+
+
+def test_files_without_a_name_count_until_they_are_closed(worker: Forked) -> None:
+    hide = ["hide", str(4 * MIB)] * 6
+    row = worker.tool(*hide, "spin", disk_bytes=16 * MIB, time_s=30)
+    assert outcome(row) == ("limit_exceeded", "disk")
+    assert row.wall_us < 10_000_000
+
+
+def test_a_guest_that_holds_all_descriptors_is_still_looked_after(worker: Forked) -> None:
+    row = worker.tool("hold", "mkdir", "x", *["hide", str(4 * MIB)], "spin", time_s=2)
+    assert outcome(row) == ("timed_out", "time_limit")
+    full = ["write", "a", str(9 * MIB), "write", "b", str(9 * MIB), "hold", "spin"]
+    row = worker.tool(*full, disk_bytes=16 * MIB, time_s=30)
+    assert outcome(row) == ("limit_exceeded", "disk")
+    assert row.wall_us < 10_000_000
+
+
+def test_a_guest_asleep_with_all_descriptors_still_brings_its_outputs(fresh: Forked) -> None:
+    (row,) = fresh.run(
+        fresh.work(fresh.toolbox, [["write", "out", "3", "hold", "sleep", "60000"]], time_s=0.5, outputs=["out"])
+    )
+    assert outcome(row) == ("timed_out", "time_limit")
+    assert row.files == (b"xxx",)

@@ -145,7 +145,7 @@ def test_a_worker_has_no_core_files_few_descriptors_and_none_of_roots_rights(fre
     fresh.tool("say", "x")
     limits = Path(f"/proc/{fresh.pid}/limits").read_text()
     assert "Max core file size        0                    0" in limits
-    assert resource.prlimit(fresh.pid, resource.RLIMIT_NOFILE) == (1024, 1024)
+    assert resource.prlimit(fresh.pid, resource.RLIMIT_NOFILE) == (1024, 1152)
     capabilities = next(line for line in Path(f"/proc/{fresh.pid}/status").read_text().splitlines() if "CapEff" in line)
     assert int(capabilities.split()[1], 16) & 0b1110 == 0
 

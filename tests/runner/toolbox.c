@@ -65,6 +65,20 @@ static void list(const char *path) {
     closedir(folder);
 }
 
+/* Writes `size` bytes into a file that has no name any more. */
+static void hide(long long size) {
+    static char block[65536];
+    int fd = open("hidden", O_CREAT | O_WRONLY, 0666);
+    unlink("hidden");
+    for (; size > 0; size -= sizeof block)
+        if (write(fd, block, sizeof block) < 0) return;
+}
+
+static void hold(void) {
+    char name[32];
+    for (int k = 0; k < 5000; k++) { sprintf(name, "h%d", k % 10); if (open(name, O_CREAT | O_WRONLY, 0666) < 0) return; }
+}
+
 int main(int count, char **args) {
     for (int i = 1; i < count; i++) {
         char *verb = args[i], *a = i + 1 < count ? args[i + 1] : "", *b = i + 2 < count ? args[i + 2] : "";
@@ -102,6 +116,8 @@ int main(int count, char **args) {
             for (int k = 0; k < atoi(a); k++) { mkdir("deep", 0777); mkdir("next", 0777); rename("deep", "next/deep"); rename("next", "deep"); }
             i += 1;
         }
+        else if (!strcmp(verb, "hide")) { hide(atoll(a)); i += 1; }
+        else if (!strcmp(verb, "hold")) hold();
         else if (!strcmp(verb, "flood")) { flood(atoi(a), 0); i += 1; }
         else if (!strcmp(verb, "flood-on")) { flood(atoi(a), 1); i += 1; }
         else if (!strcmp(verb, "sleep")) { fflush(stdout); usleep(atoi(a) * 1000); i += 1; }
