@@ -53,8 +53,12 @@ def fits(state: State, host: HostState, job: JobState) -> bool:
     return not is_short(job) or (all_cpus <= AHEAD * cpus and all_memory <= AHEAD * memory)
 
 
-def has_idle_slot(state: State, host: HostState, job: JobState) -> bool:
-    """Whether a task of `job` would start at once on `host`, with nothing queued before it."""
+def has_idle_slot(state: State, n: int) -> bool:
+    """Whether there is a host where a task of job `n` would start at once, with nothing queued before it."""
+    return any(_is_idle_for(state, host, state.jobs[n]) for host in state.hosts.values())
+
+
+def _is_idle_for(state: State, host: HostState, job: JobState) -> bool:
     if host.capacity is None or not job.plan.allows(host.name):
         return False
     cpus, memory = job.plan.cpus, job.plan.memory_bytes
@@ -71,13 +75,12 @@ def place(state: State, open_hosts: Iterable[str], batch_ids: Iterator[int]) -> 
     """
     heap = [(-_free_share(state, state.hosts[name]), name) for name in open_hosts]
     heapq.heapify(heap)
-    slots = sum(host.capacity[0] for host in state.hosts.values() if host.capacity)
     while heap:
         _, name = heapq.heappop(heap)
         host = state.hosts[name]
         for n, job in enumerate(state.jobs):
             if job.waiting and job.digest is not None and fits(state, host, job):
-                ranges = job.peek(batch_size(job, slots))
+                ranges = job.peek(batch_size(job, state.slots))
                 yield BatchPlaced(batch=next(batch_ids), job=n, host=name, ranges=ranges)
                 heapq.heappush(heap, (-_free_share(state, host), name))
                 break

@@ -13,12 +13,14 @@ from collections.abc import Sequence
 
 from batchwasm.core import placement
 from batchwasm.core.events import (
-    BatchPlaced,
+    ArtifactBuilt,
     BatchRecalled,
     Event,
     HostJoined,
+    HostLeft,
     Record,
     RunFinished,
+    RunOpened,
     TasksCancelled,
     TasksFinished,
     TasksReturned,
@@ -28,6 +30,7 @@ from batchwasm.core.state import Batch, State
 from batchwasm.model import Outcome
 
 RECALL_S = 0.25  # a batch holds about 15 ms of work: one that is still here after this was misjudged
+LOOK_S = 0.05  # between two looks at all batches, however much happens: the look costs by the number of batches
 
 
 class Scheduler:
@@ -39,6 +42,7 @@ class Scheduler:
         self._batch = 0
         self._open: set[str] = set()
         """Hosts that may have room: all others were tried since they last changed."""
+        self._looked_at = float("-inf")
 
     def observe(self, event: Event, now: float) -> None:
         """Make `event` true. `now` is unix time in seconds."""
@@ -55,24 +59,30 @@ class Scheduler:
             self._decide(RunFinished(), decisions, now)
         return decisions
 
-    def admit(self, batch_id: int, records: Sequence[Record]) -> TasksFinished | None:
-        """What of a report is news: attempts that are still waited for, each with its final word on `final`.
+    def batch_of(self, host: str, batch_id: int) -> Batch | None:
+        """The batch, where `host` has it: not one that was given up, nor another host's."""
+        batch = self.state.batches.get(batch_id)
+        return batch if batch is not None and batch.host == host else None
+
+    def awaits(self, batch: Batch, task: int, number: int) -> bool:
+        """Whether this attempt is still waited for."""
+        return task in batch.remaining and number == self.state.jobs[batch.job].number(task)
+
+    def admit(self, host: str, batch_id: int, records: Sequence[Record]) -> TasksFinished | None:
+        """What of a host's report is news: attempts that are still waited for, each with its final word on `final`.
 
         Late, repeated and forged ones are dropped here, before they reach the journal.
         """
-        batch = self.state.batches.get(batch_id)
+        batch = self.batch_of(host, batch_id)
         if batch is None:
             return None
         fresh: dict[int, Record] = {}
         for record in records:
-            if self._is_awaited(batch, record) and record.task not in fresh:
+            if self.awaits(batch, record.task, record.number) and record.task not in fresh:
                 fresh[record.task] = self._with_final(batch, record)
         if not fresh:
             return None
         return TasksFinished(batch=batch_id, job=batch.job, host=batch.host, records=list(fresh.values()))
-
-    def _is_awaited(self, batch: Batch, record: Record) -> bool:
-        return record.task in batch.remaining and record.number == self.state.jobs[batch.job].number(record.task)
 
     def _with_final(self, batch: Batch, record: Record) -> Record:
         queued_s = max(0.0, batch.placed_at - self.state.jobs[batch.job].ready_at)
@@ -81,14 +91,15 @@ class Scheduler:
 
     def _note_room(self, event: Event) -> None:
         match event:
-            case TasksFinished() | TasksReturned() if event.batch in self.state.batches:
-                self._open.add(self.state.batches[event.batch].host)
+            case TasksFinished():
+                if event.batch in self.state.batches:
+                    self._open.add(self.state.batches[event.batch].host)
             case HostJoined():
                 self._open.add(event.host)
-            case TasksFinished() | TasksReturned() | BatchPlaced() | BatchRecalled():
-                pass
-            case _:  # rare ones: an artifact that is ready, a host that left, a cancelled job
+            case TasksReturned() | HostLeft() | ArtifactBuilt() | RunOpened():  # tasks are ready that were not
                 self._open.update(self.state.hosts)
+            case _:
+                pass
 
     def _decide(self, event: Event, decisions: list[Event], now: float) -> None:
         self.state.apply(event, now)
@@ -124,14 +135,17 @@ class Scheduler:
         ending = {n for n, job in enumerate(self.state.jobs) if job.running and not job.waiting}
         if not ending:
             return  # the usual case, and it must not cost a look at every batch
-        for batch in list(self.state.batches.values()):
-            job = self.state.jobs[batch.job]
-            if batch.recalled or len(batch.remaining) < 2 or batch.job not in ending:
-                continue
+        if now < self._looked_at + LOOK_S:
+            self.wake_at = self._looked_at + LOOK_S
+            return
+        behind = [b for b in self.state.batches.values() if b.job in ending and len(b.remaining) > 1 and not b.recalled]
+        if not behind:
+            return
+        self._looked_at = now
+        idle = {n for n in {batch.job for batch in behind} if placement.has_idle_slot(self.state, n)}
+        for batch in behind:
             if now - batch.placed_at < RECALL_S:
-                self._wake(batch.placed_at + RECALL_S)
-            elif any(placement.has_idle_slot(self.state, host, job) for host in self.state.hosts.values()):
+                at = batch.placed_at + RECALL_S
+                self.wake_at = at if self.wake_at is None else min(self.wake_at, at)
+            elif batch.job in idle:
                 self._decide(BatchRecalled(batch=batch.id), decisions, now)
-
-    def _wake(self, at: float) -> None:
-        self.wake_at = at if self.wake_at is None else min(self.wake_at, at)

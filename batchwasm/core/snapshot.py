@@ -12,7 +12,7 @@ from batchwasm.core import events
 from batchwasm.core.events import Event, JobPlan
 from batchwasm.core.state import CODES, Batch, HostState, JobState, State
 
-VERSION = 1
+VERSION = 2
 
 
 def dump(state: State) -> bytes:
@@ -29,7 +29,8 @@ def dump(state: State) -> bytes:
         "jobs": [_job(job) for job in state.jobs],
         "hosts": [_host(host) for host in state.hosts.values()],
         "batches": [
-            [b.id, b.job, b.host, sorted(b.remaining), b.placed_at, b.recalled] for b in state.batches.values()
+            [b.id, b.job, b.host, events.ranges_of(sorted(b.remaining)), b.placed_at, b.recalled]
+            for b in state.batches.values()
         ],
     }
     return zlib.compress(json.dumps(fields, separators=(",", ":")).encode(), 1)
@@ -48,9 +49,10 @@ def load(data: bytes) -> State:
     state.opened, state.cancelled, state.stopped = opened, cancelled, stopped  # type: ignore[assignment]
     state.jobs = [_load_job(job) for job in fields["jobs"]]
     for host in fields["hosts"]:
-        state.hosts[host["name"]] = _load_host(host)
+        found = state.hosts[host["name"]] = _load_host(host)
+        state.slots += found.capacity[0] if found.capacity else 0
     for id_, job, name, remaining, placed_at, recalled in fields["batches"]:
-        state.batches[id_] = Batch(id_, job, name, set(remaining), placed_at, recalled)
+        state.batches[id_] = Batch(id_, job, name, set(events.indexes(remaining)), placed_at, recalled)
         state.hosts[name].batches.setdefault(job, set()).add(id_)
     return state
 

@@ -122,6 +122,8 @@ class State:
         self.jobs: list[JobState] = []
         self.hosts: dict[str, HostState] = {}
         self.batches: dict[int, Batch] = {}
+        self.slots = 0
+        """cpus of all hosts that are connected."""
         self.incarnation = 0
         self.opened: RunOpened | None = None
         self.opened_at = 0.0
@@ -189,7 +191,8 @@ class State:
             case HostLeft():
                 self._lose(event.host)
                 host = self.hosts[event.host]
-                host.capacity, host.code, host.reason = None, event.code, event.text
+                self._set_capacity(host, None)
+                host.code, host.reason = event.code, event.text
             case ArtifactBuilt():
                 job = self.jobs[event.job]
                 job.digest, job.ready_at = event.digest, at
@@ -223,13 +226,19 @@ class State:
         for name in self.hosts:
             self._take_back(name)
             self.hosts[name] = HostState(name, done=self.hosts[name].done)
+        self.slots = 0
 
     def _join(self, event: HostJoined) -> None:
         host = self.hosts[event.host]
         if host.capacity is not None:
             self._lose(event.host)  # it came back before we saw it go
-        host.capacity = host.limits = (event.cpus, event.memory_bytes)
+        self._set_capacity(host, (event.cpus, event.memory_bytes))
+        host.limits = host.capacity
         host.code, host.reason, host.answered, host.waiting_may_help = "", "", True, True
+
+    def _set_capacity(self, host: HostState, capacity: tuple[int, int] | None) -> None:
+        self.slots += (capacity[0] if capacity else 0) - (host.capacity[0] if host.capacity else 0)
+        host.capacity = capacity
 
     def _place(self, event: BatchPlaced, at: float) -> None:
         job = self.jobs[event.job]
@@ -343,6 +352,7 @@ class State:
 
     def check_invariants(self) -> None:
         """Raises AssertionError where an index does not agree with the tasks themselves. For tests: it is slow."""
+        assert self.slots == sum(host.capacity[0] for host in self.hosts.values() if host.capacity)
         running: dict[int, set[int]] = {n: set() for n in range(len(self.jobs))}
         for batch in self.batches.values():
             assert batch.remaining, batch

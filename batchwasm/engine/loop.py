@@ -167,9 +167,11 @@ class Loop:
     def shipping(self, host: str, text: str) -> None:
         self._watcher.shipping(host, text)
 
-    def job_of(self, batch: int) -> JobName | None:
-        found = self.state.batches.get(batch)
-        return None if found is None else self.state.jobs[found.job].plan.name
+    def awaited(self, host: str, batch: int, task: int, number: int) -> JobName | None:
+        found = self._scheduler.batch_of(host, batch)
+        if found is None or not self._scheduler.awaits(found, task, number):
+            return None
+        return self.state.jobs[found.job].plan.name
 
     def request_of(self, batch: int) -> tuple[int, int]:
         found = self.state.batches.get(batch)
@@ -279,11 +281,12 @@ class Loop:
             event: Event | None
             match item:
                 case _Report():
-                    event = self._scheduler.admit(item.batch, item.records)
+                    event = self._scheduler.admit(item.session.host.name, item.batch, item.records)
                     if item.seq is not None:
                         settled.setdefault(item.session, []).append(item.seq)
                 case _Return():
-                    event = item.event if item.event.batch in self.state.batches else None
+                    batch = self._scheduler.batch_of(item.session.host.name, item.event.batch)
+                    event = None if batch is None else item.event
                     settled.setdefault(item.session, []).append(item.seq)
                 case HostJoined():
                     event, self.facts[item.host] = item, item.facts

@@ -65,8 +65,8 @@ class Inbox(Protocol):
 
     def post(self, event: Event) -> None: ...
 
-    def job_of(self, batch: int) -> JobName | None:
-        """None for a batch that was given up."""
+    def awaited(self, host: str, batch: int, task: int, number: int) -> JobName | None:
+        """The job of an attempt that is waited for from this host; None where it is not, or not any more."""
         ...
 
     def request_of(self, batch: int) -> tuple[int, int]:
@@ -164,11 +164,12 @@ class Session:
     def _leave(self, error: HostError) -> bool:
         was_joined, self._joined = self._joined, False
         self._attached = self._group = None
+        name = self.host.name
         if was_joined:
-            self._inbox.post(HostLeft(host=self.host.name, code=error.code, text=str(error)))
+            self._inbox.post(HostLeft(host=name, code=error.code, text=error.beside(name)))
         if not was_joined or not error.waiting_may_help:
             refused = HostRefused(
-                host=self.host.name, code=error.code, text=str(error), waiting_may_help=error.waiting_may_help
+                host=name, code=error.code, text=error.beside(name), waiting_may_help=error.waiting_may_help
             )
             self._inbox.post(refused)
         return was_joined
@@ -312,12 +313,13 @@ class Session:
 
     async def _collect(self, message: Finished, rows: list[Row]) -> None:
         """Bring the files of a report here, then tell it: what is in the journal is on disk."""
-        job = self._inbox.job_of(message.batch)
-        if job is None or self._attached is None or self._prepared is None:
-            self._inbox.report(self, message.seq, message.batch, [])  # of a batch that was given up
-            return
-        spool = f"{self._attached.spool}/{message.batch}"
-        records = [await collect.collect(row, job, self._folder, self._prepared.depot, spool) for row in rows]
+        assert self._prepared is not None
+        depot, spool = self._prepared.depot, self._spool(message.batch)
+        records = []
+        for row in rows:
+            job = self._inbox.awaited(self.host.name, message.batch, row.task, row.number)
+            if job is not None:  # else nothing of it may touch the run folder, where another host's result may be
+                records.append(await collect.collect(row, job, self._folder, depot, spool))
         self._report(message, records)
 
     # --------------------------------------------------------------------------------------------- orders

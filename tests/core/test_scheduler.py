@@ -67,7 +67,7 @@ def placed(events: list[Event]) -> list[BatchPlaced]:
 def finish(scheduler: Scheduler, batch: BatchPlaced, now: float, **fields: float) -> None:
     job = scheduler.state.jobs[batch.job]
     records = [record(task, job.number(task), **fields) for task in indexes(batch.ranges)]  # type: ignore[arg-type]
-    event = scheduler.admit(batch.batch, records)
+    event = scheduler.admit(batch.host, batch.batch, records)
     assert event is not None
     scheduler.observe(event, now)
 
@@ -141,7 +141,7 @@ def test_tasks_of_a_lost_host_are_ready_again_with_the_next_attempt() -> None:
     scheduler.observe(joined("g"), 1.0)
     (again,) = placed(scheduler.decide(1.0))
     assert (again.host, scheduler.state.jobs[0].number(0)) == ("g", 2)
-    assert scheduler.admit(batch.batch, [record(0)]) is None  # the old attempt, reported late
+    assert scheduler.admit(batch.host, batch.batch, [record(0)]) is None  # the old attempt, reported late
     finish(scheduler, again, 2.0)
     scheduler.decide(2.0)
     assert scheduler.state.finished
@@ -163,7 +163,7 @@ def test_a_worker_that_dies_under_a_task_costs_it_one_of_its_lives() -> None:
     scheduler.observe(joined("h"), 0.0)
     for n in range(CRASH_LIMIT):
         (batch,) = placed(scheduler.decide(float(n)))
-        event = scheduler.admit(batch.batch, [record(0, n + 1, outcome=Outcome.LOST)])
+        event = scheduler.admit(batch.host, batch.batch, [record(0, n + 1, outcome=Outcome.LOST)])
         assert event is not None
         assert event.records[0].final is (n == CRASH_LIMIT - 1)
         scheduler.observe(event, float(n))
@@ -191,6 +191,32 @@ def test_what_waits_behind_a_long_task_is_recalled_when_a_slot_is_idle() -> None
     assert scheduler.wake_at == RECALL_S
     assert scheduler.decide(RECALL_S) == [BatchRecalled(batch=long.batch)]
     assert scheduler.decide(1.0) == []
+
+
+def test_what_a_busy_host_gives_back_goes_to_an_idle_one() -> None:
+    scheduler = started(plan(6), hosts=("g", "h"))
+    for host in ("g", "h"):
+        scheduler.observe(joined(host, cpus=1), 0.0)
+    for batch in placed(scheduler.decide(0.0)):
+        finish(scheduler, batch, 0.0, wall_s=0.0001)
+    long, *others = placed(scheduler.decide(0.0))
+    for batch in others:
+        finish(scheduler, batch, 0.1, wall_s=0.0001)
+    (recalled,) = scheduler.decide(RECALL_S)
+    assert recalled == BatchRecalled(batch=long.batch)
+    behind = ranges_of(list(indexes(long.ranges))[1:])
+    assert behind
+    scheduler.observe(TasksReturned(batch=long.batch, ranges=behind), 0.3)
+    assert {batch.host for batch in placed(scheduler.decide(0.3))} == {"g", "h"} - {long.host}
+
+
+def test_a_host_cannot_report_on_what_another_one_runs() -> None:
+    scheduler = started(plan(2), hosts=("g", "h"))
+    for host in ("g", "h"):
+        scheduler.observe(joined(host, cpus=1), 0.0)
+    first, second = placed(scheduler.decide(0.0))
+    assert scheduler.admit(second.host, first.batch, [record(0)]) is None
+    assert scheduler.admit(first.host, first.batch, [record(0)]) is not None
 
 
 def test_the_rest_is_cancelled_after_max_failures() -> None:
@@ -253,7 +279,7 @@ class Lives(RuleBasedStateMachine):
     def report(self, batch: BatchPlaced, tasks: list[int], outcome: int, wall_s: float) -> None:
         job = self.scheduler.state.jobs[batch.job]
         event = self.scheduler.admit(
-            batch.batch, [record(task, job.number(task), outcome=outcome, wall_s=wall_s) for task in tasks]
+            batch.host, batch.batch, [record(task, job.number(task), outcome=outcome, wall_s=wall_s) for task in tasks]
         )
         if event is None:
             return
@@ -309,7 +335,7 @@ class Lives(RuleBasedStateMachine):
     @rule(data=st.data())
     def report_late(self, data: st.DataObject) -> None:
         batch = data.draw(st.sampled_from(self.stale))
-        assert self.scheduler.admit(batch.batch, [record(task) for task in indexes(batch.ranges)]) is None
+        assert self.scheduler.admit(batch.host, batch.batch, [record(task) for task in indexes(batch.ranges)]) is None
 
     @invariant()
     def holds(self) -> None:

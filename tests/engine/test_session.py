@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import os
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ class Heard:
     def post(self, event: Event) -> None:
         self.events.append(event)
 
-    def job_of(self, batch: int) -> str | None:
+    def awaited(self, host: str, batch: int, task: int, number: int) -> str | None:
         return "j" if batch < 100 else None
 
     def request_of(self, batch: int) -> tuple[int, int]:
@@ -179,6 +180,17 @@ async def test_files_are_in_the_run_folder_before_the_report_is_told(
     assert (tmp_path / "tasks/j/0/out/a/small").read_bytes() == b"abc"
     assert (tmp_path / "tasks/j/0/out/big").read_bytes() == big
     assert (record.stdout, record.stdout_path) == (None, "tasks/j/0/stdout")
+
+
+async def test_files_that_nobody_waits_for_do_not_touch_the_run_folder(
+    host: FakeHost, heard: Heard, session: Session, tmp_path: Path
+) -> None:
+    runner = await host.life()
+    honest = with_output("x", hashlib.sha256(b"x").hexdigest())
+    runner.say(replace(honest, batch=100))
+    await until(lambda: bool(heard.reports))
+    assert heard.reports == [(1, 100, [])]
+    assert not (tmp_path / "tasks").exists()
 
 
 async def test_a_connection_that_breaks_is_made_again_and_old_batches_are_killed(
