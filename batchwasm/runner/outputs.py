@@ -9,10 +9,11 @@ import os
 import re
 import shutil
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from .box import Box, Entry
 from .protocol import INLINE_BYTES, OutputFile
+from .trees import open_folder
 
 INLINE_TOGETHER_BYTES = 1024 * 1024  # of one task; what is more goes to the spool, file by file
 NAMES_BYTES = 4 * 1024 * 1024  # of one task's outputs together, as JSON: a report must fit into a frame
@@ -65,44 +66,68 @@ def _that_fit(chosen: list[Entry]) -> list[Entry]:
 
 
 def _take(box: Box, chosen: list[Entry], spool: str) -> tuple[list[OutputFile], list[bytes]]:
+    """A guest that was given up may still wake and change what is here: no link is followed, sizes are bounded."""
     outputs, contents = [], []
     room = INLINE_TOGETHER_BYTES
     for entry in chosen:
-        path = os.path.join(box.path, entry.path)
-        inline = entry.size <= min(INLINE_BYTES, room)
-        if inline:
-            with open(path, "rb") as file:
-                content = file.read()
-            room -= len(content)
-            contents.append(content)
-            size, digest = len(content), hashlib.sha256(content).hexdigest()
-        else:
-            size, digest = _digest(path)
-            _move(path, os.path.join(spool, entry.path))
+        folder, name = _open_parent(box.path, entry.path)
+        try:
+            inline = entry.size <= min(INLINE_BYTES, room)
+            if inline:
+                with _open_file(name, folder) as file:
+                    content = file.read(entry.size)
+                room -= len(content)
+                contents.append(content)
+                size, digest = len(content), hashlib.sha256(content).hexdigest()
+            else:
+                target = os.path.join(spool, entry.path)
+                _move(name, folder, target)
+                size, digest = _digest(target)
+        finally:
+            os.close(folder)
         outputs.append(OutputFile(entry.path, size, digest, inline))
     return outputs, contents
+
+
+def _open_parent(root: str, path: str) -> tuple[int, str]:
+    """A descriptor of the folder that a file is in, and the file's name."""
+    *folders, name = path.split("/")
+    at = open_folder(root)
+    for folder in folders:
+        try:
+            inner = open_folder(folder, at)
+        finally:
+            os.close(at)
+        at = inner
+    return at, name
+
+
+def _open_file(name: str, folder: int | None = None) -> BinaryIO:
+    fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+    return open(fd, "rb")
 
 
 def _digest(path: str) -> tuple[int, str]:
     """Size and sha256, in bounded memory."""
     digest = hashlib.sha256()
     size = 0
-    with open(path, "rb") as file:
+    with _open_file(path) as file:
         while chunk := file.read(_CHUNK_BYTES):
             digest.update(chunk)
             size += len(chunk)
     return size, digest.hexdigest()
 
 
-def _move(source: str, target: str) -> None:
+def _move(name: str, folder: int, target: str) -> None:
     os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
     try:
-        os.rename(source, target)
+        os.rename(name, target, src_dir_fd=folder)
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        shutil.copyfile(source, target)
-        os.unlink(source)
+        with _open_file(name, folder) as source, open(target, "xb") as copy:
+            shutil.copyfileobj(source, copy, _CHUNK_BYTES)
+        os.unlink(name, dir_fd=folder)
 
 
 # ------------------------------------------------------------------------------------------------- patterns

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from batchwasm.runner import outputs
-from batchwasm.runner.box import Box
+from batchwasm.runner.box import Box, Entry
 
 PATHS = [
     "a.csv",
@@ -76,3 +76,26 @@ def test_outputs_whose_names_do_not_fit_into_a_report_are_counted(
     collected = outputs.collect(box, ["*"], str(tmp_path / "spool"), 100)
     assert len(collected.outputs) + collected.dropped == 20
     assert collected.dropped > 10
+
+
+@pytest.mark.parametrize("size", [6, outputs.INLINE_BYTES + 1])
+@pytest.mark.parametrize("path", ["link", "way/file"])
+def test_a_file_that_becomes_a_link_while_it_is_collected_is_not_followed(tmp_path: Path, path: str, size: int) -> None:
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    (secret / "file").write_bytes(b"s" * size)
+    box = Box(str(tmp_path / "box"), str(tmp_path))
+    box.prepare([])
+    (tmp_path / "box/link").symlink_to(secret / "file")
+    (tmp_path / "box/way").symlink_to(secret)
+    with pytest.raises(OSError, match=r"Not a directory|Too many levels"):
+        outputs._take(box, [Entry(path, size, 1)], str(tmp_path / "spool"))
+    assert (secret / "file").exists()
+
+
+def test_a_file_that_grows_while_it_is_collected_is_cut(tmp_path: Path) -> None:
+    box = Box(str(tmp_path / "box"), str(tmp_path))
+    box.prepare([])
+    (tmp_path / "box/file").write_bytes(b"x" * 1000)
+    (found,), contents = outputs._take(box, [Entry("file", 3, 1)], str(tmp_path / "spool"))
+    assert (found.bytes, contents) == (3, [b"xxx"])
