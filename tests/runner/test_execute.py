@@ -357,7 +357,7 @@ def test_a_module_that_starts_above_the_limit_is_out_of_memory(host: Forked) -> 
     row = host.tool("say", "x", memory_bytes=MIB)
     assert outcome(row) == ("out_of_memory", "memory")
     assert row.detail is not None
-    assert (row.detail.limit, row.detail.used) == (MIB, 19 * 65536)
+    assert (row.detail.limit, row.detail.used) == (MIB, 20 * 65536)
     assert "above its limit of 1 MiB" in text(row)
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from batchwasm.runner import outputs
 from batchwasm.runner.box import Box, Entry
+from batchwasm.runner.protocol import INLINE_BYTES
 
 PATHS = [
     "a.csv",
@@ -78,7 +79,7 @@ def test_outputs_whose_names_do_not_fit_into_a_report_are_counted(
     assert collected.dropped > 10
 
 
-@pytest.mark.parametrize("size", [6, outputs.INLINE_BYTES + 1])
+@pytest.mark.parametrize("size", [6, INLINE_BYTES + 1])
 @pytest.mark.parametrize("path", ["link", "way/file"])
 def test_a_file_that_becomes_a_link_while_it_is_collected_is_not_followed(tmp_path: Path, path: str, size: int) -> None:
     secret = tmp_path / "secret"
