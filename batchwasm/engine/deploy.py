@@ -50,8 +50,10 @@ async def install(name: str, depot: Depot, on_shipped: Shipped) -> Pack:
         pack = await asyncio.to_thread(pack_for, platform_of(name, depot.facts))
     except HostError as error:
         raise HostError(error.code, f"{name}: {error.cause}", error.cure) from error
-    if pack.digest not in await depot.runners() and await depot.unpack(pack.digest, pack.chunks()):
-        on_shipped("runner", pack.digest, len(pack.compressed))
+    if pack.digest not in await depot.runners():
+        compressed = await asyncio.to_thread(lambda: pack.compressed)
+        if await depot.unpack(pack.digest, pack.chunks()):
+            on_shipped("runner", pack.digest, len(compressed))
     return pack
 
 

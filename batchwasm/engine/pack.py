@@ -58,25 +58,35 @@ class Platform:
         return " ".join(part for part in self.key if part)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+_lock = threading.Lock()
+"""Several hosts are prepared at once, and each pack is made and compressed once for all of them."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Pack:
     """A runner for one platform."""
 
     digest: str
-    compressed: bytes
-    """The tar, zlib-compressed."""
-    installed_bytes: int
+    content: bytes
+    """The tar."""
+
+    @functools.cached_property
+    def compressed(self) -> bytes:
+        """The tar, zlib-compressed; blocks for a third of a second the first time, which most runs can do without."""
+        with _lock:
+            return zlib.compress(self.content, LEVEL)
+
+    @property
+    def installed_bytes(self) -> int:
+        return len(self.content)
 
     def chunks(self) -> Iterator[bytes]:
         for at in range(0, len(self.compressed), CHUNK_BYTES):
             yield self.compressed[at : at + CHUNK_BYTES]
 
 
-_lock = threading.Lock()
-
-
 def pack_for(platform: Platform) -> Pack:
-    """The pack, made once a process; blocking: about half a second, minutes where a wheel must be downloaded.
+    """The pack, made once a process; blocking: a tenth of a second, minutes where a wheel must be downloaded.
 
     Raises HostError `platform` where wasmtime does not exist for it, or can't be got.
     """
@@ -93,9 +103,7 @@ def _pack_for(platform: Platform) -> Pack:
             entry.size = len(content)
             out.addfile(entry, io.BytesIO(content))
     data = tar.getvalue()
-    return Pack(
-        digest=hashlib.sha256(data).hexdigest(), compressed=zlib.compress(data, LEVEL), installed_bytes=len(data)
-    )
+    return Pack(digest=hashlib.sha256(data).hexdigest(), content=data)
 
 
 def _runner_files() -> Iterator[tuple[str, bytes]]:
