@@ -70,6 +70,10 @@ class HostError(BatchwasmError):
         self.cure = cure
         super().__init__(f"{cause}; {cure}" if cure else cause)
 
+    def beside(self, host: str) -> str:
+        """Cause and cure where the host's name stands in front of them anyway."""
+        return str(self).removeprefix(f"{host}: ")
+
     @property
     def waiting_may_help(self) -> bool:
         """False where only a person can mend it: then nobody waits for `--wait-hosts`."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from batchwasm.core.events import Record
@@ -37,21 +40,26 @@ def record(row: Row) -> Record:
         outcome=row.outcome,
         final=True,
         exit_code=row.exit_code,
-        started_at=row.started_at,
+        started_at=float(row.started_at),
         queued_s=0.0,
         wall_s=row.wall_us / 1e6,
         cpu_s=row.cpu_us / 1e6,
         peak_memory_bytes=row.peak_memory_bytes,
         stdout=row.stdout,
         stderr=row.stderr,
-        reason_code=detail.code[:64] or None,
-        reason_text=detail.text[:REASON_LIMIT] or None,
-        limit=detail.limit,
-        used=detail.used,
+        reason_code=_text(detail.code[:64]),
+        reason_text=_text(detail.text[:REASON_LIMIT]),
+        limit=None if detail.limit is None else float(detail.limit),
+        used=None if detail.used is None else float(detail.used),
     )
 
 
 _PLAIN = Detail()
+
+
+def _text(text: str) -> str | None:
+    """As SQLite takes it: JSON can hold halves of characters, too."""
+    return text.encode("utf-8", "replace").decode() or None
 
 
 async def collect(row: Row, job: JobName, folder: RunFolder, depot: Depot, spool: str) -> Record:
@@ -62,6 +70,8 @@ async def collect(row: Row, job: JobName, folder: RunFolder, depot: Depot, spool
     """
     found = record(row)
     detail = row.detail or _PLAIN
+    # Perhaps there is something of an attempt that was lost before its report was complete.
+    shutil.rmtree(folder.task(job, row.task), ignore_errors=True)
     contents = iter(row.files)
     listed = []
     for output in detail.outputs:
@@ -92,24 +102,27 @@ def _target(folder: RunFolder, job: JobName, task: int, path: str) -> Path:
 
 
 async def _get(depot: Depot, spool: str, path: str, target: Path, size: int, sha256: str) -> None:
-    _make_parent(target)
-    await depot.get(f"{spool}/{path}", target, size, sha256, within=spool)
+    with _on_disk(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        await depot.get(f"{spool}/{path}", target, size, sha256, within=spool)
 
 
 def _write(target: Path, content: bytes, output: OutputFile) -> None:
     if hashlib.sha256(content).hexdigest() != output.sha256:
         raise HostError("protocol", f"its runner sent an output that is not what it announced: {output.path[:200]!a}")
-    _make_parent(target)
     part = target.with_name(f".{output.sha256[:16]}.part")
-    try:
+    with _on_disk(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
         part.write_bytes(content)
         os.replace(part, target)
+
+
+@contextmanager
+def _on_disk(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except (FileExistsError, NotADirectoryError, IsADirectoryError, FileNotFoundError) as error:
+        cause = f"its runner sent {target.name[:200]!a} twice, or as a file and as a folder"
+        raise HostError("protocol", cause) from error
     except OSError as error:
         raise WorldError(f"{target} can't be written: {error.strerror}") from error
-
-
-def _make_parent(target: Path) -> None:
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise WorldError(f"{target.parent} can't be made: {error.strerror}") from error

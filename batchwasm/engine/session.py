@@ -56,7 +56,10 @@ from batchwasm.runner.protocol import (
 T = TypeVar("T")
 ATTACH_S = 60.0  # a supervisor on a loaded machine may take seconds to fork and import
 SILENCE_S = 30.0  # fifteen heartbeats
+SILENCES = 3  # parts that it is waited in: if it was we who were stopped, that is one silent part, not a silent host
+CPUS_LIMIT = 4096  # what is believed of a host whose inventory says nothing
 RETRY_S, RETRY_LIMIT_S = 0.5, 60.0  # doubled each time: a restarted sshd is back soon, a machine that is off is not
+LEAVE_S = 3.0  # for the last word to a host that is dropped, which may not be listening
 READ_BYTES = 256 * 1024
 
 
@@ -99,6 +102,11 @@ class Session:
         self._here: set[str] = set()
         """Digests that are in the host's cache."""
         self._uploads: dict[str, asyncio.Task[None]] = {}
+        """Those under way, by digest."""
+        self._errands: set[asyncio.Task[None]] = set()
+        """Files on their way here, and batches that wait for files."""
+        self._delay_s = RETRY_S
+        self._told: HostRefused | None = None
         self._supervisor = ""
         self._seen = 0
         """Highest seq of this supervisor that the loop was told."""
@@ -145,57 +153,67 @@ class Session:
 
     async def run(self) -> None:
         """Connect, serve, and connect again when that may help; returns when the run ended or the host is hopeless."""
-        delay = RETRY_S
         while not self._ending.is_set():
             try:
                 await self._life()
                 return
             except HostError as error:
-                was_joined = self._leave(error)
                 if not error.waiting_may_help:
                     return
-                delay = RETRY_S if was_joined else min(delay * 2, RETRY_LIMIT_S)
             try:
-                async with asyncio.timeout(delay * random.uniform(0.5, 1.0)):
+                async with asyncio.timeout(self._delay_s * random.uniform(0.5, 1.0)):
                     await self._ending.wait()
             except TimeoutError:
-                pass
+                self._delay_s = min(self._delay_s * 2, RETRY_LIMIT_S)
 
-    def _leave(self, error: HostError) -> bool:
+    def _leave(self, error: HostError) -> None:
         was_joined, self._joined = self._joined, False
         self._attached = self._group = None
-        name = self.host.name
+        name, text = self.host.name, error.beside(self.host.name)
         if was_joined:
-            self._inbox.post(HostLeft(host=name, code=error.code, text=error.beside(name)))
+            self._inbox.post(HostLeft(host=name, code=error.code, text=text))
         if not was_joined or not error.waiting_may_help:
-            refused = HostRefused(
-                host=name, code=error.code, text=error.beside(name), waiting_may_help=error.waiting_may_help
-            )
-            self._inbox.post(refused)
-        return was_joined
+            may_help = error.waiting_may_help
+            refused = HostRefused(host=name, code=error.code, text=text, waiting_may_help=may_help)
+            if refused != self._told:  # a host that is off all night is tried a thousand times, and told once
+                self._told = refused
+                self._inbox.post(refused)
 
     async def _life(self) -> None:
+        """One connection, from its making to the end of the run. Raises HostError when it breaks."""
         transport = transports.make(self.host)
         try:
-            self._here.clear()
-            self._uploads.clear()
-            while not self._outgoing.empty():
-                self._outgoing.get_nowait()  # orders to the supervisor that is gone
-            connected = await self._until_ending(self._connect(transport))
-            if connected is None or self._prepared is None:
+            await self._talk(transport)
+        except HostError as error:
+            self._leave(error)  # before the closing, which takes seconds where nobody answers
+            if not error.waiting_may_help:
                 await self._take_leave()
-                return
+            raise
+        finally:
+            for upload in self._uploads.values():
+                upload.cancel()
+            if self._prepared is not None:
+                with suppress(HostError):
+                    await self._prepared.runner.close()
+                await self._prepared.depot.close()
+                self._prepared = None
+            await transport.close()
+
+    async def _talk(self, transport: transports.Transport) -> None:
+        self._here.clear()
+        self._uploads.clear()
+        while not self._outgoing.empty():
+            self._outgoing.get_nowait()  # orders to the supervisor that is gone
+        connected = await self._until_ending(self._connect(transport))
+        if connected is None or self._prepared is None:
+            await self._take_leave()
+            return
+        try:
             async with asyncio.TaskGroup() as group:
                 self._group = group  # before it counts as joined, since from then on there are batches to start
                 await self._serve(self._prepared, *connected, group)
         except BaseExceptionGroup as errors:
             raise the_one(errors) from errors
-        finally:
-            if self._prepared is not None:
-                await self._prepared.runner.close()
-                await self._prepared.depot.close()
-                self._prepared = None
-            await transport.close()
 
     async def _connect(self, transport: transports.Transport) -> tuple[Decoder, list[Message]]:
         """Prepare the host and ask its supervisor to attach us; its answer, and what it said after that, unread."""
@@ -218,8 +236,9 @@ class Session:
     async def _take_leave(self) -> None:
         """Of a supervisor that perhaps just took our run on: without a word it would keep it for a day."""
         if self._prepared is not None:
-            with suppress(HostError):
-                await self._prepared.runner.write(encode(Detach()))
+            with suppress(HostError, TimeoutError):
+                async with asyncio.timeout(LEAVE_S):
+                    await self._prepared.runner.write(encode(Detach()))
 
     async def _until_ending(self, work: Coroutine[Any, Any, T]) -> T | None:
         """The result of `work`, or None when the run ends before it is there."""
@@ -242,19 +261,23 @@ class Session:
         receiver = group.create_task(self._receive(prepared, decoder, news))
         await self._write(prepared)
         await prepared.runner.close()
-        receiver.cancel()
-        for upload in self._uploads.values():
-            upload.cancel()
+        for task in (receiver, *self._errands):
+            task.cancel()
 
     def _attach(self, answer: Message, prepared: Prepared) -> None:
         if isinstance(answer, Refused):
             raise HostError(answer.code, answer.text)
         if not isinstance(answer, Attached):
             raise HostError("protocol", f"its runner began with {answer.kind}")
+        if not 0 < answer.cpus <= (self.host.cpus or CPUS_LIMIT) or answer.memory_bytes < 1:
+            raise HostError(
+                "protocol", f"its runner offers {answer.cpus} cpus and {answer.memory_bytes} bytes of memory"
+            )
         if answer.supervisor != self._supervisor:
             self._supervisor, self._seen = answer.supervisor, 0
         self._unsettled.clear()
-        self._attached, self._joined = answer, True
+        self._attached, self._joined, self._told = answer, True, None
+        self._delay_s = RETRY_S
         for batch in answer.batches:
             self.kill(batch)  # of a connection that we had given up: those tasks are placed anew
         joined = HostJoined(
@@ -278,8 +301,7 @@ class Session:
         while True:
             for message in messages:
                 self._take(message)
-            async with _patience(SILENCE_S, f"it was silent for {SILENCE_S:.0f} s"):
-                data = await prepared.runner.read(READ_BYTES)
+            data = await _heard(prepared)
             if not data and self._ending.is_set():
                 return  # as we asked it to
             messages = _decoded(decoder, _some(data, prepared))
@@ -326,7 +348,13 @@ class Session:
 
     def _in_group(self, work: Coroutine[Any, Any, None]) -> None:
         assert self._group is not None
-        self._group.create_task(work)
+        try:
+            task = self._group.create_task(work)
+        except RuntimeError:  # the connection is breaking just now: HostLeft follows, and takes the batch back
+            work.close()
+            return
+        self._errands.add(task)
+        task.add_done_callback(self._errands.discard)
 
     async def _start_with_files(self, batch: int, work: JobWork, ranges: Ranges, numbers: list[int]) -> None:
         try:
@@ -338,8 +366,7 @@ class Session:
 
     async def _ship_and_send(self, made: Work, files: list[LocalFile], ranges: Ranges, numbers: list[int]) -> None:
         try:
-            missing = [file for file in files if file.digest not in self._here]
-            await self._ship(missing)
+            await self._ship(files)
         except InputChanged as error:
             self._invalid(made.batch, ranges, numbers, "input_changed", str(error))
         else:
@@ -347,28 +374,33 @@ class Session:
 
     async def _ship(self, files: list[LocalFile]) -> None:
         """Bring files to the host's cache, each once however many batches wait for it. Raises InputChanged."""
-        for file in {file.digest: file for file in files}.values():
-            if file.digest not in self._uploads:
-                upload = asyncio.ensure_future(self._upload(file))
-                self._uploads[file.digest] = upload
-            try:
-                await asyncio.shield(self._uploads[file.digest])
-            except InputChanged:
-                self._uploads.pop(file.digest, None)
-                raise
+        for file in files:
+            if file.digest in self._here:
+                continue
+            upload = self._uploads.get(file.digest)
+            if upload is None:
+                upload = self._uploads[file.digest] = asyncio.ensure_future(self._upload(file))
+            await asyncio.shield(upload)
 
     async def _upload(self, file: LocalFile) -> None:
         assert self._prepared is not None
+        uploads, size = self._uploads, 0
+
+        def sent(count: int) -> None:
+            nonlocal size
+            size += count
+            self._inbox.shipping(self.host.name, file.name)
+
         try:
-            stored = await self._prepared.depot.put(
-                file.kind, file.digest, file.path, lambda sent: self._inbox.shipping(self.host.name, file.name)
-            )
+            stored = await self._prepared.depot.put(file.kind, file.digest, file.path, sent)
         except HostError as error:
             if error.code in ("input", "digest"):  # the file here is not what it was; the host is not to blame
                 raise InputChanged(f"{file.path} vanished or changed while the run went on: {error.cause}") from error
             raise
+        finally:
+            uploads.pop(file.digest, None)
         if stored:
-            self._shipped(file.kind, file.digest, file.path.stat().st_size)
+            self._shipped(file.kind, file.digest, size)
         self._here.add(file.digest)
 
     def _order(self, made: Work) -> None:
@@ -389,6 +421,15 @@ class Session:
 
     def _mounts(self) -> dict[str, str]:
         return dict(self.host.mounts)
+
+
+async def _heard(prepared: Prepared) -> bytes:
+    """What the runner says next. Raises HostLost where it is silent."""
+    for _ in range(SILENCES):
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SILENCE_S / SILENCES):
+                return await prepared.runner.read(READ_BYTES)
+    raise HostLost(f"it was silent for {SILENCE_S:.0f} s")
 
 
 def _some(data: bytes, prepared: Prepared) -> bytes:

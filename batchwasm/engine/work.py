@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from batchwasm.core.events import Ranges, indexes
-from batchwasm.errors import BatchwasmError
+from batchwasm.errors import BatchwasmError, SpecError
 from batchwasm.model import Digest, Job, RunSpec, Scalar, Template
 from batchwasm.runner.protocol import TaskWork, Work
 from batchwasm.spec.inputs import output_globs, stdin_path, task_inputs
+
+T = TypeVar("T")
+KNOWN_LIMIT = 10_000  # digests kept: a file that only one task reads is not wanted again
 
 
 class InputChanged(BatchwasmError):
@@ -33,18 +36,21 @@ class LocalFile:
 
 
 class Digests:
-    """sha256 of local files, each read once: by path, size and time of change."""
+    """sha256 of local files, each read once however many tasks want it at once: by path, size and time of change."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[Path, int, int], Digest] = {}
+        self._known: dict[tuple[Path, int, int], asyncio.Task[Digest]] = {}
 
     async def of(self, path: Path) -> Digest:
         """Raises InputChanged where the file can't be read."""
         try:
             key = _identity(path)
-            if key not in self._known:
-                self._known[key] = await asyncio.to_thread(_sha256, path)
-            return self._known[key]
+            reading = self._known.get(key)
+            if reading is None:
+                if len(self._known) >= KNOWN_LIMIT:
+                    self._known.pop(next(iter(self._known)))
+                reading = self._known[key] = asyncio.ensure_future(asyncio.to_thread(_sha256, path))
+            return await asyncio.shield(reading)  # who waits may be cancelled with its host, the others still wait
         except OSError as error:
             raise InputChanged(f"{path}: {error.strerror}; it was there when the run started") from error
 
@@ -145,16 +151,25 @@ class JobWork:
         return TaskWork(index, number, args, env, None, None, outputs)
 
     async def _stdin(self, index: int, files: list[LocalFile]) -> Digest | None:
-        path = stdin_path(self._spec, self._job, index)
+        path = _still(lambda: stdin_path(self._spec, self._job, index))
         return None if path is None else await self._file(path, files)
 
     async def _inputs(self, index: int, files: list[LocalFile]) -> list[tuple[str, Digest]]:
-        return [(i.to, await self._file(i.path, files)) for i in task_inputs(self._spec, self._job, index)]
+        found = _still(lambda: task_inputs(self._spec, self._job, index))
+        return [(i.to, await self._file(i.path, files)) for i in found]
 
     async def _file(self, path: Path, files: list[LocalFile]) -> Digest:
         file = LocalFile("files", await self._digests.of(path), path, path.name)
         files.append(file)
         return file.digest
+
+
+def _still(look: Callable[[], T]) -> T:
+    """What was right when the run started; what is wrong now changed since. Raises InputChanged."""
+    try:
+        return look()
+    except SpecError as error:
+        raise InputChanged(f"{error}; it was there when the run started") from error
 
 
 def _vary(templates: Iterable[Template]) -> bool:

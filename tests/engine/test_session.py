@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 import pytest_asyncio
 
 from batchwasm.core.events import Event, HostJoined, HostLeft, HostRefused, Ranges, Record
+from batchwasm.engine import session as sessions
 from batchwasm.engine.session import Session
 from batchwasm.engine.work import Digests, JobWork, LocalFile
 from batchwasm.errors import HostError
@@ -119,9 +121,14 @@ def row(task: int, **fields: Any) -> Row:
     return Row(**{**Row(task, 1, Outcome.SUCCEEDED, 0, 1.0, 5, 5, 65536, b"hi")._asdict(), **fields})
 
 
-def with_output(path: str, sha256: str) -> Finished:
-    detail = Detail(outputs=[OutputFile(path, 1, sha256, True)])
-    return Finished(1, 1, seq=1, body=Rows.encode([row(0, detail=detail, files=(b"x",))]))
+X_DIGEST = hashlib.sha256(b"x").hexdigest()
+
+
+def with_output(path: str, sha256: str, *before: str) -> Finished:
+    """A report with files at `before` and then at `path`; all hold an x."""
+    outputs = [*(OutputFile(name, 1, X_DIGEST, True) for name in before), OutputFile(path, 1, sha256, True)]
+    content = (b"x",) * len(outputs)
+    return Finished(1, 1, seq=1, body=Rows.encode([row(0, detail=Detail(outputs=outputs), files=content)]))
 
 
 async def test_it_attaches_joins_ships_once_and_starts(
@@ -186,8 +193,7 @@ async def test_files_that_nobody_waits_for_do_not_touch_the_run_folder(
     host: FakeHost, heard: Heard, session: Session, tmp_path: Path
 ) -> None:
     runner = await host.life()
-    honest = with_output("x", hashlib.sha256(b"x").hexdigest())
-    runner.say(replace(honest, batch=100))
+    runner.say(replace(with_output("x", X_DIGEST), batch=100))
     await until(lambda: bool(heard.reports))
     assert heard.reports == [(1, 100, [])]
     assert not (tmp_path / "tasks").exists()
@@ -232,8 +238,12 @@ async def test_another_supervisor_starts_counting_anew(host: FakeHost, heard: He
         Finished(1, 1, seq=1, body=Rows.encode([row(0, stdout=b"x" * (INLINE_BYTES + 1))])),
         with_output("../../x", "0" * 64),
         with_output("x", "0" * 64),
+        with_output("z/y", X_DIGEST, "z"),
     ],
-    ids=["rubbish", "an order", "no rows", "our own word", "no outcome", "a flood", "a way out", "another digest"],
+    ids=[
+        *("rubbish", "an order", "no rows", "our own word", "no outcome", "a flood", "a way out", "another digest"),
+        "a file that is a folder",
+    ],
 )
 async def test_a_host_that_lies_is_dropped_and_nothing_of_it_is_believed(
     host: FakeHost, heard: Heard, session: Session, tmp_path: Path, lie: Any
@@ -243,8 +253,67 @@ async def test_a_host_that_lies_is_dropped_and_nothing_of_it_is_believed(
     await until(lambda: bool(heard.of(HostRefused)))
     assert [event.code for event in (*heard.of(HostLeft), *heard.of(HostRefused))] == ["protocol", "protocol"]
     assert not heard.of(HostRefused)[0].waiting_may_help
+    await runner.order(Detach)  # what it still runs for us ends now, not after its day alone
     assert heard.reports == []
     assert all(name != "x" for _, _, names in os.walk(tmp_path) for name in names)
+
+
+@pytest.mark.parametrize(("cpus", "memory"), [(0, 1), (-1, 1), (10**9, 1), (2, 0)])
+async def test_a_host_that_offers_nonsense_is_dropped(
+    host: FakeHost, heard: Heard, session: Session, cpus: int, memory: int
+) -> None:
+    await host.life(Attached("s1", "boot", cpus, memory, "/spool/run"))
+    await until(lambda: bool(heard.of(HostRefused)))
+    assert heard.of(HostRefused)[0].code == "protocol"
+    assert heard.of(HostJoined) == []
+
+
+async def test_numbers_and_texts_of_a_report_fit_the_journal(host: FakeHost, heard: Heard, session: Session) -> None:
+    runner = await host.life()
+    detail = Detail(code="c", text="half a \ud83d", limit=10**200, used=10**200)
+    runner.say(Finished(1, 1, seq=1, body=Rows.encode([row(0, started_at=10**200, detail=detail)])))
+    await until(lambda: bool(heard.reports))
+    (record,) = heard.reports[0][2]
+    assert [type(n) for n in (record.limit, record.used, record.started_at)] == [float] * 3
+    assert record.reason_text == "half a ?"
+
+
+async def test_a_batch_placed_while_the_connection_breaks_waits_for_the_loss(
+    host: FakeHost, heard: Heard, session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = await host.life()
+    await until(lambda: bool(heard.of(HostJoined)))
+    work = await work_of(tmp_path)
+    closing = asyncio.Event()
+
+    async def slow_get(*args: object, **kwargs: object) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:  # what closing a process over a dead connection takes
+            closing.set()
+            await asyncio.sleep(0.01)
+
+    monkeypatch.setattr(host.depot, "get", slow_get)
+    runner.say(Finished(1, 1, seq=1, body=Rows.encode([row(0, detail=Detail(stdout_spooled=(1, X_DIGEST)))])), b"")
+    await closing.wait()
+    session.start(7, work, ((0, 1),), [1])
+    await until(lambda: bool(heard.of(HostLeft)))
+
+
+async def test_a_stop_of_our_own_is_no_silence_of_the_host(
+    host: FakeHost, heard: Heard, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = await host.life()
+    await until(lambda: bool(heard.of(HostJoined)))
+    monkeypatch.setattr(sessions, "SILENCE_S", 0.3)
+    runner.say(Beat(0.5, 1, 2, 3, 4))
+    await until(lambda: bool(heard.beats))
+    time.sleep(0.5)  # noqa: ASYNC251 - as Ctrl-Z would stop us
+    runner.say(Beat(0.5, 1, 2, 3, 4))
+    await until(lambda: len(heard.beats) == 2)
+    assert heard.of(HostLeft) == []
+    await until(lambda: bool(heard.of(HostLeft)))
+    assert "silent" in heard.of(HostLeft)[0].text
 
 
 async def test_a_refusal_is_final_and_told(host: FakeHost, heard: Heard, session: Session) -> None:
@@ -256,12 +325,20 @@ async def test_a_refusal_is_final_and_told(host: FakeHost, heard: Heard, session
     assert "4 GiB" in refused.text
 
 
+async def test_a_hosts_name_is_not_said_twice(host: FakeHost, heard: Heard, session: Session) -> None:
+    """Everywhere that an event's words are shown, the host's name stands in front of them."""
+    host.error = HostError("unreachable", f"{session.host.name}: connection refused", "is it on?")
+    (await host.life()).say(b"")
+    await until(lambda: len(heard.of(HostRefused)) >= 1)
+    assert heard.of(HostRefused)[0].text == "connection refused; is it on?"
+
+
 async def test_a_host_that_is_away_is_tried_again(host: FakeHost, heard: Heard, session: Session) -> None:
     first = await host.life()
     await until(lambda: bool(heard.of(HostJoined)))
     host.error = HostError("unreachable", "connection refused", "is it on?")
     first.say(b"")
-    await until(lambda: len(heard.of(HostRefused)) >= 2)
+    await until(lambda: bool(heard.of(HostRefused)))
     host.error = None
     await host.life()
     await until(lambda: len(heard.of(HostJoined)) == 2)
