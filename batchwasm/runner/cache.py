@@ -21,6 +21,7 @@ from .public_calls import PublicCalls
 
 _KEEP_MODULES = 8  # linked in this worker: a run seldom has more jobs at a time
 _DIGEST_BYTES = 32
+_COMPILE_ATTEMPTS = 3  # that may end with their worker, because they take too long or too much memory
 _GO_KEEP_RESIDENT_BYTES = 4 * 1024 * 1024  # a Go guest touches its 2-3 MiB of data anew: 566 us a run without this
 _KEEP_RESIDENT_BYTES = 128 * 1024  # more makes others slower, who touch little
 
@@ -111,10 +112,11 @@ class Modules:
         path = os.path.join(self._cache, "native", native_key(digest))
         module = _from_file(path, engine)
         if module is None:
-            with _lock(os.path.join(self._locks, f"native-{digest}")):
+            with _lock(os.path.join(self._locks, f"native-{digest}")) as lock:
                 module = _from_file(path, engine)
                 if module is None:
-                    module = engine.compile(_rewritten(wasm))
+                    with _counted(lock):
+                        module = engine.compile(_rewritten(wasm))
                     _write(path, bytes(module.serialize()))
         return module
 
@@ -183,12 +185,25 @@ def _write(path: str, native: bytes) -> None:
 
 
 @contextlib.contextmanager
-def _lock(path: str) -> Iterator[None]:
-    """Held by one process at a time; the kernel frees it when the holder dies."""
+def _counted(lock: int) -> Iterator[None]:
+    """A compilation: its lock keeps a byte for each that its worker did not survive. Raises Refused after too many."""
+    ended = os.fstat(lock).st_size
+    if ended >= _COMPILE_ATTEMPTS:
+        raise engines.Refused(f"{ended} attempts to compile it took too long or too much memory, and were ended")
+    os.ftruncate(lock, ended + 1)
+    try:
+        yield
+    finally:
+        os.ftruncate(lock, 0)
+
+
+@contextlib.contextmanager
+def _lock(path: str) -> Iterator[int]:
+    """Held by one process at a time; the kernel frees it when the holder dies. Its descriptor."""
     os.makedirs(os.path.dirname(path), exist_ok=True)
     fd = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
+        yield fd
     finally:
         os.close(fd)

@@ -61,7 +61,7 @@ class Attempts:
         self._limits = Limits(work.memory_bytes, work.stdout_bytes, work.disk_bytes, work.files)
         self._loaded: Loaded | None = None
         self._bad: Verdict | None = None
-        self._page.stage(0)
+        self._page.compile(time.monotonic_ns())
         try:
             self._loaded = self._modules.load(work.artifact)
             self._launch = self._new_launch(work.args, work.env, self._stdin(work.stdin))

@@ -10,7 +10,7 @@ import mmap
 from dataclasses import dataclass
 from typing import NamedTuple
 
-IDLE, STAGING, GUEST, COLLECTING = 0, 1, 2, 3
+IDLE, STAGING, GUEST, COLLECTING, COMPILING = range(5)
 """Phases of a worker. A worker that dies in any but IDLE takes its current task down with it."""
 
 GAVE_UP = 75
@@ -44,7 +44,7 @@ class PageView(NamedTuple):
     """Which of the batch's tasks is current, from 0: those before it are over (all of them perhaps not reported)."""
     phase: int
     started_ns: int
-    """time.monotonic_ns() at the guest's start; 0 while no guest runs."""
+    """time.monotonic_ns() at the guest's start, or at that of COMPILING; 0 in other phases."""
     reported: int
     """How many tasks of the batch, from its first on, went out in Finished frames."""
 
@@ -72,8 +72,15 @@ class Page:
         words[_STARTED_NS] = words[_POSITION] = words[_REPORTED] = 0
         words[_BATCH] = batch
 
+    def compile(self, now_ns: int) -> None:
+        """The batch's module is being loaded, which may mean to compile it, or to wait for another who does."""
+        self._words[_POSITION] = 0
+        self._words[_STARTED_NS] = now_ns
+        self._words[_PHASE] = COMPILING
+
     def stage(self, position: int) -> None:
         """The task at `position` is being prepared."""
+        self._words[_STARTED_NS] = 0
         self._words[_POSITION] = position
         self._words[_PHASE] = STAGING
 

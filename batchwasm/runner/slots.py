@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Callable
 
 from . import local
-from .page import GUEST, IDLE, Page, PageView, WorkerSettings
+from .page import COMPILING, GUEST, IDLE, Page, PageView, WorkerSettings
 from .protocol import Message
 from .rescue import Captured, rescue
 from .runs import Batch, Run
@@ -30,6 +30,9 @@ Serve = Callable[[socket.socket, Page, WorkerSettings], None]
 GRACE_S = 1.5
 """A guest's own deadline is exact to a millisecond. Where it can't reach (a sleep in the host), the worker itself gives
 up after a quarter of a second and still brings the outputs; this is for when it can't do that either."""
+COMPILE_S = 600.0
+"""What a module may take until it is native code here, which is seconds for 100 MB of C++: a hostile one may take for
+ever, and has no time limit of its own."""
 _FREEZE_S = 0.1  # a stop takes microseconds; only one that sits in the kernel takes longer, and then we don't wait
 _BURIAL_S = 5.0  # a killed process that takes longer sits in the kernel, on a file server that is away
 _PR_SET_PDEATHSIG = 1
@@ -63,8 +66,9 @@ class Worker:
         self.run: Run | None = None
         self.batch: Batch | None = None
         self.check_at = float("inf")
-        """Monotonic time of the next look at the guest's time."""
+        """Monotonic time of the next look at what it takes its time for."""
         self.killed = False
+        self.compiles_for_ever = False
         self.time_up: TimeUp | None = None
         self._status: int | None = None
         ours, theirs = socket.socketpair()
@@ -81,7 +85,7 @@ class Worker:
         """Hands it a batch; it is idle."""
         self.run, self.batch = run, batch
         self.page.recall(0)
-        self.check_at = now + batch.start.time_s + GRACE_S if batch.start.time_s is not None else float("inf")
+        self.check_at = now + min(self._allowed_s(), COMPILE_S)
         self.stream.send(batch.start)
 
     def release(self) -> None:
@@ -90,19 +94,33 @@ class Worker:
         self.check_at = float("inf")
 
     def look(self, now: float) -> None:
-        """Ends a guest whose time is long over; else says in `check_at` when to look again."""
-        assert self.batch is not None
-        assert self.batch.start.time_s is not None
-        allowed_s = self.batch.start.time_s + GRACE_S
+        """Ends a guest, or a compilation, whose time is long over; else says in `check_at` when to look again."""
         view = self.page.read()
         if self.killed:
             self.check_at = float("inf")
-        elif not self._runs_a_guest(view):
-            self.check_at = now + allowed_s  # whatever starts from now on has at least that
-        elif now < view.started_ns / 1e9 + allowed_s:
-            self.check_at = view.started_ns / 1e9 + allowed_s
+        elif self._is_at(view, GUEST):
+            self._check(view, self._allowed_s(), now)
+        elif self._is_at(view, COMPILING):
+            self._check(view, COMPILE_S, now)
         else:
+            self.check_at = now + min(self._allowed_s(), COMPILE_S)  # whatever starts from now on has at least that
+
+    def _check(self, view: PageView, allowed_s: float, now: float) -> None:
+        until = view.started_ns / 1e9 + allowed_s
+        if now < until:
+            self.check_at = until
+        elif view.phase == GUEST:
             self._end_guest(view)
+        else:
+            self.compiles_for_ever = True
+            self.kill()
+            self.check_at = float("inf")
+
+    def _allowed_s(self) -> float:
+        """What a guest may take until it must be ended from here."""
+        assert self.batch is not None
+        limit = self.batch.start.time_s
+        return float("inf") if limit is None else limit + GRACE_S
 
     def kill(self) -> None:
         """SIGKILL; `ended` follows when the channel's end is read."""
@@ -154,10 +172,9 @@ class Worker:
         except FileNotFoundError:
             pass
 
-    def _runs_a_guest(self, view: PageView) -> bool:
-        return (
-            self.batch is not None and view.batch == self.batch.number and view.phase == GUEST and view.started_ns > 0
-        )
+    def _is_at(self, view: PageView, phase: int) -> bool:
+        mine = self.batch is not None and view.batch == self.batch.number
+        return mine and view.phase == phase and view.started_ns > 0
 
     def _end_guest(self, seen: PageView) -> None:
         """Stops the worker, looks again (the guest may have ended meanwhile), saves its stdout and kills it."""

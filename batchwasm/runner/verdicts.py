@@ -6,11 +6,11 @@ import os
 import time
 from typing import Union
 
-from .page import GAVE_UP, PageView
+from .page import GAVE_UP, GUEST, PageView
 from .protocol import Detail, Finished, Returned, Row, Rows, TaskWork, Work
 from .rescue import keep
 from .runs import Batch
-from .slots import TimeUp, Worker, how_it_died
+from .slots import COMPILE_S, TimeUp, Worker, how_it_died
 
 TIMED_OUT, LOST = 5, 12
 """model.Outcome, which this package can't import."""
@@ -28,6 +28,9 @@ def of_an_end(worker: Worker, batch: Batch, status: int, last_words: str) -> Rep
     left = batch.left(work)
     if worker.time_up is not None:
         row = _time_up(worker.time_up, batch, work)
+    elif worker.compiles_for_ever:
+        text = f"its module was not compiled to native code within {COMPILE_S:.0f} s on this host"
+        row = _lost(worker.current(), work, left, text)
     elif worker.killed:
         return _reports(batch, left, None, "stopped on request")
     elif os.WIFEXITED(status) and os.WEXITSTATUS(status) == GAVE_UP:
@@ -80,7 +83,8 @@ def _lost(view: PageView | None, work: Work, left: list[TaskWork], text: str) ->
         task = left[0] if left else None
     if task is None:
         return None
-    used_s = max(0.0, time.monotonic() - view.started_ns / 1e9) if view is not None and view.started_ns else 0.0
+    ran = view is not None and view.phase == GUEST and view.started_ns > 0
+    used_s = max(0.0, time.monotonic() - view.started_ns / 1e9) if view is not None and ran else 0.0
     return _row(task, LOST, used_s, Detail("worker_died", text))
 
 

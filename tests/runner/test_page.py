@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from batchwasm.runner.page import COLLECTING, GUEST, IDLE, STAGING, Page, PageView
+from batchwasm.runner.page import COLLECTING, COMPILING, GUEST, IDLE, STAGING, Page, PageView
 
 
 def test_a_new_page_says_that_nothing_runs() -> None:
@@ -16,6 +16,8 @@ def test_a_new_page_says_that_nothing_runs() -> None:
 def test_the_page_follows_a_task_through_its_phases() -> None:
     page = Page()
     page.begin(2**53)
+    page.compile(7)
+    assert page.read() == PageView(2**53, 0, COMPILING, 7, 0)
     page.stage(4)
     assert page.read() == PageView(2**53, 4, STAGING, 0, 0)
     page.start(123)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -352,6 +353,26 @@ def test_a_worker_that_does_not_end_its_guest_is_killed_and_its_stdout_rescued(h
     assert row.detail.stdout_spooled is not None
     assert row.detail.stdout_spooled[0] == spooled.stat().st_size == 4 * 65536
     assert set(returned) == {(1, 6)}
+
+
+def test_a_module_that_is_compiled_for_ever_does_not_hold_its_worker_for_ever(host: SupervisedHost) -> None:
+    slots = host.library / "batchwasm_runner" / "slots.py"
+    slots.write_text(slots.read_text().replace("COMPILE_S = 600.0", "COMPILE_S = 1.0"))
+    scheduler = host.attach()
+    scheduler.start(1, HELLO)
+    scheduler.collect(1)
+    (locks,) = host.tmp.glob("*/*/locks")
+    with open(locks / f"native-{host.put(SPIN)}", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # as one that compiles without end holds it
+        scheduler.start(2, SPIN, [5, 6])
+        rows, returned = scheduler.collect(2)
+    assert rows[2, 5].outcome == Outcome.LOST
+    assert rows[2, 5].detail is not None
+    assert rows[2, 5].detail.text == "its module was not compiled to native code within 1 s on this host"
+    assert set(returned) == {(2, 6)}
+    scheduler.start(3, HELLO)
+    rows, _ = scheduler.collect(1)
+    assert rows[3, 0].stdout == b"hello\n"
 
 
 def test_no_worker_outlives_a_supervisor_that_is_killed(host: SupervisedHost) -> None:

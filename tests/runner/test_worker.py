@@ -16,7 +16,7 @@ import wasmtime
 
 import batchwasm.runner
 from batchwasm.model import Outcome
-from batchwasm.runner.page import GAVE_UP, GUEST, IDLE, STAGING
+from batchwasm.runner.page import COMPILING, GAVE_UP, GUEST, IDLE
 from batchwasm.runner.protocol import FLUSH_BYTES, Finished, Returned, Row, Rows
 from batchwasm.runner.watch import GRACE_S
 from tests.runner.forked import MIB, Forked, wat
@@ -212,6 +212,13 @@ def test_a_module_that_vanished_or_changed_is_invalid(fresh: Forked) -> None:
     assert (changed.outcome, changed.detail and changed.detail.code) == (Outcome.INVALID, "module_changed")
 
 
+def test_what_is_not_a_module_is_told_in_the_engines_own_words_each_time(fresh: Forked) -> None:
+    broken = fresh.artifact(b"\0asm\1\0\0\0\x7f")
+    texts = {row.detail.text for row in (fresh.one(broken) for _ in range(5)) if row.detail is not None}
+    assert len(texts) == 1
+    assert "attempts" not in texts.pop()
+
+
 def test_what_is_not_a_module_is_invalid_in_every_row(fresh: Forked) -> None:
     rows = fresh.run(fresh.work(fresh.artifact(b"\0asm nonsense"), [[], []]))
     assert [(row.outcome, row.detail and row.detail.code) for row in rows] == [(Outcome.INVALID, "module_refused")] * 2
@@ -245,9 +252,29 @@ def test_a_worker_waits_for_the_one_that_compiles(fresh: Forked) -> None:
     with open(locks / f"native-{fresh.toolbox}", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         fresh.send(fresh.work(fresh.toolbox, [["say", "x"]]))
-        wait_for_phase(fresh, STAGING)
+        wait_for_phase(fresh, COMPILING)
         assert not (fresh.root / "cache/native").exists()
     assert [row.stdout for row in rows_of(fresh.replies())] == [b"x\n"]
+
+
+def test_a_module_whose_compilation_ended_its_workers_is_refused_in_the_end(fresh: Forked) -> None:
+    body = "(local.set 0 (i32.add (local.get 0) (i32.const 1)))" * 200
+    slow = fresh.artifact(wat('(func (export "_start"))' + f"(func (local i32) {body})" * 2000))
+    lock = fresh.root / "locks" / f"native-{slow}"
+    for count in (1, 2, 3):
+        fresh.send(fresh.work(slow, [["x"]]))
+        end = time.monotonic() + WAIT_S
+        while not lock.exists() or lock.stat().st_size < count:
+            assert time.monotonic() < end
+            os.sched_yield()
+        os.kill(fresh.pid, signal.SIGKILL)
+        fresh.end()
+    row = fresh.one(slow)
+    assert row.outcome == Outcome.INVALID
+    assert row.detail is not None
+    assert "3 attempts to compile it" in row.detail.text
+    fresh.tool("say", "x")
+    assert (fresh.root / "locks" / f"native-{fresh.toolbox}").stat().st_size == 0
 
 
 # ------------------------------------------------------------------------------------------ other Pythons
