@@ -139,17 +139,43 @@ def test_files_go_there_and_back_unchanged(batchwasm: Cli, folder: Path) -> None
         assert here.read_bytes() == source
 
 
-def test_64_MB_go_both_ways(batchwasm: Cli, folder: Path) -> None:
+@pytest.mark.parametrize("megabytes", [64, pytest.param(1000, marks=pytest.mark.long)])
+def test_large_files_go_both_ways_in_bounded_memory(
+    batchwasm: Cli, folder: Path, ssh_pool: list[Sshd], megabytes: int
+) -> None:
+    batchwasm("compile", "copy.c", "-o", "copy.wasm")  # a compiler takes more memory than what is looked at here
     with (folder / "big").open("wb") as file:
-        for n in range(64):
-            file.write(hashlib.shake_128(bytes([n])).digest(1_000_000))
+        for n in range(megabytes):
+            file.write(hashlib.shake_128(n.to_bytes(2)).digest(1_000_000))
     (folder / "jobs.toml").write_text(
-        '[jobs.copy]\nsource = "copy.c"\nargs = ["big", "copy"]\ninputs = ["big"]\noutputs = ["copy"]\n'
+        """
+        [jobs.copy]
+        source = "copy.wasm"
+        args = ["big", "copy"]
+        inputs = ["big"]
+        outputs = ["copy"]
+        """
     )
-    batchwasm("run", "jobs.toml")
+    process = batchwasm.start("run", "jobs.toml", "--quiet")
+    peaks = [0]
+    while process.poll() is None:
+        there = [pid for server in ssh_pool for pid in server.processes()]
+        peaks += [_peak_kib(pid) for pid in (process.pid, *there)]
+        time.sleep(0.1)  # a peak stays visible as long as its process lives
+    assert process.returncode == 0
     copied = folder / "batchwasm-runs/jobs-1/tasks/copy/0/out/copy"
-    with copied.open("rb") as there, (folder / "big").open("rb") as here:
-        assert hashlib.file_digest(there, "sha256").digest() == hashlib.file_digest(here, "sha256").digest()
+    with copied.open("rb") as there_, (folder / "big").open("rb") as here:
+        assert hashlib.file_digest(there_, "sha256").digest() == hashlib.file_digest(here, "sha256").digest()
+    assert 20_000 < max(peaks) < 300_000, f"a process took {max(peaks)} KiB"
+
+
+def _peak_kib(pid: int) -> int:
+    """The most memory that a process had so far; 0 where it is gone."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")), 0)
 
 
 def test_interrupting_stops_the_guests_and_leaves_a_readable_run(batchwasm: Cli, folder: Path) -> None:
