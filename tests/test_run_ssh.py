@@ -162,7 +162,8 @@ def test_large_files_go_both_ways_in_bounded_memory(
         there = [pid for server in ssh_pool for pid in server.processes()]
         peaks += [_peak_kib(pid) for pid in (process.pid, *there)]
         time.sleep(0.1)  # a peak stays visible as long as its process lives
-    assert process.returncode == 0
+    _, err = process.communicate()
+    assert process.returncode == 0, err.decode()
     copied = folder / "batchwasm-runs/jobs-1/tasks/copy/0/out/copy"
     with copied.open("rb") as there_, (folder / "big").open("rb") as here:
         assert hashlib.file_digest(there_, "sha256").digest() == hashlib.file_digest(here, "sha256").digest()
