@@ -17,6 +17,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -37,6 +38,7 @@ from batchwasm.errors import (
     RunError,
     SourceError,
     SpecError,
+    WorldError,
 )
 from batchwasm.journal import Journal
 from batchwasm.model import Inventory, JobName, Outcome, RunSpec, Source
@@ -147,9 +149,14 @@ def run(
         loop = Loop(plan, folder, journal, watcher or Watcher())
         try:
             write_manifest(folder, plan, loop)
-            state = asyncio.run(_run(loop, signals))
-        finally:
+            with folder.held():
+                state = asyncio.run(_run(loop, signals))
             write_manifest(folder, plan, loop)
+        except BaseException:
+            with suppress(WorldError):  # what went wrong before it is the news
+                write_manifest(folder, plan, loop)
+            raise
+        finally:
             journal.close()
     except (SpecError, SourceError):
         folder.remove()
@@ -286,7 +293,7 @@ def find(name: str | None, cwd: Path | None = None) -> RunFolder:
 def status(folder: RunFolder) -> Status:
     """How far a run is, live or finished."""
     state = _state(folder)
-    return rows.status(state, str(folder.path), alive=_alive(state))
+    return rows.status(state, str(folder.path), alive=_alive(folder, state))
 
 
 def results(
@@ -339,13 +346,16 @@ def _params(folder: RunFolder) -> dict[JobName, Params]:
         raise RunError(f"{folder.manifest} can't be read: {error}") from error
 
 
-def _alive(state: State) -> bool:
+def _alive(folder: RunFolder, state: State) -> bool:
     """Whether the scheduler that opened the run last still works on it, as far as can be told from here."""
     opened = state.opened
     if opened is None:
         return False
     if opened.machine != socket.gethostname():
         return time.time() - state.last_at < 60  # another machine's process can't be seen: go by what it wrote last
+    held = folder.is_held()
+    if held is not None:
+        return held
     try:
         os.kill(opened.pid, 0)
     except ProcessLookupError:

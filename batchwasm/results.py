@@ -16,13 +16,14 @@ Paths of outputs come from hosts, which are not trusted: `output()` checks them.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,36 @@ class RunFolder:
     @property
     def manifest(self) -> Path:
         return self.path / "manifest.json"
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """While this is open, `is_held` is true for everybody on this machine; a process that dies lets go of it."""
+        try:
+            lock = os.open(self.jobs, os.O_RDWR)
+        except OSError as error:
+            raise WorldError(f"{self.jobs}: {error.strerror}") from error
+        try:
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(lock)
+
+    def is_held(self) -> bool | None:
+        """Whether a scheduler of this machine works on the run now; None where that can't be told."""
+        try:
+            lock = os.open(self.jobs, os.O_RDONLY)
+        except OSError:
+            return None
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return None
+        finally:
+            os.close(lock)
+        return False
 
     def wasm(self, job: JobName) -> Path:
         return self.path / "wasm" / f"{job}.wasm"

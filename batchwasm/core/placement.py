@@ -94,6 +94,13 @@ def _free_share(state: State, host: HostState) -> float:
     return 1 - used / host.capacity[0]
 
 
+def may_take(host: HostState, job: JobState) -> bool:
+    """Whether `job` may use the host, and has room there when nothing else runs, as far as is known of it."""
+    if not job.plan.allows(host.name):
+        return False
+    return host.limits is None or (job.plan.cpus <= host.limits[0] and job.plan.memory_bytes <= host.limits[1])
+
+
 def impossible(state: State) -> list[str]:
     """For each job that fits on no host that it may use: a sentence with the numbers and the nearest host.
 

@@ -11,7 +11,8 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +49,7 @@ from batchwasm.runner.protocol import Beat
 TICK_S = 1.0  # how often deadlines are looked at when nothing happens
 CHECKPOINT_S = 5.0  # a reader replays at most this much, and dumping a state costs milliseconds
 SAMPLE_S = 5.0
+SHOW_S = 0.1  # between two looks of a watcher at the whole state
 END_S = 10.0  # for the hosts to stop their guests and say goodbye
 BUILDS = os.cpu_count() or 1  # at once: a compiler takes a core
 
@@ -66,7 +68,7 @@ class Watcher:
         """`event` is in the journal."""
 
     def passed(self, state: State) -> None:
-        """A pass is over; `state` is the loop's own, to read and not to keep."""
+        """Some passes are over, or the run is; `state` is the loop's own, to read and not to keep."""
 
     def note(self, text: str) -> None: ...
 
@@ -146,9 +148,11 @@ class Loop:
         self._building = 0
         self._end_builds = threading.Event()
         self._stop: RunStopped | None = None
+        self._error: Exception | None = None
+        """What ended a session or a build that nobody there could deal with: a full disk here, a bug."""
         self._stuck_since: float | None = None
         self._latest: dict[str, tuple[float, Beat]] = {}
-        self._checkpoint_at = self._sample_at = self._checked_at = 0.0
+        self._checkpoint_at = self._sample_at = self._checked_at = self._shown_at = 0.0
 
     # --------------------------------------------------------------------------------- Inbox, for sessions
 
@@ -207,11 +211,11 @@ class Loop:
     async def _work(self, group: asyncio.TaskGroup) -> None:
         limit = asyncio.Semaphore(BUILDS)
         self._building = len(self._plan.spec.jobs)
-        builds = [group.create_task(self._build(n, limit)) for n in range(self._building)]
+        builds = [group.create_task(self._guard(self._build, n, limit)) for n in range(self._building)]
         for host in self._plan.inventory.hosts:
             session = Session(host, self._plan.run, self.state.incarnation, self._folder, self)
             self._sessions[host.name] = session
-            self._session_tasks.append(group.create_task(session.run()))
+            self._session_tasks.append(group.create_task(self._guard(session.run)))
         try:
             await self._passes()
         finally:
@@ -219,6 +223,14 @@ class Loop:
             for task in builds:
                 task.cancel()
             await self._end_sessions()
+
+    async def _guard(self, part: Callable[..., Coroutine[Any, Any, None]], *args: object) -> None:
+        """Its error ends the run in order: were it left to the group, no host would be told to stop its guests."""
+        try:
+            await part(*args)
+        except Exception as error:
+            self._error = self._error or error
+            self._wake.set()
 
     def _open(self) -> None:
         spec, plan = self._plan.spec, self._plan
@@ -237,14 +249,31 @@ class Loop:
         self._journal.append([planned, opened], now, durable=True)
 
     async def _passes(self) -> None:
-        while not self.state.finished:
-            await self._news_or_tick()
-            self._pass(time.time())
-            if self._source_errors and not self._building:
-                raise SourceError("\n\n".join(map(str, self._source_errors)))
-            if self._stop is not None:
-                self._append([self._stop], time.time())
-                return
+        try:
+            while not self.state.finished and self.state.stopped is None:
+                await self._news_or_tick()
+                self._pass(time.time())
+                self._look()
+        except WorldError as error:
+            if self.state.stopped is None:
+                with suppress(WorldError):  # a full disk takes this no more than what was before it
+                    self._append([RunStopped(code="world", text=str(error))], time.time())
+            raise
+        with suppress(WorldError):  # derived: readers do without it
+            self._journal.checkpoint(self.state)
+        self._watcher.passed(self.state)
+
+    def _look(self) -> None:
+        """Whether the run goes on after this pass; raises what it ends with where it ends badly."""
+        if self.state.finished:
+            return
+        if self._error is not None:
+            raise self._error
+        if self._source_errors and not self._building:
+            raise SourceError("\n\n".join(map(str, self._source_errors)))
+        if self._stop is not None:
+            self._append([self._stop], time.time())
+        else:
             self._check_world()
 
     async def _news_or_tick(self) -> None:
@@ -269,7 +298,6 @@ class Loop:
                 self._act(event)
             for event in (*events, *decisions):
                 self._watcher.happened(event)
-            self._watcher.passed(self.state)
         self._housekeep(now)
 
     def _observe(
@@ -319,6 +347,13 @@ class Loop:
                 raise AssertionError(f"not a decision: {decision}")
 
     def _housekeep(self, now: float) -> None:
+        if now - self._shown_at >= SHOW_S:
+            self._shown_at = now
+            self._watcher.passed(self.state)
+        with suppress(WorldError):  # none of it is missed; what must be written down tells of a full disk soon enough
+            self._keep_samples(now)
+
+    def _keep_samples(self, now: float) -> None:
         if now - self._sample_at >= SAMPLE_S and self._latest:
             self._sample_at = now
             samples = [_sample(host, at, beat) for host, (at, beat) in self._latest.items()]
@@ -380,7 +415,12 @@ class Loop:
             return
         hopeless, text = blocked
         now = time.monotonic()
-        self._stuck_since = now if self._stuck_since is None else self._stuck_since
+        if self._stuck_since is None:
+            self._stuck_since = now
+            if not hopeless and self._plan.wait_hosts_s > 0:
+                self._watcher.note(
+                    f"{text}\nwaiting up to {self._plan.wait_hosts_s:,.0f} s for one; --wait-hosts sets that"
+                )
         if hopeless or now - self._stuck_since >= self._plan.wait_hosts_s:
             self._append([RunStopped(code="no_hosts", text=text)], time.time())
             raise WorldError(text)
@@ -388,13 +428,14 @@ class Loop:
     def _blocked(self) -> tuple[bool, str] | None:
         """None while some waiting job has a host; else whether waiting is hopeless, and what is wrong with each."""
         waiting = [job for job in self.state.jobs if job.waiting]
-        allowed = {h.name: h for h in self.state.hosts.values() if any(job.plan.allows(h.name) for job in waiting)}
-        if not waiting or any(host.capacity is not None or not host.answered for host in allowed.values()):
+        hosts = [h for h in self.state.hosts.values() if any(placement.may_take(h, job) for job in waiting)]
+        if not waiting or any(host.capacity is not None or not host.answered for host in hosts):
             return None
-        lines = [f"  {host.name}: {host.reason}" for host in allowed.values()]
-        hopeless = not any(host.waiting_may_help for host in allowed.values())
         tasks = sum(job.waiting for job in waiting)
-        return hopeless, "\n".join([f"no host is left that could run the {tasks} tasks that wait:", *lines])
+        what = "the task that waits" if tasks == 1 else f"the {tasks:,} tasks that wait"
+        lines = [f"  {host.name}: {host.reason}" for host in hosts]
+        hopeless = not any(host.waiting_may_help for host in hosts)
+        return hopeless, "\n".join([f"no host is left that could run {what}:", *lines])
 
     async def _end_sessions(self) -> None:
         for session in self._sessions.values():
@@ -403,7 +444,6 @@ class Loop:
             _, late = await asyncio.wait(self._session_tasks, timeout=END_S)
             for task in late:
                 task.cancel()
-        self._journal.checkpoint(self.state)
 
 
 def _built(n: int, artifact: Artifact) -> ArtifactBuilt:

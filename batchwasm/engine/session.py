@@ -189,6 +189,9 @@ class Session:
             if not error.waiting_may_help:
                 await self._take_leave()
             raise
+        except Exception:  # nothing of the host's: the run ends, and what it still runs there must, too
+            await self._take_leave()
+            raise
         finally:
             for upload in self._uploads.values():
                 upload.cancel()

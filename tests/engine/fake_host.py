@@ -10,7 +10,8 @@ from typing import Any
 
 from batchwasm.engine import session as sessions
 from batchwasm.errors import HostError, HostLost
-from batchwasm.runner.protocol import Attached, Decoder, Message, encode
+from batchwasm.model import Outcome
+from batchwasm.runner.protocol import Attached, Decoder, Detail, Finished, Message, Row, Rows, Start, Work, encode
 
 
 class FakeFacts:
@@ -51,12 +52,14 @@ def _write(path: Path, content: bytes) -> None:
 class FakeRunner:
     """A process whose far end is the test: `orders` are what it was sent, `say` is what it answers."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "") -> None:
+        self.host = host
         self.orders: list[Message] = []
         self._decoder = Decoder()
         self._incoming: asyncio.Queue[bytes] = asyncio.Queue()
         self._arrived = asyncio.Event()
         self.stderr_tail = ""
+        self._seq = 0
 
     async def read(self, limit: int) -> bytes:
         return await self._incoming.get()
@@ -72,6 +75,15 @@ class FakeRunner:
     def say(self, *messages: Message | bytes) -> None:
         for message in messages:
             self._incoming.put_nowait(message if isinstance(message, bytes) else encode(message))
+
+    async def finish(self, outcome: int = Outcome.SUCCEEDED, *, detail: Detail | None = None) -> Work:
+        """Takes the next batch and says that all its tasks ended so; what they were."""
+        start = await self.order(Start)
+        work = Work.decode(start.body)
+        self._seq += 1
+        rows = [Row(task.task, task.number, outcome, 0, 1.0, 5, 5, 65536, detail=detail) for task in work.tasks]
+        self.say(Finished(start.batch, len(rows), seq=self._seq, body=Rows.encode(rows)))
+        return work
 
     async def order(self, kind: type[Message]) -> Any:
         """The first order of this kind; waits for it."""
@@ -104,14 +116,17 @@ class FakeHost:
         self.depot = FakeDepot()
         self.lives: asyncio.Queue[FakeRunner] = asyncio.Queue()
         self.error: HostError | HostLost | None = None
+        self.errors: dict[str, HostError] = {}
+        """Why a host of that name can't be reached; `error` is for the others."""
         monkeypatch.setattr(sessions.transports, "make", lambda host: FakeTransport())
         monkeypatch.setattr(sessions, "prepare", self._prepare)
         monkeypatch.setattr(sessions, "RETRY_S", 0.001)
 
     async def _prepare(self, host: Any, transport: Any, on_shipped: Any) -> FakePrepared:
-        if self.error is not None:
-            raise self.error
-        runner = FakeRunner()
+        error = self.errors.get(host.name, self.error)
+        if error is not None:
+            raise error
+        runner = FakeRunner(host.name)
         self.lives.put_nowait(runner)
         return FakePrepared(self.depot, runner)
 
