@@ -249,7 +249,8 @@ class Depot:
     # ------------------------------------------------------------------------------------------------ clean
 
     def runners(self) -> Answer:
-        """Digests of the runners that are installed here."""
+        """Digests of the runners that are installed here, and nobody else's."""
+        check_ours(self.workdir, "runner")
         return {"ok": [name for name in listed(os.path.join(self.workdir, "runner")) if _DIGEST.match(name)]}
 
     def clean(self) -> Answer:
@@ -270,8 +271,7 @@ class Depot:
     def _make_private(self, folder: str) -> None:
         """The folder and those above it down from the workdir, 0700. It must be ours: we run what is in it."""
         os.makedirs(folder, mode=0o700, exist_ok=True)
-        if os.stat(self.workdir).st_uid not in (os.getuid(), 0):
-            raise Refusal("permission", f"{self.workdir} belongs to somebody else")
+        check_ours(self.workdir, os.path.relpath(folder, self.workdir))
 
     def _aside(self) -> str:
         """Where new things are written before their rename; what died here long ago is removed."""
@@ -312,6 +312,23 @@ class Aside:
             os.unlink(self.path)
         except FileNotFoundError:
             pass  # renamed
+
+
+def check_ours(workdir: str, folder: str) -> None:
+    """Raises Refusal where others could put something into `folder` of the workdir; one that is missing is fine."""
+    path = workdir
+    for name in ("", *folder.split(os.sep)):
+        path = os.path.join(path, name) if name else path
+        try:
+            info = os.lstat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        ours = stat.S_ISDIR(info.st_mode) and info.st_uid in (os.getuid(), 0)
+        # The workdir itself may be /tmp, where everybody writes but nobody renames what is ours.
+        if not ours or (name and info.st_mode & 0o022):
+            raise Refusal(
+                "permission", f"{path} is not ours alone (owner {info.st_uid}, {stat.filemode(info.st_mode)})"
+            )
 
 
 def write_member(path: str, source: IO[bytes], mode: int) -> None:

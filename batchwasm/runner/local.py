@@ -101,11 +101,11 @@ def runner_folder() -> str:
 
 def make(at: Place) -> None:
     """Makes the folders of a supervisor that starts. The lock is held. Raises PlaceError."""
-    for folder in (at.folder, at.locks, at.scratch, at.spool):
-        try:
-            os.makedirs(folder, mode=0o700, exist_ok=True)
-        except OSError as error:
-            raise PlaceError(f"the folder {folder} can't be made ({error.strerror})") from None
+    for folder in (at.folder, at.locks):
+        _make(folder)
+    for folder in (at.cache, f"{at.work}/scratch", f"{at.work}/spool", at.scratch, at.spool):
+        _make(folder)
+        _check_ours(folder)
     owner = {"uid": os.getuid(), "host": socket.gethostname(), "boot": facts.boot_id(), "root": at.root}
     try:
         with open(f"{at.scratch}/{OWNER}", "w", encoding="utf-8") as file:
@@ -198,6 +198,21 @@ def tree_bytes(folder: str) -> int:
                     seen.add(info.st_ino)
                     total += info.st_size
     return total
+
+
+def _make(folder: str) -> None:
+    try:
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise PlaceError(f"the folder {folder} can't be made ({error.strerror})") from None
+
+
+def _check_ours(folder: str) -> None:
+    """Raises PlaceError where another user could put something there: we run what is in the cache."""
+    info = os.lstat(folder)
+    if not stat.S_ISDIR(info.st_mode) or info.st_uid not in (os.getuid(), 0) or info.st_mode & 0o022:
+        what = f"mode {stat.S_IMODE(info.st_mode):04o}, owner {info.st_uid}"
+        raise PlaceError(f"others can write in {folder} ({what}); set another `workdir` for this host")
 
 
 def _root() -> str:

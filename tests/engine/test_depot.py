@@ -118,6 +118,27 @@ async def test_what_is_stored_is_read_only_in_folders_that_are_ours_alone(tmp_pa
         assert stat.S_IMODE((tmp_path / folder).stat().st_mode) == 0o700
 
 
+@pytest.mark.parametrize("whose", ["writable by all", "somebody else's", "a link"])
+@pytest.mark.parametrize("name", ["runner", "cache"])
+async def test_folders_that_others_may_have_filled_are_not_used(tmp_path: Path, name: str, whose: str) -> None:
+    if whose == "somebody else's" and os.geteuid() != 0:
+        pytest.skip("only root can give a folder away")
+    folder = tmp_path / "w" / name
+    (folder if whose != "a link" else tmp_path / "elsewhere").mkdir(parents=True)
+    if whose == "writable by all":
+        folder.chmod(0o777)
+    elif whose == "a link":
+        folder.parent.mkdir()
+        folder.symlink_to(tmp_path / "elsewhere")
+    else:
+        os.chown(folder, 65534, 65534)
+    digest, path = file_of(tmp_path / "a", b"x")
+    async with depot_on(here(tmp_path / "w")) as depot:
+        with pytest.raises(HostError, match=f"{name} is not ours alone") as caught:
+            await (depot.runners() if name == "runner" else depot.put("files", digest, path))
+    assert caught.value.code == "permission"
+
+
 @pytest.mark.parametrize("size", [10, 2 * MB])
 async def test_what_is_there_is_not_sent_again(tmp_path: Path, size: int) -> None:
     digest, path = file_of(tmp_path / "a", os.urandom(size))
@@ -255,7 +276,7 @@ async def test_a_full_disk_says_where_and_how_much_and_leaves_nothing(tmp_path: 
             await depot.put("files", digest, path)
         assert caught.value.code == "disk"
         assert str(workdir) in caught.value.cause
-        assert f"{3 * MB} needed" in caught.value.cause
+        assert "3 MiB needed" in caught.value.cause
         assert "workdir" in caught.value.cure
         small, small_path = file_of(tmp_path / "b", os.urandom(500_000))
         assert await depot.put("files", small, small_path)  # all of the other is gone

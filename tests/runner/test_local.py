@@ -160,3 +160,13 @@ def test_folders_nested_deeper_than_any_path_are_counted_and_removed(tmp_path: P
     assert local.tree_bytes(str(tmp_path)) == 0
     local.remove_tree(str(folder))
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("name", ["cache", "scratch", "spool"])
+def test_a_folder_that_others_may_have_filled_is_not_used(tmp_path: Path, name: str) -> None:
+    at = local.place(str(tmp_path))
+    (tmp_path / name).mkdir()
+    (tmp_path / name).chmod(0o777)
+    with pytest.raises(PlaceError, match=f"others can write in .*{name}"):
+        local.make(at)
+    local.remove_tree(at.root)
