@@ -63,7 +63,7 @@ class JobRow:
 class HostRow:
     name: str
     state: str
-    """connecting, ready, down (can't be used), lost (worked, now away)."""
+    """connecting, ready, down (can't be used), lost (worked, now away), unused (all was done before it answered)."""
     reason: str | None
     cpus: int | None
     running: int
@@ -157,7 +157,7 @@ def status(state: State, folder: str, *, alive: bool) -> Status:
         state="finished" if state.finished else "running" if alive and state.stopped is None else "stopped",
         tasks=TaskCounts.of(counts),
         jobs=tuple(JobRow(name=job.plan.name, tasks=TaskCounts.of(job.counts)) for job in state.jobs),
-        hosts=tuple(_host_row(host) for host in state.hosts.values()),
+        hosts=tuple(_host_row(host, over=state.finished) for host in state.hosts.values()),
         by_outcome=by_outcome(counts),
         reason=state.stopped.text if state.stopped else state.cancelled.text if state.cancelled else None,
         wall_s=max(0.0, state.last_at - state.first_at),
@@ -169,9 +169,10 @@ def by_outcome(counts: list[int]) -> dict[str, int]:
     return {outcome.word: counts[outcome] for outcome in Outcome if counts[outcome]}
 
 
-def _host_row(host: HostState) -> HostRow:
+def _host_row(host: HostState, *, over: bool) -> HostRow:
     joined = host.capacity is not None
-    word = "ready" if joined else "connecting" if not host.answered else "lost" if host.limits else "down"
+    unheard = "unused" if over else "connecting"
+    word = "ready" if joined else unheard if not host.answered else "lost" if host.limits else "down"
     return HostRow(
         name=host.name,
         state=word,

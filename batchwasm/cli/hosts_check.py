@@ -78,7 +78,7 @@ def _cells(host: Host, check: Check | None) -> list[str]:
 
 def _remarks(check: Check) -> str:
     if check.error is not None:
-        return f"{check.error.code}: {check.error}"
+        return f"{check.error.code}: {check.error.beside(check.host)}"
     if check.warnings:
         return "; ".join(check.warnings)
     return "ready" if check.runner else "ready; the runner will be installed at the first run"

@@ -153,7 +153,9 @@ def _run(
         from batchwasm.cli.render import print_json
 
         print_json([ran.as_dict()])
-    if not quiet:
+    if quiet:
+        _warnings(ran)
+    else:
         _summary(ran)
     return ran.exit_code
 
@@ -167,13 +169,20 @@ def _summary(ran: Ran) -> None:
     if status.tasks.waiting:
         words.append(f"{count_text(status.tasks.waiting)} waiting")
     say(f"{status.run}: {', '.join(words)} of {count_text(status.tasks.total)} in {duration_text(status.wall_s)}")
-    for host in status.hosts:
-        if host.state in ("down", "lost"):
-            say(f"warning: host {host.name} was {host.state}: {host.reason}")
-    if status.reason:
-        say(status.reason)
+    _warnings(ran)
     failed = " --failed" if status.tasks.failed else ""
     say(f"see 'batchwasm results{failed} -r {status.run}'; files in {status.folder}")
+
+
+def _warnings(ran: Ran) -> None:
+    """What nobody who asked for quiet should miss: hosts that did not take part, and why a run stopped early."""
+    from batchwasm.cli.escape import say
+
+    for host in ran.status.hosts:
+        if host.state in ("down", "lost"):
+            say(f"warning: host {host.name} was {host.state}: {host.reason}")
+    if ran.status.reason:
+        say(ran.status.reason)
 
 
 def _dry_run(spec: RunSpec, inventory: Inventory, only: tuple[str, ...], as_json: bool) -> int:

@@ -114,8 +114,12 @@ async def _look(seen: _Seen, transport: transports.Transport) -> None:
         raise HostError(error.code, f"{host.name}: {error.cause}", error.cure) from error
     seen.runner = pack.digest in await seen.depot.runners()
     if not seen.runner and facts.disk_free_bytes < pack.installed_bytes:
-        cause = f"{host.name}: {facts.workdir}: {facts.disk_free_bytes} bytes free, {pack.installed_bytes} needed"
+        cause = f"{host.name}: {facts.workdir}: {_mib(facts.disk_free_bytes)} free, {_mib(pack.installed_bytes)} needed"
         raise HostError("disk", cause, "make room there, or set another `workdir` for this host in the inventory")
+
+
+def _mib(size_bytes: int) -> str:
+    return f"{size_bytes / 2**20:,.0f} MiB"
 
 
 def _warnings(key: Key | None, facts: Facts | None, clock: tuple[float, float] | None) -> list[str]:
