@@ -6,6 +6,8 @@ It is started anew, not forked from the tests: they make engines, and a child fo
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -15,6 +17,7 @@ from typing import Any
 
 import wasmtime
 
+import batchwasm.runner
 from batchwasm.runner.page import Page, WorkerSettings
 from batchwasm.runner.protocol import Decoder, Finished, Returned, Row, Rows, Start, TaskWork, Work, encode
 
@@ -59,8 +62,10 @@ def build_toolbox(folder: Path) -> bytes:
 class Forked:
     """A worker process; one at a time, started when first needed."""
 
-    def __init__(self, root: Path, *, toolbox: bytes = b"") -> None:
+    def __init__(self, root: Path, *, toolbox: bytes = b"", user: int | None = None) -> None:
+        """`user` is whom the worker runs as, instead of as us; everything that he needs is then below `root`."""
         self.root = root
+        self._user = user
         self.settings = WorkerSettings(str(root / "cache"), str(root / "scratch"), str(root / "locks"), nice=0)
         for folder in ("cache/wasm", "cache/files"):
             (root / folder).mkdir(parents=True, exist_ok=True)
@@ -97,10 +102,32 @@ class Forked:
         self.channel.settimeout(REPLY_S)
         paths = (self.settings.cache, self.settings.scratch, self.settings.locks)
         command = [sys.executable, "-c", WORKER, str(theirs.fileno()), str(self._page_path), *paths]
-        self._process = subprocess.Popen(command, pass_fds=(theirs.fileno(),))
+        if self._user is None:
+            self._process = subprocess.Popen(command, pass_fds=(theirs.fileno(),))
+        else:
+            self._process = self._of_a_user(command, theirs.fileno(), self._user)
         self.pid = self._process.pid
         theirs.close()
         self._decoder = Decoder()
+
+    def _of_a_user(self, command: list[str], channel: int, user: int) -> subprocess.Popen[bytes]:
+        """Our checkout and its venv, and our Python, may be where nobody else can read."""
+        python = shutil.which("python3", path="/usr/bin:/usr/local/bin:/opt/homebrew/bin")
+        assert python is not None, "no python3 of the system's"
+        library = self.root / "library"
+        shutil.copytree(Path(batchwasm.runner.__file__).parent, library / "batchwasm/runner")
+        shutil.copytree(Path(wasmtime.__file__).parent, library / "wasmtime")
+        for path in (self.root, *self.root.rglob("*")):
+            os.chown(path, user, user)
+        return subprocess.Popen(
+            [python, *command[1:]],
+            pass_fds=(channel,),
+            user=user,
+            group=user,
+            extra_groups=[],
+            cwd="/",
+            env={"PYTHONPATH": str(library)},
+        )
 
     def send(self, work: Work) -> None:
         """Hands over a batch."""

@@ -5,6 +5,8 @@ What docs/protections.md claims of a host's safety is shown here, or in the test
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,9 +15,10 @@ import wasmtime
 
 from batchwasm.model import Outcome
 from batchwasm.runner.protocol import Row
-from tests.runner.forked import MIB, Forked
+from tests.runner.forked import MIB, WASI, Forked
 from tests.runner.supervised import SupervisedHost, eventually, supervised_host
 
+NOBODY = 65534
 MEMORY = '(memory (export "memory") 1)'
 
 
@@ -128,3 +131,101 @@ def test_a_guest_asleep_with_all_descriptors_still_brings_its_outputs(fresh: For
     )
     assert outcome(row) == ("timed_out", "time_limit")
     assert row.files == (b"xxx",)
+
+
+def test_a_flood_of_files_is_ended_and_gone_before_the_next_task(worker: Forked) -> None:
+    row = worker.tool("many", "100000", files=100, time_s=30)
+    assert outcome(row) == ("limit_exceeded", "files")
+
+
+# ---------------------------------------------------------------------------------------------- its inputs
+
+SHARED = b"the same for every task\n"
+TAMPER = ["change", "in", "truncate", "in", "link", "in", "also", "change", "also", "truncate", "also"]
+TAMPER += ["rename", "in", "moved", "change", "moved", "write", "in", "5", "rm", "also", "rm", "moved"]
+
+
+def tamper(worker: Forked) -> None:
+    digest = worker.file(SHARED)
+    row = worker.tool(*TAMPER, inputs=[("in", digest)])
+    assert (outcome(row), row.stderr) == (("succeeded", ""), b"")
+    assert row.stdout.count(b"Permission denied") == 5
+    again = worker.tool("cat", "in", inputs=[("in", digest)])
+    assert again.stdout == SHARED
+    assert (worker.root / "cache/files" / digest).read_bytes() == SHARED
+
+
+def test_no_way_to_write_reaches_an_input(worker: Forked) -> None:
+    tamper(worker)
+
+
+@pytest.fixture
+def nobodys(toolbox: bytes) -> Iterator[Forked]:
+    """A worker that is not root's."""
+    with tempfile.TemporaryDirectory(prefix="bw-", dir="/tmp") as name:
+        root = Path(name)
+        worker = Forked(root, toolbox=toolbox, user=NOBODY if os.geteuid() == 0 else None)
+        worker.file(SHARED)
+        yield worker
+        worker.end()
+
+
+def test_nor_does_one_of_a_plain_user_who_owns_the_file(nobodys: Forked) -> None:
+    nobodys.start()
+    assert os.stat(f"/proc/{nobodys.pid}").st_uid != 0
+    tamper(nobodys)
+
+
+# --------------------------------------------------------------------------------------- descriptors, stdio
+
+
+def test_nothing_of_an_earlier_task_or_of_the_worker_can_be_read(worker: Forked) -> None:
+    worker.tool("say", "SECRET " * 100, "err", "SECRET " * 100, env={"SECRET": "1"})
+    row = worker.tool("peek", "env", "ls", ".")
+    assert (outcome(row), row.stderr) == (("succeeded", ""), b"")
+    assert b"SECRET" not in row.stdout
+
+
+@pytest.mark.parametrize("fd", range(8))
+def test_a_guest_that_closes_a_descriptor_closes_its_own(worker: Forked, fd: int) -> None:
+    row = worker.tool("close", str(fd), "say", "x", "write", "y", "1")
+    assert outcome(row)[0] in ("succeeded", "trapped", "failed")
+
+
+def test_a_flood_in_small_pieces_leaves_nothing_to_the_next(worker: Forked) -> None:
+    write = f'(import "{WASI}" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))'
+    data = '(data (i32.const 0) "\\10\\00\\00\\00\\07\\00\\00\\00SECRET!")'.replace("SECRET!", "\\00" * 8 + "SECRET!")
+    once = "(i32.eqz (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))"
+    flood = module(f'{write} {MEMORY} {data} (func (export "_start") (loop $l (br_if $l {once})))')
+    row = worker.one(worker.artifact(flood), stdout_bytes=10_000)
+    assert outcome(row) == ("limit_exceeded", "stdout")
+    assert row.stdout == (b"SECRET!" * 2000)[:10_000]
+
+
+# ----------------------------------------------------------------------------------------- memory and time
+
+
+def test_exceptions_and_structures_that_are_kept_run_out_of_room(worker: Forked) -> None:
+    kept = """(type $a (array (mut i64))) (type $n (struct (field (ref null $a)) (field (ref null $n))))
+        (global $g (mut (ref null $n)) (ref.null $n)) (func (export "_start") (loop $l
+        (global.set $g (struct.new $n (array.new $a (i64.const 1) (i32.const 10000)) (global.get $g))) (br $l)))"""
+    values = "i64 " * 500
+    thrown = f"""(tag $t (param {values})) (table $x 1000000 exnref) (global $i (mut i32) (i32.const 0))
+        (func (export "_start") (loop $l (table.set $x (global.get $i) (block $h (result exnref)
+          (try_table (catch_all_ref $h) {"(i64.const 1)" * 500} (throw $t)) (unreachable)))
+        (global.set $i (i32.add (global.get $i) (i32.const 1))) (br $l)))"""
+    for body in (kept, thrown):
+        forget_peak(worker.pid)
+        before = peak_bytes(worker.pid)
+        row = worker.one(worker.artifact(module(f"{MEMORY} {body}")), memory_bytes=64 * MIB, time_s=60)
+        assert outcome(row) == ("trapped", "trap")
+        assert peak_bytes(worker.pid) < before + 200 * MIB
+
+
+@pytest.mark.parametrize("where", ["start function", "_start"])
+def test_a_loop_ends_on_time_wherever_it_is(worker: Forked, where: str) -> None:
+    start, main = ("(loop $l (br $l))", "") if where == "start function" else ("", "(loop $l (br $l))")
+    wasm = module(f'{MEMORY} (func $s {start}) (start $s) (func (export "_start") {main})')
+    row = worker.one(worker.artifact(wasm), time_s=0.3)
+    assert outcome(row) == ("timed_out", "time_limit")
+    assert row.wall_us < 2_000_000

@@ -79,6 +79,23 @@ static void hold(void) {
     for (int k = 0; k < 5000; k++) { sprintf(name, "h%d", k % 10); if (open(name, O_CREAT | O_WRONLY, 0666) < 0) return; }
 }
 
+/* What can be read from, or moved in, of all descriptors. */
+static void peek(void) {
+    char block[4096];
+    for (int fd = 0; fd < 100; fd++) {
+        ssize_t n = read(fd, block, sizeof block);
+        if (n <= 0) n = pread(fd, block, sizeof block, 0);
+        if (n > 0) fprintf(stderr, "%d: %zd bytes\n", fd, n);
+        if (lseek(fd, 0, SEEK_SET) >= 0) fprintf(stderr, "%d: seeks\n", fd);
+        if (ftruncate(fd, 0) == 0) fprintf(stderr, "%d: truncates\n", fd);
+    }
+}
+
+static void write_to(const char *path) {
+    int fd = open(path, O_WRONLY);
+    if (!report(path, fd < 0)) { report(path, write(fd, "changed", 7) < 0); close(fd); }
+}
+
 int main(int count, char **args) {
     for (int i = 1; i < count; i++) {
         char *verb = args[i], *a = i + 1 < count ? args[i + 1] : "", *b = i + 2 < count ? args[i + 2] : "";
@@ -118,6 +135,10 @@ int main(int count, char **args) {
         }
         else if (!strcmp(verb, "hide")) { hide(atoll(a)); i += 1; }
         else if (!strcmp(verb, "hold")) hold();
+        else if (!strcmp(verb, "peek")) peek();
+        else if (!strcmp(verb, "close")) { fflush(stdout); close(atoi(a)); i += 1; }
+        else if (!strcmp(verb, "link")) { report(b, link(a, b)); i += 2; }
+        else if (!strcmp(verb, "change")) { write_to(a); i += 1; }
         else if (!strcmp(verb, "flood")) { flood(atoi(a), 0); i += 1; }
         else if (!strcmp(verb, "flood-on")) { flood(atoi(a), 1); i += 1; }
         else if (!strcmp(verb, "sleep")) { fflush(stdout); usleep(atoi(a) * 1000); i += 1; }
