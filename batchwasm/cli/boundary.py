@@ -46,7 +46,8 @@ def _tell(error: BaseException) -> int:
             return error.code if isinstance(error.code, int) else 0 if error.code is None else EXIT_WORLD
         case OSError() if error.errno in _OF_THE_WORLD:
             where = f"{visible(str(error.filename))}: " if error.filename else ""
-            say(f"{where}{error.strerror}")
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            say(f"{where}{error.strerror}{'; make room for the run folder, or where stdout goes' if full else ''}")
             return EXIT_WORLD
     _tell_bug(error)
     return EXIT_WORLD

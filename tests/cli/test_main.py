@@ -121,7 +121,11 @@ def main_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], int]:
         (KeyboardInterrupt(), 130, ""),
         (click.Abort(), 130, ""),
         (click.exceptions.Exit(4), 4, ""),
-        (OSError(errno.ENOSPC, "No space left on device", "/x\x1b"), 3, "/x\\x1b: No space left on device\n"),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "/x\x1b"),
+            3,
+            "/x\\x1b: No space left on device; make room for the run folder, or where stdout goes\n",
+        ),
         (ExceptionGroup("", [WorldError("one"), ExceptionGroup("", [WorldError("two")])]), 3, "one\ntwo\n"),
         (BaseExceptionGroup("", [RunError("same"), RunError("same")]), 2, "same\n"),
     ],
