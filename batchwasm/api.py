@@ -293,7 +293,7 @@ def find(name: str | None, cwd: Path | None = None) -> RunFolder:
 def status(folder: RunFolder) -> Status:
     """How far a run is, live or finished."""
     state = _state(folder)
-    return rows.status(state, str(folder.path), alive=_alive(folder, state))
+    return rows.status(state, str(folder.path), alive=_alive(folder, state), now=time.time())
 
 
 def results(

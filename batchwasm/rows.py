@@ -67,6 +67,7 @@ class HostRow:
     reason: str | None
     cpus: int | None
     running: int
+    """Tasks that it has, whether they run or wait there for a slot."""
     done: int
 
     def as_dict(self) -> dict[str, Any]:
@@ -88,7 +89,7 @@ class Status:
     reason: str | None
     """Why it stopped, or why the rest was cancelled."""
     wall_s: float
-    """From the run's first event to its last."""
+    """From the run's first event to its last, or to now while it goes on."""
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -148,19 +149,20 @@ class ResultRow:
         return {"schema": RESULT_SCHEMA, **fields}
 
 
-def status(state: State, folder: str, *, alive: bool) -> Status:
-    """`alive`: whether a scheduler works on the run now."""
+def status(state: State, folder: str, *, alive: bool, now: float = 0.0) -> Status:
+    """`alive`: whether a scheduler works on the run now, which is `now` (unix time)."""
     counts = state.counts
+    running = alive and state.stopped is None and not state.finished
     return Status(
         run=state.name,
         folder=folder,
-        state="finished" if state.finished else "running" if alive and state.stopped is None else "stopped",
+        state="finished" if state.finished else "running" if running else "stopped",
         tasks=TaskCounts.of(counts),
         jobs=tuple(JobRow(name=job.plan.name, tasks=TaskCounts.of(job.counts)) for job in state.jobs),
-        hosts=tuple(_host_row(host, over=state.finished) for host in state.hosts.values()),
+        hosts=tuple(_host_row(state, host) for host in state.hosts.values()),
         by_outcome=by_outcome(counts),
-        reason=state.stopped.text if state.stopped else state.cancelled.text if state.cancelled else None,
-        wall_s=max(0.0, state.last_at - state.first_at),
+        reason=_reason(state, running),
+        wall_s=max(0.0, max(state.last_at, now if running else 0.0) - state.first_at),
     )
 
 
@@ -169,16 +171,26 @@ def by_outcome(counts: list[int]) -> dict[str, int]:
     return {outcome.word: counts[outcome] for outcome in Outcome if counts[outcome]}
 
 
-def _host_row(host: HostState, *, over: bool) -> HostRow:
+def _reason(state: State, running: bool) -> str | None:
+    if state.stopped is not None:
+        return state.stopped.text
+    if state.cancelled is not None:
+        return state.cancelled.text
+    if running or state.finished or state.opened is None:
+        return None
+    return f"its scheduler (process {state.opened.pid} on {state.opened.machine}) is gone without a word"
+
+
+def _host_row(state: State, host: HostState) -> HostRow:
     joined = host.capacity is not None
-    unheard = "unused" if over else "connecting"
+    unheard = "unused" if state.finished else "connecting"
     word = "ready" if joined else unheard if not host.answered else "lost" if host.limits else "down"
     return HostRow(
         name=host.name,
         state=word,
         reason=None if joined or not host.answered else host.reason,
         cpus=host.limits[0] if host.limits else None,
-        running=sum(len(batches) for batches in host.batches.values()),
+        running=sum(len(batch.remaining) for batch in state.batches_on(host.name)),
         done=host.done,
     )
 

@@ -73,6 +73,12 @@ def test_status_has_the_fields_of_the_contract() -> None:
     }
 
 
+def test_a_host_shows_the_tasks_it_has_and_a_live_run_its_age() -> None:
+    shown = rows.status(state_of(JOINED, PLACED), "/", alive=True, now=100.0)
+    assert (shown.hosts[1].running, shown.tasks.running) == (3, 3)
+    assert (shown.wall_s, shown.reason) == (100.0, None)
+
+
 def test_a_host_that_never_came_is_down_and_one_that_went_is_lost() -> None:
     refused = HostRefused(host="g", code="key", text="unknown key", waiting_may_help=False)
     left = HostLeft(host="h", code="lost", text="gone")
@@ -85,7 +91,9 @@ def test_a_host_that_never_came_is_down_and_one_that_went_is_lost() -> None:
 
 
 def test_a_run_whose_scheduler_is_gone_is_stopped() -> None:
-    assert rows.status(state_of(), "/", alive=False).state == "stopped"
+    gone = rows.status(state_of(), "/", alive=False, now=100.0)
+    assert (gone.state, gone.wall_s) == ("stopped", 2.0)
+    assert gone.reason == "its scheduler (process 1 on m) is gone without a word"
     assert rows.status(state_of(RunStopped(code="interrupted", text="x")), "/", alive=True).state == "stopped"
     assert rows.status(state_of(RunFinished()), "/", alive=False).state == "finished"
 

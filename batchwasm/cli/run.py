@@ -133,14 +133,14 @@ def _run(
     from batchwasm.cli import progress
     from batchwasm.cli.watch import RunWatcher, Silent
 
+    spec = api.only(spec, only)  # before a display is up, which must be taken down again
     shown = Silent() if quiet else progress.make()
-    watcher = RunWatcher(shown, api.only(spec, only), show=not (as_json or quiet))
+    watcher = RunWatcher(shown, spec, show=not (as_json or quiet))
     try:
         ran = api.run(
             spec,
             inventory,
             runs_dir=runs_dir,
-            jobs=only,
             fail_fast=fail_fast,
             wait_hosts_s=wait_hosts_s,
             watcher=watcher,
