@@ -106,3 +106,19 @@ def job_keys() -> set[str]:
     while "$ref" in job:
         job = functools.reduce(lambda at, name: at[name], job["$ref"].removeprefix("#/").split("/"), schema)
     return set(job["properties"])
+
+
+def test_every_protection_names_tests_that_there_are() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", (DOCS / "protections.md").read_text())
+    assert len(named) > 30
+    for path, test in named:
+        assert re.search(rf"^(async )?def {test}\(", (ROOT / path).read_text(), re.MULTILINE), f"{path}::{test}"
+
+
+def test_every_row_of_the_protections_names_a_test() -> None:
+    rows = re.findall(
+        r"^\| (?!shown|---|a guest can't|a host can't)(.+) \|$", (DOCS / "protections.md").read_text(), re.M
+    )
+    rows = [row for row in rows if not row.startswith("| shown by")]
+    assert len(rows) > 20
+    assert [row for row in rows if "::test_" not in row] == []
