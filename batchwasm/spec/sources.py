@@ -77,7 +77,10 @@ def _project(path: Path, node: Node) -> str | None:
     if found:
         node.wrong(f"{path} has both {' and '.join(found)}; name the source file instead")
         return None
-    node.wrong(f"{path} is a folder without {' or '.join(PROJECTS)}; name a source file, or a project's folder")
+    cure = "name a source file, or a project's folder"
+    if os.path.isfile(os.path.join(path, "jobs.toml")):
+        cure = f"did you mean {os.path.join(path, 'jobs.toml')}?"
+    node.wrong(f"{path} is a folder without {' or '.join(PROJECTS)}; {cure}")
     return None
 
 

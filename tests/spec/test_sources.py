@@ -87,13 +87,14 @@ def test_a_build_is_read_and_merged_with_that_of_the_defaults_key_by_key(folder:
         ('["main.c", "main.c"]', "names a file twice"),
         ('["a.go", "b.go"]', "only C and C++ take several files, not go"),
         ('"empty"', "is a folder without Cargo.toml or go.mod"),
+        ('"other"', "/other/jobs.toml?"),
         ('"both"', "has both Cargo.toml and go.mod"),
         ('"both/Cargo.toml"', "is a project's own file; name the folder it is in"),
         ('"pipe.c"', "is not a regular file"),
     ],
 )
 def test_a_source_that_is_none_says_why(folder: Folder, source: str, says: str) -> None:
-    for name in ("main.c", "x.h", "README.md", "a.go", "b.go", "both/Cargo.toml", "both/go.mod"):
+    for name in ("main.c", "x.h", "README.md", "a.go", "b.go", "both/Cargo.toml", "both/go.mod", "other/jobs.toml"):
         folder.write(name)
     (folder.path / "empty").mkdir()
     os.mkfifo(folder.path / "pipe.c")
