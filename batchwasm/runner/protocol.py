@@ -23,6 +23,9 @@ VERSION = 1
 HEADER_LIMIT_BYTES = 4 * 1024 * 1024  # the longest header is a Returned of a whole batch
 BODY_LIMIT_BYTES = 64 * 1024 * 1024  # a worker reports at FLUSH_BYTES, one task's share is at most a few INLINE_BYTES
 FLUSH_BYTES = 4 * 1024 * 1024
+ROWS_LIMIT_BYTES = (
+    16 * 1024 * 1024
+)  # of their JSON: up to FLUSH_BYTES and one task's names; JSON grows twentyfold when read
 INLINE_BYTES = 64 * 1024  # stdout, stderr and output files up to this travel in the body, larger ones by the spool
 _LENGTHS = struct.Struct("!II")
 
@@ -424,6 +427,8 @@ class Rows:
 
 def _decode_rows(body: bytes) -> list[Row]:
     (length,) = struct.unpack_from("!I", body)
+    if length > ROWS_LIMIT_BYTES:
+        raise ValueError(f"{length} bytes of JSON")
     at = 4 + length
     rows: list[Row] = []
     for head in json.loads(body[4:at]):

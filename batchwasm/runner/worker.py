@@ -100,7 +100,7 @@ class _Report:
         """Sends it with the others when it is time."""
         with self._lock:
             self._rows.append(row)
-            self._bytes += _ROW_BYTES + len(row.stdout) + len(row.stderr) + sum(map(len, row.files))
+            self._bytes += _size(row)
             if self._bytes > FLUSH_BYTES or time.monotonic() > self._flushed_at + FLUSH_S:
                 self._flush()
 
@@ -128,3 +128,12 @@ class _Report:
         self._channel.sendall(encode(Finished(self._batch, len(rows), body=Rows.encode(rows))))
         self._sent += len(rows)
         self._page.report(self._sent)
+
+
+def _size(row: Row) -> int:
+    """Bytes in a frame, about."""
+    size = _ROW_BYTES + len(row.stdout) + len(row.stderr) + sum(map(len, row.files))
+    if row.detail is not None:
+        # A letter may become \uXXXX.
+        size += 6 * len(row.detail.text) + sum(6 * len(output.path) + 120 for output in row.detail.outputs)
+    return size

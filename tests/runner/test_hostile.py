@@ -6,6 +6,7 @@ What docs/protections.md claims of a host's safety is shown here, or in the test
 from __future__ import annotations
 
 import os
+import struct
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,8 @@ import pytest
 import wasmtime
 
 from batchwasm.model import Outcome
-from batchwasm.runner.protocol import Row
+from batchwasm.runner.protocol import Detail, OutputFile, ProtocolError, Row, Rows
+from batchwasm.runner.worker import _size
 from tests.runner.forked import MIB, WASI, Forked
 from tests.runner.supervised import SupervisedHost, eventually, supervised_host
 
@@ -229,3 +231,19 @@ def test_a_loop_ends_on_time_wherever_it_is(worker: Forked, where: str) -> None:
     row = worker.one(worker.artifact(wasm), time_s=0.3)
     assert outcome(row) == ("timed_out", "time_limit")
     assert row.wall_us < 2_000_000
+
+
+# -------------------------------------------------------------------------------------------- hostile hosts
+
+
+def test_a_report_of_little_but_brackets_is_not_read() -> None:
+    head = b"[" + b"[]," * 8_000_000 + b"[]]"
+    with pytest.raises(ProtocolError, match="bytes of JSON"):
+        Rows.decode(struct.pack("!I", len(head)) + head)
+
+
+def test_what_waits_to_be_reported_is_never_larger_than_it_is_taken_for() -> None:
+    names = [OutputFile(f"{'ü' * 200}\n{k}", 0, "0" * 64, True) for k in range(1000)]
+    detail = Detail("trap", "\x00" * 2000, None, None, names)
+    row = Row(1, 1, 4, None, 1e9, 1, 1, 1, b"out", b"err", detail, (b"",) * 1000)
+    assert len(Rows.encode([row])) <= _size(row) < 2 * len(Rows.encode([row]))
