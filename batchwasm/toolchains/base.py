@@ -31,6 +31,8 @@ class Tool:
     """Differs between two compilers that may make different code of the same source; part of the build's key."""
     target: str = ""
     """Rust's name of the platform; '' for the others."""
+    linker: str = ""
+    """Path of the linker that a rustc must be given; '' where it has its own."""
     partner: Tool | None = None
     """The cargo that goes with a rustc."""
     first_use_s: float = 0.0

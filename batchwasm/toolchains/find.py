@@ -150,9 +150,24 @@ def _rustc(program: Path) -> Tool | None:
                 path=program,
                 stamp=_stamp(program, said, library),
                 target=target,
+                linker=_rust_linker(Path(sysroot.strip())),
                 partner=_cargo(program.parent / "cargo"),
             )
     return None
+
+
+def _rust_linker(sysroot: Path) -> str:
+    """'' where rustc's own rust-lld is there; Debian 13 leaves it out and recommends a package with another's name."""
+    if shutil.which("rust-lld") or any(sysroot.glob("lib/rustlib/*/bin/rust-lld")):
+        return ""
+    found = [path for folder in os.get_exec_path() for path in Path(folder).glob("wasm-ld*")]
+    return str(max(found, key=lambda path: (path.name == "wasm-ld", _number(path.name)), default=""))
+
+
+def _number(name: str) -> int:
+    """The version at the end of a program's name: 19 of wasm-ld-19."""
+    digits = name.rpartition("-")[2]
+    return int(digits) if digits.isdecimal() else 0
 
 
 def _cargo(program: Path) -> Tool | None:

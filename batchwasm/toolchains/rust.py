@@ -61,8 +61,7 @@ def _rustc(request: Request) -> Step:
             f"opt-level={build.optimize}",
             "-C",
             "strip=symbols",
-            *CODE,
-            *_cfgs(request),
+            *_code(request),
         ),
         *(
             "-C",
@@ -73,6 +72,12 @@ def _rustc(request: Request) -> Step:
         *("-o", str(request.wasm), *build.flags, f"./{name}" if name.startswith("-") else name),
     )
     return Step(argv=argv, env={"RUST_BACKTRACE": None, **dict(build.defines)})
+
+
+def _code(request: Request) -> list[str]:
+    linker = request.tool.linker
+    linked = ("-C", f"linker={linker}", "-C", "linker-flavor=wasm-ld") if linker else ()
+    return [*CODE, *linked, *_cfgs(request)]
 
 
 def _cfgs(request: Request) -> list[str]:
@@ -95,7 +100,7 @@ def _cargo(request: Request) -> list[Step]:
     """The build; before it the dependencies into a folder of ours where cargo is too old to load them quickly."""
     cargo, env, kept = _partner(request), _cargo_env(request), _kept(request)
     remaps = [f"--remap-path-prefix={kept / 'vendor'}=vendor", f"--remap-path-prefix={request.folder}=."]
-    config = _config(f"target.{request.tool.target}.rustflags", [*CODE, *remaps, *_cfgs(request)])
+    config = _config(f"target.{request.tool.target}.rustflags", [*_code(request), *remaps])
     steps = []
     if SPARSE[0] <= _version(cargo) < SPARSE[1]:
         sparse = {**env, "RUSTC_BOOTSTRAP": "1", "CARGO_UNSTABLE_SPARSE_REGISTRY": "true"}

@@ -89,3 +89,19 @@ def test_the_report_has_a_row_for_each_language_with_a_tool_or_how_to_get_one() 
     assert [row.language for row in rows] == ["Rust", "C++", "C", "Go", "Zig", "WAT"]
     assert all(row.version and row.path if row.tool else row.get for row in rows)
     assert set(TOOLCHAINS) == {"rust", "cpp", "c", "go", "zig"}
+
+
+def test_a_rustc_without_its_linker_is_given_the_newest_of_llvm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Debian 13, whose rustc comes without rust-lld."""
+    (tmp_path / "root/lib/rustlib/wasm32-wasip1/lib").mkdir(parents=True)
+    (tmp_path / "root/lib/rustlib/wasm32-wasip1/lib/libstd-1.rlib").touch()
+    program(tmp_path / "bin/rustc", f'[ "$1" = --version ] && echo "rustc 1.85.1" || echo {tmp_path}/root')
+    for name in ("wasm-ld-9", "wasm-ld-19"):
+        program(tmp_path / "bin" / name, "")
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setattr(find, "RUST_FOLDERS", ())
+    assert [tool and tool.linker for tool in [find.rust.__wrapped__()]] == [str(tmp_path / "bin/wasm-ld-19")]
+    program(tmp_path / "root/lib/rustlib/x86_64-unknown-linux-gnu/bin/rust-lld", "")
+    assert [tool and tool.linker for tool in [find.rust.__wrapped__()]] == [""]
