@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from batchwasm.cli import complete
+from batchwasm.errors import EXIT_WORLD, BatchwasmError, WorldError
 
 if TYPE_CHECKING:
     from batchwasm.api import Ran
     from batchwasm.model import Inventory, RunSpec
+    from batchwasm.results import RunFolder
 
 _SETTINGS = ("memory", "time_limit", "cpus", "stdout_limit", "disk", "files", "stdin")
 _OPTIONS = {"inputs": "--input", "outputs": "--output"}
@@ -136,6 +139,12 @@ def _run(
     spec = api.only(spec, only)  # before a display is up, which must be taken down again
     shown = Silent() if quiet else progress.make()
     watcher = RunWatcher(shown, spec, show=not (as_json or quiet))
+    folders: list[RunFolder] = []
+
+    def started(folder: RunFolder) -> None:
+        folders.append(folder)
+        shown.note(f"run {folder.name} in {folder.path}")
+
     try:
         ran = api.run(
             spec,
@@ -144,9 +153,13 @@ def _run(
             fail_fast=fail_fast,
             wait_hosts_s=wait_hosts_s,
             watcher=watcher,
-            started=lambda folder: shown.note(f"run {folder.name} in {folder.path}"),
+            started=started,
             signals=True,
         )
+    except WorldError:
+        if as_json:
+            _print_left(folders)
+        raise
     finally:
         shown.close()
     if as_json:
@@ -158,6 +171,16 @@ def _run(
     else:
         _summary(ran)
     return ran.exit_code
+
+
+def _print_left(folders: list[RunFolder]) -> None:
+    """The object of a run that could not go on, where its journal can still be read: it is there, and says how far."""
+    from batchwasm import api
+    from batchwasm.cli.render import print_json
+
+    for folder in folders:
+        with suppress(BatchwasmError):
+            print_json([api.Ran(status=api.status(folder), folder=folder, exit_code=EXIT_WORLD).as_dict()])
 
 
 def _summary(ran: Ran) -> None:
