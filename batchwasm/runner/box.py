@@ -19,6 +19,8 @@ from .trees import open_folder, remove_tree
 
 MAX_DEPTH = 64
 MAX_PATH_BYTES = 3000  # with the folder's own path before it still under PATH_MAX
+INPUT_TIME_NS = 315_532_800_000_000_000
+"""1980: what all inputs were changed at, so that no task sees when another one got them, or what it made of it."""
 _TICK_NS = 20_000_000  # a file system's clock may stand still for this long: changes within it leave no trace in ctime
 
 
@@ -59,6 +61,8 @@ class Box:
         """What stands in each folder at the start: names and inodes, by the folder's absolute path."""
         self._stamps: list[tuple[str, int]] = []
         """When each folder changed last, as the file system has it."""
+        self._input_times: list[tuple[str, int]] = []
+        """When each input changed last, as a guest sees it, which may set that."""
         self._made_ns = 0
         self._settled = False
         self._lent = True
@@ -111,6 +115,9 @@ class Box:
             for folder, stamp in self._stamps:
                 if os.stat(folder, follow_symlinks=False).st_ctime_ns != stamp:
                     return False
+            for path, time_ns in self._input_times:
+                if os.stat(path, follow_symlinks=False).st_mtime_ns != time_ns:
+                    return False
             return self._settled or self._same_listing()
         except OSError:  # a guest removes folders, too
             return False
@@ -162,13 +169,19 @@ class Box:
             raise MissingInput(to) from error
         except OSError:  # another file system, too many links, or one without hard links
             _copy(source, target, to)
-        return os.stat(target, follow_symlinks=False).st_ino
+        status = os.stat(target, follow_symlinks=False)
+        if status.st_mtime_ns != INPUT_TIME_NS:
+            with contextlib.suppress(OSError):  # somebody else's file
+                os.utime(target, ns=(INPUT_TIME_NS, INPUT_TIME_NS), follow_symlinks=False)
+        return status.st_ino
 
     def _note(self, folders: set[str]) -> None:
         paths = [os.path.join(self.path, folder) if folder else self.path for folder in folders]
         self._folders = len(folders) - 1
         self._listing = {path: _list(path) for path in paths}
         self._stamps = [(path, os.stat(path).st_ctime_ns) for path in paths]
+        inputs = [os.path.join(self.path, to) for to, _ in self._inputs]
+        self._input_times = [(path, os.stat(path, follow_symlinks=False).st_mtime_ns) for path in inputs]
         self._made_ns = time.time_ns()
         self._settled = False
 

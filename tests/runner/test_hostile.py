@@ -161,6 +161,13 @@ def test_no_way_to_write_reaches_an_input(worker: Forked) -> None:
     tamper(worker)
 
 
+def test_the_times_of_an_input_tell_nothing_of_earlier_tasks(worker: Forked) -> None:
+    inputs = [("in", worker.file(b"of what age?\n"))]
+    scripts = [["age", "in"], ["touch", "in"], ["age", "in"]]
+    rows = worker.run(worker.work(worker.toolbox, scripts, inputs=inputs))
+    assert [row.stdout for row in rows] == [b"315532800\n", b"", b"315532800\n"]
+
+
 @pytest.fixture
 def nobodys(toolbox: bytes) -> Iterator[Forked]:
     """A worker that is not root's."""

@@ -136,6 +136,12 @@ int main(int count, char **args) {
         else if (!strcmp(verb, "hide")) { hide(atoll(a)); i += 1; }
         else if (!strcmp(verb, "hold")) hold();
         else if (!strcmp(verb, "peek")) peek();
+        else if (!strcmp(verb, "touch")) { report(a, utimensat(AT_FDCWD, a, 0, 0)); i += 1; }
+        else if (!strcmp(verb, "age")) {
+            struct stat s;
+            if (!report(a, stat(a, &s))) printf("%lld\n", (long long)s.st_mtim.tv_sec);
+            i += 1;
+        }
         else if (!strcmp(verb, "close")) { fflush(stdout); close(atoi(a)); i += 1; }
         else if (!strcmp(verb, "link")) { report(b, link(a, b)); i += 2; }
         else if (!strcmp(verb, "change")) { write_to(a); i += 1; }
