@@ -27,6 +27,7 @@ from batchwasm import __version__, rows
 from batchwasm import results as folders
 from batchwasm import spec as spec_files
 from batchwasm.artifacts import Store, build
+from batchwasm.core.events import RunStopped
 from batchwasm.core.state import JobState, State
 from batchwasm.engine.loop import Loop, Plan, Watcher
 from batchwasm.errors import (
@@ -293,7 +294,18 @@ def find(name: str | None, cwd: Path | None = None) -> RunFolder:
 def status(folder: RunFolder) -> Status:
     """How far a run is, live or finished."""
     state = _state(folder)
-    return rows.status(state, str(folder.path), alive=_alive(folder, state), now=time.time())
+    alive = _alive(folder, state)
+    if not alive and not state.finished and state.stopped is None:
+        state.apply(_GONE, state.last_at)
+    return rows.status(state, str(folder.path), alive=alive, now=time.time())
+
+
+_GONE = RunStopped(
+    code="gone",
+    text="its scheduler ended without a word; what still runs on hosts ends within a day, or now by "
+    "'batchwasm hosts clean --force'",
+)
+"""What a scheduler that was killed could not write itself."""
 
 
 def results(
