@@ -10,6 +10,7 @@ nothing half-written is ever found. The standard library only, one file, Python 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import glob
 import hashlib
@@ -110,10 +111,7 @@ class Unpacked:
         self._digest = hashlib.sha256()
 
     def read(self, size: int) -> bytes:
-        while len(self._ready) < size:
-            chunk = self._content.chunk()
-            if not chunk:
-                break
+        while len(self._ready) < size and (chunk := self._content.chunk()):
             self._ready += self._inflate.decompress(chunk)
         data, self._ready = self._ready[:size], self._ready[size:]
         self._digest.update(data)
@@ -170,16 +168,12 @@ class Depot:
     def _fill(self, aside: Aside, content: Content, digest: str, size: int) -> None:
         total, sha256 = 0, hashlib.sha256()
         with open(aside.descriptor, "wb", closefd=False) as file:
-            while True:
-                chunk = content.chunk()
-                if not chunk:
-                    break
+            while chunk := content.chunk():
                 total += len(chunk)
                 if total > size:
                     raise Refusal("digest", f"more than the {size} bytes that were announced")
                 sha256.update(chunk)
                 file.write(chunk)
-            file.flush()
         if total != size or sha256.hexdigest() != digest:
             raise Refusal("digest", f"{total} of {size} bytes came, their sha256 is not {digest}")
         os.fchmod(aside.descriptor, 0o444)
@@ -237,14 +231,14 @@ class Depot:
             raise Refusal(code, f"{path}: {error.strerror}") from error
         with open(descriptor, "rb") as file:
             self._wire.send({"ok": os.fstat(file.fileno()).st_size})
-            while True:
+            chunk = b"-"
+            while chunk:
                 try:
                     chunk = file.read(CHUNK_BYTES)
                 except OSError:
                     chunk = b""  # too short: the other side counts
                 self._wire.send({}, chunk)
-                if not chunk:
-                    return None
+        return None
 
     # ------------------------------------------------------------------------------------------------ clean
 
@@ -261,10 +255,8 @@ class Depot:
             folder = os.path.join(self.workdir, name)
             freed += size_of(folder)
             shutil.rmtree(folder, onerror=lambda _, path, info: problems.append(f"{path}: {info[1]}"))
-        try:
+        with contextlib.suppress(OSError):  # not empty, or not there
             os.rmdir(self.workdir)
-        except OSError:
-            pass  # not empty, or not there
         problems = [problem for problem in problems if os.path.lexists(problem.split(": ")[0])]
         return {"ok": {"freed_bytes": freed, "problems": problems[:20]}}
 
@@ -279,11 +271,9 @@ class Depot:
         self._make_private(folder)
         for name in listed(folder):
             path = os.path.join(folder, name)
-            try:
+            with contextlib.suppress(OSError):  # its owner finished, or another one removes it too
                 if time.time() - os.lstat(path).st_mtime > STALE_S:
                     shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
-            except OSError:
-                pass  # its owner finished, or another one removes it too
         return folder
 
     def _folder(self, kind: str) -> str:
@@ -308,27 +298,21 @@ class Aside:
 
     def __exit__(self, *error: object) -> None:
         os.close(self.descriptor)
-        try:
+        with contextlib.suppress(FileNotFoundError):  # renamed
             os.unlink(self.path)
-        except FileNotFoundError:
-            pass  # renamed
 
 
 def check_ours(workdir: str, folder: str) -> None:
     """Raises Refusal where others could put something into `folder` of the workdir; one that is missing is fine."""
-    path = workdir
-    for name in ("", *folder.split(os.sep)):
-        path = os.path.join(path, name) if name else path
-        try:
+    names = folder.split(os.sep)
+    for path in [workdir, *(os.path.join(workdir, *names[: i + 1]) for i in range(len(names)))]:
+        if os.path.lexists(path):
             info = os.lstat(path)
-        except (FileNotFoundError, NotADirectoryError):
-            return
-        ours = stat.S_ISDIR(info.st_mode) and info.st_uid in (os.getuid(), 0)
-        # The workdir itself may be /tmp, where everybody writes but nobody renames what is ours.
-        if not ours or (name and info.st_mode & 0o022):
-            raise Refusal(
-                "permission", f"{path} is not ours alone (owner {info.st_uid}, {stat.filemode(info.st_mode)})"
-            )
+            # The workdir itself may be /tmp, where everybody writes but nobody renames what is ours.
+            open_to_others = path != workdir and info.st_mode & 0o022
+            if not stat.S_ISDIR(info.st_mode) or info.st_uid not in (os.getuid(), 0) or open_to_others:
+                what = f"owner {info.st_uid}, {stat.filemode(info.st_mode)}"
+                raise Refusal("permission", f"{path} is not ours alone ({what})")
 
 
 def write_member(path: str, source: IO[bytes], mode: int) -> None:
@@ -453,7 +437,7 @@ def kills_left_behind() -> bool:
 
 def file_system(path: str) -> str:
     """Its type, such as ext4 or nfs4; '' where /proc does not tell."""
-    best, kind = "", ""
+    best = kind = ""
     for line in text_of("/proc/self/mountinfo").splitlines():
         left, _, right = line.partition(" - ")
         point = re.sub(r"\\(\d{3})", lambda match: chr(int(match.group(1), 8)), left.split(" ")[4])
@@ -464,20 +448,17 @@ def file_system(path: str) -> str:
 
 
 def listed(folder: str) -> list[str]:
-    try:
+    with contextlib.suppress(OSError):
         return os.listdir(folder)
-    except OSError:
-        return []
+    return []
 
 
 def size_of(folder: str) -> int:
     total = 0
     for where, _, names in os.walk(folder):
         for name in names:
-            try:
+            with contextlib.suppress(OSError):  # it went meanwhile
                 total += os.lstat(os.path.join(where, name)).st_size
-            except OSError:
-                pass  # it went meanwhile
     return total
 
 
@@ -491,10 +472,8 @@ def answer(depot: Depot, header: dict[str, Any]) -> Answer | None:
         return {"error": "request", "text": f"no request {name!r}"}
     try:
         return cast("Answer | None", getattr(depot, name)(**header))
-    except Refusal as error:
-        return {"error": error.code, "text": error.text}
-    except OSError as error:
-        found = refusal(error, depot.workdir)
+    except (Refusal, OSError) as error:
+        found = error if isinstance(error, Refusal) else refusal(error, depot.workdir)
         return {"error": found.code, "text": found.text}
 
 
