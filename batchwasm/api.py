@@ -293,8 +293,9 @@ def find(name: str | None, cwd: Path | None = None) -> RunFolder:
 
 def status(folder: RunFolder) -> Status:
     """How far a run is, live or finished."""
+    held = folder.is_held()  # before the state is read: a run that ends in between must not look abandoned
     state = _state(folder)
-    alive = _alive(folder, state)
+    alive = _alive(held, state)
     if not alive and not state.finished and state.stopped is None:
         state.apply(_GONE, state.last_at)
     return rows.status(state, str(folder.path), alive=alive, now=time.time())
@@ -358,14 +359,13 @@ def _params(folder: RunFolder) -> dict[JobName, Params]:
         raise RunError(f"{folder.manifest} can't be read: {error}") from error
 
 
-def _alive(folder: RunFolder, state: State) -> bool:
+def _alive(held: bool | None, state: State) -> bool:
     """Whether the scheduler that opened the run last still works on it, as far as can be told from here."""
     opened = state.opened
     if opened is None:
         return False
     if opened.machine != socket.gethostname():
         return time.time() - state.last_at < 60  # another machine's process can't be seen: go by what it wrote last
-    held = folder.is_held()
     if held is not None:
         return held
     try:

@@ -161,7 +161,7 @@ def status(state: State, folder: str, *, alive: bool, now: float = 0.0) -> Statu
         jobs=tuple(JobRow(name=job.plan.name, tasks=TaskCounts.of(job.counts)) for job in state.jobs),
         hosts=tuple(_host_row(state, host) for host in state.hosts.values()),
         by_outcome=by_outcome(counts),
-        reason=_reason(state, running),
+        reason=state.stopped.text if state.stopped else state.cancelled.text if state.cancelled else None,
         wall_s=max(0.0, max(state.last_at, now if running else 0.0) - state.first_at),
     )
 
@@ -169,16 +169,6 @@ def status(state: State, folder: str, *, alive: bool, now: float = 0.0) -> Statu
 def by_outcome(counts: list[int]) -> dict[str, int]:
     """Outcomes that occurred, by their words."""
     return {outcome.word: counts[outcome] for outcome in Outcome if counts[outcome]}
-
-
-def _reason(state: State, running: bool) -> str | None:
-    if state.stopped is not None:
-        return state.stopped.text
-    if state.cancelled is not None:
-        return state.cancelled.text
-    if running or state.finished or state.opened is None:
-        return None
-    return f"its scheduler (process {state.opened.pid} on {state.opened.machine}) is gone without a word"
 
 
 def _host_row(state: State, host: HostState) -> HostRow:

@@ -93,7 +93,6 @@ def test_a_host_that_never_came_is_down_and_one_that_went_is_lost() -> None:
 def test_a_run_whose_scheduler_is_gone_is_stopped() -> None:
     gone = rows.status(state_of(), "/", alive=False, now=100.0)
     assert (gone.state, gone.wall_s) == ("stopped", 2.0)
-    assert gone.reason == "its scheduler (process 1 on m) is gone without a word"
     assert rows.status(state_of(RunStopped(code="interrupted", text="x")), "/", alive=True).state == "stopped"
     assert rows.status(state_of(RunFinished()), "/", alive=False).state == "finished"
 
