@@ -16,7 +16,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -104,13 +104,16 @@ class Journal:
         """The journal at `path`, of this version."""
         if not path.is_file():
             raise RunError(f"{path}: there is no journal; is this a run folder?")
-        with _translated(path):
+        with _translated(path), ExitStack() as undo:
             db = _connect(path, read_only=read_only)
+            undo.callback(db.close)
             found = db.execute("SELECT value FROM meta WHERE key = 'version'").fetchone()
-        if found is None or found[0] != str(VERSION):
-            version = found[0] if found else "none"
-            raise RunError(f"{path}: journal of version {version}, this batchwasm reads version {VERSION}")
-        return cls(path, db)
+            if found is None or found[0] != str(VERSION):
+                version = found[0] if found else "none"
+                raise RunError(f"{path}: journal of version {version}, this batchwasm reads version {VERSION}")
+            journal = cls(path, db)
+            undo.pop_all()
+            return journal
 
     def close(self) -> None:
         self._db.close()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -84,8 +86,9 @@ EVENTS: list[Event] = [
 
 
 @pytest.fixture
-def journal(tmp_path: Path) -> Journal:
-    return Journal.create(tmp_path / "journal.db")
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    with closing(Journal.create(tmp_path / "journal.db")) as journal:
+        yield journal
 
 
 def light(event: Event) -> Event:
@@ -130,8 +133,8 @@ def test_a_reader_starts_from_the_checkpoint_and_sees_the_same(journal: Journal)
         state.apply(event, float(n))
         if n == 8:
             journal.checkpoint(state)
-    reader = Journal.open(journal.path, read_only=True)
-    assert snapshot.dump(reader.state()) == snapshot.dump(state)
+    with closing(Journal.open(journal.path, read_only=True)) as reader:
+        assert snapshot.dump(reader.state()) == snapshot.dump(state)
 
 
 def test_a_checkpoint_of_another_version_is_passed_over(journal: Journal) -> None:
@@ -166,12 +169,12 @@ def test_samples_are_a_ring_that_thins_with_age(journal: Journal) -> None:
 
 def test_a_reader_sees_one_moment_while_the_writer_goes_on(journal: Journal) -> None:
     journal.append(EVENTS[:2], 0.0)
-    reader = Journal.open(journal.path, read_only=True)
-    with reader.snapshot():
-        assert len(list(reader.replay())) == 2
-        journal.append(EVENTS[2:3], 0.0)
-        assert len(list(reader.replay())) == 2
-    assert len(list(reader.replay())) == 3
+    with closing(Journal.open(journal.path, read_only=True)) as reader:
+        with reader.snapshot():
+            assert len(list(reader.replay())) == 2
+            journal.append(EVENTS[2:3], 0.0)
+            assert len(list(reader.replay())) == 2
+        assert len(list(reader.replay())) == 3
 
 
 def test_an_append_that_fails_leaves_nothing_behind(journal: Journal) -> None:

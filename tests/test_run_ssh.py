@@ -62,7 +62,7 @@ def test_every_host_takes_part_and_every_value_is_right(batchwasm: Cli, folder: 
 
 
 def test_a_second_run_compiles_and_uploads_nothing(batchwasm: Cli, folder: Path) -> None:
-    (folder / "jobs.toml").write_text(SQUARES % (0, 20))
+    (folder / "jobs.toml").write_text(SQUARES % (200, 90))  # long enough for all hosts to join and take part
     first = batchwasm("run", "jobs.toml", "--json").json
     shipped = events_of(run_folder(first), FileShipped)
     assert sorted((event.host, event.kind) for event in shipped) == [
