@@ -129,7 +129,7 @@ class Pool:
     def _idle_worker(self) -> Worker:
         """The idle worker that worked last, else a new one. Raises OSError where the host has no room for one."""
         for at in range(len(self.workers) - 1, -1, -1):
-            if self.workers[at].idle:
+            if self.workers[at].idle and self.workers[at].lives():
                 worker = self.workers.pop(at)
                 self.workers.append(worker)
                 return worker

@@ -137,6 +137,14 @@ class Worker:
             _, self._status = os.waitpid(self.pid, 0)
         return self._status
 
+    def lives(self) -> bool:
+        """False where it died meanwhile, also before the end of its channel is read: no batch may be given to it."""
+        if self._status is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self._status = status
+        return self._status is None
+
     def bury(self) -> None:
         """Waits shortly for a killed one, without listening to it any more."""
         self.stream.close()
