@@ -208,6 +208,15 @@ class Worker:
                 return
             time.sleep(0.001)
 
+    @property
+    def died_idle(self) -> bool:
+        """Whether an ended worker never began the batch that it holds, but was at others before.
+
+        One that never began any counts as taken down by the batch: else one that no worker survives would never end.
+        """
+        seen = self.page.read().batch
+        return self.batch is not None and seen not in (0, self.batch.number)
+
     def current(self) -> PageView | None:
         """Where it was in its batch; None where it had no task in hand."""
         view = self.page.read()

@@ -35,6 +35,8 @@ def of_an_end(worker: Worker, batch: Batch, status: int, last_words: str) -> Rep
         return _reports(batch, left, None, "stopped on request")
     elif os.WIFEXITED(status) and os.WEXITSTATUS(status) == GAVE_UP:
         row = None  # it reported the task that it gave up; a batch that was handed over just then never started
+    elif worker.died_idle:
+        row = None  # the batch reached it too late, so none of its tasks can be to blame
     else:
         text = f"the worker that ran it {how_it_died(status)}" + (f" ({last_words})" if last_words else "")
         row = _lost(worker.current(), work, left, text)

@@ -266,8 +266,12 @@ def test_an_idle_worker_that_dies_is_replaced_and_nothing_is_lost(host: Supervis
     os.kill(worker, signal.SIGKILL)
     eventually(lambda: not host.workers(), "the worker ends")
     scheduler.start(2, HELLO)
-    rows, _ = scheduler.collect(1)
-    assert rows[2, 0].outcome == Outcome.SUCCEEDED
+    rows, returned = scheduler.collect(1)
+    if returned:  # it reached the worker in the instant of its death: it goes back, and nobody is to blame
+        assert set(returned) == {(2, 0)}
+        scheduler.start(3, HELLO)
+        rows, _ = scheduler.collect(1)
+    assert [row.outcome for row in rows.values()] == [Outcome.SUCCEEDED]
 
 
 def test_a_worker_that_can_not_start_loses_one_task_and_says_why(host: SupervisedHost) -> None:
