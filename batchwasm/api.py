@@ -216,7 +216,7 @@ class PlannedJob:
     """Names of those that it may use."""
 
     def as_dict(self) -> dict[str, Any]:
-        return {"schema": "plan/1", **{name: getattr(self, name) for name in self.__dataclass_fields__}}
+        return {"schema": "plan/1", **rows.shallow(self)}
 
 
 def plan(spec: RunSpec, inventory: Inventory, *, jobs: Sequence[JobName] = ()) -> list[PlannedJob]:

@@ -44,16 +44,6 @@ class Outcome(enum.IntEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Reason:
-    """Why an attempt did not succeed: a stable code, a sentence for a person, and where it fits limit and use."""
-
-    code: str
-    text: str
-    limit: float | None = None
-    used: float | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Template:
     """A text with `{name}` in it, already parsed: literal texts and names in turn, starting and ending with a text.
 

@@ -19,6 +19,11 @@ TEXT_LIMIT_BYTES = 64 * 1024
 STATUS_SCHEMA, RESULT_SCHEMA, RUN_SCHEMA = "status/1", "result/1", "run/1"
 
 
+def shallow(row: Any) -> dict[str, Any]:
+    """A dataclass's fields by name, their values as they are (`dataclasses.asdict` would copy every output's list)."""
+    return {name: getattr(row, name) for name in row.__dataclass_fields__}
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TaskCounts:
     """How many tasks are in which state; `failed` is all that ended otherwise than the named ways."""
@@ -47,7 +52,7 @@ class TaskCounts:
         return self.total - self.waiting - self.running
 
     def as_dict(self) -> dict[str, int]:
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return shallow(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,7 +76,7 @@ class HostRow:
     done: int
 
     def as_dict(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return shallow(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,7 +116,7 @@ class ResultReason:
     used: float | None
 
     def as_dict(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return shallow(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -142,7 +147,7 @@ class ResultRow:
     artifact: str | None
 
     def as_dict(self) -> dict[str, Any]:
-        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        fields = shallow(self)
         fields["params"] = dict(self.params)
         fields["outputs"] = [dict(output) for output in self.outputs]
         fields["reason"] = None if self.reason is None else self.reason.as_dict()

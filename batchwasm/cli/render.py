@@ -15,7 +15,6 @@ import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from itertools import chain, islice
 from typing import Any, TextIO
 
@@ -130,11 +129,6 @@ def terminal_width() -> int:
 def use_colour() -> bool:
     """False where the user or the terminal does not want it (no-color.org)."""
     return not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb"
-
-
-def local_time(unix: float | None) -> str:
-    """`2026-11-23 05:12:52` where this machine is; '' for None."""
-    return "" if unix is None else datetime.fromtimestamp(unix).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _fitted(columns: Sequence[Column], row: Sequence[str], widths: Sequence[int]) -> list[str]:

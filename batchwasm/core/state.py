@@ -37,7 +37,6 @@ from batchwasm.model import Outcome
 
 WAITING, RUNNING = 0, 1
 CODES = max(Outcome) + 1
-FINAL = bytes(Outcome)
 CRASH_LIMIT = 5  # a task that took its host or worker down so often is more likely the cause than the victim
 SMOOTHING = 0.3  # weight of the newest batch in a job's mean duration: follows a drift within a few batches
 

@@ -285,14 +285,6 @@ class Decoder:
 # ---------------------------------------------------------------------------------------------- bodies: work
 
 
-@dataclass(frozen=True)
-class FileRef:
-    """A file in the host's cache, by digest, and where it goes in the task's folder."""
-
-    to: str
-    digest: str
-
-
 class TaskWork(NamedTuple):
     """One task of a batch. None means: as the batch's `Work` says."""
 

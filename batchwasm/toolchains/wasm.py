@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 MAGIC = b"\0asm"
-PAGE_BYTES = 65536
 KINDS = ("function", "table", "memory", "global", "tag")
 VALUE_TYPES = {0x7F: "i32", 0x7E: "i64", 0x7D: "f32", 0x7C: "f64", 0x7B: "v128", 0x70: "funcref", 0x6F: "externref"}
 
