@@ -15,6 +15,19 @@ HELLO_WAT = r"""
 LOOP_WAT = '(module (memory (export "memory") 1) (func (export "_start") (loop $l (br $l))))'
 """Never ends."""
 
+STARTED_WAT = r"""
+(module
+  (import "wasi_snapshot_preview1" "path_open"
+    (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 16) "started")
+  (func (export "_start")
+    (drop (call $open (i32.const 3) (i32.const 0) (i32.const 16) (i32.const 7) (i32.const 1) (i64.const 64)
+      (i64.const 0) (i32.const 0) (i32.const 0)))
+    (loop $l (br $l))))
+"""
+"""Makes an empty file `started` in its folder, then never ends: whoever sees the file knows that a guest runs."""
+
 WORK_C = r"""
 #include <stdio.h>
 #include <stdlib.h>
