@@ -11,10 +11,13 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from batchwasm import functions
 from batchwasm.errors import SourceError
-from batchwasm.model import GIB, Artifact, Digest, JobName, Source
+from batchwasm.functions import NoFunction, Signature
+from batchwasm.model import GIB, Artifact, Digest, Glue, JobName, Source
 from batchwasm.store import Store, cache_folder
 from batchwasm.toolchains import TOOLCHAINS, Tool, commands, compile_source, find, fingerprint, prune, wasi, wasm, wat
 from batchwasm.toolchains.base import source_folder
@@ -76,8 +79,33 @@ def inspect(path: Path) -> ModuleFacts:
         raise SourceError(f"{path}: {error}") from error
 
 
-def check(name: JobName, module: bytes) -> ModuleFacts:
-    """What the module says about itself, if a host can run it as a program; else SourceError with all that is wrong."""
+def signature_of(name: JobName, source: Source) -> Signature:
+    """What the source's function takes and gives. Raises SourceError with all that is wrong with it."""
+    with _told(name):
+        return functions.read(source)
+
+
+@contextmanager
+def _told(name: JobName) -> Iterator[None]:
+    """What is wrong with a function as SourceError, under the job's name."""
+    try:
+        yield
+    except NoFunction as error:
+        raise SourceError("\n".join(f"{name}: {problem}" for problem in error.problems)) from error
+    except OSError as error:
+        raise SourceError(f"{name}: can't read {error.filename}: {error.strerror}") from error
+
+
+def _glue(name: JobName, source: Source, signature: Signature) -> Glue:
+    with _told(name):
+        return functions.make_glue(source, signature)
+
+
+def check(name: JobName, module: bytes, *, function: bool = False) -> ModuleFacts:
+    """What the module says about itself, if a host can run it (as a program, or call its function).
+
+    Else raises SourceError with all that is wrong.
+    """
     try:
         facts = wasm.parse(module)
     except wasm.Component:
@@ -87,7 +115,8 @@ def check(name: JobName, module: bytes) -> ModuleFacts:
         ) from None
     except wasm.NotWasm as error:
         raise SourceError(f"{name}: this is not a wasm module: {error}") from error
-    problems = [*_bad_imports(facts), *_bad_memories(facts), *_bad_exports(facts)]
+    bad_exports = _bad_function(facts) if function else _bad_exports(facts)
+    problems = [*_bad_imports(facts), *_bad_memories(facts), *bad_exports]
     problems = problems or _invalid(module)
     if problems:
         raise SourceError("\n".join(f"{name}: {problem}" for problem in problems))
@@ -124,6 +153,18 @@ def _bad_exports(facts: ModuleFacts) -> Iterator[str]:
         yield "it does not export its memory as `memory`, and WASI's functions need it"
 
 
+def _bad_function(facts: ModuleFacts) -> Iterator[str]:
+    """docs/abi.md: what a host calls."""
+    exported = {entry.name: str(entry.type) for entry in facts.exports if entry.kind == "function"}
+    for name, type_ in (("bw_alloc", "(i32) -> (i32)"), ("bw_call", "(i32, i32) -> (i64)")):
+        if name not in exported:
+            yield f"it exports no {name}, so it is not the module of a function; batchwasm makes one of a source"
+        elif exported[name] != type_:
+            yield f"its {name} is {exported[name]}, but it must be {type_}"
+    if not any(entry.kind == "memory" and entry.name == "memory" for entry in facts.exports):
+        yield "it does not export its memory as `memory`"
+
+
 def _invalid(module: bytes) -> list[str]:
     """The engine's own validation, with the features that hosts have."""
     import wasmtime
@@ -152,13 +193,14 @@ def _assembled(name: JobName, source: Source, store: Store) -> tuple[Digest, str
     text = _read(name, source.paths[0])
     tool = find.wasmtime() if source.language == "wat" else None
     made_by = tool.title if tool else "ready-made"
-    key = _key(["assemble", source.language, made_by, hashlib.sha256(text).hexdigest()])
+    kind = "assemble" if source.function is None else f"function {source.function}"
+    key = _key([kind, source.language, made_by, hashlib.sha256(text).hexdigest()])
     with store.lock(key):
         note = store.note(key)
         if note is not None and store.get(note.decode()) is not None:
             return note.decode(), made_by, True
         module = _from_wat(name, source.paths[0], text) if source.language == "wat" else text
-        check(name, module)
+        check(name, module, function=source.function is not None)
         digest = store.put(module)
         store.keep_note(key, digest.encode())
     return digest, made_by, source.language == "wasm"
@@ -189,16 +231,19 @@ def _compiled(
     if tool is None:
         raise SourceError(f"{name}: no compiler for {language.title} to wasm is on this machine; {language.get}")
     folder = source_folder(source)
-    key = _source_key(source, tool, commands(name, source, language, tool, cache=cache_folder()))
+    signature = signature_of(name, source) if source.function is not None else None
+    glue = _glue(name, source, signature) if signature else None
+    key = _source_key(source, tool, commands(name, source, language, tool, cache=cache_folder(), glue=glue), glue)
     with store.lock(key):
         known = _notes(store, key)
         for digest, record in known:
             if fingerprint.still_true(record, folder) and store.get(digest) is not None:
                 return digest, tool.title, True
         start_ns = time.time_ns()
-        compiled = compile_source(name, source, language, tool, cache=cache_folder(), talk=talk, stop=stop)
-        check(name, compiled.wasm)
-        digest = store.put(compiled.wasm)
+        compiled = compile_source(name, source, language, tool, cache=cache_folder(), talk=talk, stop=stop, glue=glue)
+        module = functions.into_module(compiled.wasm, signature) if signature else compiled.wasm
+        check(name, module, function=signature is not None)
+        digest = store.put(module)
         if not fingerprint.changed_between(compiled.inputs, start_ns, time.time_ns()):
             taken = fingerprint.take(compiled.inputs, folder)
             _keep_notes(store, key, [(digest, taken), *known])
@@ -212,7 +257,7 @@ def _prune(store: Store) -> None:
     prune(cache_folder(), now=time.time())
 
 
-def _source_key(source: Source, tool: Tool, steps: list[str]) -> Digest:
+def _source_key(source: Source, tool: Tool, steps: list[str], glue: Glue | None) -> Digest:
     """Of all that is known before compiling: commands, toolchain, names and contents of the sources."""
     folder = source_folder(source)
     projects = [source.paths[0] / name for name in ("Cargo.toml", "go.mod")] if source.paths[0].is_dir() else []
@@ -221,6 +266,7 @@ def _source_key(source: Source, tool: Tool, steps: list[str]) -> Digest:
             *(source.language, tool.name, tool.stamp, tool.target),
             [[os.path.relpath(path, folder), fingerprint.file_digest(path)] for path in (*source.paths, *projects)],
             steps,
+            *([source.function, sorted(glue.files.items())] if glue else []),
         ]
     )
 

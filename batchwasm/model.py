@@ -107,6 +107,19 @@ class Source:
     paths: tuple[Path, ...]
     """Absolute. One or several files (C, C++), or one folder with Cargo.toml or go.mod."""
     build: Build = field(default_factory=Build)
+    function: str | None = None
+    """The function that is called, as its language names it (`mean`, `geo::area`); None for a program."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Glue:
+    """Generated sources that make a module of one function when they are compiled together with the user's source."""
+
+    files: Mapping[str, str]
+    """Text by path relative to `Request.glue_folder`, where the toolchain finds them; which names mean what is a
+    matter between a language's glue and its recipe."""
+    path: Path
+    """Absolute; the user's file that has the function."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from batchwasm.model import Source
+from batchwasm.model import Glue, Source
 
 STACK_BYTES = 1024**2
 """Of C, C++ and Zig. Their linkers' own default of 16 MiB would make every hello need more than 16 MiB of memory."""
@@ -81,6 +81,8 @@ class Request:
     """Absolute, new and empty; goes afterwards."""
     cache: Path
     """Absolute; what a tool may keep between two compiles."""
+    glue: Glue | None = None
+    """Of a function, which becomes a reactor; its files are in `glue_folder`. None for a program."""
 
     @property
     def folder(self) -> Path:
@@ -89,6 +91,10 @@ class Request:
         Files are named relative to it, so that the same tree gives the same wasm wherever it lies.
         """
         return source_folder(self.source)
+
+    @property
+    def glue_folder(self) -> Path:
+        return self.scratch / "glue"
 
     @property
     def wasm(self) -> Path:

@@ -17,7 +17,7 @@ from itertools import groupby
 from pathlib import Path
 
 from batchwasm.errors import SourceError
-from batchwasm.model import JobName, Source
+from batchwasm.model import Glue, JobName, Source
 from batchwasm.toolchains.base import Inputs, Language, Request, Step, Tool, Unclear
 
 KEEP_S = 30 * 24 * 3600.0
@@ -45,25 +45,36 @@ def compile_source(
     cache: Path,
     talk: Callable[[str], None],
     stop: threading.Event,
+    glue: Glue | None = None,
 ) -> Compiled:
     """Blocks until the module is there. Raises SourceError with the compiler's own words under the job's name.
 
     Once `stop` is set, compilers are killed within STOP_S and SourceError is raised.
     """
     with _scratch() as scratch:
-        request = Request(source=source, tool=tool, scratch=scratch, cache=cache)
+        request = Request(source=source, tool=tool, scratch=scratch, cache=cache, glue=glue)
+        _write_glue(request)
         with _first_use(language, tool, cache, talk):
             for _, group in groupby(_steps(name, language, request), key=lambda step: step.group):
                 _run(name, request, list(group), stop)
         return Compiled(wasm=_module(name, language, request), inputs=language.inputs(request))
 
 
-def commands(name: JobName, source: Source, language: Language, tool: Tool, *, cache: Path) -> list[str]:
+def _write_glue(request: Request) -> None:
+    for name, text in request.glue.files.items() if request.glue else ():
+        path = request.glue_folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8", errors="surrogateescape", newline="")
+
+
+def commands(
+    name: JobName, source: Source, language: Language, tool: Tool, *, cache: Path, glue: Glue | None = None
+) -> list[str]:
     """What would be run, without the names of this folder and of the scratch folder: part of the build's key.
 
     So whatever changes a command, in the source's table or in a later version of ours, makes another build.
     """
-    request = Request(source=source, tool=tool, scratch=Path("/scratch"), cache=cache)
+    request = Request(source=source, tool=tool, scratch=Path("/scratch"), cache=cache, glue=glue)
     steps = _steps(name, language, request)
     return [shlex.join(step.argv).replace(str(request.folder), ".") + repr(sorted(step.env.items())) for step in steps]
 
