@@ -32,6 +32,8 @@ class Found:
     crate: Crate
     names: Names
     item: Item
+    name: str
+    """As the user calls it, which may be by a `use`."""
 
 
 def read(source: Source) -> Signature:
@@ -55,7 +57,7 @@ def _folder(source: Source) -> Path:
 def _find(source: Source) -> Found:
     """Raises NoFunction where it is not there, or several are."""
     assert source.function is not None
-    path = tuple(plain(part.strip()) for part in source.function.split("::"))
+    path = tuple(plain(part.strip()) for part in source.function.removeprefix("crate::").split("::"))
     looked: list[Names] = []
     for root in roots(source):
         crate = read_crate(root.path)
@@ -64,7 +66,7 @@ def _find(source: Source) -> Found:
         if len(items) > 1:
             raise _several(names, items)
         if items:
-            return Found(root=root, crate=crate, names=names, item=items[0])
+            return Found(root=root, crate=crate, names=names, item=items[0], name="::".join(path))
         looked.append(names)
     raise _none("::".join(path), looked)
 
@@ -87,7 +89,10 @@ def _none(name: str, looked: list[Names]) -> NoFunction:
             return NoFunction([f"{where}: {name} is a function of {owner}; write one outside of impl that calls it"])
     there = [item.path for _, module in modules for items in module.functions.values() for item in items]
     alike = [each for each in there if each.split("::")[-1] == name.split("::")[-1]]
-    return no_such(name, " ".join(names.title(names.crate.root.file) for names in looked), alike or there)
+    where = " ".join(names.title(names.crate.root.file) for names in looked)
+    if alike:
+        return NoFunction([f"{where}: there is no function {name}; did you mean {' or '.join(alike[:3])}?"])
+    return no_such(name, where, there)
 
 
 def _signature(found: Found, types: Types) -> Signature:
@@ -101,7 +106,7 @@ def _signature(found: Found, types: Types) -> Signature:
         raise NoFunction(types.problems)
     return Signature(
         language="rust",
-        name=item.path,
+        name=found.name,
         params=tuple(params),
         result=kind,
         raises=raises,
@@ -151,10 +156,7 @@ def _doc(item: Item) -> str:
     lines: list[str] = []
     for node in item.attributes:
         doc = node.child_by_field_name("doc") if node.child_by_field_name("outer") else None
-        if doc is not None:
-            lines += [
-                re.sub(r"^\s*\*(?!\*) ?| $", "", line) if node.type == "block_comment" else line
-                for line in text_of(doc).removesuffix("\n").split("\n")
-            ]
+        said = text_of(doc).removesuffix("\n").split("\n") if doc is not None else []
+        lines += [re.sub(r"^\s*(\* ?)?", " ", line) for line in said] if node.type == "block_comment" else said
     blanks = min((len(line) - len(line.lstrip()) for line in lines if line.strip()), default=0)
     return "\n".join(line[blanks:].rstrip() for line in lines).strip("\n")
