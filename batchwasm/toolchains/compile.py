@@ -135,6 +135,8 @@ def _run(name: JobName, request: Request, steps: Sequence[Step], stop: threading
 
 def _execute(request: Request, step: Step, stop: threading.Event) -> tuple[int, str]:
     """Exit code and what was said, by one command. Its output goes through a pipe: zig can't append to a file."""
+    for path, text in step.writes.items():
+        path.write_text(text, encoding="utf-8")
     to_file = step.stdout.open("wb") if step.stdout else nullcontext(subprocess.PIPE)
     try:
         with to_file as stdout:
