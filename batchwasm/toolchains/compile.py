@@ -152,7 +152,8 @@ def _execute(request: Request, step: Step, stop: threading.Event) -> tuple[int, 
     except OSError as error:
         return 127, f"{shlex.join(step.argv[:1])}: {error.strerror}"
     out, err = _wait(process, stop)
-    return process.returncode, _said(step, process.returncode, err if step.stdout else out)
+    said = _said(step, process.returncode, err if step.stdout else out)
+    return process.returncode, said.replace(f"{request.glue_folder}/", "./")  # a copy lies there as its original here
 
 
 def _wait(process: subprocess.Popen[bytes], stop: threading.Event) -> tuple[bytes, bytes]:
