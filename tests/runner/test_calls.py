@@ -177,9 +177,18 @@ def test_an_instance_is_kept_after_an_error_and_dropped_after_anything_that_went
         assert (rows[0].value, rows[2].value) == (b"\1", after), first
 
 
-def test_an_instance_that_changed_its_folder_is_dropped(host: Forked) -> None:
-    make = "(if (call $mkdir (i32.const 3) (i32.const 32) (i32.const 1)) (then (unreachable)))"
-    wasm = reactor(f"{make} {COUNTS}", imports=MKDIR, more=COUNT + data(32, b"d"))
+TIMES = f'''(import "{WASI}" "fd_filestat_set_times" (func $times (param i32 i64 i64 i32) (result i32)))'''
+
+
+@pytest.mark.parametrize(
+    ("imports", "change"),
+    [
+        (MKDIR, "(call $mkdir (i32.const 3) (i32.const 32) (i32.const 1))"),
+        (TIMES, "(call $times (i32.const 3) (i64.const 0) (i64.const 0) (i32.const 5))"),
+    ],
+)
+def test_an_instance_that_changed_its_folder_is_dropped(host: Forked, imports: str, change: str) -> None:
+    wasm = reactor(f"(if {change} (then (unreachable))) {COUNTS}", imports=imports, more=COUNT + data(32, b"d"))
     rows = calls(host, wasm, 3, reuse=True)
     assert values(rows) == [b"\1"] * 3  # and each found an empty folder
 
