@@ -152,13 +152,14 @@ class ThinCalls:
 
     def _called(self, arguments: Arguments) -> End:
         c, words, context, memory_at = self._c, self._words, self._context, self._memory.at
+        enter, values_at, trap_at = c.wasmtime_func_call_unchecked, self._values.at, self._values.trap_at
         size = abi.size_of(arguments)
         if size > abi.MOST_BYTES:
             return self._unusable(f"can't take {size} bytes of arguments")
         words[0] = size
-        bad = self._enter(self._alloc.at, 1)
-        if bad is not None:
-            return bad
+        error = enter(context, self._alloc.at, values_at, 1, trap_at)
+        if error or words[TRAP]:
+            return self._bad(error)
         at = words[0] & 0xFFFFFFFF
         memory_bytes = c.wasmtime_memory_data_size(context, memory_at)
         if at == 0 or at + size > memory_bytes:
@@ -169,9 +170,9 @@ class ThinCalls:
         else:
             abi.fill(_view(to, size), arguments)
         words[0], words[SECOND] = at, size
-        bad = self._enter(self._call.at, 2)
-        if bad is not None:
-            return bad
+        error = enter(context, self._call.at, values_at, 2, trap_at)
+        if error or words[TRAP]:
+            return self._bad(error)
         at, size = words[0] >> 32, words[0] & 0xFFFFFFFF
         memory_bytes = c.wasmtime_memory_data_size(context, memory_at)
         if size == 0 or at + size > memory_bytes:
@@ -186,11 +187,12 @@ class ThinCalls:
 
     def _enter(self, function_at: int, count: int) -> End | None:
         """Calls a function with what is in `_words`; None where it returned, and its result is there."""
-        error = self._c.wasmtime_func_call_unchecked(
-            self._context, function_at, self._values.at, count, self._values.trap_at
-        )
-        if not error and not self._words[TRAP]:
-            return None
+        values = self._values
+        error = self._c.wasmtime_func_call_unchecked(self._context, function_at, values.at, count, values.trap_at)
+        return self._bad(error) if error or self._words[TRAP] else None
+
+    def _bad(self, error: int | None) -> End:
+        """How a call ended that did not return, while the instance can still be asked."""
         return self._ended(error or 0, self._memory_bytes(), self._asked())
 
     def _ended(self, error: int, memory_bytes: int, asked: int | None) -> End:

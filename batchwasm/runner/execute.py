@@ -162,10 +162,11 @@ class Attempts:
         if own:
             self._keep(False)  # it has another world, and the folder that it sees is about to be removed
         keep = False
-        arguments = self._arguments(task)
+        arguments, launch = self._arguments(task), self._launch
         try:
-            self._prepare(task)
-            launch = self._launch if self._kept else self._launch_of(task)
+            if not self._kept:
+                self._prepare(task)
+                launch = self._launch_of(task)
             started, end, stop = self._guest(task, calls.call, linked, launch, arguments)
             row = self._finish(started, end, stop)
             # After a refusal it could be taken for out of memory in a later call.
