@@ -6,6 +6,7 @@ import os
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import cbor2
@@ -13,9 +14,11 @@ import pytest
 
 from batchwasm import artifacts
 from batchwasm.errors import SourceError
+from batchwasm.functions import make_glue, read
 from batchwasm.model import Artifact, Build, Source
 from batchwasm.store import Store
-from batchwasm.toolchains import rust
+from batchwasm.toolchains import find, rust
+from batchwasm.toolchains.base import Request, Unclear
 from tests.functions.host import Guest
 from tests.toolchains.guests import build, need, run, write
 
@@ -256,3 +259,15 @@ def test_an_error_in_a_functions_project_names_the_users_file(tmp_path: Path, st
     project = write(tmp_path, {**WORKSPACE, **broken}) / "app"
     with pytest.raises(SourceError, match=r"cannot find function `missing`(.|\n)*--> src/part.rs:3:16"):
         function(store, project, "part::hidden::area")
+
+
+def test_a_cargo_too_old_for_functions_is_told_before_it_fails(tmp_path: Path) -> None:
+    need("rust")
+    source = Source(language="rust", paths=(write(tmp_path, WORKSPACE) / "app",), function="shared")
+    tool = find.rust()
+    assert tool is not None
+    assert tool.partner is not None
+    old = replace(tool, partner=replace(tool.partner, version="1.63.0"))
+    glue = make_glue(source, read(source))
+    with pytest.raises(Unclear, match=r"cargo 1\.63\.0 is too old .* 1\.64 or newer"):
+        rust.recipe(Request(source=source, tool=old, scratch=tmp_path, cache=tmp_path, glue=glue))
