@@ -11,7 +11,7 @@ from tree_sitter import Node
 from batchwasm.functions import rust_glue
 from batchwasm.functions.problems import NoFunction, no_such
 from batchwasm.functions.rust_cargo import Root, roots
-from batchwasm.functions.rust_crate import Crate, Item, Names, plain, read_crate, text_of
+from batchwasm.functions.rust_crate import Crate, File, Item, Names, plain, read_crate, text_of
 from batchwasm.functions.rust_types import Types, flat, generics
 from batchwasm.functions.signature import Param, Signature
 from batchwasm.model import Glue, Source
@@ -92,7 +92,24 @@ def _none(name: str, looked: list[Names]) -> NoFunction:
     where = " ".join(names.title(names.crate.root.file) for names in looked)
     if alike:
         return NoFunction([f"{where}: there is no function {name}; did you mean {' or '.join(alike[:3])}?"])
-    return no_such(name, where, there)
+    missing = no_such(name, where, there)
+    unread = [
+        f"{names.title(file)}:{line}" for names in looked for file in names.crate.files.values() for line in _bad(file)
+    ]
+    if unread:
+        return NoFunction([f"{missing}; {unread[0]} is not Rust that can be read, so more may be there"])
+    return missing
+
+
+def _bad(file: File) -> list[int]:
+    """The first line that the parser made nothing of."""
+    node = file.tree
+    while node.has_error:
+        inner = next((child for child in node.children if child.has_error or child.is_missing), None)
+        if inner is None or node.is_error:
+            break
+        node = inner
+    return [node.start_point.row + 1] if file.tree.has_error else []
 
 
 def _signature(found: Found, types: Types) -> Signature:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tree_sitter import Node
@@ -73,7 +73,7 @@ class Types:
 
     def param(self, node: Node, name: str) -> Type | None:
         self.lends = True
-        return self._told(node, Scope(self.function.module), f"parameter {name}", self._type)
+        return self._told(node, Scope(self.function.module), f"parameter {name}")
 
     def result(self, node: Node) -> tuple[Type | None, bool]:
         """The type, None for nothing, and whether it is that of a Result."""
@@ -86,7 +86,7 @@ class Types:
             node, scope = inner
         if node.type == "unit_type":
             return None, raises
-        return self._told(node, scope, "the result", self._type), raises
+        return self._told(node, scope, "the result"), raises
 
     def tell(self, node: Node, module: Module, text: str) -> None:
         where = f"{self.place(module)}:{node.start_point.row + 1}: {self.function.path}"
@@ -96,9 +96,9 @@ class Types:
         """The file as the user names it."""
         return self.names.title(module.file)
 
-    def _told(self, node: Node, scope: Scope, what: str, read: Callable[[Node, Scope], Type]) -> Type | None:
+    def _told(self, node: Node, scope: Scope, what: str) -> Type | None:
         try:
-            return read(node, scope)
+            return self._type(node, scope)
         except Unfit as error:
             if error.cure:  # else it is a record whose fields were told
                 self.tell(node, scope.module, f"{what} is {flat(node)}{self._reason(node, error)}")
@@ -258,7 +258,7 @@ class Types:
                 if any("cfg" in text_of(each) for each in attributes):
                     self.tell(child, item.module, f"{what} has #[cfg], so it may not be there; take the #[cfg] away")
                 kind = child.child_by_field_name("type")
-                read = self._told(kind, Scope(item.module), what, self._type) if kind else None
+                read = self._told(kind, Scope(item.module), what) if kind else None
                 fields += [(name, read)] if read is not None else []
                 attributes = []
         if not fields and len(self.problems) == before:

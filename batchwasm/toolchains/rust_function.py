@@ -54,7 +54,7 @@ class Crate:
         return ["--cap-lints=allow", f"--remap-path-prefix={self.copies}={self.name}"]
 
     def target(self, flags: Sequence[str]) -> tuple[str, ...]:
-        """How cargo is told which crate it is; '()' where the user's flags do."""
+        """How cargo is told which crate it is; nothing where the user's flags do."""
         chosen = any(flag == "--bin" or flag.startswith("--bin=") for flag in flags)
         return () if chosen and self._target[0] == "--bin" else self._target
 

@@ -257,6 +257,7 @@ WRONG = {
     "mod statistics_of_all { fn f() {} }\nfn g() {}": ["there is no function f; did you mean statistics_of_all::f?"],
     "#[cfg(test)] mod tests { fn f() {} }": ["there is no function f; there is none at all"],
     "const X: u8 = 0;": ["there is none at all"],
+    "fn g() {}\nfn f( {\n": ["there are g; a.rs:2 is not Rust that can be read, so more may be there"],
 }
 
 

@@ -2,11 +2,11 @@
 // module of the user's crate, so it suits all editions, needs no other crate, and brings std where a crate has none.
 
 pub extern crate std;
-pub use std::prelude::v1::*;
+pub use self::std::prelude::v1::*;
 
-use std::collections::{BTreeMap, HashMap};
-use std::hash::{BuildHasher, Hash};
-use std::{cell, fmt, mem, ptr, slice, str};
+use self::std::collections::{BTreeMap, HashMap};
+use self::std::hash::{BuildHasher, Hash};
+use self::std::{cell, fmt, mem, ptr, slice, str};
 
 const INTEGER: u8 = 0;
 const NEGATIVE: u8 = 1;
