@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from batchwasm.model import MIB, Job, Limits, Request, RunSpec
@@ -64,14 +65,17 @@ def _job(name: str, table: Node, defaults: Mapping[str, Node], folder: Path) -> 
         table.wrong('has no source; write source = "FILE"')
         return None
     source = sources.read(keys.all["source"], keys.merged("build"), folder)
+    function = present(keys.all, "function", Node.text, None)
     if source is None or sweep is None:
         return None
     _check_memory(said.limits, source.language, keys)
     return Job(
         name=name,
-        source=source,
+        source=replace(source, function=function),
         sweep=sweep,
         args=said.args,
+        values=said.values,
+        reuse=said.reuse,
         env=said.env,
         stdin=said.stdin,
         inputs=said.inputs,
