@@ -85,7 +85,7 @@ def command(
         return 0
     if dry_run:
         return _dry_run(spec, machines, only, as_json)
-    return _run(spec, machines, only, fail_fast, runs_dir, _seconds(wait_hosts), as_json, quiet)
+    return _run(spec, machines, only, fail_fast, runs_dir, seconds(wait_hosts), as_json, quiet)
 
 
 def _read(
@@ -113,7 +113,8 @@ def _pair(text: str, option: str) -> tuple[str, str]:
     return name, value
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
+    """The value of --wait-hosts. Raises click.UsageError."""
     from batchwasm.spec.quantities import duration_s
 
     try:
