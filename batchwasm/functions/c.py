@@ -19,6 +19,8 @@ from batchwasm.functions.types import String, list_of
 from batchwasm.model import Glue, Source
 
 LANGUAGE = Language(tree_sitter_c.language())
+POINTERS = (("*",), ("*const",), ("[]",))
+"""As parameters these are the same."""
 LENGTHS = ("size_t", "unsigned long")
 """What the length of a list is, beside what stands for it."""
 
@@ -138,13 +140,13 @@ class _Reader:
         if len(meant.layers) > 1:
             return "can't be passed", "take one list of numbers, or write the function in C++"
         if meant.layers and name == "char" and not meant.const:
-            return "could only be written to", "take a const char *"
+            return "is a pointer without const", "take a const char *"
         if meant.layers and not _number(meant):
             return "can't be passed", "take its parts one by one, or write the function in C++, where a struct can be"
         if meant.layers and not meant.const:
-            return "could only be written to", "return what it writes, or write the function in C++ to return more"
+            return "is a pointer without const", "return what it writes, or write the function in C++ to return more"
         if meant.layers:
-            return "is a pointer without a length", "put a size_t right behind it"
+            return "is a pointer without a length", "take a size_t right behind it"
         if name in CURES:
             return "can't be passed", f"take {CURES[name]}"
         if kind == "enum":
@@ -158,12 +160,11 @@ class _Reader:
 
 
 def _is_text(meant: Spelled) -> bool:
-    return meant.path == ("char",) and meant.const and meant.layers in (("*",), ("*const",))
+    return meant.path == ("char",) and meant.const and meant.layers in POINTERS
 
 
 def _is_list(meant: Spelled) -> bool:
-    pointer = meant.layers in (("*",), ("*const",), ("[]",))
-    return pointer and meant.const and meant.path != ("char",) and _number(meant) != ""
+    return meant.layers in POINTERS and meant.const and meant.path != ("char",) and _number(meant) != ""
 
 
 def _number(meant: Spelled) -> str:

@@ -31,9 +31,8 @@ def choose(files: Sequence[File], name: str) -> Function:
         return _sure(meant[0])
     if meant:
         others = ", ".join(function.where for function in meant[1:])
-        raise NoFunction(
-            [f"{meant[0].where}: {name} is defined more than once, also in {others}; give one a name of its own"]
-        )
+        told = f"{name} is overloaded, also at {others}; give the one that you mean a name of its own"
+        raise NoFunction([f"{meant[0].where}: {told}"])
     raise _missing(files, name, path, same, there)
 
 
@@ -72,8 +71,10 @@ def _missing(
         cure = "add the file that has its body to `source`"
         return NoFunction([f"{same[0].where}: {name} is declared here, but has no body; {cure}"])
     where = ", ".join(file.shown for file in files)
-    names = {function.name for function in nested or own} - {"main"}
-    return no_such(name, where, names)
+    if nested:
+        names = " or ".join(function.name for function in nested)
+        return NoFunction([f"{where}: there is no function {name}; did you mean {names}?"])
+    return no_such(name, where, {function.name for function in own} - {"main"})
 
 
 def parameters_of(function: Function, problems: list[str]) -> list[Parameter]:

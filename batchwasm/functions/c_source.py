@@ -308,13 +308,15 @@ def spelled(node: Node, declarator: Node | None = None, layers: tuple[str, ...] 
         found += _layer(at)
         at = _inner(at)
     const = any(child.type == "type_qualifier" and text_of(child) == "const" for child in node.children)
-    shown = ("const " if const else "") + _class_name(kind) + "".join(_shown(layer) for layer in found)
+    shown = ("const " if const else "") + _class_name(kind) + _shown(found)
     path, args = _name(kind)
     return Spelled(path, args, const, tuple(found), shown, node)
 
 
-def _shown(layer: str) -> str:
-    return {"()": " (*)(...)", "*const": " *const", "[]": "[]"}.get(layer, f" {layer}")
+def _shown(layers: Sequence[str]) -> str:
+    if "()" in layers:
+        return "".join(f" {layer}" for layer in layers[: layers.index("()")]) + " (*)(...)"
+    return "".join("[]" if layer == "[]" else f" {layer}" for layer in layers)
 
 
 def _class_name(kind: Node) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import tree_sitter_cpp
 from tree_sitter import Language
 
-from batchwasm.functions import c_source, cpp_glue
+from batchwasm.functions import c, c_source, cpp_glue
 from batchwasm.functions.c_function import choose, parameters_of, result_of
 from batchwasm.functions.c_source import Function
 from batchwasm.functions.cpp_names import Names
@@ -21,11 +21,15 @@ LANGUAGE = Language(tree_sitter_cpp.language())
 
 def read(source: Source) -> Signature:
     """The signature of `source.function`. Raises NoFunction, OSError."""
-    return _read(source).signature
+    among = _c_files(source)
+    return c.read(among) if among else _read(source).signature
 
 
 def make_glue(source: Source, signature: Signature) -> Glue:
     """Of the signature's function. Raises NoFunction, OSError."""
+    among = _c_files(source)
+    if among:
+        return c.make_glue(among, signature)
     found = _read(source)
     records = {str(each.type): each for each in found.records}
     taken = [(param.name, each) for param, each in zip(found.signature.params, found.taken, strict=True)]
@@ -39,6 +43,18 @@ class _Found:
     taken: list[Read]
     result: Read | None
     records: list[Read]
+
+
+def _c_files(source: Source) -> Source | None:
+    """The C files of the source, where one of them has the function: C it is then, as they are compiled as C."""
+    paths = tuple(path for path in source.paths if path.suffix == ".c")
+    files = c_source.parse(LANGUAGE, source.paths) if paths else []
+    is_theirs = any(
+        function.name == source.function and function.kind == "function" and function.file.path in paths
+        for file in files
+        for function in c_source.functions(file)
+    )
+    return replace(source, paths=paths) if is_theirs else None
 
 
 def _read(source: Source) -> _Found:

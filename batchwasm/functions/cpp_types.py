@@ -76,8 +76,8 @@ class Types:
         use = Use(where, f"parameter {name}", given.text, "take")
         meant, scope = self._through_aliases(given, scope)
         if meant.layers == ("&",) and not meant.const:
-            cure = f"a const {_bare(given)} & and return what it writes; several results are a std::tuple"
-            return self._refuse(given, use, "could only be written to", cure)
+            cure = f"a const {_name(given)} & and return what it writes; several results are a std::tuple"
+            return self._refuse(given, use, "is a reference without const", cure)
         read = self._layered(meant, given, scope, use, ("&", "&&"))
         if read is None or not meant.layers or _is_c_text(meant):
             return read
@@ -106,7 +106,7 @@ class Types:
             return self._refuse_text(use.outer, use, "has an argument that is no type", "one without")
         meant, scope = self._through_aliases(given, scope)
         if meant.const and not meant.layers:
-            return self._refuse(given, use, "is const, and so can't be read into", "it without const")
+            return self._refuse(given, use, "could not be filled", _name(given))
         return self._layered(meant, given, scope, use, ())
 
     def _through_aliases(self, given: Spelled, scope: Scope) -> tuple[Spelled, Scope]:
@@ -134,7 +134,7 @@ class Types:
             return self._refuse(given, use, "is an array", f"a std::vector<{_name(meant)}>")
         if "&" in meant.layers or "&&" in meant.layers:
             return self._refuse(given, use, "is a reference", _name(meant))
-        return self._refuse(given, use, "is a pointer", _instead_of_pointer(meant, use))
+        return self._refuse(given, use, "is a pointer", _instead_of_pointer(meant, given, use))
 
     def _named(self, meant: Spelled, scope: Scope, use: Use) -> Read | None:
         """By its name and its template's arguments alone."""
@@ -164,7 +164,7 @@ class Types:
         if not least <= len(arguments) <= most:
             cure = f"std::{name} with its {'first argument' if most == 1 else 'first two arguments'} alone"
             if name == "tuple":
-                return self._refuse(meant, use, "has nothing in it", "nothing")
+                return self._refuse(meant, use, "has nothing in it", "one that has")
             return self._refuse(meant, use, "has more arguments than can be passed", cure)
         if name == "span":
             return self._span(meant, arguments[0], scope, use)
@@ -184,7 +184,7 @@ class Types:
             return self._part(item, scope, use)
         seen, inner = self._through_aliases(item, scope)
         if not seen.const or seen.layers:
-            return self._refuse(meant, use, "could be written to", f"a std::span<const {_name(item)}>")
+            return self._refuse(meant, use, "is a span of what is not const", f"a std::span<const {_name(item)}>")
         read = self._part(replace(seen, const=False, text=_name(item)), inner, use)
         if read is None:
             return None
@@ -216,7 +216,7 @@ class Types:
         name = "::".join(found.path)
         members = cpp_records.fields(found.node)
         if name in NAMES:
-            reasons.append("has the name of another type")
+            return self._refuse(meant, use, "has the name of a type of WIT", "a struct of another name")
         if not members:
             reasons.append("has no fields")
         if reasons:
@@ -287,14 +287,12 @@ def _name(given: Spelled) -> str:
     return text
 
 
-def _bare(given: Spelled) -> str:
-    return _name(given)
-
-
-def _instead_of_pointer(meant: Spelled, use: Use) -> str:
-    if meant.path == ("char",):
-        return "a std::string"
+def _instead_of_pointer(meant: Spelled, given: Spelled, use: Use) -> str:
     name = _name(meant)
+    if name in ("char", "void"):
+        return {"char": "a std::string", "void": "what it points to"}[name]
+    if given.text != use.outer:
+        return f"a {name}, or a std::optional<{name}>"
     if use.verb == "take" and meant.const:
         return f"a std::span<const {name}> for several, or a const {name} & for one"
     if use.verb == "take":

@@ -35,23 +35,33 @@ def refuse(source: Source) -> list[str]:
 
 
 def objects(request: Request, extra: Sequence[str]) -> list[Step]:
-    """One `-c` for each source file; what it read is written beside the object. The user's flags come last and win."""
-    compile_ = (*request.tool.argv, *TARGET, *extra)
+    """One `-c` for each source file; what it read is written beside the object. The user's flags come last and win.
+
+    `extra` is for C++; a C file among C++ ones is C.
+    """
     steps = [
         Step(
             argv=(
-                *(*compile_, *_flags(request), *_quoted_from(request, path)),
+                *(*_compiler(request, path.suffix, extra), *_flags(request, path), *_quoted_from(request, path)),
                 *("-MMD", "-MF", _depfile(request, i), "-o", _object(request, i), "-c", _file(request, path)),
             )
         )
         for i, path in enumerate(request.source.paths)
     ]
     if request.glue:
+        file = _glue_file(request, CODEC)
         # Without the user's flags: none of them can change what it does.
-        to, file = _codec_object(request), _glue_file(request, CODEC)
-        prefix_map = f"-ffile-prefix-map={request.scratch}=."
-        steps.append(Step(argv=(*compile_, *LIBRARY, "-w", prefix_map, "-o", to, "-c", file)))
+        flags = (*LIBRARY, "-w", f"-ffile-prefix-map={request.scratch}=.")
+        argv = (*_compiler(request, file.suffix, extra), *flags, "-o", _codec_object(request), "-c", str(file))
+        steps.append(Step(argv=argv))
     return steps
+
+
+def _compiler(request: Request, suffix: str, extra: Sequence[str]) -> tuple[str, ...]:
+    start = (*request.tool.argv, *TARGET)
+    if request.source.language == "c":
+        return start
+    return (*start, "-x", "c") if suffix == ".c" else (*start, *extra)
 
 
 def link(request: Request, extra: Sequence[str]) -> Step:
@@ -72,7 +82,7 @@ def inputs(request: Request) -> Inputs:
     return Inputs(files=frozenset(inside), folders=frozenset(request.source.build.include))
 
 
-def _flags(request: Request) -> list[str]:
+def _flags(request: Request, path: Path) -> list[str]:
     build, scratch = request.source.build, request.scratch
     flags = [
         f"-O{build.optimize}",
@@ -84,13 +94,19 @@ def _flags(request: Request) -> list[str]:
         flags.append("-fno-sanitize=undefined")  # on by default at -O0, and then its library is missing
     flags += [f"-D{name}={value}" if value else f"-D{name}" for name, value in build.defines]
     flags += [f"-I{os.path.relpath(folder, request.folder)}" for folder in build.include]
-    return [*flags, *(flag for flag in build.flags if not flag.startswith(LINK_FLAGS))]
+    return [*flags, *(flag for flag in build.flags if not flag.startswith(LINK_FLAGS) and _is_for(flag, request, path))]
+
+
+def _is_for(flag: str, request: Request, path: Path) -> bool:
+    """Of C and C++ files together, each kind has its own -std."""
+    is_mixed = len({path.suffix == ".c" for path in request.source.paths}) > 1
+    return not is_mixed or not flag.startswith("-std=") or ("++" in flag) == (path.suffix != ".c")
 
 
 def _file(request: Request, path: Path) -> str:
     """What is compiled for a source file, as the command names it."""
     if request.glue and path == request.glue.path:
-        return _glue_file(request, GLUE)
+        return str(_glue_file(request, GLUE))
     name = str(path.relative_to(request.folder))
     return f"./{name}" if name.startswith("-") else name  # else -x.c would be taken for a flag
 
@@ -102,8 +118,10 @@ def _quoted_from(request: Request, path: Path) -> tuple[str, ...]:
     return ()
 
 
-def _glue_file(request: Request, stem: str) -> str:
-    return str(request.glue_folder / f"{stem}.{request.source.language}")
+def _glue_file(request: Request, stem: str) -> Path:
+    """In the language of the function's own file."""
+    files = request.glue.files if request.glue else ()
+    return request.glue_folder / next(name for name in files if name in (f"{stem}.c", f"{stem}.cpp"))
 
 
 def _codec_object(request: Request) -> str:
