@@ -81,7 +81,7 @@ def test_values_of_all_types_come_back_as_they_were_sent(everything: Guest, kind
     assert everything.call(cbor2.dumps([value])) == sent, "plain arrays and wider floats are understood too"
 
 
-@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_damaged_arguments_are_refused_or_mean_what_they_say(
     everything: Guest, kind: Type, data: st.DataObject
@@ -93,7 +93,7 @@ def test_damaged_arguments_are_refused_or_mean_what_they_say(
     check_fits(everything, kind, bytes(whole[: data.draw(st.sampled_from([None, *range(len(whole))]))]))
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(st.binary(max_size=40))
 def test_any_bytes_are_refused_or_mean_what_they_say(everything: Guest, kind: Type, sent: bytes) -> None:
     check_fits(everything, kind, sent)
