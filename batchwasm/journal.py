@@ -4,6 +4,7 @@ Tables (docs/journal.md tells them to people):
     meta         key, value: the version of this layout
     events       seq, at (unix time), kind, body (JSON): what happened, in order; never changed
     attempts     a row for each ended attempt, written with the TasksFinished of the same seq
+    calls        a row for each call of a function that was added while the run went on: its arguments (CBOR)
     checkpoints  seq, attempt, version, body: the state after event `seq` and row `attempt`; derived, disposable
     samples      what hosts said of themselves now and then: a ring, thinned with age, never replayed
 
@@ -21,16 +22,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 from batchwasm.core import events, snapshot
-from batchwasm.core.events import Event, Record, TasksFinished
+from batchwasm.core.events import Event, Record, TasksAdded, TasksFinished
 from batchwasm.core.state import State
 from batchwasm.errors import RunError, WorldError
 
-VERSION = 1
+VERSION = 2
+"""2 keeps values of functions and their arguments. A journal of version 1 is read as it is, and brought up to 2 by who
+opens it for writing."""
 CHECKPOINTS = 2  # the newest, and the one before in case a reader is in it
 SAMPLES = 20_000  # rows: a day of one host at a sample every 4 s, a few MB
 BUSY_S = 30.0  # how long a writer or reader waits for the other
 
-_TABLES = """
+_CALLS = "CREATE TABLE calls (job INTEGER, task INTEGER, arguments BLOB, PRIMARY KEY (job, task)) WITHOUT ROWID;"
+_TABLES = f"""
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE events (seq INTEGER PRIMARY KEY, at REAL NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL);
 CREATE TABLE attempts (
@@ -38,9 +42,10 @@ CREATE TABLE attempts (
     task INTEGER NOT NULL, number INTEGER NOT NULL, outcome INTEGER NOT NULL, final INTEGER NOT NULL,
     exit_code INTEGER, started_at REAL NOT NULL, queued_s REAL NOT NULL, wall_s REAL NOT NULL, cpu_s REAL NOT NULL,
     peak_memory_bytes INTEGER NOT NULL, stdout BLOB, stderr BLOB, reason_code TEXT, reason_text TEXT, "limit" REAL,
-    used REAL, stdout_path TEXT, stderr_path TEXT, outputs TEXT
+    used REAL, stdout_path TEXT, stderr_path TEXT, outputs TEXT, value BLOB, value_path TEXT
 );
 CREATE INDEX attempts_task ON attempts (job, task);
+{_CALLS}
 CREATE TABLE checkpoints (
     seq INTEGER PRIMARY KEY, attempt INTEGER NOT NULL, version INTEGER NOT NULL, body BLOB NOT NULL
 );
@@ -50,11 +55,22 @@ CREATE TABLE samples (
 );
 """
 _INSERT_ATTEMPT = f"INSERT INTO attempts VALUES (NULL, ?, ?, ?, ?{', ?' * len(Record._fields)})"
-_COLUMNS = ", ".join('"limit"' if name == "limit" else name for name in Record._fields)
-_LIGHT_COLUMNS = ", ".join(
-    "NULL" if name in ("stdout", "stderr", "outputs") else '"limit"' if name == "limit" else name
-    for name in Record._fields
-)
+_INSERT_CALL = "INSERT INTO calls VALUES (?, ?, ?)"
+_HEAVY = frozenset({"stdout", "stderr", "outputs", "value", "value_path"})
+"""Columns that no state needs."""
+_SINCE_2 = frozenset({"value", "value_path"})
+_UPGRADE = f"""
+ALTER TABLE attempts ADD COLUMN value BLOB;
+ALTER TABLE attempts ADD COLUMN value_path TEXT;
+{_CALLS}
+UPDATE meta SET value = '2' WHERE key = 'version';
+"""
+
+
+def _columns(without: frozenset[str]) -> str:
+    """Of a Record, in its order; NULL for those that are not wanted or not there."""
+    names = ("NULL" if name in without else '"limit"' if name == "limit" else name for name in Record._fields)
+    return ", ".join(names)
 
 
 class Attempt(NamedTuple):
@@ -82,9 +98,11 @@ class Sample(NamedTuple):
 class Journal:
     """An open journal. Raises WorldError where it can't be written, RunError where it can't be understood."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, connection: sqlite3.Connection, *, missing: frozenset[str] = frozenset()) -> None:
+        """`missing` are columns of attempts that this journal has not."""
         self.path = path
         self._db = connection
+        self._missing = missing
         with _translated(path):
             self._seq: int = self._db.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0]
 
@@ -108,10 +126,13 @@ class Journal:
             db = _connect(path, read_only=read_only)
             undo.callback(db.close)
             found = db.execute("SELECT value FROM meta WHERE key = 'version'").fetchone()
-            if found is None or found[0] != str(VERSION):
-                version = found[0] if found else "none"
-                raise RunError(f"{path}: journal of version {version}, this batchwasm reads version {VERSION}")
-            journal = cls(path, db)
+            version = found[0] if found else "none"
+            if version not in ("1", str(VERSION)):
+                raise RunError(f"{path}: journal of version {version}, this batchwasm reads versions 1 and {VERSION}")
+            if version == "1" and not read_only:
+                db.executescript(f"BEGIN; {_UPGRADE} COMMIT;")
+                version = str(VERSION)
+            journal = cls(path, db, missing=_SINCE_2 if version == "1" else frozenset())
             undo.pop_all()
             return journal
 
@@ -124,6 +145,7 @@ class Journal:
         """Write events in one transaction; returns the last one's seq. `durable` survives a power cut right after."""
         rows = []
         attempts: list[tuple[object, ...]] = []
+        calls: list[tuple[int, int, bytes | None]] = []
         seq = self._seq
         for event in batch:
             seq += 1
@@ -131,10 +153,14 @@ class Journal:
             if isinstance(event, TasksFinished):
                 head = (seq, event.batch, event.job, event.host)
                 attempts.extend(head + record for record in event.records)
+            elif isinstance(event, TasksAdded):
+                calls.extend((event.job, task, given) for task, given in enumerate(event.arguments, event.first))
         with _translated(self.path), self._transaction(durable):
             self._db.executemany("INSERT INTO events VALUES (?, ?, ?, ?)", rows)
             if attempts:
                 self._db.executemany(_INSERT_ATTEMPT, attempts)
+            if calls:
+                self._db.executemany(_INSERT_CALL, calls)
         self._seq = seq
         return seq
 
@@ -162,10 +188,12 @@ class Journal:
     def replay(self, after: int = 0, attempt: int = 0) -> Iterator[tuple[int, float, Event]]:
         """(seq, at, event) of all events after `after`, the last attempt before which was `attempt`.
 
-        Records come without their stdout, stderr and outputs.
+        Records come without their stdout, stderr, outputs and value, TasksAdded without the arguments.
         """
         with _translated(self.path):
-            rows = self._db.execute(f"SELECT seq, {_LIGHT_COLUMNS} FROM attempts WHERE id > ? ORDER BY id", (attempt,))
+            rows = self._db.execute(
+                f"SELECT seq, {_columns(_HEAVY)} FROM attempts WHERE id > ? ORDER BY id", (attempt,)
+            )
             row = rows.fetchone()
             found = self._db.execute("SELECT seq, at, kind, body FROM events WHERE seq > ? ORDER BY seq", (after,))
             for seq, at, kind, body in found:
@@ -195,10 +223,19 @@ class Journal:
         where = {"job": job, "task": task, "final": 1 if final else None}
         given = {key: value for key, value in where.items() if value is not None}
         condition = " AND ".join(f"{key} = :{key}" for key in given) or "1"
-        query = f"SELECT batch, job, host, {_COLUMNS} FROM attempts WHERE {condition} ORDER BY job, task, id"
+        columns = _columns(self._missing)
+        query = f"SELECT batch, job, host, {columns} FROM attempts WHERE {condition} ORDER BY job, task, id"
         with _translated(self.path):
             for row in self._db.execute(query, given):
                 yield Attempt(row[0], row[1], row[2], Record(*row[3:]))
+
+    def arguments(self, job: int, task: int) -> bytes | None:
+        """Of a call that was added while the run went on, as CBOR; None where there is none, or it was not kept."""
+        if self._missing:
+            return None
+        with _translated(self.path):
+            found = self._db.execute("SELECT arguments FROM calls WHERE job = ? AND task = ?", (job, task)).fetchone()
+        return None if found is None or found[0] is None else bytes(found[0])
 
     def samples(self) -> Iterator[Sample]:
         with _translated(self.path):

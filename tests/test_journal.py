@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,15 +19,19 @@ from batchwasm.core.events import (
     HostJoined,
     HostLeft,
     HostRefused,
+    JobAdded,
     JobPlan,
     Record,
+    RunClosed,
     RunFinished,
     RunOpened,
     RunPlanned,
     RunStopped,
+    TasksAdded,
     TasksCancelled,
     TasksFinished,
     TasksReturned,
+    TasksWithdrawn,
 )
 from batchwasm.core.state import State
 from batchwasm.errors import RunError, WorldError
@@ -83,6 +88,23 @@ EVENTS: list[Event] = [
     RunStopped(code="interrupted", text="by a person"),
     RunFinished(),
 ]
+"""All kinds that version 1 had."""
+CALLED = Record(0, 1, Outcome.SUCCEEDED, True, None, 1.5, 0.1, 0.2, 0.3, 65536, b"", b"", value=b"\x01")
+LARGE = CALLED._replace(task=1, value=None, value_path="tasks/f/1/value")
+CALLS: list[Event] = [
+    RunPlanned(run="0123", name="map-1", jobs=(), hosts=("h",), open=True),
+    RunOpened(incarnation=1, pid=7, machine="m", version="0"),
+    JobAdded(plan=JobPlan(name="f", tasks=0, cpus=1, memory_bytes=1, hosts=("h",))),
+    TasksAdded(job=0, first=0, count=2, argument_bytes=3, arguments=(b"\x81\x01", None)),
+    TasksAdded(job=0, first=2, count=1, argument_bytes=2, arguments=(b"\x81\x02",)),
+    HostJoined(host="h", supervisor="s", cpus=2, memory_bytes=9, facts={}),
+    BatchPlaced(batch=1, job=0, host="h", ranges=((0, 2),)),
+    TasksFinished(batch=1, job=0, host="h", records=(CALLED, LARGE)),
+    TasksWithdrawn(job=0, tasks=(2,)),
+    RunClosed(),
+    RunFinished(),
+]
+"""A run to which calls of a function were added."""
 
 
 @pytest.fixture
@@ -92,10 +114,13 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
 
 
 def light(event: Event) -> Event:
-    """As `replay` gives it: without what only `attempts` reads."""
+    """As `replay` gives it: without what only `attempts` and `arguments` read."""
+    if isinstance(event, TasksAdded):
+        return replace(event, arguments=())
     if not isinstance(event, TasksFinished):
         return event
-    records = [record._replace(stdout=None, stderr=None, outputs=None) for record in event.records]
+    heavy = dict.fromkeys(("stdout", "stderr", "outputs", "value", "value_path"))
+    records = [record._replace(**heavy) for record in event.records]  # type: ignore[arg-type]
     return TasksFinished(batch=event.batch, job=event.job, host=event.host, records=records)
 
 
@@ -104,6 +129,29 @@ def test_every_event_comes_back_as_it_was(journal: Journal) -> None:
         journal.append([event], float(n))
     assert list(journal.replay()) == [(n + 1, float(n), light(event)) for n, event in enumerate(EVENTS)]
     assert [event for _, _, event in journal.replay(after=10, attempt=2)] == EVENTS[10:]
+
+
+def test_values_and_arguments_of_calls_come_back_as_they_were(journal: Journal) -> None:
+    for n, event in enumerate(CALLS):
+        journal.append([event], float(n))
+    assert [event for _, _, event in journal.replay()] == [light(event) for event in CALLS]
+    assert [attempt.record for attempt in journal.attempts()] == [CALLED, LARGE]
+    assert [journal.arguments(0, task) for task in range(4)] == [b"\x81\x01", None, b"\x81\x02", None]
+    assert journal.state().counts[Outcome.CANCELLED] == 1
+
+
+def test_a_journal_of_version_1_is_brought_up_by_who_writes_to_it(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    path.write_bytes((Path(__file__).parent / "golden/journal-1.db").read_bytes())
+    with closing(Journal.open(path, read_only=True)) as old:
+        before = list(old.attempts())
+        assert old.arguments(0, 0) is None
+    with closing(Journal.open(path, read_only=False)) as new:
+        new.append(CALLS[2:5], 0.0)
+        assert new.arguments(0, 2) == b"\x81\x02"
+    with closing(Journal.open(path, read_only=True)) as read:
+        assert list(read.attempts()) == before
+        assert [event for _, _, event in read.replay()][: len(EVENTS)] == [light(event) for event in EVENTS]
 
 
 def test_the_golden_journal_of_version_1_is_still_read() -> None:
@@ -199,7 +247,7 @@ def test_a_journal_of_a_later_version_is_refused_in_words(journal: Journal) -> N
     with sqlite3.connect(journal.path) as db:
         db.execute("UPDATE meta SET value = '99'")
     db.close()
-    with pytest.raises(RunError, match="version 99, this batchwasm reads version 1"):
+    with pytest.raises(RunError, match="version 99, this batchwasm reads versions 1 and 2"):
         Journal.open(journal.path, read_only=True)
 
 

@@ -2,7 +2,7 @@
 
 Decisions are facts too (`BatchPlaced`): what was decided is recorded and replayed, deciding never is. All are frozen,
 all fields are plain JSON values or tuples of them, so that `encode` and `decode` need no table of fields. The one
-exception is `TasksFinished`, whose records are rows of their own in the journal.
+exceptions are the records of `TasksFinished` and the arguments of `TasksAdded`: rows of their own in the journal.
 """
 
 from __future__ import annotations
@@ -70,6 +70,9 @@ class Record(NamedTuple):
     stderr_path: str | None = None
     outputs: str | None = None
     """JSON list of {path, bytes, sha256}; None is an empty one."""
+    value: bytes | None = None
+    """What a function gave, as CBOR, checked; None where it gave none, and where it is a file at value_path."""
+    value_path: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,6 +102,8 @@ class RunPlanned:
     max_failures: int | None = None
     fail_fast: bool = False
     """The first failure also stops what runs."""
+    open: bool = False
+    """Jobs and tasks are added until RunClosed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -211,6 +216,40 @@ class TasksCancelled:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class JobAdded:
+    """An open run has one more job."""
+
+    plan: JobPlan
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TasksAdded:
+    """A job of an open run has `count` more tasks, which come behind those it has."""
+
+    job: int
+    first: int
+    """Index of the first of them: how many the job had."""
+    count: int
+    argument_bytes: int
+    """Of all of them together."""
+    arguments: Sequence[bytes | None] = ()
+    """CBOR, one a task; None of one that is too large to be kept."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TasksWithdrawn:
+    """Who asked for these tasks wants them no longer: what waits won't run, what runs in a batch of its own stops."""
+
+    job: int
+    tasks: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunClosed:
+    """Nothing more is added to an open run: it ends with its last task."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RunStopped:
     """The scheduler let go of the run before its end; what had not finished is still waiting."""
 
@@ -236,6 +275,10 @@ Event = (
     | TasksFinished
     | TasksReturned
     | TasksCancelled
+    | JobAdded
+    | TasksAdded
+    | TasksWithdrawn
+    | RunClosed
     | RunStopped
     | RunFinished
 )
@@ -243,26 +286,39 @@ KINDS: dict[str, type[Event]] = {cls.__name__: cls for cls in Event.__args__}
 
 
 def encode(event: Event) -> dict[str, Any]:
-    """The event's fields as JSON values; TasksFinished without its records, which the journal keeps as rows."""
+    """The event's fields as JSON values, without those that the journal keeps as rows."""
     if isinstance(event, TasksFinished):
         return {"batch": event.batch, "job": event.job, "host": event.host}
     fields = {name: getattr(event, name) for name in event.__dataclass_fields__}
-    if isinstance(event, RunPlanned):
-        fields["jobs"] = [dataclasses.asdict(job) for job in event.jobs]
+    match event:
+        case RunPlanned():
+            fields["jobs"] = [dataclasses.asdict(job) for job in event.jobs]
+        case JobAdded():
+            fields["plan"] = dataclasses.asdict(event.plan)
+        case TasksAdded():
+            del fields["arguments"]
+        case _:
+            pass
     return fields
 
 
 def decode(kind: str, fields: dict[str, Any], records: Sequence[Record] = ()) -> Event:
     """The event that `encode` wrote. Raises KeyError for a kind, TypeError for a field, of a later version."""
-    if kind == "TasksFinished":
-        return TasksFinished(**fields, records=records)
-    if kind == "RunPlanned":
-        jobs = (JobPlan(**{**job, "hosts": _tuple(job["hosts"])}) for job in fields["jobs"])
-        return RunPlanned(**{**fields, "jobs": tuple(jobs), "hosts": tuple(fields["hosts"])})
+    match kind:
+        case "TasksFinished":
+            return TasksFinished(**fields, records=records)
+        case "RunPlanned":
+            jobs = tuple(map(_plan, fields["jobs"]))
+            return RunPlanned(**{**fields, "jobs": jobs, "hosts": tuple(fields["hosts"])})
+        case "JobAdded":
+            return JobAdded(plan=_plan(fields["plan"]))
+        case "TasksWithdrawn":
+            return TasksWithdrawn(job=fields["job"], tasks=tuple(fields["tasks"]))
     if "ranges" in fields:
         fields = {**fields, "ranges": tuple((start, stop) for start, stop in fields["ranges"])}
     return KINDS[kind](**fields)
 
 
-def _tuple(value: list[str] | None) -> tuple[str, ...] | None:
-    return None if value is None else tuple(value)
+def _plan(fields: dict[str, Any]) -> JobPlan:
+    hosts = fields["hosts"]
+    return JobPlan(**{**fields, "hosts": None if hosts is None else tuple(hosts)})

@@ -17,6 +17,7 @@ BATCH_S = 0.015  # of work in a batch: long against the 0.4 ms that a batch cost
 SHORT_S = 0.025  # tasks below this are sent ahead
 AHEAD = 3  # batches a slot for short tasks: one runs, two wait in the host's queue
 BATCH_LIMIT = 1000  # tasks in a batch: bounds what one lost worker or one frame can carry
+BATCH_BYTES = 8 * 1024**2  # of arguments in a batch: they travel in one frame
 
 
 def batch_size(job: JobState, slots: int) -> int:
@@ -25,7 +26,8 @@ def batch_size(job: JobState, slots: int) -> int:
         return 1
     wanted = int(BATCH_S / max(job.mean_s, BATCH_S / BATCH_LIMIT))
     share = -(-job.waiting // max(slots, 1))
-    return max(1, min(wanted, share, BATCH_LIMIT))
+    carried = BATCH_BYTES * job.plan.tasks // job.argument_bytes if job.argument_bytes else BATCH_LIMIT
+    return max(1, min(wanted, share, carried, BATCH_LIMIT))
 
 
 def is_short(job: JobState) -> bool:

@@ -18,12 +18,15 @@ from batchwasm.core.events import (
     Event,
     HostJoined,
     HostLeft,
+    JobAdded,
     Record,
     RunFinished,
     RunOpened,
+    TasksAdded,
     TasksCancelled,
     TasksFinished,
     TasksReturned,
+    TasksWithdrawn,
     batch_id,
 )
 from batchwasm.core.state import Batch, State
@@ -55,7 +58,7 @@ class Scheduler:
         self._give_up(decisions, now)
         self._place(decisions, now)
         self._recall(decisions, now)
-        if self.state.done and not self.state.finished and self.state.jobs:
+        if self.state.run and self.state.done and not self.state.open and not self.state.finished:
             self._decide(RunFinished(), decisions, now)
         return decisions
 
@@ -96,7 +99,9 @@ class Scheduler:
                     self._open.add(self.state.batches[event.batch].host)
             case HostJoined():
                 self._open.add(event.host)
-            case TasksReturned() | HostLeft() | ArtifactBuilt() | RunOpened():  # tasks are ready that were not
+            case TasksReturned() | HostLeft() | ArtifactBuilt() | RunOpened() | TasksAdded() | JobAdded():
+                self._open.update(self.state.hosts)  # tasks are ready that were not
+            case TasksWithdrawn():  # what they held is free
                 self._open.update(self.state.hosts)
             case _:
                 pass

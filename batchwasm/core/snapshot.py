@@ -12,7 +12,7 @@ from batchwasm.core import events
 from batchwasm.core.events import Event, JobPlan
 from batchwasm.core.state import CODES, Batch, HostState, JobState, State
 
-VERSION = 2
+VERSION = 3
 
 
 def dump(state: State) -> bytes:
@@ -22,6 +22,7 @@ def dump(state: State) -> bytes:
         "name": state.name,
         "max_failures": state.max_failures,
         "fail_fast": state.fail_fast,
+        "open": state.open,
         "incarnation": state.incarnation,
         "times": [state.opened_at, state.first_at, state.last_at],
         "finished": state.finished,
@@ -42,6 +43,7 @@ def load(data: bytes) -> State:
     state = State()
     state.run, state.name = fields["run"], fields["name"]
     state.max_failures, state.fail_fast = fields["max_failures"], fields["fail_fast"]
+    state.open = fields["open"]
     state.incarnation = fields["incarnation"]
     state.opened_at, state.first_at, state.last_at = fields["times"]
     state.finished = fields["finished"]
@@ -76,6 +78,7 @@ def _job(job: JobState) -> dict[str, Any]:
         "tries": list(job.tries.items()),
         "losses": list(job.losses.items()),
         "mean_s": job.mean_s,
+        "argument_bytes": job.argument_bytes,
     }
 
 
@@ -85,7 +88,7 @@ def _load_job(fields: dict[str, Any]) -> JobState:
     codes = bytearray(zlib.decompress(base64.b64decode(fields["codes"])))
     job = JobState(plan, codes, [codes.count(code) for code in range(CODES)])
     job.digest, job.ready_at = fields["digest"], fields["ready_at"]
-    job.next, job.mean_s = fields["next"], fields["mean_s"]
+    job.next, job.mean_s, job.argument_bytes = fields["next"], fields["mean_s"], fields["argument_bytes"]
     job.returned = dict.fromkeys(fields["returned"])
     job.tries, job.losses = dict(fields["tries"]), dict(fields["losses"])
     return job

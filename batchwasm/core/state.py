@@ -8,7 +8,7 @@ tasks (counts, the next one never placed, those that came back) change in `_move
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from batchwasm.core.events import (
@@ -20,16 +20,20 @@ from batchwasm.core.events import (
     HostJoined,
     HostLeft,
     HostRefused,
+    JobAdded,
     JobPlan,
     Ranges,
     Record,
+    RunClosed,
     RunFinished,
     RunOpened,
     RunPlanned,
     RunStopped,
+    TasksAdded,
     TasksCancelled,
     TasksFinished,
     TasksReturned,
+    TasksWithdrawn,
     indexes,
     ranges_of,
 )
@@ -60,6 +64,14 @@ class JobState:
     losses: dict[int, int] = field(default_factory=dict)
     mean_s: float | None = None
     """Smoothed duration of its tasks; None while unknown."""
+    argument_bytes: int = 0
+    """Of all tasks that were added to it, together."""
+
+    @classmethod
+    def new(cls, plan: JobPlan) -> JobState:
+        counts = [0] * CODES
+        counts[WAITING] = plan.tasks
+        return cls(plan, bytearray(plan.tasks), counts)
 
     @property
     def waiting(self) -> int:
@@ -118,6 +130,8 @@ class State:
         self.name = ""
         self.max_failures: int | None = None
         self.fail_fast = False
+        self.open = False
+        """Jobs and tasks may still be added."""
         self.jobs: list[JobState] = []
         self.hosts: dict[str, HostState] = {}
         self.batches: dict[int, Batch] = {}
@@ -201,6 +215,14 @@ class State:
                 self._plan(event, at)
             case RunOpened():
                 self._open(event, at)
+            case TasksAdded():
+                self._add(event, at)
+            case TasksWithdrawn():
+                self._withdraw(event)
+            case JobAdded():
+                self.jobs.append(JobState.new(event.plan))
+            case RunClosed():
+                self.open = False
             case RunStopped():
                 self.stopped = event
                 for name in self.hosts:
@@ -213,10 +235,8 @@ class State:
     def _plan(self, event: RunPlanned, at: float) -> None:
         self.run, self.name, self.first_at = event.run, event.name, at
         self.max_failures, self.fail_fast = event.max_failures, event.fail_fast
-        for plan in event.jobs:
-            counts = [0] * CODES
-            counts[WAITING] = plan.tasks
-            self.jobs.append(JobState(plan, bytearray(plan.tasks), counts))
+        self.open = event.open
+        self.jobs = [JobState.new(plan) for plan in event.jobs]
         self.hosts = {name: HostState(name) for name in event.hosts}
 
     def _open(self, event: RunOpened, at: float) -> None:
@@ -323,6 +343,36 @@ class State:
                 for task in batch.remaining:
                     self._move(self.jobs[batch.job], task, Outcome.CANCELLED)
                 self._forget(batch)
+
+    def _add(self, event: TasksAdded, at: float) -> None:
+        job = self.jobs[event.job]
+        code = WAITING if self.cancelled is None else Outcome.CANCELLED
+        if not job.waiting:
+            job.ready_at = at
+        job.plan = replace(job.plan, tasks=job.plan.tasks + event.count)
+        job.codes += bytes([code]) * event.count
+        job.counts[code] += event.count
+        job.argument_bytes += event.argument_bytes
+        if code != WAITING:
+            job.next = job.plan.tasks
+
+    def _withdraw(self, event: TasksWithdrawn) -> None:
+        job = self.jobs[event.job]
+        for task in event.tasks:
+            for skipped in range(job.next, task + 1):  # it is placed by ranges no longer, but one by one
+                job.returned[skipped] = None
+            job.next = max(job.next, task + 1)
+            if job.codes[task] == WAITING:
+                self._move(job, task, Outcome.CANCELLED)
+        for batch in self.alone_in_batches(event):
+            for task in list(batch.remaining):
+                self._move(job, task, Outcome.CANCELLED)
+            self._forget(batch)
+
+    def alone_in_batches(self, event: TasksWithdrawn) -> list[Batch]:
+        """Batches with nothing in them but tasks that are withdrawn: long tasks are sent so."""
+        unwanted = set(event.tasks)
+        return [b for b in self.batches.values() if b.job == event.job and b.remaining <= unwanted]
 
     def _move(self, job: JobState, task: int, code: int) -> None:
         """The only way a single task changes."""

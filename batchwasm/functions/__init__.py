@@ -3,6 +3,7 @@
     signature = read(source)            # source.function names it
     glue = make_glue(source, signature) # what is compiled together with the source, as a reactor
 
+`values` has the codec, `json_values` the same values as JSON, `wit` and `as_python` show a signature to people.
 Nothing here compiles or runs anything. docs/abi.md says how the module is called.
 """
 

@@ -29,3 +29,48 @@ def no_such(name: str, where: str, names: Iterable[str]) -> NoFunction:
     else:
         hint = "there is none at all"
     return NoFunction([f"{where}: there is no function {name}; {hint}"])
+
+
+class BadArgument(ValueError):
+    """A value does not fit the parameter it is given for; the text says where, what was found and what would be right.
+
+    `xs[3]: 300 does not fit u8 (0 to 255)`. `path` is `xs[3]`, '' where no single argument is meant.
+    """
+
+    def __init__(self, text: str, path: str = "") -> None:
+        self.text = text
+        self.path = path
+        super().__init__(text)
+
+    def inside(self, part: str) -> BadArgument:
+        """The same problem, seen from one step further out: `raise error.inside("[3]")`."""
+        self.path = part + self.path
+        return self
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.text}" if self.path else self.text
+
+
+class BadValue(ValueError):
+    """What a module gave back is not what its signature says: `byte 3: expected f64, found a text string`."""
+
+
+def shown(value: object) -> str:
+    """What was found, for a sentence: short values as Python writes them, others by what they are."""
+    match value:
+        case None | bool():
+            return repr(value)
+        case int() if value.bit_length() > 256:  # Python refuses to write the longest ones
+            return f"an integer of {value.bit_length()} bits"
+        case int() | float() | str() | bytes():
+            text = repr(float(value) if isinstance(value, float) else value)  # NumPy's say that they are its
+            return text if len(text) <= 60 else f"{text[:57]}..."
+        case _:
+            name = type(value).__name__
+            return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """`; did you mean mass?`, or '' where no name is near."""
+    near = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
+    return f"; did you mean {near[0]}?" if near else ""

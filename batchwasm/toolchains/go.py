@@ -1,14 +1,18 @@
-"""Go: one file, or a module's folder with its dependencies. Pure but for reading what go wrote."""
+"""Go: one file, or a module's folder with its dependencies. Pure but for reading what go wrote.
+
+A function's glue are files that go sees beside the user's own (`-overlay`), and `build.json`, which says what to build.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from batchwasm.model import Source
-from batchwasm.toolchains.base import Inputs, Request, Step, refuse_keys
+from batchwasm.toolchains.base import Inputs, Request, Step, Unclear, refuse_keys
 
 ENV: dict[str, str | None] = {
     "GOOS": "wasip1",
@@ -21,6 +25,8 @@ ENV: dict[str, str | None] = {
     # Each go knows its own; one that is set may belong to another version.
     **dict.fromkeys(("GOROOT", "GO111MODULE", "GOWASM")),
 }
+EXPORTS = (1, 24)
+"""The first Go with //go:wasmexport, without which nothing in a module can be called."""
 FIELDS = "Dir,Standard,GoFiles,OtherFiles,EmbedFiles,EmbedPatterns,SFiles,Module"
 
 
@@ -40,28 +46,67 @@ def refuse(source: Source) -> list[str]:
 
 def recipe(request: Request) -> list[Step]:
     """The build, and then the list of what went into it."""
-    build, path = request.source.build, request.source.paths[0]
-    what = "." if path.is_dir() else f"./{path.name}"
+    build, told = request.source.build, _told(request)
     slow = ("-gcflags=all=-N -l",) if build.optimize == "0" else ()
-    flags = ("-buildvcs=false", "-ldflags=-s -w -buildid=" + _variables(request), *slow, *build.flags)
-    listed = (*request.tool.argv, "list", "-deps", f"-json={FIELDS}", *flags, what)
+    variables = _variables(request, told["package"])
+    flags = ("-buildvcs=false", f"-ldflags=-s -w -buildid={variables}", *slow, *_reactor(request), *build.flags)
+    listed = (*request.tool.argv, "list", "-deps", f"-json={FIELDS}", *flags, *told["build"])
+    made = (*request.tool.argv, "build", *flags, "-o", str(request.wasm), *told["build"])
+    overlay = {_overlay(request): json.dumps({"Replace": _replaced(request)})} if request.glue else {}
     return [
-        Step(argv=(*request.tool.argv, "build", *flags, "-o", str(request.wasm), what), env=ENV),
+        Step(argv=made, env=ENV, writes=overlay),
         Step(argv=listed, env=ENV, group=1, stdout=_list(request)),
     ]
 
 
-def _variables(request: Request) -> str:
-    """Defines as go's linker takes them: each sets a string variable of package main, which must be there."""
+def _told(request: Request) -> dict[str, Any]:
+    """What to build, and the package whose variables can be set, by the name that the linker knows it by."""
+    path = request.source.paths[0]
+    if request.glue:
+        told: dict[str, Any] = json.loads(request.glue.files["build.json"])
+        return told
+    return {"build": ["." if path.is_dir() else f"./{path.name}"], "package": "main"}
+
+
+def _reactor(request: Request) -> tuple[str, ...]:
+    """A module that is called instead of run. Raises Unclear where this go can't make one."""
+    if request.glue is None:
+        return ()
+    if release(request.tool.version) < EXPORTS:
+        raise Unclear(
+            f"functions need Go {EXPORTS[0]}.{EXPORTS[1]} or later, and {request.tool.path} is {request.tool.version}; "
+            "pip install 'batchwasm[toolchains]', or take one from https://go.dev/dl"
+        )
+    return "-buildmode=c-shared", f"-overlay={_overlay(request)}"
+
+
+def release(version: str) -> tuple[int, ...]:
+    """(1, 27) of 1.27.3 and of 1.27rc1."""
+    return tuple(map(int, re.findall(r"\d+", version)[:2]))
+
+
+def _replaced(request: Request) -> dict[str, str]:
+    """Where go sees a file of the glue (relative to where it runs), and where it is."""
+    names = [name for name in (request.glue.files if request.glue else ()) if name.endswith(".go")]
+    return {name: str(request.glue_folder / name) for name in names}
+
+
+def _overlay(request: Request) -> Path:
+    return request.scratch / "overlay.json"
+
+
+def _variables(request: Request, package: str) -> str:
+    """Defines as go's linker takes them: each sets a string variable of the package, which must be there."""
     defines = request.source.build.defines
     quotes = ((name, value, '"' if "'" in value else "'") for name, value in defines)
-    return "".join(f" -X {quote}main.{name}={value}{quote}" for name, value, quote in quotes)
+    return "".join(f" -X {quote}{package}.{name}={value}{quote}" for name, value, quote in quotes)
 
 
 def inputs(request: Request) -> Inputs:
     """Files of all packages that are not Go's own, and what steers the module; new files in their folders count."""
     packages = [package for package in _packages(_list(request).read_text()) if not package.get("Standard")]
     files, folders = set(request.source.paths), set[Path]()
+    generated = {request.folder / name for name in _replaced(request)} - files
     for package in packages:
         folder = Path(package["Dir"])
         names = [name for key in ("GoFiles", "OtherFiles", "EmbedFiles", "SFiles") for name in package.get(key) or ()]
@@ -71,8 +116,8 @@ def inputs(request: Request) -> Inputs:
     for folder in (request.folder, *request.folder.parents):
         files |= {folder / name for name in ("go.mod", "go.sum", "go.work")}
     return Inputs(
-        files=frozenset(path for path in files if path.is_file() or path.parent == request.folder),
-        folders=frozenset(folders),
+        files=frozenset(path for path in files - generated if path.is_file() or path.parent == request.folder),
+        folders=frozenset(folders - {path.parent for path in generated if path.name == "main.go"}),
     )
 
 

@@ -14,12 +14,16 @@ from batchwasm.core.events import (
     Event,
     HostJoined,
     HostLeft,
+    JobAdded,
     JobPlan,
     Record,
+    RunClosed,
     RunOpened,
     RunPlanned,
+    TasksAdded,
     TasksFinished,
     TasksReturned,
+    TasksWithdrawn,
     decode,
     encode,
     indexes,
@@ -243,8 +247,49 @@ def test_fail_fast_also_stops_what_runs() -> None:
     assert scheduler.state.counts[Outcome.CANCELLED] == 9
 
 
+def test_an_open_run_takes_jobs_and_tasks_until_it_is_closed() -> None:
+    scheduler = started(open=True)
+    scheduler.observe(joined("h", cpus=1), 0.0)
+    assert scheduler.decide(0.0) == []
+    scheduler.observe(JobAdded(plan=plan(0)), 1.0)
+    scheduler.observe(built(0), 1.0)
+    for added in (1, 2):
+        scheduler.observe(TasksAdded(job=0, first=added - 1, count=1, argument_bytes=9), 1.0)
+        (batch,) = placed(scheduler.decide(1.0))
+        finish(scheduler, batch, 2.0)
+        scheduler.decide(2.0)
+        assert (scheduler.state.counts[Outcome.SUCCEEDED], scheduler.state.finished) == (added, False)
+    scheduler.observe(RunClosed(), 3.0)
+    scheduler.decide(3.0)
+    assert scheduler.state.finished
+
+
+def test_withdrawn_tasks_do_not_run_and_a_long_one_makes_room() -> None:
+    scheduler = started(plan(5), open=True)
+    scheduler.observe(joined("h", cpus=1), 0.0)
+    (first,) = placed(scheduler.decide(0.0))
+    scheduler.observe(TasksWithdrawn(job=0, tasks=(0, 1, 3)), 1.0)
+    assert first.batch not in scheduler.state.batches
+    (second,) = placed(scheduler.decide(1.0))
+    assert second.ranges == ((2, 3),)
+    finish(scheduler, second, 2.0)
+    (third,) = placed(scheduler.decide(2.0))
+    assert third.ranges == ((4, 5),)
+    assert scheduler.state.counts[Outcome.CANCELLED] == 3
+
+
+def test_large_arguments_make_small_batches() -> None:
+    scheduler = started(plan(0), open=True)
+    scheduler.observe(joined("h", cpus=1), 0.0)
+    scheduler.observe(TasksAdded(job=0, first=0, count=100, argument_bytes=100 * 4 * 1024**2), 0.0)
+    (first,) = placed(scheduler.decide(0.0))
+    finish(scheduler, first, 1.0, wall_s=0.0001)
+    assert [batch.ranges for batch in placed(scheduler.decide(1.0))] == [((1, 3),), ((3, 5),), ((5, 7),)]
+
+
 class Lives(RuleBasedStateMachine):
-    """Hosts come, go, answer late, twice or never; workers die; the journal is replayed beside it."""
+    """Hosts come, go, answer late, twice or never; workers die; tasks are added and withdrawn; the journal is replayed
+    beside it."""
 
     @initialize(
         jobs=st.lists(st.tuples(st.integers(1, 400), st.integers(1, 3), st.integers(1, 4)), min_size=1, max_size=4),
@@ -260,7 +305,7 @@ class Lives(RuleBasedStateMachine):
         self.stale: list[BatchPlaced] = []
         self.results: dict[tuple[int, int], int] = {}
         self.sent_ahead = False  # once a job was short, more may be on a host than runs there at once
-        self.observe(RunPlanned(run="r", name="r-1", jobs=tuple(plans), hosts=self.hosts))
+        self.observe(RunPlanned(run="r", name="r-1", jobs=tuple(plans), hosts=self.hosts, open=True))
         self.observe(RunOpened(incarnation=1, pid=1, machine="m", version="0"))
         for n in range(len(plans)):
             self.observe(built(n))
@@ -329,6 +374,32 @@ class Lives(RuleBasedStateMachine):
         self.observe(TasksReturned(batch=batch.batch, ranges=ranges_of(remaining[1:] or remaining)))
         if batch.batch not in self.scheduler.state.batches:
             self.stale.append(self.out.pop(batch.batch))
+        self.decide()
+
+    @precondition(lambda self: self.scheduler.state.open)
+    @rule(job=st.integers(0, 4), count=st.integers(1, 50), size=st.sampled_from([0, 10, 10**6]))
+    def add(self, job: int, count: int, size: int) -> None:
+        if job >= len(self.scheduler.state.jobs):
+            self.observe(JobAdded(plan=plan(0, name="added")))
+            job = len(self.scheduler.state.jobs) - 1
+            self.observe(built(job))
+        first = self.scheduler.state.jobs[job].plan.tasks
+        self.observe(TasksAdded(job=job, first=first, count=count, argument_bytes=size * count))
+        self.decide()
+
+    @rule(data=st.data())
+    def withdraw(self, data: st.DataObject) -> None:
+        job = data.draw(st.sampled_from([n for n, job in enumerate(self.scheduler.state.jobs) if job.plan.tasks]))
+        tasks = st.integers(0, self.scheduler.state.jobs[job].plan.tasks - 1)
+        event = TasksWithdrawn(job=job, tasks=tuple(data.draw(st.lists(tasks, max_size=5))))
+        for batch in self.scheduler.state.alone_in_batches(event):
+            self.stale.append(self.out.pop(batch.id))
+        self.observe(event)
+        self.decide()
+
+    @rule()
+    def close(self) -> None:
+        self.observe(RunClosed())
         self.decide()
 
     @precondition(lambda self: self.stale)

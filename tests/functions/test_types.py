@@ -7,22 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchwasm.functions import Param, Signature, from_json, into_module, of_module, to_json
-from batchwasm.functions.types import NAMES, Float, List, Map, Option, Record, Tuple, Type, list_of, parse, records
+from batchwasm.functions.types import Type, parse, records
+from tests.functions.kinds import PLACE, POINT, kinds
 
 EMPTY_MODULE = b"\0asm\1\0\0\0"
-POINT = Record("geo::Point", (("x", Float(64)), ("y", Float(64))))
-PLACE = Record("Place", (("at", POINT), ("names", List(NAMES["string"]))))
-
-kinds: st.SearchStrategy[Type] = st.recursive(
-    st.sampled_from([*NAMES.values(), POINT, PLACE]),
-    lambda inner: st.one_of(
-        inner.map(list_of),
-        inner.filter(lambda kind: not isinstance(kind, Option)).map(Option),
-        inner.map(Map),
-        st.lists(inner, min_size=1, max_size=3).map(lambda items: Tuple(tuple(items))),
-    ),
-    max_leaves=6,
-)
 
 
 @given(kinds)
