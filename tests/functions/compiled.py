@@ -1,26 +1,22 @@
-"""Functions compiled for real, once for each test run, and the ABI's encoding written down a second time.
-
-`encode` is what docs/abi.md says, in a few lines of Python, for tests to compare with what guests make of it.
-"""
+"""C and C++ functions compiled for real, called, and what CBOR means as a value, to compare their answers with."""
 
 from __future__ import annotations
 
 import ctypes
 import functools
-import struct
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import cbor2
-from hypothesis import strategies as st
 
 from batchwasm import artifacts
 from batchwasm.functions.types import Bool, Bytes, Float, Int, List, Map, Option, Record, String, Tuple, Type
 from batchwasm.model import Build, Source
 from batchwasm.store import Store
 from tests.functions.host import Guest
+from tests.functions.kinds import TAGS
 from tests.toolchains.guests import need, write
 
 ERROR = 25207
@@ -60,70 +56,8 @@ def plain(value: Any) -> Any:
     return [plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-TAGS = {"u16": 69, "u32": 70, "u64": 71, "s8": 72, "s16": 77, "s32": 78, "s64": 79, "f32": 85, "f64": 86}
 LETTERS = {"u16": "H", "u32": "I", "u64": "Q", "s8": "b", "s16": "h", "s32": "i", "s64": "q", "f32": "f", "f64": "d"}
 FORMATS = {tag: LETTERS[name] for name, tag in TAGS.items()}
-
-
-def head(major: int, value: int) -> bytes:
-    if value < 24:
-        return bytes([major << 5 | value])
-    width = next(width for width in (0, 1, 2, 3) if value < 1 << (8 << width))
-    return bytes([major << 5 | 24 + width]) + value.to_bytes(1 << width, "big")
-
-
-def encode(kind: Type, value: Any) -> bytes:
-    """As docs/abi.md has it in answers; `value` is of the type."""
-    match kind:
-        case Bool():
-            return b"\xf5" if value else b"\xf4"
-        case Int():
-            return head(0, value) if value >= 0 else head(1, -1 - value)
-        case Float(bits):
-            return b"\xfa" + struct.pack(">f", value) if bits == 32 else b"\xfb" + struct.pack(">d", value)
-        case String():
-            return head(3, len(value.encode())) + value.encode()
-        case Bytes():
-            return head(2, len(value)) + value
-        case List(item) if kind.is_numeric:
-            packed = struct.pack(f"<{len(value)}{LETTERS[str(item)]}", *value)
-            return head(6, TAGS[str(item)]) + head(2, len(packed)) + packed
-        case List(item):
-            return head(4, len(value)) + b"".join(encode(item, each) for each in value)
-        case Option(item):
-            return b"\xf6" if value is None else encode(item, value)
-        case Tuple(items):
-            return head(4, len(items)) + b"".join(map(encode, items, value))
-        case Map(item):
-            pairs = sorted(value.items(), key=lambda pair: pair[0].encode())
-            return head(5, len(pairs)) + b"".join(encode(String(), k) + encode(item, v) for k, v in pairs)
-        case Record(_, fields):
-            return head(5, len(fields)) + b"".join(encode(String(), k) + encode(t, value[k]) for k, t in fields)
-
-
-def values(kind: Type) -> st.SearchStrategy[Any]:
-    """Values of the type, as Python has them."""
-    match kind:
-        case Bool():
-            return st.booleans()
-        case Int():
-            return st.sampled_from([kind.least, kind.most, 0]) | st.integers(kind.least, kind.most)
-        case Float(bits):
-            return st.floats(width=32 if bits == 32 else 64, allow_nan=False)
-        case String():
-            return st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
-        case Bytes():
-            return st.binary(max_size=20)
-        case List(item):
-            return st.lists(values(item), max_size=4)
-        case Option(item):
-            return st.none() | values(item)
-        case Tuple(items):
-            return st.tuples(*map(values, items)).map(list)
-        case Map(item):
-            return st.dictionaries(values(String()), values(item), max_size=4)
-        case Record(_, fields):
-            return st.fixed_dictionaries({name: values(type_) for name, type_ in fields})
 
 
 def fit(kind: Type, value: Any) -> Any:
