@@ -77,8 +77,10 @@ def check_command(names: tuple[str, ...], inventory: Path | None, hosts: str | N
 def trust_command(names: tuple[str, ...], inventory: Path | None, hosts: str | None, yes: bool) -> int:
     """Show the unknown host keys of all hosts, and accept them once.
 
-    Compare the fingerprints with what the machines' owners say: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub
-    Keys that changed are never accepted here.
+    Compare the fingerprints with what the machines' owners say. Keys that changed are never accepted here.
+
+    \b
+      ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub      on the machine itself
     """
     from batchwasm.cli import hosts_trust
 
