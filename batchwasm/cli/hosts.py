@@ -102,5 +102,5 @@ def chosen(names: Sequence[str], inventory: Path | None, hosts: str | None) -> S
     """The hosts that are meant. Raises SpecError."""
     from batchwasm import spec
 
-    wanted = ",".join((*names, *([hosts] if hosts else ())))
-    return spec.load_inventory(Path.cwd(), inventory=inventory, hosts=wanted or None).hosts
+    wanted = (*names, *([hosts] if hosts is not None else ()))  # --hosts "" names none: it must not mean all
+    return spec.load_inventory(Path.cwd(), inventory=inventory, hosts=",".join(wanted) if wanted else None).hosts
