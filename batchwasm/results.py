@@ -256,6 +256,13 @@ def find(run: str | None, cwd: Path) -> RunFolder:
     return RunFolder(path=found[0])
 
 
+def reference(run: RunFolder, cwd: Path) -> str:
+    """What means this run, and no other, to a shell in `cwd`: its name, else its path."""
+    if [os.path.realpath(path) for path in _named(run.name, cwd)] == [os.path.realpath(run.path)]:
+        return run.name
+    return re.sub(r"[^\w@%+=:,./-]", r"\\\g<0>", os.path.relpath(run.path, cwd))
+
+
 def names(cwd: Path) -> list[str]:
     """Names of the runs that `find` would know, newest first."""
     here = [path.name for path in _newest_first(runs_dir(cwd))]

@@ -187,6 +187,7 @@ def _print_left(folders: list[RunFolder]) -> None:
 def _summary(ran: Ran) -> None:
     from batchwasm.cli.escape import say
     from batchwasm.cli.units import count_text, duration_text
+    from batchwasm.results import reference
 
     status = ran.status
     words = [f"{count_text(n)} {word.replace('_', ' ')}" for word, n in status.by_outcome.items()]
@@ -195,7 +196,7 @@ def _summary(ran: Ran) -> None:
     say(f"{status.run}: {', '.join(words)} of {count_text(status.tasks.total)} in {duration_text(status.wall_s)}")
     _warnings(ran)
     failed = " --failed" if status.tasks.failed else ""
-    say(f"see 'batchwasm results{failed} -r {status.run}'; files in {status.folder}")
+    say(f"see 'batchwasm results{failed} -r {reference(ran.folder, Path.cwd())}'; files in {status.folder}")
 
 
 def _warnings(ran: Ran) -> None:
