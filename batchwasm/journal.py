@@ -4,7 +4,7 @@ Tables (docs/journal.md tells them to people):
     meta         key, value: the version of this layout
     events       seq, at (unix time), kind, body (JSON): what happened, in order; never changed
     attempts     a row for each ended attempt, written with the TasksFinished of the same seq
-    calls        a row for each call of a function that was added while the run went on: its arguments (CBOR)
+    calls        a row for some calls of a function that were added while the run went on: their arguments (CBOR)
     checkpoints  seq, attempt, version, body: the state after event `seq` and row `attempt`; derived, disposable
     samples      what hosts said of themselves now and then: a ring, thinned with age, never replayed
 
@@ -33,7 +33,11 @@ CHECKPOINTS = 2  # the newest, and the one before in case a reader is in it
 SAMPLES = 20_000  # rows: a day of one host at a sample every 4 s, a few MB
 BUSY_S = 30.0  # how long a writer or reader waits for the other
 
-_CALLS = "CREATE TABLE calls (job INTEGER, task INTEGER, arguments BLOB, PRIMARY KEY (job, task)) WITHOUT ROWID;"
+_CALLS = """
+CREATE TABLE calls (
+    job INTEGER NOT NULL, first INTEGER NOT NULL, sizes TEXT NOT NULL, arguments BLOB NOT NULL, PRIMARY KEY (job, first)
+);
+"""
 _TABLES = f"""
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE events (seq INTEGER PRIMARY KEY, at REAL NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL);
@@ -55,7 +59,7 @@ CREATE TABLE samples (
 );
 """
 _INSERT_ATTEMPT = f"INSERT INTO attempts VALUES (NULL, ?, ?, ?, ?{', ?' * len(Record._fields)})"
-_INSERT_CALL = "INSERT INTO calls VALUES (?, ?, ?)"
+_INSERT_CALLS = "INSERT INTO calls VALUES (?, ?, ?, ?)"
 _HEAVY = frozenset({"stdout", "stderr", "outputs", "value", "value_path"})
 """Columns that no state needs."""
 _SINCE_2 = frozenset({"value", "value_path"})
@@ -145,7 +149,7 @@ class Journal:
         """Write events in one transaction; returns the last one's seq. `durable` survives a power cut right after."""
         rows = []
         attempts: list[tuple[object, ...]] = []
-        calls: list[tuple[int, int, bytes | None]] = []
+        calls: list[tuple[int, int, str, bytes]] = []
         seq = self._seq
         for event in batch:
             seq += 1
@@ -154,13 +158,13 @@ class Journal:
                 head = (seq, event.batch, event.job, event.host)
                 attempts.extend(head + record for record in event.records)
             elif isinstance(event, TasksAdded):
-                calls.extend((event.job, task, given) for task, given in enumerate(event.arguments, event.first))
+                calls.append(_calls_row(event))
         with _translated(self.path), self._transaction(durable):
             self._db.executemany("INSERT INTO events VALUES (?, ?, ?, ?)", rows)
             if attempts:
                 self._db.executemany(_INSERT_ATTEMPT, attempts)
             if calls:
-                self._db.executemany(_INSERT_CALL, calls)
+                self._db.executemany(_INSERT_CALLS, calls)
         self._seq = seq
         return seq
 
@@ -233,9 +237,17 @@ class Journal:
         """Of a call that was added while the run went on, as CBOR; None where there is none, or it was not kept."""
         if self._missing:
             return None
+        query = "SELECT first, sizes, arguments FROM calls WHERE job = ? AND first <= ? ORDER BY first DESC LIMIT 1"
         with _translated(self.path):
-            found = self._db.execute("SELECT arguments FROM calls WHERE job = ? AND task = ?", (job, task)).fetchone()
-        return None if found is None or found[0] is None else bytes(found[0])
+            found = self._db.execute(query, (job, task)).fetchone()
+        if found is None:
+            return None
+        sizes = json.loads(found[1])
+        n = task - found[0]
+        if n >= len(sizes) or sizes[n] is None:
+            return None
+        at = sum(size or 0 for size in sizes[:n])
+        return bytes(found[2][at : at + sizes[n]])
 
     def samples(self) -> Iterator[Sample]:
         with _translated(self.path):
@@ -268,6 +280,12 @@ class Journal:
         finally:
             if durable:
                 self._db.execute("PRAGMA synchronous = NORMAL")
+
+
+def _calls_row(event: TasksAdded) -> tuple[int, int, str, bytes]:
+    """Of all calls together: a row for each would cost as much as the row of its result."""
+    sizes = json.dumps([None if given is None else len(given) for given in event.arguments], separators=(",", ":"))
+    return event.job, event.first, sizes, b"".join(given for given in event.arguments if given is not None)
 
 
 def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:

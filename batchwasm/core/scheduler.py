@@ -79,18 +79,16 @@ class Scheduler:
         batch = self.batch_of(host, batch_id)
         if batch is None:
             return None
+        queued_s = max(0.0, batch.placed_at - self.state.jobs[batch.job].ready_at)
         fresh: dict[int, Record] = {}
         for record in records:
             if self.awaits(batch, record.task, record.number) and record.task not in fresh:
-                fresh[record.task] = self._with_final(batch, record)
+                final = record.outcome != Outcome.LOST or self.state.loses_for_good(batch, record.task)
+                # Not by _replace, which takes three times as long and is done for every task.
+                fresh[record.task] = Record._make((*record[:3], final, *record[4:6], queued_s, *record[7:]))
         if not fresh:
             return None
         return TasksFinished(batch=batch_id, job=batch.job, host=batch.host, records=list(fresh.values()))
-
-    def _with_final(self, batch: Batch, record: Record) -> Record:
-        queued_s = max(0.0, batch.placed_at - self.state.jobs[batch.job].ready_at)
-        final = record.outcome != Outcome.LOST or self.state.loses_for_good(batch, record.task)
-        return record._replace(final=final, queued_s=queued_s)
 
     def _note_room(self, event: Event) -> None:
         match event:

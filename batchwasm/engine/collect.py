@@ -41,49 +41,50 @@ def record(row: Row, check: Check | None = None) -> Record:
     if len(row.stdout) > INLINE_BYTES or len(row.stderr) > INLINE_BYTES:
         raise HostError("protocol", "its runner sent more output in a report than fits there")
     detail = row.detail or _PLAIN
+    _check_value(row, detail, called=check is not None)
     found = _plain(row, detail)
-    if check is None:
-        if row.value is not None or detail.value_spooled is not None:
-            raise HostError("protocol", "its runner sent a value of a program, which has none")
-    elif row.value is not None:
-        return with_value(found, row.value, check)
-    elif row.outcome == Outcome.SUCCEEDED and detail.value_spooled is None:
+    return found if check is None or row.value is None else _valued(found, row.value, check)
+
+
+def _check_value(row: Row, detail: Detail, called: bool) -> None:
+    """A program has no value, and a call that succeeded has one."""
+    has_value = row.value is not None or detail.value_spooled is not None
+    if has_value and not called:
+        raise HostError("protocol", "its runner sent a value of a program, which has none")
+    if called and not has_value and row.outcome == Outcome.SUCCEEDED:
         raise HostError("protocol", "its runner sent a call that succeeded without its value")
-    return found
 
 
-def with_value(found: Record, value: bytes, check: Check) -> Record:
-    """The record with its value, if that is one of the function's type."""
-    if found.outcome != Outcome.SUCCEEDED:
-        return found
-    wrong = check(value)
+def _valued(found: Record, value: bytes, check: Check) -> Record:
+    """The record, which may have this value, unless that is not one of the function's type."""
+    wrong = check(value) if found.outcome == Outcome.SUCCEEDED else None
     if wrong is None:
-        return found._replace(value=value)
+        return found
     text = f"what it gave is not what its signature says: {wrong}"
-    return found._replace(outcome=int(Outcome.FAILED), reason_code="bad_value", reason_text=text)
+    return found._replace(outcome=int(Outcome.FAILED), reason_code="bad_value", reason_text=text, value=None)
 
 
 def _plain(row: Row, detail: Detail) -> Record:
+    """By position and in one go: it is made for every task."""
+    task, number, outcome, exit_code, started_at, wall_us, cpu_us, memory_bytes, stdout, stderr, _, _, value = row
+    code, text, limit, used = _NO_REASON if row.detail is None else _reason(detail)
     return Record(
-        task=row.task,
-        number=row.number,
-        outcome=row.outcome,
-        final=True,
-        exit_code=row.exit_code,
-        started_at=float(row.started_at),
-        queued_s=0.0,
-        wall_s=row.wall_us / 1e6,
-        cpu_s=row.cpu_us / 1e6,
-        peak_memory_bytes=row.peak_memory_bytes,
-        stdout=row.stdout,
-        stderr=row.stderr,
-        reason_code=_text(detail.code[:64]),
-        reason_text=_text(detail.text[:REASON_LIMIT]),
-        limit=None if detail.limit is None else float(detail.limit),
-        used=None if detail.used is None else float(detail.used),
+        *(task, number, outcome, True, exit_code, float(started_at), 0.0, wall_us / 1e6, cpu_us / 1e6, memory_bytes),
+        *(stdout, stderr, code, text, limit, used, None, None, None),
+        value if outcome == Outcome.SUCCEEDED else None,
     )
 
 
+def _reason(detail: Detail) -> tuple[str | None, str | None, float | None, float | None]:
+    return (
+        _text(detail.code[:64]),
+        _text(detail.text[:REASON_LIMIT]),
+        None if detail.limit is None else float(detail.limit),
+        None if detail.used is None else float(detail.used),
+    )
+
+
+_NO_REASON = (None, None, None, None)
 _PLAIN = Detail()
 
 
@@ -127,7 +128,7 @@ async def collect(
         target = folder.value(job, row.task)
         await _get(depot, spool, f"{row.task}/value", target, *detail.value_spooled)
         with _on_disk(target):
-            found = with_value(found, target.read_bytes(), check)
+            found = _valued(found, target.read_bytes(), check)
         path = str(target.relative_to(folder.path)) if found.outcome == Outcome.SUCCEEDED else None
         found = found._replace(value=None, value_path=path)
     return found

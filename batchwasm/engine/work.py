@@ -149,7 +149,7 @@ class JobWork:
             size += len(given)
             if size > CALLS_BYTES:
                 break
-            called.append(task._replace(arguments=given))
+            called.append(TaskWork(*task[:7], given))
         left = ranges_of([task.task for task in tasks[len(called) :]])
         return Made(self._work(batch, called, spool, mounts), [*files, *own] if own else files, left)
 

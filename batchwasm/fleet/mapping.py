@@ -40,6 +40,7 @@ class _Results:
         self._there[number] = ending
         if self._waiting and (not self._ordered or number == self._next):
             with self._condition:
+                self._waiting = False  # once is enough: who wakes takes all that is there
                 self._condition.notify()
 
     @property
