@@ -10,9 +10,9 @@ from tree_sitter import Language
 from batchwasm.functions import c_glue, c_source
 from batchwasm.functions.c_function import Parameter, choose, parameters_of, result_of
 from batchwasm.functions.c_glue import Value
+from batchwasm.functions.c_names import Names
 from batchwasm.functions.c_numbers import CURES, FUNDAMENTAL, NAMED
 from batchwasm.functions.c_source import Function, Spelled
-from batchwasm.functions.cpp_names import Names
 from batchwasm.functions.problems import NoFunction
 from batchwasm.functions.signature import Param, Signature
 from batchwasm.functions.types import String, list_of

@@ -20,6 +20,7 @@ Scope = tuple[str, ...]
 
 CONDITIONALS = ("preproc_if", "preproc_ifdef", "preproc_elif", "preproc_elifdef", "preproc_else")
 CLASSES = ("struct_specifier", "class_specifier", "union_specifier")
+WRAPPERS = ("parenthesized_declarator", "attributed_declarator")
 NAMES = (
     "identifier",
     "field_identifier",
@@ -116,15 +117,14 @@ def parse_file(language: Language, path: Path, shown: str) -> File:
 
 def _without_empty_macros(root: Node, text: bytes) -> bytes:
     """`#define API __attribute__((...))` and the like look like types: they become blanks."""
-    macros = [
-        name.text
-        for node in _everywhere(root)
-        if node.type == "preproc_def" and (name := node.child_by_field_name("name")) is not None and name.text
-        if re.fullmatch(r"|__attribute__.*|\[\[.*|static|inline|extern|static inline", _value(node))
+    empty = [
+        name.encode()
+        for name, value, _ in macros(root)
+        if re.fullmatch(r"|__attribute__.*|\[\[.*|static|inline|extern|static inline", value)
     ]
-    if not macros:
+    if not empty:
         return text
-    names = re.compile(rb"\b(" + b"|".join(map(re.escape, macros)) + rb")\b")
+    names = re.compile(rb"\b(" + b"|".join(map(re.escape, empty)) + rb")\b")
     lines = text.split(b"\n")
     return b"\n".join(
         line if line.lstrip().startswith(b"#") else names.sub(lambda found: b" " * len(found[0]), line)
@@ -134,7 +134,7 @@ def _without_empty_macros(root: Node, text: bytes) -> bytes:
 
 def _value(macro: Node) -> str:
     value = macro.child_by_field_name("value")
-    return text_of(value) if value is not None else ""
+    return re.sub(r"//.*|/\*.*?\*/", "", text_of(value)).strip() if value is not None else ""
 
 
 def _everywhere(node: Node) -> Iterator[Node]:
@@ -145,12 +145,12 @@ def _everywhere(node: Node) -> Iterator[Node]:
             yield from _everywhere(child)
 
 
-def macros(root: Node) -> Iterator[tuple[str, Node]]:
-    """Those without parameters, and where their values stand."""
+def macros(root: Node) -> Iterator[tuple[str, str, Node]]:
+    """Those without parameters: name, value, where it stands."""
     for node in _everywhere(root):
-        name, value = node.child_by_field_name("name"), node.child_by_field_name("value")
-        if node.type == "preproc_def" and name is not None and value is not None:
-            yield text_of(name), value
+        name = node.child_by_field_name("name")
+        if node.type == "preproc_def" and name is not None:
+            yield text_of(name), _value(node), node
 
 
 def included(root: Node) -> Iterator[str]:
@@ -256,7 +256,7 @@ def _named(node: Node) -> tuple[Node, tuple[str, ...], Node] | None:
     while at is not None:
         inner = _inner(at)
         if at.type == "function_declarator" and inner is not None:
-            while inner.type == "parenthesized_declarator" and (within := _inner(inner)) is not None:
+            while inner.type in WRAPPERS and (within := _inner(inner)) is not None:
                 inner = within
             if inner.type in ("identifier", "field_identifier", "qualified_identifier"):
                 return at, tuple(layers), inner

@@ -9,8 +9,8 @@ from tree_sitter import Language
 
 from batchwasm.functions import c, c_source, cpp_glue
 from batchwasm.functions.c_function import choose, parameters_of, result_of
+from batchwasm.functions.c_names import Names
 from batchwasm.functions.c_source import Function
-from batchwasm.functions.cpp_names import Names
 from batchwasm.functions.cpp_types import Read, Types
 from batchwasm.functions.problems import NoFunction
 from batchwasm.functions.signature import Param, Signature

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from batchwasm.functions import cpp_records
+from batchwasm.functions.c_names import Meaning, Names
 from batchwasm.functions.c_numbers import CURES, FUNDAMENTAL, NAMED
 from batchwasm.functions.c_source import Scope, Spelled
-from batchwasm.functions.cpp_names import Meaning, Names
 from batchwasm.functions.types import NAMES, Map, Option, Record, String, Tuple, Type, list_of
 
 INSTEAD: Mapping[str, str] = {
@@ -70,6 +70,8 @@ class Types:
     warnings: list[str] = field(default_factory=list)
     records: dict[Scope, Read | None] = field(default_factory=dict)
     """Those that were met; None for one that can't be passed, or that is being read."""
+    reading: set[Scope] = field(default_factory=set)
+    """Of records: those whose fields are being read."""
 
     def parameter(self, name: str, given: Spelled, scope: Scope, where: str) -> Read | None:
         """As the function takes it: `cpp` may be a reference."""
@@ -208,7 +210,7 @@ class Types:
     def _record(self, found: Meaning, meant: Spelled, use: Use) -> Read | None:
         if found.path in self.records:
             known = self.records[found.path]
-            if known is None and found.path in self._open:
+            if known is None and found.path in self.reading:
                 return self._refuse(meant, use, "contains itself", "a struct that does not")
             return known
         self.records[found.path] = None
@@ -223,9 +225,9 @@ class Types:
             for reason in reasons:
                 self._refuse(meant, use, reason, PLAIN)
             return None
-        self._open.add(found.path)
+        self.reading.add(found.path)
         read = [self._field(name, member, found) for member in members]
-        self._open.discard(found.path)
+        self.reading.discard(found.path)
         sure = [each for each in read if each is not None]
         if len(sure) < len(read):
             return None
@@ -263,8 +265,6 @@ class Types:
         if sentence not in self.problems:
             self.problems.append(sentence)
         return None
-
-    _open: set[Scope] = field(default_factory=set)
 
 
 def _composed(made: Type, name: str, arguments: list[str], parts: list[Read]) -> Read:

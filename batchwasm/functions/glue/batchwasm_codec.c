@@ -473,6 +473,8 @@ int batchwasm_read_packed(batchwasm_in *in, int tag, const void **at, size_t *co
 
 // The items of an array, one by one, into memory that is kept.
 static int read_items(batchwasm_in *in, int tag, const void **at, size_t count) {
+  if (count > PTRDIFF_MAX / width_of(tag))
+    abort();
   unsigned char *to = (unsigned char *)batchwasm_keep(in, count * width_of(tag), NULL);
   *at = to;
   for (size_t i = 0; i < count; i++, to += width_of(tag))

@@ -73,18 +73,18 @@ class Names:
                     seen.add(header)
                     self._add(parse_file(self.language, header, name), folders, seen)
                     break
-        for name, value in macros(file.root):
-            self._add_macro(file, name, value)
+        for name, value, node in macros(file.root):
+            self._add_macro(file, name, value, node)
         for each in declared(file.root):
             self._collect(file, each.node, each.scope, each.template)
 
-    def _add_macro(self, file: File, name: str, value: Node) -> None:
+    def _add_macro(self, file: File, name: str, value: str, node: Node) -> None:
         """`#define real double`"""
-        root = Parser(self.language).parse(f"typedef {text_of(value)} type;".encode()).root_node
+        root = Parser(self.language).parse(f"typedef {value} type;".encode()).root_node
         definition = root.named_children[0]
         declarator = definition.child_by_field_name("declarator")
         if definition.type == "type_definition" and not root.has_error and declarator is not None:
-            self.named[(name,)] = Meaning("alias", (name,), (), file, value, spelled(definition, declarator))
+            self.named[(name,)] = Meaning("alias", (name,), (), file, node, spelled(definition, declarator))
 
     def _collect(self, file: File, node: Node, scope: Scope, template: bool = False) -> None:
         for meaning in self._declared_by(file, node, scope):
