@@ -40,9 +40,11 @@ class Loaded(NamedTuple):
     calls: Any
     """ThinCalls or PublicCalls of the module's engine."""
     linked: Any
-    """What `calls.run` takes."""
+    """What `calls.run` takes, or `calls.call`."""
     go: bool
     """Go's runtime: it wants GOMEMLIMIT."""
+    touches: bool
+    """It may change its folder."""
 
 
 class Modules:
@@ -54,17 +56,21 @@ class Modules:
         self._thin = thin
         self._pool = thin and engines.pool_works()
         self._engines: dict[int, Any] = {}
-        self._loaded: OrderedDict[str, Loaded] = OrderedDict()
+        self._loaded: OrderedDict[tuple[str, bool], Loaded] = OrderedDict()
 
-    def load(self, digest: str) -> Loaded:
-        """Raises BadModule where the file is missing, is not what its digest says, or is refused by the engine."""
-        loaded = self._loaded.get(digest)
+    def load(self, digest: str, *, function: bool = False) -> Loaded:
+        """A program, or a function's module.
+
+        Raises BadModule where the file is missing, is not what its digest says, or is refused by the engine.
+        """
+        key = digest, function
+        loaded = self._loaded.get(key)
         if loaded is None:
-            loaded = self._loaded[digest] = self._load(digest)
+            loaded = self._loaded[key] = self._load(digest, function)
             if len(self._loaded) > _KEEP_MODULES:
                 self._loaded.popitem(last=False)
         else:
-            self._loaded.move_to_end(digest)
+            self._loaded.move_to_end(key)
         return loaded
 
     def interrupt(self) -> None:
@@ -72,15 +78,15 @@ class Modules:
         for calls in list(self._engines.values()):
             calls.engine.interrupt()
 
-    def _load(self, digest: str) -> Loaded:
+    def _load(self, digest: str, function: bool) -> Loaded:
         wasm = self._read(digest)
         go = _is_go(wasm)
         keep = _GO_KEEP_RESIDENT_BYTES if go else _KEEP_RESIDENT_BYTES
         try:
             try:
-                return self._link(digest, wasm, go, self._calls(keep if self._pool else -1))
+                return self._link(digest, wasm, go, self._calls(keep if self._pool else -1), function)
             except engines.Outgrown:
-                return self._link(digest, wasm, go, self._calls(-1))
+                return self._link(digest, wasm, go, self._calls(-1), function)
         except engines.Refused as error:
             raise BadModule("module_refused", f"this host's wasmtime does not take the module: {error}") from error
 
@@ -94,9 +100,10 @@ class Modules:
             raise BadModule("module_changed", "the module in this host's cache is not the one that was sent")
         return wasm
 
-    def _link(self, digest: str, wasm: bytes, go: bool, calls: Any) -> Loaded:
+    def _link(self, digest: str, wasm: bytes, go: bool, calls: Any, function: bool) -> Loaded:
         module = self._native(digest, wasm, calls.engine)
-        return Loaded(calls, calls.link(module), go)
+        linked = calls.link_function(module) if function else calls.link(module)
+        return Loaded(calls, linked, go, engines.may_touch_folders(module))
 
     def _calls(self, keep_resident_bytes: int) -> Any:
         """Of the engine with that setting; -1 is the one without a pool."""

@@ -1,6 +1,6 @@
 """The thin way to run a guest: the C API by ctypes, a tenth of what the public Python API costs.
 
-A wrong call here aborts the process, so this is one small file, used only where `available` says that the library is
+A wrong call here aborts the process, so this is one small file, used only where `selftest` finds that the library is
 the one it was written for, and `public_calls` does the same through the public API. Every address below is held by an
 object that outlives its use.
 """
@@ -8,55 +8,30 @@ object that outlives its use.
 from __future__ import annotations
 
 import ctypes
-from ctypes import c_bool, c_char_p, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
 from typing import Any, NamedTuple
 
 import wasmtime
-from wasmtime import _bindings, _ffi
 
-from . import growth
+from . import abi, growth
+from .abi import Arguments
+from .bodies import VALUE_INLINE_BYTES
 from .engines import TABLE_ELEMENTS, TABLES, End, Engine, Launch, LaunchError
-
-_FUNCTION, _GLOBAL, _MEMORY = 0, 1, 3  # wasmtime_extern_kind_t
-_I64 = 1  # wasmtime_valkind_t
-
-_library = ctypes.CDLL(_ffi.dll._name)  # CDLL releases the GIL in each call, so that the watch can end a guest
-_SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
-    "wasmtime_store_new": (c_void_p, [c_void_p, c_void_p, c_void_p]),
-    "wasmtime_store_context": (c_void_p, [c_void_p]),
-    "wasmtime_store_limiter": (None, [c_void_p, c_int64, c_int64, c_int64, c_int64, c_int64]),
-    "wasmtime_store_delete": (None, [c_void_p]),
-    "wasmtime_context_set_epoch_deadline": (None, [c_void_p, c_uint64]),
-    "wasmtime_context_set_wasi": (c_void_p, [c_void_p, c_void_p]),
-    "wasi_config_new": (c_void_p, []),
-    "wasi_config_delete": (None, [c_void_p]),
-    "wasi_config_set_argv": (c_bool, [c_void_p, c_size_t, c_void_p]),
-    "wasi_config_set_env": (c_bool, [c_void_p, c_size_t, c_void_p, c_void_p]),
-    "wasi_config_set_stdin_file": (c_bool, [c_void_p, c_char_p]),
-    "wasi_config_inherit_stdout": (None, [c_void_p]),
-    "wasi_config_inherit_stderr": (None, [c_void_p]),
-    "wasi_config_preopen_dir": (c_bool, [c_void_p, c_char_p, c_char_p, c_bool]),
-    "wasmtime_instance_pre_instantiate": (c_void_p, [c_void_p, c_void_p, c_void_p, c_void_p]),
-    "wasmtime_instance_export_get": (c_bool, [c_void_p, c_void_p, c_char_p, c_size_t, c_void_p]),
-    "wasmtime_func_call_unchecked": (c_void_p, [c_void_p, c_void_p, c_void_p, c_size_t, c_void_p]),
-    "wasmtime_memory_data_size": (c_size_t, [c_void_p, c_void_p]),
-    "wasmtime_global_get": (None, [c_void_p, c_void_p, c_void_p]),
-    "wasmtime_trap_new": (c_void_p, [c_char_p, c_size_t]),
-    "wasmtime_linker_define_func_unchecked": (
-        c_void_p,
-        [c_void_p, c_char_p, c_size_t, c_char_p, c_size_t, c_void_p, c_void_p, c_void_p, c_void_p],
-    ),
-}
-
-
-def _bind() -> Any:
-    """The functions of _SIGNATURES as attributes of one object. Raises AttributeError where one is missing."""
-    functions = {}
-    for name, (result, arguments) in _SIGNATURES.items():
-        function = _library[name]  # a function object of our own: wasmtime-py's keep their types
-        function.restype, function.argtypes = result, arguments
-        functions[name] = staticmethod(function)
-    return type("C", (), functions)
+from .library import (
+    EXIT_CALLBACK,
+    FUNCTION,
+    GLOBAL,
+    MEMORY,
+    SECOND,
+    TRAP,
+    Export,
+    Global64,
+    Values,
+    address,
+    bind,
+    error_text,
+    new_instance,
+    trap_text,
+)
 
 
 class Linked(NamedTuple):
@@ -64,77 +39,186 @@ class Linked(NamedTuple):
 
     pre: wasmtime.InstancePre
     address: int
+    first: bytes | None = None
+    """Of a function's module: the export to be called before all else."""
 
 
 class ThinCalls:
-    """Runs guests of one engine. Not for two threads at once."""
+    """Runs guests of one engine. Not for two threads at once, and one guest at a time.
+
+    Values that functions take and give, exports and traps all pass through the same few places in memory.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self._c = _bind()
-        self._engine_ptr = _address(engine.engine)
-        # Out-parameters, reused: one guest runs at a time.
-        self._instance = _bindings.wasmtime_instance_t()
-        self._extern = _bindings.wasmtime_extern_t()
-        self._value = _bindings.wasmtime_val_t()
-        self._raw = _bindings.wasmtime_val_raw_t()
-        self._trap = c_void_p()
+        self._c = bind()
+        self._engine_ptr = address(engine.engine)
+        self._instance = new_instance()
         self._instance_at = ctypes.addressof(self._instance)
-        self._extern_at = ctypes.addressof(self._extern)
-        self._of_at = self._extern_at + type(self._extern).of.offset
-        self._value_at = ctypes.addressof(self._value)
-        self._raw_at = ctypes.addressof(self._raw)
-        self._trap_at = ctypes.addressof(self._trap)
+        self._values = Values()
+        self._words = self._values.words
+        self._function, self._memory, self._refusal = Export(), Export(), Export()
+        self._alloc, self._call = Export(), Export()
+        self._mark = Global64()
+        self._marks = False
         self._exit_code: int | None = None
+        self._store = self._context = 0
+        self._open: Linked | None = None
+        """Whose instance a call has left for the next one."""
         self._define_exit()
 
     def link(self, module: wasmtime.Module) -> Linked:
         """What `run` takes. Raises Refused where an import is missing."""
         pre = self.engine.link(module)
-        return Linked(pre, _address(pre))
+        return Linked(pre, address(pre))
+
+    def link_function(self, module: wasmtime.Module) -> Linked:
+        """What `call` takes. Raises Refused where an import is missing, or it is no function's module."""
+        pre, first = self.engine.link_function(module)
+        return Linked(pre, address(pre), None if first is None else first.encode())
 
     def run(self, linked: Linked, launch: Launch) -> End:
         """Run `_start` in a new store and instance. Raises LaunchError where the guest's world can't be made."""
+        try:
+            bad = self._begin(linked, launch)
+            if bad is not None:
+                return bad
+            if not self._find(self._function, b"_start", FUNCTION):
+                return End(None, text="it does not export a function _start", refused=True)
+            bad = self._enter(self._function.at, 0)
+            return End(0, None, "", self._memory_bytes()) if bad is None else bad
+        finally:
+            self.close()
+
+    def call(self, linked: Linked, launch: Launch, arguments: Arguments) -> End:
+        """Call a function, in the instance that was left open, else in a new store and instance.
+
+        The instance stays open, and with it a long answer's view, until `close`; one that did not return is closed.
+        Raises LaunchError where the guest's world can't be made, OSError where arguments can't be read.
+        """
+        if self._open is not linked:
+            bad = self._begin(linked, launch) or self._begin_function(linked)
+        else:
+            self._exit_code = None
+            self._c.wasmtime_context_set_epoch_deadline(self._context, 1)
+            bad = None
+        end = self._called(arguments) if bad is None else bad
+        if end.answer is None:
+            self.close()
+        return end
+
+    def close(self) -> None:
+        """Drop the instance that a call has left open, if there is one."""
+        if self._store:
+            self._open = None
+            store, self._store = self._store, 0
+            self._c.wasmtime_store_delete(store)
+
+    # -------------------------------------------------------------------------------------------- an instance
+
+    def _begin(self, linked: Linked, launch: Launch) -> End | None:
+        """A new store and instance; how that ended, where it did not work. Raises LaunchError."""
+        self.close()
         c = self._c
         wasi = self._wasi(launch)
-        store = c.wasmtime_store_new(self._engine_ptr, None, None)
-        try:
-            context = c.wasmtime_store_context(store)
-            c.wasmtime_store_limiter(store, launch.memory_bytes, TABLE_ELEMENTS, -1, TABLES, 1)
-            c.wasmtime_context_set_epoch_deadline(context, 1)
-            error = c.wasmtime_context_set_wasi(context, wasi)
-            if error:
-                raise LaunchError("world", self._error_text(error))
-            self._exit_code = None
-            return self._start(context, linked.address)
-        finally:
-            c.wasmtime_store_delete(store)
-
-    def _start(self, context: int, pre: int) -> End:
-        c = self._c
-        self._trap.value = None
-        error = c.wasmtime_instance_pre_instantiate(pre, context, self._instance_at, self._trap_at)
+        store = self._store = c.wasmtime_store_new(self._engine_ptr, None, None)
+        context = self._context = c.wasmtime_store_context(store)
+        c.wasmtime_store_limiter(store, launch.memory_bytes, TABLE_ELEMENTS, -1, TABLES, 1)
+        c.wasmtime_context_set_epoch_deadline(context, 1)
+        error = c.wasmtime_context_set_wasi(context, wasi)
         if error:
-            return End(None, text=self._error_text(error), refused=True)
-        if self._trapped():  # in the module's start function: there is no instance to ask
-            return self._bad_end(0, 0, None)
-        if not self._export(context, b"_start", _FUNCTION):
-            return End(None, text="it does not export a function _start", refused=True)
-        error = c.wasmtime_func_call_unchecked(context, self._of_at, self._raw_at, 0, self._trap_at)
-        if not error and not self._trapped():
-            return End(0, None, "", self._memory_bytes(context))
-        return self._bad_end(error or 0, self._memory_bytes(context), self._asked(context))
+            raise LaunchError("world", error_text(error))
+        self._exit_code = None
+        error = c.wasmtime_instance_pre_instantiate(linked.address, context, self._instance_at, self._values.trap_at)
+        if error:
+            return End(None, text=error_text(error), refused=True)
+        if self._words[TRAP]:  # in the module's start function: there is no instance to ask
+            return self._ended(0, 0, None)
+        return None
 
-    def _trapped(self) -> int:
-        """The trap's address; 0 where there was none."""
-        return self._trap.value or 0
+    def _begin_function(self, linked: Linked) -> End | None:
+        """Looks the exports up and lets the module set itself up; how that ended, where it did not work."""
+        self._find(self._memory, b"memory", MEMORY)  # these three are there, of the right types: they were linked so
+        self._find(self._alloc, b"bw_alloc", FUNCTION)
+        self._find(self._call, b"bw_call", FUNCTION)
+        self._marks = self._find(self._refusal, _REFUSAL_EXPORT, GLOBAL)
+        if linked.first is not None:
+            self._find(self._function, linked.first, FUNCTION)
+            bad = self._enter(self._function.at, 0)
+            if bad is not None:
+                return bad
+        self._open = linked
+        return None
 
-    def _bad_end(self, error: int, memory_bytes: int, asked: int | None) -> End:
-        trap = self._trapped()
-        code, text = self._trap_text(trap) if trap else (-1, self._error_text(error))
+    def _called(self, arguments: Arguments) -> End:
+        c, words, context, memory_at = self._c, self._words, self._context, self._memory.at
+        enter, values_at, trap_at = c.wasmtime_func_call_unchecked, self._values.at, self._values.trap_at
+        size = abi.size_of(arguments)
+        if size > abi.MOST_BYTES:
+            return self._unusable(f"can't take {size} bytes of arguments")
+        words[0] = size
+        error = enter(context, self._alloc.at, values_at, 1, trap_at)
+        if error or words[TRAP]:
+            return self._bad(error)
+        at = words[0] & 0xFFFFFFFF
+        memory_bytes = c.wasmtime_memory_data_size(context, memory_at)
+        if at == 0 or at + size > memory_bytes:
+            return self._unusable(abi.bad_room(at, size, memory_bytes))
+        to = c.wasmtime_memory_data(context, memory_at) + at
+        if isinstance(arguments, bytes):
+            ctypes.memmove(to, arguments, size)
+        else:
+            abi.fill(_view(to, size), arguments)
+        words[0], words[SECOND] = at, size
+        error = enter(context, self._call.at, values_at, 2, trap_at)
+        if error or words[TRAP]:
+            return self._bad(error)
+        at, size = words[0] >> 32, words[0] & 0xFFFFFFFF
+        memory_bytes = c.wasmtime_memory_data_size(context, memory_at)
+        if size == 0 or at + size > memory_bytes:
+            return self._unusable(abi.bad_answer(at, size, memory_bytes))
+        here = c.wasmtime_memory_data(context, memory_at) + at  # anew, because memory may have moved
+        answer = ctypes.string_at(here, size) if size <= VALUE_INLINE_BYTES else _view(here, size)
+        mark = self._mark.read(c, context, self._refusal.at) if self._marks else 0
+        return End(None, None, "", memory_bytes, mark & 0xFFFFFFFF if mark else None, False, answer)
+
+    def _unusable(self, why: str) -> End:
+        return End(None, None, "", self._memory_bytes(), self._asked(), unusable=why)
+
+    def _enter(self, function_at: int, count: int) -> End | None:
+        """Calls a function with what is in `_words`; None where it returned, and its result is there."""
+        values = self._values
+        error = self._c.wasmtime_func_call_unchecked(self._context, function_at, values.at, count, values.trap_at)
+        return self._bad(error) if error or self._words[TRAP] else None
+
+    def _bad(self, error: int | None) -> End:
+        """How a call ended that did not return, while the instance can still be asked."""
+        return self._ended(error or 0, self._memory_bytes(), self._asked())
+
+    def _ended(self, error: int, memory_bytes: int, asked: int | None) -> End:
+        trap, self._words[TRAP] = self._words[TRAP], 0
+        code, text = trap_text(trap) if trap else (-1, error_text(error))
         if self._exit_code is not None:
             return End(self._exit_code, None, "", memory_bytes, asked)
         return End(None, code, text, memory_bytes, asked)
+
+    def _find(self, export: Export, name: bytes, kind: int) -> bool:
+        return export.find(self._c, self._context, self._instance_at, name, kind)
+
+    def _memory_bytes(self) -> int:
+        for name in (b"memory", _MEMORY_EXPORT):
+            if self._find(self._memory, name, MEMORY):
+                return int(self._c.wasmtime_memory_data_size(self._context, self._memory.at))
+        return 0
+
+    def _asked(self) -> int | None:
+        """Pages that the last refused growth asked for."""
+        if not self._find(self._refusal, _REFUSAL_EXPORT, GLOBAL):
+            return None
+        mark = self._mark.read(self._c, self._context, self._refusal.at)
+        return mark & 0xFFFFFFFF if mark else None
+
+    # ---------------------------------------------------------------------------------------------- its world
 
     def _wasi(self, launch: Launch) -> int:
         c = self._c
@@ -156,52 +240,24 @@ class ThinCalls:
             raise
         return wasi
 
-    def _export(self, context: int, name: bytes, kind: int) -> bool:
-        """Puts the export into `_extern`, where it is there and of that kind."""
-        c = self._c
-        found = c.wasmtime_instance_export_get(context, self._instance_at, name, len(name), self._extern_at)
-        return bool(found) and int(self._extern.kind) == kind
-
-    def _memory_bytes(self, context: int) -> int:
-        for name in (b"memory", _MEMORY_EXPORT):
-            if self._export(context, name, _MEMORY):
-                return int(self._c.wasmtime_memory_data_size(context, self._of_at))
-        return 0
-
-    def _asked(self, context: int) -> int | None:
-        if not self._export(context, _REFUSAL_EXPORT, _GLOBAL):
-            return None
-        self._c.wasmtime_global_get(context, self._of_at, self._value_at)
-        mark = int(self._value.of.i64) if int(self._value.kind) == _I64 else 0
-        return mark & 0xFFFFFFFF if mark else None
-
-    def _trap_text(self, trap: int) -> tuple[int, str]:
-        """The code (-1 where it has none) and the text; frees the trap."""
-        error = wasmtime.Trap._from_ptr(ctypes.cast(trap, ctypes.POINTER(_bindings.wasm_trap_t)))
-        code = error.trap_code
-        return (-1 if code is None else int(code.value)), error.message
-
-    def _error_text(self, error: int) -> str:
-        return str(wasmtime.WasmtimeError._from_ptr(ctypes.cast(error, ctypes.POINTER(_bindings.wasmtime_error_t))))
-
     def _define_exit(self) -> None:
         """Our own proc_exit: WASI's knows only the codes below 126, and calls all others an error without a number."""
         kind = wasmtime.FuncType([wasmtime.ValType.i32()], [])
-        self._on_exit = _EXIT_CALLBACK(self._exit)  # held for as long as the linker may call it
+        self._on_exit = EXIT_CALLBACK(self._exit)  # held for as long as the linker may call it
         module, name = b"wasi_snapshot_preview1", b"proc_exit"
         error = self._c.wasmtime_linker_define_func_unchecked(
-            _address(self.engine.linker),
+            address(self.engine.linker),
             module,
             len(module),
             name,
             len(name),
-            _address(kind),
+            address(kind),
             self._on_exit,
             None,
             None,
         )
         if error:
-            raise RuntimeError(self._error_text(error))
+            raise RuntimeError(error_text(error))
 
     def _exit(self, _env: int, _caller: int, values: Any, _count: int) -> int | None:
         self._exit_code = int(values[0])
@@ -209,11 +265,10 @@ class ThinCalls:
         return trap
 
 
+def _view(at: int, size: int) -> memoryview:
+    """A guest's memory as it is: valid until the guest runs again or is gone."""
+    return memoryview((ctypes.c_ubyte * size).from_address(at)).cast("B")
+
+
 _MEMORY_EXPORT = growth.MEMORY.encode()
 _REFUSAL_EXPORT = growth.REFUSAL.encode()
-_EXIT_CALLBACK = ctypes.CFUNCTYPE(c_void_p, c_void_p, c_void_p, ctypes.POINTER(c_uint32), c_size_t)
-
-
-def _address(managed: Any) -> int:
-    """Where the C object behind one of wasmtime-py's lies; the Python object must be kept."""
-    return ctypes.cast(managed.ptr(), c_void_p).value or 0

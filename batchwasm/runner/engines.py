@@ -1,7 +1,7 @@
 """Wasmtime engines as a worker needs them: settings, the pool, linked modules. Never made before the fork.
 
-`calls` and `public_calls` run what this links; only these three import wasmtime. An engine of a process must not
-exist before it forks: its threads don't survive and the child hangs.
+`calls` and `public_calls` run what this links; only these, and `library`, import wasmtime. An engine of a process must
+not exist before it forks: its threads don't survive and the child hangs.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import Any, Callable, NamedTuple, TypeVar
 
 import wasmtime
 from wasmtime import _bindings, _ffi
+
+from . import abi
 
 _Made = TypeVar("_Made")
 SETTINGS_VERSION = 1
@@ -62,7 +64,7 @@ class End(NamedTuple):
     """How a guest's run ended, before anybody judged it."""
 
     exit_code: int | None
-    """0 where it simply returned; None where it did not come to an end of its own."""
+    """0 where `_start` simply returned; None for a call that returned, and where it came to no end of its own."""
     trap: int | None = None
     """wasmtime's trap code; -1 for a trap without one, such as an exception that nobody caught."""
     text: str = ""
@@ -70,9 +72,13 @@ class End(NamedTuple):
     memory_bytes: int = 0
     """Size of the linear memory at the end, which is its largest."""
     asked_pages: int | None = None
-    """Pages of 64 KiB that the last refused growth asked for; read only where the end was not exit code 0."""
+    """Pages of 64 KiB that the last refused growth asked for; not read where the end was a plain one."""
     refused: bool = False
     """The guest never started: the module asks for more than its limits, or has an import nobody offers."""
+    answer: bytes | memoryview | None = None
+    """Of a call that returned: CBOR, unread. Where it is long, a view on the guest's memory, valid while that lives."""
+    unusable: str = ""
+    """Of a call that did return, but not as docs/abi.md says: what is wrong, as a sentence without its subject."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +136,11 @@ class Engine:
         _check_start(module)
         return self._accept(lambda: self.linker.instantiate_pre(module))
 
+    def link_function(self, module: wasmtime.Module) -> tuple[wasmtime.InstancePre, str | None]:
+        """A function's module, and the export to be called first. Raises Refused where it is no such module."""
+        first = _check_function(module)
+        return self._accept(lambda: self.linker.instantiate_pre(module)), first
+
     def interrupt(self) -> None:
         """Every guest of this engine that runs now traps at its next loop or call."""
         self.engine.increment_epoch()
@@ -149,6 +160,38 @@ def _check_start(module: wasmtime.Module) -> None:
         kind = export.type if export.name == "_start" else None
         if isinstance(kind, wasmtime.FuncType) and (len(kind.params) or len(kind.results)):
             raise Refused("its _start takes or returns values")
+
+
+def _check_function(module: wasmtime.Module) -> str | None:
+    """As `_check_start`: a call of another type than we take it for would overwrite our memory."""
+    exports = {export.name: export.type for export in module.exports}
+    memory = exports.get("memory")
+    if not isinstance(memory, wasmtime.MemoryType) or memory.is_64:
+        raise Refused("it does not export a 32-bit memory, as a function's module must (docs/abi.md)")
+    for name, (params, results) in abi.EXPORTS.items():
+        kind = exports.get(name)
+        if kind is None and name in abi.FIRST:
+            continue
+        if not isinstance(kind, wasmtime.FuncType):
+            raise Refused(f"it does not export a function {name}, as a function's module must (docs/abi.md)")
+        if tuple(map(str, kind.params)) != params or tuple(map(str, kind.results)) != results:
+            raise Refused(f"its {name} is not ({', '.join(params)}) -> ({', '.join(results)}) (docs/abi.md)")
+    return next((name for name in abi.FIRST if name in exports), None)
+
+
+# fmt: off
+_HARMLESS = frozenset((
+    "args_get", "args_sizes_get", "clock_res_get", "clock_time_get", "environ_get", "environ_sizes_get",
+    "fd_close", "fd_fdstat_get", "fd_fdstat_set_flags", "fd_prestat_dir_name", "fd_prestat_get", "fd_read",
+    "fd_seek", "fd_tell", "fd_write", "poll_oneoff", "proc_exit", "random_get", "sched_yield",
+))
+# fmt: on
+"""Of WASI: with these alone no folder can be changed, because no file can be opened."""
+
+
+def may_touch_folders(module: wasmtime.Module) -> bool:
+    """False for a module whose imports give it no way to change a folder that it sees."""
+    return any(imported.name not in _HARMLESS for imported in module.imports)
 
 
 def pool_works() -> bool:

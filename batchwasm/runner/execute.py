@@ -1,24 +1,27 @@
 """An attempt from its order to its row: the guest's world, the guest's run, what came of it.
 
-DESIGN: the guest sees one folder as /, its arguments, its environment, stdio, clocks, random numbers; nothing else.
+The guest sees one folder as /, its arguments, its environment, stdio, clocks, random numbers; nothing else.
 """
 
 from __future__ import annotations
 
 import errno
+import hashlib
+import io
 import os
 import time
 from collections.abc import Sequence
 from ctypes import c_char_p
-from typing import Any, NamedTuple
+from typing import Any, Callable, NamedTuple
 
-from . import limits, outputs, reasons
+from . import abi, limits, outputs, reasons
+from .abi import Arguments
 from .box import Box, MissingInput, TooDeep, Usage
 from .cache import BadModule, Loaded, Modules
 from .engines import INTERRUPT, End, Launch, LaunchError
 from .page import Page, WorkerSettings
 from .protocol import INLINE_BYTES, Detail, Row, TaskWork, Work
-from .reasons import INVALID, LOST, WORDS_BYTES, Facts, Limits, Verdict
+from .reasons import INVALID, LOST, SUCCEEDED, WORDS_BYTES, Facts, Limits, Verdict
 from .seed import seed_of
 from .stdio import MARGIN_BYTES, Capture, last_bytes
 from .watch import Stop, Watch
@@ -51,6 +54,8 @@ class Attempts:
         self._stderr = Capture(2, settings.scratch)
         self._cpu_until_s = 0.0
         self._started: _Started | None = None
+        self._kept = False
+        """The instance of the last call is open, for the next one."""
 
     # -------------------------------------------------------------------------------------------- a batch
 
@@ -61,9 +66,10 @@ class Attempts:
         self._limits = Limits(work.memory_bytes, work.stdout_bytes, work.disk_bytes, work.files)
         self._loaded: Loaded | None = None
         self._bad: Verdict | None = None
+        self._judge = reasons.judge_call if work.call else reasons.judge
         self._page.compile(time.monotonic_ns())
         try:
-            self._loaded = self._modules.load(work.artifact)
+            self._loaded = self._modules.load(work.artifact, function=work.call)
             self._launch = self._new_launch(work.args, work.env, self._stdin(work.stdin))
         except (BadModule, LaunchError) as error:
             self._bad = Verdict(INVALID, None, error.code, str(error))
@@ -75,6 +81,8 @@ class Attempts:
 
     def end(self) -> None:
         """The batch is over: leave nothing of its tasks."""
+        if self._loaded is not None:
+            self._keep(False)
         limits.set_for_us()
         self._stdout.reset()
         self._stderr.reset()
@@ -88,8 +96,7 @@ class Attempts:
         try:
             if self._bad is not None:
                 return self._row_of(task, self._bad)
-            self._box.prepare(self._work.inputs if task.inputs is None else [*self._work.inputs, *task.inputs])
-            return self._finish(*self._guest(task, self._launch_of(task)))
+            return self._call(task) if self._work.call else self._program(task)
         except MissingInput as error:
             return self._row_of(task, Verdict(INVALID, None, "input_missing", f"input {error} is not in the cache"))
         except LaunchError as error:
@@ -142,17 +149,63 @@ class Attempts:
 
     # -------------------------------------------------------------------------------------------- the guest
 
-    def _guest(self, task: TaskWork, launch: Launch) -> tuple[_Started, End, Stop | None]:
+    def _program(self, task: TaskWork) -> Row:
         assert self._loaded is not None
+        self._prepare(task)
+        return self._finish(*self._guest(task, self._loaded.calls.run, self._loaded.linked, self._launch_of(task)))
+
+    def _call(self, task: TaskWork) -> Row:
+        """One call, in the instance of the one before where that is allowed and it left nothing behind."""
+        assert self._loaded is not None
+        calls, linked = self._loaded.calls, self._loaded.linked
+        own = task.env is not None or task.stdin is not None or task.inputs is not None
+        if own:
+            self._keep(False)  # it has another world, and the folder that it sees is about to be removed
+        keep = False
+        arguments, launch = self._arguments(task), self._launch
+        try:
+            if not self._kept:
+                self._prepare(task)
+                launch = self._launch_of(task)
+            started, end, stop = self._guest(task, calls.call, linked, launch, arguments)
+            row = self._finish(started, end, stop)
+            # After a refusal it could be taken for out of memory in a later call.
+            returned = end.answer is not None and end.asked_pages is None and stop is None
+            keep = self._work.reuse and returned and not own and self._box.untouched()
+            return row
+        finally:
+            self._keep(keep)
+            if not isinstance(arguments, bytes):
+                arguments.close()
+
+    def _keep(self, keep: bool) -> None:
+        assert self._loaded is not None
+        self._kept = keep
+        if not keep:
+            self._loaded.calls.close()
+
+    def _arguments(self, task: TaskWork) -> Arguments:
+        if task.arguments_file is None:
+            return abi.NO_ARGUMENTS if task.arguments is None else task.arguments
+        try:
+            return io.FileIO(os.path.join(self._files, task.arguments_file))
+        except FileNotFoundError as error:
+            raise LaunchError("input_missing", "the file of its arguments is not in the cache") from error
+
+    def _prepare(self, task: TaskWork) -> None:
+        self._box.prepare(self._work.inputs if task.inputs is None else [*self._work.inputs, *task.inputs])
+
+    def _guest(self, task: TaskWork, enter: Callable[..., End], *given: Any) -> tuple[_Started, End, Stop | None]:
         cpu_ns = time.process_time_ns()
         if cpu_ns > self._cpu_until_s * 1e9:
             self._cpu_until_s = limits.raise_cpu(cpu_ns / 1e9, self._work.time_s)
         started = self._started = _Started(task, time.time(), time.monotonic_ns(), cpu_ns)
-        self._box.lend()
+        if self._loaded is None or self._loaded.touches:
+            self._box.lend()
         self._page.start(started.ns)
         self._watch.begin(self._work.time_s)
         try:
-            end = self._loaded.calls.run(self._loaded.linked, launch)
+            end = enter(*given)
         finally:
             stop = self._watch.end()
         return started, end, stop
@@ -164,18 +217,27 @@ class Attempts:
         task = started.task
         wanted = self._work.outputs if task.outputs is None else task.outputs
         stdout_bytes, stderr_bytes = self._stdout.written, self._stderr.written
-        usage = _NO_USAGE if self._box.untouched() else self._usage()
+        untouched = self._box.untouched()
+        if untouched and stop is None and not (stdout_bytes or stderr_bytes or wanted) and abi.is_value(end.answer):
+            # Most calls end so: there is nothing to judge, and to do that all the same would cost half of a call.
+            ran = wall_us, cpu_us, end.memory_bytes
+            return Row(task.task, task.number, SUCCEEDED, None, started.at, *ran, value=end.answer)  # type: ignore[arg-type]
+        usage = _NO_USAGE if untouched else self._usage()
         collected = outputs.NOTHING
         if wanted and usage is not None:
             collected = outputs.collect(self._box, wanted, self._spool(task, "out"), self._limits.files)
         facts = Facts(stdout_bytes, stderr_bytes, usage, collected.missing, collected.dropped, self._words)
-        verdict = reasons.judge(end, stop, self._limits, facts)
+        verdict = self._judge(end, stop, self._limits, facts)
         stdout, stdout_spooled = self._take(self._stdout, stdout_bytes, task, "stdout")
         stderr, stderr_spooled = self._take(self._stderr, stderr_bytes, task, "stderr")
+        value, value_spooled = self._value(end, verdict, task)
         detail = None
-        if verdict.code or collected.outputs or stdout_spooled or stderr_spooled:
+        if verdict.code or collected.outputs or stdout_spooled or stderr_spooled or value_spooled:
             detail = _detail(verdict)._replace(
-                outputs=collected.outputs, stdout_spooled=stdout_spooled, stderr_spooled=stderr_spooled
+                outputs=collected.outputs,
+                stdout_spooled=stdout_spooled,
+                stderr_spooled=stderr_spooled,
+                value_spooled=value_spooled,
             )
         return Row(
             task.task,
@@ -190,6 +252,7 @@ class Attempts:
             stderr,
             detail,
             collected.contents,
+            value,
         )
 
     def _row_of(self, task: TaskWork, verdict: Verdict) -> Row:
@@ -218,6 +281,20 @@ class Attempts:
             return b"", (count, capture.save(self._spool(task, name), count))
         finally:
             capture.reset()
+
+    def _value(self, end: End, verdict: Verdict, task: TaskWork) -> tuple[bytes | None, tuple[int, str] | None]:
+        """What a function gave: as bytes, or as (size, sha256) of a file in the spool."""
+        answer = end.answer if verdict.outcome == SUCCEEDED else None
+        if answer is None or isinstance(answer, bytes):
+            return answer, None
+        os.makedirs(self._spool(task, ""), mode=0o700, exist_ok=True)
+        digest = hashlib.sha256()
+        with limits.larger_files(), open(self._spool(task, "value"), "xb", buffering=0) as file:
+            for at in range(0, len(answer), _MIB):
+                chunk = answer[at : at + _MIB]
+                digest.update(chunk)
+                file.write(chunk)
+        return None, (len(answer), digest.hexdigest())
 
     def _spool(self, task: TaskWork, name: str) -> str:
         return os.path.join(self._work.spool, str(task.task), name)
@@ -258,7 +335,7 @@ class Attempts:
             for name, path in work.mounts.items()
         ]
         return Launch(
-            _array([work.job, *args], "arguments"),
+            _array([work.job] if work.call else [work.job, *args], "arguments"),
             _array(names, "environment"),
             _array([*given.values(), "", "", ""], "environment"),
             ((os.fsencode(self._box.path), b"/", True), *mounts),

@@ -1,8 +1,8 @@
 """The messages between the scheduler, a supervisor and its workers: bytes in, messages out, no I/O.
 
 A frame is two big-endian u32 (length of the header, length of the body), the header (a JSON object; `k` names the
-message) and the body (bytes). Headers are small and read by everyone on the way; a body is read only by who it is
-for: `Work` by a worker, `Rows` by the scheduler. The supervisor forwards bodies unread.
+message) and the body (bytes). Headers are small and read by everyone on the way; a body (bodies.py) is read only by who
+it is for: `Work` by a worker, `Rows` by the scheduler. The supervisor forwards bodies unread.
 
 Orders go down, reports come up. Reports that must not be lost (`Finished`, `Returned`) are numbered per run by `seq`;
 the supervisor keeps them until they are acknowledged, and sends again what a scheduler that comes back has not seen.
@@ -17,21 +17,61 @@ import dataclasses
 import json
 import struct
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple, Union
+from typing import Any, ClassVar, Union
 
-VERSION = 1
+from .bodies import (
+    FLUSH_BYTES,
+    INLINE_BYTES,
+    ROWS_LIMIT_BYTES,
+    VALUE_INLINE_BYTES,
+    Detail,
+    OutputFile,
+    ProtocolError,
+    Row,
+    Rows,
+    TaskWork,
+    Work,
+    is_number,
+    is_text,
+    is_whole,
+)
+
+__all__ = [
+    "BODY_LIMIT_BYTES",
+    "FLUSH_BYTES",
+    "HEADER_LIMIT_BYTES",
+    "INLINE_BYTES",
+    "ROWS_LIMIT_BYTES",
+    "VALUE_INLINE_BYTES",
+    "VERSION",
+    "Acknowledge",
+    "Attach",
+    "Attached",
+    "Beat",
+    "Decoder",
+    "Detach",
+    "Detail",
+    "Finished",
+    "Kill",
+    "Message",
+    "OutputFile",
+    "ProtocolError",
+    "Recall",
+    "Refused",
+    "Returned",
+    "Row",
+    "Rows",
+    "Start",
+    "TaskWork",
+    "Work",
+    "decode",
+    "encode",
+]
+
+VERSION = 2
 HEADER_LIMIT_BYTES = 4 * 1024 * 1024  # the longest header is a Returned of a whole batch
 BODY_LIMIT_BYTES = 64 * 1024 * 1024  # a worker reports at FLUSH_BYTES, one task's share is at most a few INLINE_BYTES
-FLUSH_BYTES = 4 * 1024 * 1024
-ROWS_LIMIT_BYTES = (
-    16 * 1024 * 1024
-)  # of their JSON: up to FLUSH_BYTES and one task's names; JSON grows twentyfold when read
-INLINE_BYTES = 64 * 1024  # stdout, stderr and output files up to this travel in the body, larger ones by the spool
 _LENGTHS = struct.Struct("!II")
-
-
-class ProtocolError(Exception):
-    """The other side sent what no version of us sends: drop the connection, trust nothing more from it."""
 
 
 # ---------------------------------------------------------------------------------------------------- orders
@@ -210,10 +250,6 @@ def decode(header: bytes, body: bytes) -> Message:
         raise ProtocolError(f"not a message: {header[:80]!r} ({error})") from error
 
 
-def _whole(value: object) -> bool:
-    return type(value) is int and -(2**63) <= value < 2**63
-
-
 def _optional(check: Any) -> Any:
     return lambda value: value is None or check(value)
 
@@ -222,23 +258,15 @@ def _all(check: Any) -> Any:
     return lambda value: type(value) is list and all(map(check, value))
 
 
-def _text(value: object) -> bool:
-    return type(value) is str
-
-
-def _number(value: object) -> bool:
-    return type(value) in (int, float) and abs(value) < 1e300  # type: ignore[arg-type]
-
-
 _CHECKS = {
-    "int": _whole,
-    "str": _text,
-    "float": _number,
+    "int": is_whole,
+    "str": is_text,
+    "float": is_number,
     "bytes": lambda value: False,  # never in a header
-    "int | None": _optional(_whole),
-    "float | None": _optional(_number),
-    "list[int]": _all(_whole),
-    "list[str]": _all(_text),
+    "int | None": _optional(is_whole),
+    "float | None": _optional(is_number),
+    "list[int]": _all(is_whole),
+    "list[str]": _all(is_text),
 }
 _FIELDS: dict[type[Any], dict[str, Any]] = {}
 
@@ -280,194 +308,3 @@ class Decoder:
     def empty(self) -> bool:
         """True between frames: an end of stream here is a clean one."""
         return not self._buffer
-
-
-# ---------------------------------------------------------------------------------------------- bodies: work
-
-
-class TaskWork(NamedTuple):
-    """One task of a batch. None means: as the batch's `Work` says."""
-
-    task: int
-    """The task's index in its job."""
-    number: int
-    """The attempt's number, from 1."""
-    args: list[str] | None = None
-    env: dict[str, str] | None = None
-    stdin: str | None = None
-    inputs: list[tuple[str, str]] | None = None
-    """(to, digest) each, read-only in the task's folder; in addition to the batch's."""
-    outputs: list[str] | None = None
-
-
-@dataclass(frozen=True)
-class Work:
-    """A batch as a worker reads it: what its tasks share, then the tasks."""
-
-    batch: int
-    run: str
-    """The run's name as BATCHWASM_RUN shows it."""
-    job: str
-    artifact: str
-    """Digest; the file is in the host's cache already."""
-    spool: str
-    """Absolute folder on the host for what is too large for the body: `INDEX/...` below it. Made when first needed."""
-    memory_bytes: int
-    stdout_bytes: int
-    disk_bytes: int
-    files: int
-    time_s: float | None = None
-    args: list[str] = field(default_factory=list)
-    """argv[1..]; argv[0] is the job's name."""
-    env: dict[str, str] = field(default_factory=dict)
-    """Without BATCHWASM_*, which the worker adds."""
-    stdin: str | None = None
-    """Digest of a file in the cache; None is empty."""
-    inputs: list[tuple[str, str]] = field(default_factory=list)
-    outputs: list[str] = field(default_factory=list)
-    """Globs; one that ends in `?` may match nothing."""
-    mounts: dict[str, str] = field(default_factory=dict)
-    """Name -> absolute folder on the host, seen read-only at /mnt/NAME."""
-    tasks: list[TaskWork] = field(default_factory=list)
-
-    def encode(self) -> bytes:
-        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        return json.dumps(fields, separators=(",", ":")).encode()
-
-    @classmethod
-    def decode(cls, body: bytes) -> Work:
-        fields = json.loads(body)
-        fields["tasks"] = [TaskWork(*task) for task in fields["tasks"]]
-        return cls(**fields)
-
-
-# ---------------------------------------------------------------------------------------------- bodies: rows
-
-
-class OutputFile(NamedTuple):
-    """A file that a task left: its content is in the body (`inline`) or at `INDEX/out/PATH` of the batch's spool."""
-
-    path: str
-    bytes: int
-    sha256: str
-    inline: bool
-
-
-class Detail(NamedTuple):
-    """What only few attempts have; None for a plain success or a plain exit code."""
-
-    code: str = ""
-    """reason.code; '' for a success."""
-    text: str = ""
-    limit: float | None = None
-    used: float | None = None
-    outputs: list[OutputFile] = []  # noqa: RUF012 - never changed
-    stdout_spooled: tuple[int, str] | None = None
-    """(bytes, sha256) where stdout was over INLINE_BYTES and lies at `INDEX/stdout` of the batch's spool."""
-    stderr_spooled: tuple[int, str] | None = None
-
-
-class Row(NamedTuple):
-    """How one attempt ended."""
-
-    task: int
-    """The task's index in its job."""
-    number: int
-    outcome: int
-    """model.Outcome; LOST is a worker that died under the task."""
-    exit_code: int | None
-    started_at: float
-    """Unix time of the guest's start by the host's clock."""
-    wall_us: int
-    cpu_us: int
-    peak_memory_bytes: int
-    stdout: bytes = b""
-    stderr: bytes = b""
-    detail: Detail | None = None
-    files: tuple[bytes, ...] = ()
-    """Contents of the inline outputs, in the order of `detail.outputs`."""
-
-
-class Rows:
-    """The body of a Finished: a JSON list of rows, then all their bytes one after another."""
-
-    @staticmethod
-    def encode(rows: list[Row]) -> bytes:
-        heads: list[Any] = []
-        blobs: list[bytes] = []
-        for row in rows:
-            head: list[Any] = [*row[:8], len(row.stdout), len(row.stderr)]
-            if row.detail is not None:
-                head.append(row.detail)
-            heads.append(head)
-            if row.stdout:
-                blobs.append(row.stdout)
-            if row.stderr:
-                blobs.append(row.stderr)
-            blobs.extend(row.files)
-        head_bytes = json.dumps(heads, separators=(",", ":")).encode()
-        return b"".join((struct.pack("!I", len(head_bytes)), head_bytes, *blobs))
-
-    @staticmethod
-    def decode(body: bytes) -> list[Row]:
-        """Raises ProtocolError unless every count, type and length fits: the host is not trusted."""
-        try:
-            return _decode_rows(body)
-        except (ValueError, TypeError, IndexError, struct.error, RecursionError) as error:
-            raise ProtocolError(f"a report's rows can't be read ({error})") from error
-
-
-def _decode_rows(body: bytes) -> list[Row]:
-    (length,) = struct.unpack_from("!I", body)
-    if length > ROWS_LIMIT_BYTES:
-        raise ValueError(f"{length} bytes of JSON")
-    at = 4 + length
-    rows: list[Row] = []
-    for head in json.loads(body[4:at]):
-        index, number, outcome, exit_code, started_at, wall_us, cpu_us, peak, out, err = head[:10]
-        whole = (index, number, outcome, wall_us, cpu_us, peak, out, err)
-        if not all(type(n) is int and 0 <= n < 2**63 for n in whole) or not _number(started_at):
-            raise ValueError(f"numbers are {head[:10]!r:.200}")
-        if exit_code is not None and not _whole(exit_code):
-            raise ValueError(f"exit code is {exit_code!r:.80}")
-        detail = _detail(head[10]) if len(head) > 10 else None
-        sizes = [out, err, *(f.bytes for f in detail.outputs if f.inline)] if detail else [out, err]
-        blobs = []
-        for size in sizes:
-            if at + size > len(body):
-                raise ValueError("lengths go beyond the frame")
-            blobs.append(body[at : at + size])
-            at += size
-        stdout, stderr, *files = blobs
-        rows.append(
-            Row(
-                index,
-                number,
-                outcome,
-                exit_code,
-                started_at,
-                wall_us,
-                cpu_us,
-                peak,
-                stdout,
-                stderr,
-                detail,
-                tuple(files),
-            )
-        )
-    if at != len(body):
-        raise ValueError(f"{len(body) - at} bytes too many")
-    return rows
-
-
-def _detail(head: Any) -> Detail:
-    code, text, limit, used, outputs, stdout, stderr = head
-    files = [OutputFile(*entry) for entry in outputs]
-    spooled = [None if s is None else (s[0], s[1]) for s in (stdout, stderr)]
-    texts = [code, text, *(f.path for f in files), *(f.sha256 for f in files), *(s[1] for s in spooled if s)]
-    sizes = [*(f.bytes for f in files), *(s[0] for s in spooled if s)]
-    if not all(map(_text, texts)) or not all(type(n) is int and 0 <= n < 2**63 for n in sizes):
-        raise ValueError(f"a detail is {head!r:.200}")
-    if not all(type(f.inline) is bool for f in files) or not all(n is None or _number(n) for n in (limit, used)):
-        raise ValueError(f"a detail is {head!r:.200}")
-    return Detail(code, text, limit, used, files, spooled[0], spooled[1])

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Callable, NamedTuple
 
+from . import abi
 from .box import Usage
 from .engines import INTERRUPT, TRAPS, End
 from .watch import Stop
@@ -67,16 +68,11 @@ class Verdict(NamedTuple):
 
 
 def judge(end: End, stop: Stop | None, limits: Limits, facts: Facts) -> Verdict:
-    """The first of these that is so: ended by us, a limit passed, out of memory, trap, exit code, missing output."""
-    if stop is not None and end.trap == INTERRUPT and stop.code == "time_limit":
-        text = f"ran longer than its time_limit of {stop.limit:g} s{_where(end.text)}"
-        return Verdict(TIMED_OUT, None, "time_limit", text, stop.limit, round(stop.used, 6))
+    """A program: the first that is so of ended by us, a limit passed, no memory, trap, exit code, missing output."""
+    ended = _ended(end, stop, limits, facts)
+    if ended is not None:
+        return ended
     exit_code = _plain(end.exit_code)
-    passed = _passed(limits, facts) or _stopped(end, stop, limits)
-    if passed is not None:
-        return passed._replace(exit_code=exit_code)
-    if end.refused:
-        return _refused(end, limits)
     if exit_code != 0:
         bad = _out_of_memory(end, limits) if end.asked_pages is not None else None
         bad = bad or (_trapped(end, facts) if exit_code is None else _failed(exit_code, facts))
@@ -84,6 +80,38 @@ def judge(end: End, stop: Stop | None, limits: Limits, facts: Facts) -> Verdict:
     if facts.missing:
         return Verdict(FAILED, 0, "missing_output", _missing(facts.missing))
     return Verdict(SUCCEEDED, 0)
+
+
+def judge_call(end: End, stop: Stop | None, limits: Limits, facts: Facts) -> Verdict:
+    """A call: the same, with an error that it reported for an exit code. One that returned has no exit code."""
+    ended = _ended(end, stop, limits, facts)
+    if ended is not None:
+        return ended
+    if end.answer is None:
+        bad = _out_of_memory(end, limits) if end.asked_pages is not None else _not_returned(end, facts)
+        return bad._replace(exit_code=_plain(end.exit_code))
+    try:
+        said = abi.error_of(end.answer)
+    except abi.BadAnswer as error:
+        return Verdict(FAILED, None, "bad_value", f"the function reported an error that can't be read: {error}")
+    if said is not None and said.kind == "argument":
+        return Verdict(FAILED, None, "argument", said.text or "its arguments don't fit its parameters")
+    if said is not None:
+        return _raised(said.text or "raised an error without a message", end, limits)
+    if facts.missing:
+        return Verdict(FAILED, None, "missing_output", _missing(facts.missing))
+    return Verdict(SUCCEEDED)
+
+
+def _ended(end: End, stop: Stop | None, limits: Limits, facts: Facts) -> Verdict | None:
+    """What comes before all that a guest says of itself."""
+    if stop is not None and end.trap == INTERRUPT and stop.code == "time_limit":
+        text = f"ran longer than its time_limit of {stop.limit:g} s{_where(end.text)}"
+        return Verdict(TIMED_OUT, None, "time_limit", text, stop.limit, round(stop.used, 6))
+    passed = _passed(limits, facts) or _stopped(end, stop, limits)
+    if passed is not None:
+        return passed._replace(exit_code=_plain(end.exit_code))
+    return _refused(end, limits) if end.refused else None
 
 
 def _plain(exit_code: int | None) -> int | None:
@@ -150,6 +178,25 @@ def _trapped(end: End, facts: Facts) -> Verdict:
             told = ("trap", _cause(end.text))
     words = facts.words()
     return Verdict(TRAPPED, None, told[0], told[1] + (f": {words}" if words else "") + _where(end.text))
+
+
+def _not_returned(end: End, facts: Facts) -> Verdict:
+    exit_code = _plain(end.exit_code)
+    if end.unusable:
+        return Verdict(FAILED, None, "bad_value", f"the function's module {end.unusable}")
+    if exit_code is None:
+        return _trapped(end, facts)
+    if exit_code == 0:
+        return Verdict(FAILED, None, "no_value", "called exit(0) instead of returning a value")
+    return _failed(exit_code, facts)
+
+
+def _raised(text: str, end: End, limits: Limits) -> Verdict:
+    """An error after a refusal of memory is what became of it: std::bad_alloc, and all that catches it."""
+    if end.asked_pages is None:
+        return Verdict(FAILED, None, "raised", text)
+    bad = _out_of_memory(end, limits)
+    return bad._replace(text=f"{bad.text}, and raised: {text}")
 
 
 def _failed(exit_code: int, facts: Facts) -> Verdict:

@@ -21,6 +21,11 @@ _PROBE = bytes.fromhex(
     "0061736d01000000010401600000030201000503010001071302066d656d6f72790200065f73746172740000"
     "0a16011400410140001a41e8fb0340001a410141006e1a0b"
 )
+# A function's module that gives its arguments back, and takes memory for them that it does not have at first.
+_ECHO = bytes.fromhex(
+    "0061736d01000000010c0260017f017f60027f7f017e03030200010503010001071f03066d656d6f727902000862775f616c6c6f"
+    "6300000762775f63616c6c00010a1a020b00410140001a418480040b0c002000ad4220862001ad840b"
+)
 
 
 def choose_thin(locks: str) -> bool:
@@ -64,13 +69,19 @@ def _survives() -> bool:
 
 
 def probe() -> bool:
-    """A guest that grows, is refused growth and traps: the thin calls must see all three."""
+    """A guest that grows, is refused growth and traps: the thin calls must see all three. A function, called twice."""
     engine = engines.Engine(pool=engines.pool_works(), keep_resident_bytes=0)
     calls = ThinCalls(engine)
     linked = calls.link(engine.compile(growth.rewrite(_PROBE).wasm))
     none = (ctypes.c_char_p * 0)()
     end = calls.run(linked, engines.Launch(none, none, none, (), None, 1024 * 1024))
-    return (end.exit_code, end.trap, end.memory_bytes, end.asked_pages) == (None, _DIVISION, 2 * 65536, 65000)
+    if (end.exit_code, end.trap, end.memory_bytes, end.asked_pages) != (None, _DIVISION, 2 * 65536, 65000):
+        return False
+    echo = calls.link_function(engine.compile(growth.rewrite(_ECHO).wasm))
+    launch = engines.Launch(none, none, none, (), None, 1024 * 1024)
+    answers = [calls.call(echo, launch, b"\x81\x05").answer for _ in range(2)]
+    calls.close()
+    return answers == [b"\x81\x05"] * 2
 
 
 _DIVISION = next(code for code, told in engines.TRAPS.items() if told[0] == "division_by_zero")

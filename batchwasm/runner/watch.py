@@ -49,7 +49,8 @@ class Watch:
         self._scan = scan
         self._tick = tick
         self._give_up = give_up
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._attempt = 0
         self._running = False
         self._given_up = False
@@ -64,7 +65,7 @@ class Watch:
 
     def begin(self, time_s: float | None) -> None:
         """A guest starts now; it may run for `time_s`, None is for ever."""
-        with self._changed:
+        with self._lock:
             now = time.monotonic()
             self._attempt += 1
             self._running = True
@@ -79,7 +80,7 @@ class Watch:
 
     def end(self) -> Stop | None:
         """The guest is back; why it was ended, None where it was not. Never returns for one that was given up."""
-        with self._changed:
+        with self._lock:
             if not self._given_up:
                 self._running = False
                 self._ended = time.monotonic()
@@ -97,7 +98,7 @@ class Watch:
 
     def _watch(self) -> None:
         while True:
-            with self._changed:
+            with self._lock:
                 self._wait()
                 now = time.monotonic()
                 running, attempt = self._running, self._attempt
@@ -131,7 +132,7 @@ class Watch:
             stop = self._scan()
             self._scan_at = time.monotonic() + SCAN_S
         if stop is not None:
-            with self._changed:
+            with self._lock:
                 if self._running and self._attempt == attempt and self._stop is None:
                     self._end_it(stop, time.monotonic())
 

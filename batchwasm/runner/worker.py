@@ -132,7 +132,7 @@ class _Report:
 
 def _size(row: Row) -> int:
     """Bytes in a frame, about."""
-    size = _ROW_BYTES + len(row.stdout) + len(row.stderr) + sum(map(len, row.files))
+    size = _ROW_BYTES + len(row.stdout) + len(row.stderr) + sum(map(len, row.files)) + len(row.value or b"")
     if row.detail is not None:
         # A letter may become \uXXXX.
         size += 6 * len(row.detail.text) + sum(6 * len(output.path) + 120 for output in row.detail.outputs)

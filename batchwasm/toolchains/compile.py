@@ -65,6 +65,8 @@ def _write_glue(request: Request) -> None:
         path = request.glue_folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8", errors="surrogateescape", newline="")
+        if text.startswith("#!/bin/"):
+            path.chmod(0o755)  # a script that a tool starts
 
 
 def commands(

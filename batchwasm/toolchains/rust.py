@@ -1,4 +1,7 @@
-"""Rust: one file through rustc, or a Cargo project with its dependencies. Pure but for reading what cargo wrote."""
+"""Rust: one file through rustc, or a Cargo project with its dependencies. Pure but for reading what cargo wrote.
+
+A function's crate is compiled from copies of its files, which its glue has; rust_function.py tells what differs then.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,11 @@ from pathlib import Path
 from batchwasm.model import Source
 from batchwasm.toolchains.base import Inputs, Request, Step, Tool, Unclear, refuse_keys
 from batchwasm.toolchains.depfile import prerequisites
+from batchwasm.toolchains.rust_function import Crate, without_copies
 
 CODE = ("-C", "target-feature=+simd128")
+CRATE_TYPES = (1, 64)
+"""The first cargo whose `rustc` command knows --crate-type."""
 MANIFESTS = ("Cargo.toml", "Cargo.lock", "build.rs", ".cargo/config.toml", ".cargo/config", "rust-toolchain.toml")
 """Beside or above a crate's files: each changes the build when it changes, comes or goes."""
 SPARSE = ((1, 60), (1, 68))
@@ -33,13 +39,17 @@ def recipe(request: Request) -> list[Step]:
 
 def inputs(request: Request) -> Inputs:
     if not request.source.paths[0].is_dir():
-        text = _depfile(request).read_text(errors="surrogateescape")
-        return Inputs(files=frozenset({request.source.paths[0], *(request.folder / x for x in prerequisites(text))}))
-    text = module(request).with_suffix(".d").read_text(errors="surrogateescape")
-    files = {request.folder / name for name in prerequisites(text)}
+        return Inputs(files=frozenset({request.source.paths[0], *_read_by_rustc(request, _depfile(request))}))
+    files = _read_by_rustc(request, _program(request).with_suffix(".d"))
     files = {path for path in files if not path.is_relative_to(_kept(request))}
     files |= set(_manifests(request.folder, files))
     return Inputs(files=frozenset(files), written=frozenset(path for path in files if path.name == "Cargo.lock"))
+
+
+def _read_by_rustc(request: Request, depfile: Path) -> set[Path]:
+    """The user's files, where copies of them were compiled."""
+    files = {request.folder / name for name in prerequisites(depfile.read_text(errors="surrogateescape"))}
+    return without_copies(request, files) if request.glue else files
 
 
 def _manifests(project: Path, files: set[Path]) -> Iterator[Path]:
@@ -52,24 +62,14 @@ def _manifests(project: Path, files: set[Path]) -> Iterator[Path]:
 
 def _rustc(request: Request) -> Step:
     build, name = request.source.build, request.source.paths[0].name
+    crate = Crate.of(request)
     argv = (
-        *(*request.tool.argv, "--edition", "2021", "--crate-type", "bin", "--crate-name", _crate(name)),
-        *(
-            "--target",
-            request.tool.target,
-            "-C",
-            f"opt-level={build.optimize}",
-            "-C",
-            "strip=symbols",
-            *_code(request),
-        ),
-        *(
-            "-C",
-            "codegen-units=1",
-            f"--remap-path-prefix={request.folder}=.",
-            f"--emit=dep-info={_depfile(request)},link",
-        ),
-        *("-o", str(request.wasm), *build.flags, f"./{name}" if name.startswith("-") else name),
+        *(*request.tool.argv, "--edition", "2021", "--crate-type", "cdylib" if crate else "bin"),
+        *("--crate-name", _crate(name), "--target", request.tool.target),
+        *("-C", f"opt-level={build.optimize}", "-C", "strip=symbols", *_code(request), "-C", "codegen-units=1"),
+        *(f"--remap-path-prefix={request.folder}=.", f"--emit=dep-info={_depfile(request)},link"),
+        *("-o", str(request.wasm), *build.flags),
+        *([*crate.flags, str(crate.copy)] if crate else [f"./{name}" if name.startswith("-") else name]),
     )
     return Step(argv=argv, env={"RUST_BACKTRACE": None, **dict(build.defines)})
 
@@ -108,10 +108,16 @@ def _cargo(request: Request) -> list[Step]:
         steps.append(Step(argv=argv, env=sparse, stdout=request.scratch / "vendor.toml"))
         config += _config("source.crates-io.replace-with", "batchwasm-vendored")
         config += _config("source.batchwasm-vendored.directory", str(kept / "vendor"))
+    crate, flags = Crate.of(request), request.source.build.flags
     argv = (
-        *(*cargo.argv, "build", "--release", "--target", request.tool.target, "--target-dir", str(kept / "target")),
-        *("--message-format=json-render-diagnostics", *config, *request.source.build.flags),
+        *(*cargo.argv, "rustc" if crate else "build", "--release", "--target", request.tool.target),
+        *("--target-dir", str(kept / "target"), "--message-format=json-render-diagnostics", *config),
+        *([*crate.target(flags), *flags, "--", *crate.flags, *crate.swap(request.wasm)] if crate else flags),
     )
+    if crate:
+        if _version(cargo) < CRATE_TYPES:
+            raise Unclear(f"{cargo.title} is too old to make a function's module of a project; take 1.64 or newer")
+        env |= {"RUSTC_WRAPPER": str(crate.wrapper)}
     return [*steps, Step(argv=argv, env=env, group=1, stdout=_messages(request))]
 
 
@@ -159,13 +165,16 @@ def _messages(request: Request) -> Path:
 
 
 def module(request: Request) -> Path:
-    """The one program that cargo made; of a single file what rustc made. Raises Unclear."""
-    if not request.source.paths[0].is_dir():
-        return request.wasm
+    """The one program that cargo made; of a single file, or a function, what rustc made. Raises Unclear."""
+    return _program(request) if request.source.paths[0].is_dir() and not request.glue else request.wasm
+
+
+def _program(request: Request) -> Path:
     rows = [json.loads(line) for line in _messages(request).read_bytes().splitlines() if line.startswith(b"{")]
-    programs = [
-        Path(row["executable"]) for row in rows if row.get("reason") == "compiler-artifact" and row["executable"]
-    ]
+    rows = [row for row in rows if row.get("reason") == "compiler-artifact"]
+    programs = [Path(row["executable"]) for row in rows if row["executable"]]
+    if request.glue:  # the last one is the function's crate, which may be a library
+        return Path(next(name for name in rows[-1]["filenames"] if name.endswith(".wasm")))
     if len(programs) == 1:
         return programs[0]
     if not programs:

@@ -12,6 +12,7 @@ import pytest
 from batchwasm.engine import work as works
 from batchwasm.engine.work import Digests, InputChanged, JobWork, LocalFile
 from batchwasm.model import Input, Job, RunSpec, Source, Template
+from batchwasm.runner.protocol import TaskWork
 from batchwasm.spec.sweep import Axis, Combinations
 
 N = Template(parts=("", "n", ""))
@@ -48,7 +49,7 @@ async def test_what_all_tasks_share_is_said_once(tmp_path: Path) -> None:
         digest("in"),
         [("in", digest("in"))],
     )
-    assert [tuple(task) for task in batch.tasks] == [(0, 1, *[None] * 5), (1, 3, *[None] * 5)]
+    assert batch.tasks == [TaskWork(0, 1), TaskWork(1, 3)]
     assert {file.digest for file in files} == {digest("in"), digest("wasm")}
 
 

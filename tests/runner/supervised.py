@@ -139,7 +139,7 @@ class Scheduler:
         self.send(Attach(run=run, incarnation=incarnation, **more))
         return self.read()
 
-    def work(self, batch: int, wat: str | bytes, tasks: Sequence[int] = (0,), **more: Any) -> Work:
+    def work(self, batch: int, wat: str | bytes, tasks: Sequence[int | TaskWork] = (0,), **more: Any) -> Work:
         fields = {
             "run": "tour-1",
             "job": "job",
@@ -151,13 +151,14 @@ class Scheduler:
             "files": 100,
             **more,
         }
-        return Work(batch=batch, tasks=[TaskWork(task, 1) for task in tasks], **fields)
+        named = [task if isinstance(task, TaskWork) else TaskWork(task, 1) for task in tasks]
+        return Work(batch=batch, tasks=named, **fields)
 
     def start(
         self,
         batch: int,
         wat: str | bytes,
-        tasks: Sequence[int] = (0,),
+        tasks: Sequence[int | TaskWork] = (0,),
         cpus: int = 1,
         memory: int = 64 << 20,
         **more: Any,

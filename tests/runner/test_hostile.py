@@ -15,9 +15,10 @@ import pytest
 import wasmtime
 
 from batchwasm.model import Outcome
-from batchwasm.runner.protocol import Detail, OutputFile, ProtocolError, Row, Rows
+from batchwasm.runner.protocol import Detail, OutputFile, ProtocolError, Row, Rows, TaskWork
 from batchwasm.runner.worker import _size
 from tests.runner.forked import MIB, WASI, Forked
+from tests.runner.reactors import ALLOC, ECHO, FIRST_IS, SPIN, call, calls, error, gives, reactor, small
 from tests.runner.supervised import SupervisedHost, eventually, supervised_host
 
 NOBODY = 65534
@@ -240,6 +241,126 @@ def test_a_loop_ends_on_time_wherever_it_is(worker: Forked, where: str) -> None:
     assert row.wall_us < 2_000_000
 
 
+# ------------------------------------------------------------------------------------------------- functions
+
+PAGES_2 = 2 * 65536
+OUTSIDE = [(PAGES_2, 1), (PAGES_2 - 1, 2), (0, PAGES_2 + 1), (-1, 1), (-1, -1), (8, -1), (0, 0), (PAGES_2, 0), (-8, 8)]
+
+
+@pytest.mark.parametrize(("at", "size"), OUTSIDE)
+def test_an_answer_outside_of_the_memory_is_not_read(worker: Forked, at: int, size: int) -> None:
+    wasm = reactor(f"(call $answer (i32.const {at}) (i32.const {size}))")
+    for reuse in (False, True):
+        rows = calls(worker, wasm, 3, reuse=reuse)
+        assert [(outcome(row), row.value) for row in rows] == [(("failed", "bad_value"), None)] * 3
+        assert "answer of" in text(rows[0]) or "empty answer" in text(rows[0])
+
+
+@pytest.mark.parametrize("at", [-1, PAGES_2, PAGES_2 - 1, -4, -(2**31), 2**31 - 1, 0])
+def test_arguments_are_not_written_outside_of_the_memory(worker: Forked, at: int) -> None:
+    # Not the first time, so that the second call meets an instance that is kept.
+    alloc = f"(if (result i32) (global.get $n) (then (i32.const {at})) (else (global.set $n (i32.const 1)) {ALLOC}))"
+    first, second, third = calls(
+        worker, reactor(alloc=alloc, more="(global $n (mut i32) (i32.const 0))"), 3, reuse=True
+    )
+    assert (outcome(first), outcome(third)) == (("succeeded", ""), ("succeeded", ""))
+    assert outcome(second) == ("failed", "bad_value")
+    assert ("no memory for" if at == 0 else "as the place of 6 bytes") in text(second)
+    big = TaskWork(0, 1, arguments_file=worker.file(bytes(PAGES_2 + 1)))
+    (row,) = calls(worker, reactor(), [big])
+    assert outcome(row) == ("failed", "bad_value")
+
+
+def test_arguments_larger_than_any_memory_are_no_room_for_an_overflow(worker: Forked) -> None:
+    digest = "f" * 64
+    path = worker.root / "cache/files" / digest
+    with path.open("wb") as file:
+        file.truncate(2**32 + 8)  # a hole
+    (row,) = calls(worker, reactor(), [TaskWork(0, 1, arguments_file=digest)])
+    path.unlink()
+    assert outcome(row) == ("failed", "bad_value")
+    assert "4294967304 bytes of arguments" in text(row)
+
+
+def test_a_length_that_covers_all_memory_is_copied_nowhere_but_to_the_disk(worker: Forked) -> None:
+    wasm = reactor("(call $answer (i32.const 0) (i32.const 134217728))", memory="2048")
+    call(worker, wasm, memory_bytes=256 * MIB)
+    forget_peak(worker.pid)
+    before = peak_bytes(worker.pid)
+    row = call(worker, wasm, memory_bytes=256 * MIB)
+    assert row.detail is not None
+    assert row.detail.value_spooled is not None
+    assert row.detail.value_spooled[0] == 128 * MIB
+    assert peak_bytes(worker.pid) < before + 160 * MIB  # the guest's own pages count, once
+
+
+@pytest.mark.parametrize(
+    "rest", [b"\x82\x66raised", b"\x82\x66raised\x7b" + b"\xff" * 8, b"\x60", b"", b"\x82\x61x\x60"]
+)
+def test_an_error_that_can_not_be_read_fails_the_call_and_nothing_else(worker: Forked, rest: bytes) -> None:
+    row = call(worker, gives(b"\xd9\x62\x77" + rest))
+    assert outcome(row) == ("failed", "bad_value")
+    assert "error that can't be read" in text(row)
+
+
+def test_an_error_of_control_characters_and_halves_is_just_text(worker: Forked) -> None:
+    row = call(worker, gives(error("raised", "\x00\x1b[2J\n\u202e")))
+    assert (outcome(row), text(row)) == (("failed", "raised"), "\x00\x1b[2J\n\u202e")
+
+
+@pytest.mark.parametrize("count", [1, 500])
+@pytest.mark.parametrize("name", ["_initialize", "bw_init"])
+def test_a_setup_that_takes_or_gives_values_is_refused_and_overwrites_nothing(
+    worker: Forked, name: str, count: int
+) -> None:
+    values = "i64 " * count
+    for kind, body in ((f"(param {values})", ""), (f"(result {values})", "(i64.const -1)" * count)):
+        row = call(worker, reactor(more=f'(func (export "{name}") {kind} {body})'))
+        assert outcome(row) == ("invalid", "module_refused")
+        assert name in text(row)
+
+
+def test_nothing_of_an_earlier_call_is_in_the_memory_of_a_fresh_one(worker: Forked) -> None:
+    # The first keeps a secret, the second looks for it where the first had it.
+    wasm = reactor(
+        f"""(if {FIRST_IS.format(1)} (then (memory.fill (i32.const 70000) (i32.const 83) (i32.const 9))))
+        (call $answer (i32.const 70000) (i32.const 9))"""
+    )
+    tasks = [TaskWork(k, 1, arguments=small(n)) for k, n in enumerate((1, 0, 1, 0))]
+    rows = calls(worker, wasm, tasks)
+    assert [row.value for row in rows] == [b"SSSSSSSSS", bytes(9)] * 2
+
+
+@pytest.mark.parametrize("where", ["call", "alloc", "_initialize", "bw_init", "start"])
+def test_a_call_in_a_loop_ends_on_time_wherever_it_is(worker: Forked, where: str) -> None:
+    more = {"start": "(func $s (loop $l (br $l))) (start $s)"}
+    wasm = {"call": reactor(SPIN), "alloc": reactor(alloc=SPIN)}.get(where)
+    wasm = wasm or reactor(more=more.get(where, f'(func (export "{where}") (loop $l (br $l)))'))
+    row = call(worker, wasm, time_s=0.3)
+    assert outcome(row) == ("timed_out", "time_limit")
+    assert row.wall_us < 2_000_000
+
+
+def test_one_endless_call_among_a_thousand_is_the_only_one_that_is_timed_out(worker: Forked) -> None:
+    wasm = reactor(f"(if {FIRST_IS.format(1)} (then (loop $l (br $l)))) {ECHO}")
+    tasks = [TaskWork(k, 1, arguments=small(int(k == 600))) for k in range(1000)]
+    for reuse in (False, True):
+        rows = calls(worker, wasm, tasks, reuse=reuse, time_s=0.3)
+        assert [row.task for row in rows] == list(range(1000))
+        assert [row.task for row in rows if outcome(row) != ("succeeded", "")] == [600]
+        assert outcome(rows[600]) == ("timed_out", "time_limit")
+
+
+def test_each_call_of_an_instance_has_the_whole_time_limit_and_no_more(worker: Forked) -> None:
+    spin = """(loop $l (local.set $i (i32.add (local.get $i) (i32.const 1)))
+        (br_if $l (i32.lt_u (local.get $i) (i32.const 100000000))))"""
+    rows = calls(worker, reactor(spin + ECHO), 1)
+    once_s = rows[0].wall_us / 1e6
+    rows = calls(worker, reactor(spin + ECHO), 10, reuse=True, time_s=5 * once_s)
+    assert [outcome(row) for row in rows] == [("succeeded", "")] * 10
+    assert sum(row.wall_us for row in rows) / 1e6 > 5 * once_s
+
+
 # -------------------------------------------------------------------------------------------- hostile hosts
 
 
@@ -253,4 +374,5 @@ def test_what_waits_to_be_reported_is_never_larger_than_it_is_taken_for() -> Non
     names = [OutputFile(f"{'ü' * 200}\n{k}", 0, "0" * 64, True) for k in range(1000)]
     detail = Detail("trap", "\x00" * 2000, None, None, names)
     row = Row(1, 1, 4, None, 1e9, 1, 1, 1, b"out", b"err", detail, (b"",) * 1000)
-    assert len(Rows.encode([row])) <= _size(row) < 2 * len(Rows.encode([row]))
+    for one in (row, row._replace(value=b"x" * 1000), Row(1, 1, 2, None, 1e9, 1, 1, 1, value=b"x" * 1000)):
+        assert len(Rows.encode([one])) <= _size(one) < 2 * len(Rows.encode([one]))

@@ -16,7 +16,8 @@ import pytest
 
 from batchwasm.model import Outcome
 from batchwasm.runner.facts import cpus, memory_bytes
-from batchwasm.runner.protocol import Kill, Recall, Refused, Start
+from batchwasm.runner.protocol import Kill, Recall, Refused, Start, TaskWork
+from tests.runner.reactors import ECHO, FIRST_IS, SAY, reactor, says, small
 from tests.runner.supervised import (
     HELLO,
     LOUD_SLEEP,
@@ -256,6 +257,29 @@ def test_a_worker_that_dies_loses_its_task_and_the_rest_comes_back(host: Supervi
     assert set(returned) == {(1, 5), (1, 6)}
     scheduler.start(2, HELLO)
     assert scheduler.collect(1)[0]
+
+
+def test_a_worker_that_dies_under_a_call_loses_that_call_and_the_rest_comes_back(host: SupervisedHost) -> None:
+    scheduler = host.attach()
+    words, say = says("here")
+    wasm = reactor(f"(if {FIRST_IS.format(1)} (then {say} (loop $l (br $l)))) {ECHO}", imports=SAY, more=words)
+    calls = [TaskWork(k, 1, arguments=small(int(k == 500))) for k in range(1000)]
+    scheduler.start(1, wasm, calls, call=True, reuse=True)
+    before, _ = scheduler.collect(500)
+    assert {key: row.value for key, row in before.items()} == {(1, k): small(0) for k in range(500)}
+    (worker,) = host.wait_until_a_guest_speaks()
+    os.kill(worker, signal.SIGABRT)
+    rows, returned = scheduler.collect(500)
+    (lost,) = rows.values()
+    assert lost.task == 500
+    assert lost.outcome == Outcome.LOST
+    assert lost.detail is not None
+    assert lost.detail.code == "worker_died"
+    assert set(returned) == {(1, k) for k in range(501, 1000)}
+    # What came back is sent again, and done by another worker.
+    scheduler.start(2, wasm, [TaskWork(k, 2, arguments=small(0)) for k in range(500, 1000)], call=True)
+    rows, _ = scheduler.collect(500)
+    assert {row.outcome for row in rows.values()} == {Outcome.SUCCEEDED}
 
 
 def test_an_idle_worker_that_dies_is_replaced_and_nothing_is_lost(host: SupervisedHost) -> None:

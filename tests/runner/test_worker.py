@@ -17,9 +17,10 @@ import wasmtime
 import batchwasm.runner
 from batchwasm.model import Outcome
 from batchwasm.runner.page import COMPILING, GAVE_UP, GUEST, IDLE
-from batchwasm.runner.protocol import FLUSH_BYTES, Finished, Returned, Row, Rows
+from batchwasm.runner.protocol import FLUSH_BYTES, Finished, Returned, Row, Rows, TaskWork
 from batchwasm.runner.watch import GRACE_S
 from tests.runner.forked import MIB, Forked, wat
+from tests.runner.reactors import ECHO, FIRST_IS, SAY, SLEEP, reactor, says, sleeps, small
 
 WAIT_S = 30.0
 
@@ -125,6 +126,49 @@ def test_a_guest_asleep_in_the_host_is_reported_with_all_it_left_and_the_worker_
     assert (second.stdout, second.files) == (b"before\n", (b"xxx",))
     assert fresh.end() == GAVE_UP
     assert fresh.page.read().phase == IDLE
+
+
+def test_a_call_asleep_in_the_host_is_reported_and_the_worker_goes(fresh: Forked) -> None:
+    room, sleep = sleeps(60)
+    words, say = says("before")
+    wasm = reactor(f"(if {FIRST_IS.format(1)} (then {say} {sleep})) {ECHO}", imports=SAY + SLEEP, more=words + room)
+    tasks = [TaskWork(k, 1, arguments=small(int(k == 2))) for k in range(5)]
+    fresh.send(fresh.work(fresh.artifact(wasm), tasks, call=True, reuse=True, time_s=0.3))
+    messages: list[Finished | Returned] = []
+    while new := fresh.replies():
+        messages += new
+    rows = rows_of(messages)
+    assert [row.outcome for row in rows] == [Outcome.SUCCEEDED, Outcome.SUCCEEDED, Outcome.TIMED_OUT]
+    assert (rows[2].stdout, rows[2].value) == (b"before", None)
+    assert fresh.end() == GAVE_UP
+    assert fresh.page.read().phase == IDLE
+
+
+def test_large_values_leave_before_the_frame_is_full(host: Forked) -> None:
+    wasm = reactor("(call $answer (i32.const 0) (i32.const 1000000))", memory="20")
+    count = 2 * FLUSH_BYTES // 1_000_000
+    host.send(host.work(host.artifact(wasm), [TaskWork(k, 1) for k in range(count)], call=True, reuse=True))
+    messages: list[Finished | Returned] = []
+    while sum(len(rows_of([message])) for message in messages) < count:
+        messages += host.replies()
+    assert len(messages) > 1
+    assert max(len(message.body) for message in messages if isinstance(message, Finished)) < FLUSH_BYTES + 1_100_000
+
+
+def test_a_recalled_batch_of_calls_gives_back_what_it_did_not_start(host: Forked) -> None:
+    wasm = reactor(f"(if {FIRST_IS.format(1)} (then (loop $l (br $l)))) {ECHO}")
+    tasks = [TaskWork(k, 1, arguments=small(int(k == 1))) for k in range(4)]
+    work = host.work(host.artifact(wasm), tasks, call=True, reuse=True, time_s=0.5)
+    host.send(work)
+    wait_for_phase(host, GUEST, 1)
+    host.page.recall(work.batch)
+    messages: list[Finished | Returned] = []
+    while not messages or not isinstance(messages[-1], Returned):
+        messages += host.replies()
+    assert [row.task for row in rows_of(messages)] == [0, 1]
+    assert messages[-1] == Returned(work.batch, [2, 3], "recalled")
+    host.page.recall(0)
+    assert host.tool("say", "next").stdout == b"next\n"
 
 
 def test_the_end_of_the_channel_is_the_end_of_the_worker(fresh: Forked) -> None:
@@ -282,7 +326,7 @@ def test_a_module_whose_compilation_ended_its_workers_is_refused_in_the_end(fres
 SCRIPT = """
 import os, socket, sys
 from batchwasm_runner import page, protocol, worker
-cache, scratch, locks, digest = sys.argv[1:]
+cache, scratch, locks, digest, function = sys.argv[1:]
 ours, theirs = socket.socketpair()
 shared = page.Page()
 pid = os.fork()
@@ -295,13 +339,17 @@ tasks = [protocol.TaskWork(0, 1), protocol.TaskWork(1, 1, args=["abort"]), proto
 work = protocol.Work(1, "r", "j", digest, scratch + "/spool", 1 << 26, 1 << 20, 1 << 20, 10, args=["say", "hello"],
                      tasks=tasks, time_s=0.2)
 ours.sendall(protocol.encode(protocol.Start(1, 1, 1 << 26, 0.2, 3, work.encode())))
+calls = [protocol.TaskWork(task, 1, arguments=bytes([0x81, task])) for task in range(3)]
+work = protocol.Work(2, "r", "j", function, scratch + "/spool", 1 << 26, 1 << 20, 1 << 20, 10, tasks=calls, time_s=5.0,
+                     call=True, reuse=True)
+ours.sendall(protocol.encode(protocol.Start(2, 1, 1 << 26, 5.0, 3, work.encode())))
 decoder, rows = protocol.Decoder(), []
-while len(rows) < 3:
+while len(rows) < 6:
     for message in decoder.feed(ours.recv(1 << 20)):
         rows += protocol.Rows.decode(message.body)
 ours.close()
 assert os.waitpid(pid, 0)[1] == 0
-print([(row.outcome, row.stdout.decode()) for row in rows])
+print([(row.outcome, row.stdout.decode()) for row in rows[:3]], [row.value for row in rows[3:]])
 """
 
 
@@ -320,9 +368,20 @@ def test_a_worker_runs_as_installed_on_a_host_under_that_hosts_python(
     installed.mkdir()
     (installed / "batchwasm_runner").symlink_to(Path(batchwasm.runner.__path__[0]))
     (installed / "wasmtime").symlink_to(Path(wasmtime.__file__).parent)
-    settings = fresh.settings
+    settings, function = fresh.settings, fresh.artifact(reactor())
     done = subprocess.run(
-        [python, "-W", "error", "-c", SCRIPT, settings.cache, settings.scratch, settings.locks, fresh.toolbox],
+        [
+            python,
+            "-W",
+            "error",
+            "-c",
+            SCRIPT,
+            settings.cache,
+            settings.scratch,
+            settings.locks,
+            fresh.toolbox,
+            function,
+        ],
         env={"PYTHONPATH": str(installed), "BATCHWASM_PUBLIC_API": public, "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
@@ -330,7 +389,7 @@ def test_a_worker_runs_as_installed_on_a_host_under_that_hosts_python(
         timeout=120,
     )
     assert done.stderr == ""
-    assert done.stdout.strip() == "[(2, 'hello\\n'), (4, ''), (5, '')]"
+    assert done.stdout.strip() == "[(2, 'hello\\n'), (4, ''), (5, '')] [b'\\x81\\x00', b'\\x81\\x01', b'\\x81\\x02']"
 
 
 def test_serve_makes_no_engine_and_no_thread_before_it_is_forked() -> None:
