@@ -11,25 +11,25 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import platform
 import secrets
 import signal
 import socket
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from batchwasm import __version__, rows
+from batchwasm import calls, functions, rows
 from batchwasm import results as folders
 from batchwasm import spec as spec_files
 from batchwasm.artifacts import Store, build
-from batchwasm.core.events import RunStopped
+from batchwasm.core.events import Record, RunStopped
 from batchwasm.core.state import JobState, State
-from batchwasm.engine.loop import Loop, Plan, Watcher
+from batchwasm.engine import manifest
+from batchwasm.engine.loop import Loop
+from batchwasm.engine.plan import Plan, Watcher
 from batchwasm.errors import (
     EXIT_INTERRUPTED,
     EXIT_SUCCEEDED,
@@ -41,13 +41,15 @@ from batchwasm.errors import (
     SpecError,
     WorldError,
 )
+from batchwasm.functions.json_values import to_json
+from batchwasm.functions.values import decoder
 from batchwasm.journal import Journal
-from batchwasm.model import Inventory, JobName, Outcome, RunSpec, Source
+from batchwasm.model import Inventory, Job, JobName, Outcome, RunSpec
 from batchwasm.results import RunFolder
 from batchwasm.rows import Ended, Params, ResultRow, Status
 from batchwasm.spec import stored
-
-MANIFEST_SCHEMA = "manifest/1"
+from batchwasm.spec.lines import KeyPath
+from batchwasm.version import __version__
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,7 +78,7 @@ def load(jobs: Path, *, inventory: Path | None = None, hosts: str | None = None)
 
     Raises SpecError with all problems of both files.
     """
-    return spec_files.load(jobs, inventory=inventory, hosts=hosts, check_source=_check_ready_made)
+    return spec_files.load(jobs, inventory=inventory, hosts=hosts, check_job=_check_job)
 
 
 def from_source(
@@ -96,19 +98,20 @@ def from_source(
         settings=settings,
         inventory=inventory,
         hosts=hosts,
-        check_source=_check_ready_made,
+        check_job=_check_job,
     )
 
 
-def _check_ready_made(name: JobName, source: Source) -> str | None:
+def _check_job(job: Job) -> Iterator[tuple[KeyPath, str]]:
     """What no host could run is told with the other problems, where no compiler is needed to see it."""
-    if source.language not in ("wasm", "wat"):
-        return None
-    try:
-        build(name, source, Store())
-    except SourceError as error:
-        return str(error).removeprefix(f"{name}: ")
-    return None
+    if job.source.language in ("wasm", "wat"):
+        try:
+            build(job.name, job.source, Store())
+        except SourceError as error:
+            yield ("source",), str(error).removeprefix(f"{job.name}: ")
+            return
+    if job.source.function is not None:
+        yield from calls.check(job)
 
 
 def run(
@@ -149,13 +152,13 @@ def run(
         )
         loop = Loop(plan, folder, journal, watcher or Watcher())
         try:
-            write_manifest(folder, plan, loop)
+            manifest.write(folder, plan, loop)
             with folder.held():
                 state = asyncio.run(_run(loop, signals))
-            write_manifest(folder, plan, loop)
+            manifest.write(folder, plan, loop)
         except BaseException:
             with suppress(WorldError):  # what went wrong before it is the news
-                write_manifest(folder, plan, loop)
+                manifest.write(folder, plan, loop)
             raise
         finally:
             journal.close()
@@ -237,52 +240,6 @@ def plan(spec: RunSpec, inventory: Inventory, *, jobs: Sequence[JobName] = ()) -
     ]
 
 
-# -------------------------------------------------------------------------------------------------- manifest
-
-
-def write_manifest(folder: RunFolder, plan: Plan, loop: Loop) -> None:
-    """All that is needed to run the same again, with versions and digests."""
-    manifest = {
-        "schema": MANIFEST_SCHEMA,
-        "run": folder.name,
-        "id": plan.run,
-        "batchwasm": __version__,
-        "python": platform.python_version(),
-        "wasmtime": version("wasmtime"),
-        "made_on": {"machine": socket.gethostname(), "platform": platform.platform()},
-        "folder": str(plan.spec.folder),
-        "jobs": [_job_manifest(plan, loop, n) for n in range(len(plan.spec.jobs))],
-        "hosts": {name: _host_manifest(loop, name) for name in loop.state.hosts},
-    }
-    folder.write_manifest(manifest)
-
-
-def _job_manifest(plan: Plan, loop: Loop, n: int) -> dict[str, Any]:
-    job, artifact = plan.spec.jobs[n], loop.artifacts.get(n)
-    limits = {name: getattr(job.limits, name) for name in job.limits.__dataclass_fields__}
-    return {
-        "name": job.name,
-        "tasks": len(job),
-        "language": job.source.language,
-        "sources": [str(path) for path in job.source.paths],
-        "build": {
-            "flags": job.source.build.flags,
-            "defines": dict(job.source.build.defines),
-            "include": [str(path) for path in job.source.build.include],
-            "optimize": job.source.build.optimize,
-        },
-        "artifact": None if artifact is None else artifact.digest,
-        "toolchain": None if artifact is None else artifact.toolchain,
-        "cpus": job.request.cpus,
-        "limits": limits,
-        "sweep": stored.to_json(job.sweep),  # type: ignore[arg-type]
-    }
-
-
-def _host_manifest(loop: Loop, name: str) -> Any:
-    return dict(loop.facts.get(name, {}))
-
-
 # --------------------------------------------------------------------------------------------------- reading
 
 
@@ -316,10 +273,10 @@ def results(
     journal = Journal.open(folder.journal, read_only=True)
     try:
         state = journal.state()
-        params = _params(folder)
+        kept = _kept(folder)
         for n, found in enumerate(state.jobs):
             if job is None or found.plan.name == job:
-                for row in _rows_of(journal, state, n, found, params[found.plan.name], index):
+                for row in _rows_of(journal, state, n, found, kept, folder, index):
                     if (index is None or row.index == index) and (not outcome or row.outcome in outcome):
                         yield _absolute(folder, row)
     finally:
@@ -334,12 +291,30 @@ def _absolute(folder: RunFolder, row: ResultRow) -> ResultRow:
     return replace(row, stdout_path=stdout, stderr_path=stderr)
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What a manifest says of a job."""
+
+    params: Params
+    value: Callable[[Record], Any]
+    """A record's value, as JSON has it."""
+
+
 def _rows_of(
-    journal: Journal, state: State, n: int, job: JobState, params: Params, index: int | None
+    journal: Journal,
+    state: State,
+    n: int,
+    job: JobState,
+    kept: Mapping[JobName, _Kept],
+    folder: RunFolder,
+    index: int | None,
 ) -> Iterator[ResultRow]:
+    known = kept.get(job.plan.name)
+    if known is None:
+        raise RunError(f"{folder.manifest} does not know the job {job.plan.name}")
     attempts = journal.attempts(job=n, task=index, final=True)
     ended = (Ended(attempt.record.task, attempt.host, attempt.record) for attempt in attempts)
-    return rows.results(state.name, state, job, params, ended, only=index)
+    return rows.results(state.name, state, job, known.params, ended, only=index, value=known.value)
 
 
 def _state(folder: RunFolder) -> State:
@@ -350,13 +325,34 @@ def _state(folder: RunFolder) -> State:
         journal.close()
 
 
-def _params(folder: RunFolder) -> dict[JobName, Params]:
-    """Of each job, the parameters of its tasks, as the run's manifest keeps them."""
+def _kept(folder: RunFolder) -> dict[JobName, _Kept]:
+    """Of each job, the parameters of its tasks and how its values are read, as the run's manifest keeps them."""
     try:
         manifest = json.loads(folder.manifest.read_text(encoding="utf-8"))
-        return {job["name"]: Params(stored.from_json(job["sweep"])) for job in manifest["jobs"]}
+        return {
+            job["name"]: _Kept(Params(stored.from_json(job["sweep"])), _value_reader(folder, job.get("signature")))
+            for job in manifest["jobs"]
+        }
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{folder.manifest} can't be read: {error}") from error
+
+
+def _value_reader(folder: RunFolder, signature: Any) -> Callable[[Record], Any]:
+    if signature is None:
+        return lambda record: None
+    result = functions.from_json(json.dumps(signature)).result
+    decode = decoder(result)
+
+    def read(record: Record) -> Any:
+        encoded = record.value
+        if encoded is None and record.value_path is not None:
+            try:
+                encoded = (folder.path / record.value_path).read_bytes()
+            except OSError:
+                return None  # a fleet's large value, which was handed over
+        return None if encoded is None or result is None else to_json(result, decode(encoded))
+
+    return read
 
 
 def _alive(held: bool | None, state: State) -> bool:

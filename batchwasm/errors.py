@@ -6,9 +6,10 @@
     ├── HostError               one host can't be used, with cause and cure; the run goes on without it
     │   └── HostLost            the connection to a host that worked is gone; its tasks run again elsewhere
     ├── WorldError              exit 3: nothing here can go on (no host left, disk full)
-    └── RunError                exit 2: a run folder that is not there, ambiguous, or of a later version
+    ├── RunError                exit 2: a run folder that is not there, ambiguous, or of a later version
+    └── TaskFailed              exit 1: a call made from Python did not succeed
 
-A task that went wrong is not here: that is a value, `model.Outcome`.
+A task that went wrong is a value, `model.Outcome`; only to who waits for a function's value it is a TaskFailed.
 """
 
 from __future__ import annotations
@@ -97,3 +98,36 @@ class WorldError(BatchwasmError):
 
 class RunError(BatchwasmError):
     """A run that was asked for is not there, is ambiguous, or was written by a version that we can't read."""
+
+
+class TaskFailed(BatchwasmError):
+    """A call of a function did not succeed; `str()` has the call, the outcome, the reason and the end of its stderr."""
+
+    exit_code = EXIT_TASKS_FAILED
+
+    def __init__(
+        self, *, outcome: str, code: str, message: str, stderr: str = "", host: str = "", call: str = ""
+    ) -> None:
+        self.outcome = outcome
+        """`failed`, `trapped`, `timed_out`, ...: docs/outcomes.md."""
+        self.code = code
+        """The reason's code: `raised`, `out_of_bounds`, ..."""
+        self.message = message
+        """Of the function itself where it raised, else the reason in words."""
+        self.stderr = stderr
+        """The end of what it wrote there."""
+        self.host = host
+        """Where it ran; '' where that is not known."""
+        self.call = call
+        """The function with its arguments' repr, cut short."""
+        where = f" on {host}" if host else ""
+        told = f"{call} {outcome.replace('_', ' ')}{where}: {message}"
+        super().__init__(f"{told}\n{stderr.rstrip()}" if stderr.strip() else told)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _task_failed, (self.outcome, self.code, self.message, self.stderr, self.host, self.call)
+
+
+def _task_failed(outcome: str, code: str, message: str, stderr: str, host: str, call: str) -> TaskFailed:
+    """For pickle, which passes arguments by position."""
+    return TaskFailed(outcome=outcome, code=code, message=message, stderr=stderr, host=host, call=call)

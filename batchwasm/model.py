@@ -67,6 +67,36 @@ class Template:
         return "".join(text_of(params[p]) if i % 2 else p for i, p in enumerate(self.parts))
 
 
+Value = Template | Scalar | tuple["Value", ...] | Mapping[str, "Value"]
+"""An argument of a function as jobs.toml has it; a text that is exactly `{name}` stands for that value and its type."""
+
+
+def render(value: Value, params: Mapping[str, Scalar]) -> object:
+    """The argument with its templates filled in: lists and dicts of numbers, bools and texts."""
+    match value:
+        case Template():
+            return value.render(params) if value.only_name is None else params[value.only_name]
+        case tuple():
+            return [render(item, params) for item in value]
+        case Mapping():
+            return {key: render(item, params) for key, item in value.items()}
+        case _:
+            return value
+
+
+def names_in(value: Value) -> frozenset[str]:
+    """Of all templates in an argument."""
+    match value:
+        case Template():
+            return value.names
+        case tuple():
+            return frozenset().union(*map(names_in, value))
+        case Mapping():
+            return frozenset().union(*map(names_in, value.values()))
+        case _:
+            return frozenset()
+
+
 def text_of(value: Scalar) -> str:
     """A value as an argv string: numbers as Python's repr, bools as true and false."""
     if isinstance(value, bool):
@@ -162,6 +192,11 @@ class Job:
     source: Source
     sweep: Sweep
     args: tuple[Template, ...] = ()
+    """Of a program: argv[1..]."""
+    values: tuple[Value, ...] = ()
+    """Of a function: its arguments."""
+    reuse: bool = False
+    """Keep a function's instance over the calls of a batch."""
     env: Mapping[str, Template] = field(default_factory=dict)
     stdin: Template | None = None
     """Path of a file, relative to the folder of jobs.toml, or absolute."""

@@ -5,7 +5,7 @@
         jobs.toml  inventory.toml   as given
         manifest.json               all that is needed to reproduce the run
         wasm/JOB.wasm
-        tasks/JOB/INDEX/out/PATH    declared outputs; beside `out`: stdout, stderr that are too large for the journal
+        tasks/JOB/INDEX/out/PATH    declared outputs; beside `out`: stdout, stderr, value too large for the journal
 
 Runs are indexed in `$XDG_STATE_HOME/batchwasm/runs/`, so that a name finds its folder from anywhere: one small file a
 run, because a file can be made by many runs at once, on any file system, without a lock. The index is a convenience: a
@@ -99,6 +99,10 @@ class RunFolder:
     def wasm(self, job: JobName) -> Path:
         return self.path / "wasm" / f"{job}.wasm"
 
+    def wit(self, job: JobName) -> Path:
+        """What a function takes and gives, for people."""
+        return self.path / "wasm" / f"{job}.wit"
+
     def task(self, job: JobName, index: int) -> Path:
         return self.path / "tasks" / job / str(index)
 
@@ -108,6 +112,14 @@ class RunFolder:
 
     def stderr(self, job: JobName, index: int) -> Path:
         return self.task(job, index) / "stderr"
+
+    def value(self, job: JobName, index: int) -> Path:
+        """What a function gave, as CBOR; there only where it was too large for the journal."""
+        return self.task(job, index) / "value"
+
+    def arguments(self, job: JobName) -> Path:
+        """Folder of arguments that are too large for a message, while their calls run."""
+        return self.path / "arguments" / job
 
     def outputs(self, job: JobName, index: int) -> Path:
         """The folder of a task's declared outputs; it is not there where there are none."""
@@ -182,7 +194,7 @@ class RunFolder:
                 self.path.parent.rmdir()
 
 
-def create(spec_name: str, runs_dir: Path) -> RunFolder:
+def create(spec_name: str, runs_dir: Path, *, indexed: bool = True) -> RunFolder:
     """A new folder `runs_dir/SPEC_NAME-N`, N one above the highest there; several at once get one each.
 
     Raises WorldError where the file system refuses.
@@ -202,8 +214,24 @@ def create(spec_name: str, runs_dir: Path) -> RunFolder:
         raise WorldError(
             f"{error.filename or runs_dir} can't be made: {error.strerror}; choose another place with --runs-dir"
         ) from error
-    _index(path)
+    if indexed:
+        _index(path)
     return RunFolder(path=path)
+
+
+def calls_dir() -> Path | None:
+    """Where runs of call, map and Fleet go, which are found by name only; None for a user without a home."""
+    state = state_dir()
+    return None if state is None else state / "calls"
+
+
+def prune_calls(keep: int) -> None:
+    """Remove the oldest runs of calls_dir() that nobody works on, so that `keep` stay."""
+    folder = calls_dir()
+    for path in _newest_first(folder)[keep:] if folder is not None else ():
+        found = RunFolder(path=path)
+        if not found.is_held():
+            found.remove()
 
 
 def runs_dir(jobs_folder: Path) -> Path:
@@ -226,6 +254,13 @@ def find(run: str | None, cwd: Path) -> RunFolder:
         listed = "\n".join(f"  {path}" for path in found)
         raise RunError(f"{run!r} names {len(found)} runs; give the path of one of them:\n{listed}")
     return RunFolder(path=found[0])
+
+
+def reference(run: RunFolder, cwd: Path) -> str:
+    """What means this run, and no other, to a shell in `cwd`: its name, else its path."""
+    if [os.path.realpath(path) for path in _named(run.name, cwd)] == [os.path.realpath(run.path)]:
+        return run.name
+    return re.sub(r"[^\w@%+=:,./-]", r"\\\g<0>", os.path.relpath(run.path, cwd))
 
 
 def names(cwd: Path) -> list[str]:
@@ -308,7 +343,8 @@ def _named(run: str, cwd: Path) -> list[Path]:
     as_path = Path(os.path.abspath(cwd / Path(run).expanduser()))
     places = [as_path]
     if run and "/" not in run and run not in (".", "..", "~"):
-        places += [Path(os.path.abspath(runs_dir(cwd) / run)), *_indexed(run)]
+        calls = calls_dir()
+        places += [Path(os.path.abspath(runs_dir(cwd) / run)), *([calls / run] if calls else []), *_indexed(run)]
     found = {os.path.realpath(path): path for path in reversed(places) if _is_run(path)}
     return list(reversed(found.values()))
 

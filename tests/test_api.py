@@ -12,7 +12,7 @@ import pytest
 
 from batchwasm import api
 from batchwasm.core.events import BatchPlaced, Event, RunOpened, RunPlanned
-from batchwasm.engine.loop import Watcher
+from batchwasm.engine.plan import Watcher
 from batchwasm.errors import SourceError, SpecError, WorldError
 from batchwasm.journal import Journal
 from batchwasm.model import Host, Inventory, Job, RunSpec, Source

@@ -28,8 +28,10 @@ LAYERS = {
     "cli": 7,
     "tui": 6,
     "api": 5,
+    "fleet": 5,
     "engine": 4,
     "artifacts": 3,
+    "calls": 3,
     "journal": 3,
     "rows": 3,
     "results": 3,
@@ -41,6 +43,7 @@ LAYERS = {
     "transports": 2,
     "model": 1,
     "errors": 0,
+    "version": 0,
 }
 """A module imports only from lower layers, or from its own package."""
 

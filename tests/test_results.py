@@ -144,6 +144,15 @@ def test_an_ambiguous_name_lists_all_its_runs(tmp_path: Path) -> None:
     assert caught.value.exit_code == 2
 
 
+def test_a_run_is_referred_to_by_its_name_and_by_its_path_where_others_have_that_name(tmp_path: Path) -> None:
+    folder = started("tour", tmp_path / "it's x" / "batchwasm-runs")
+    assert results.reference(folder, tmp_path) == "tour-1"
+    started("tour", tmp_path / "y")
+    assert results.reference(folder, folder.path.parent.parent) == "batchwasm-runs/tour-1"
+    assert results.reference(folder, tmp_path) == r"it\'s\ x/batchwasm-runs/tour-1"
+    assert results.find("it's x/batchwasm-runs/tour-1", tmp_path).path == folder.path
+
+
 def test_an_unknown_name_is_answered_with_the_nearest(tmp_path: Path) -> None:
     started("tour", tmp_path / "batchwasm-runs")
     with pytest.raises(RunError, match="did you mean 'tour-1'"):

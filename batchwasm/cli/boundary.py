@@ -83,7 +83,7 @@ def _tell_bug(error: BaseException) -> None:
 def _report(error: BaseException) -> str:
     import traceback
 
-    from batchwasm import __version__
+    from batchwasm.version import __version__
 
     lines = traceback.format_exception(error)
     return f"batchwasm {__version__}, Python {sys.version}, {sys.platform}\n{sys.argv!r}\n\n{''.join(lines)}"

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "run": ("run", "Compile, ship, run and collect what a jobs.toml or a source says."),
+    "call": ("call", "Call a function of a source once; its value as JSON."),
+    "map": ("map", "Call a function for every line of stdin; the values as JSON lines."),
     "status": ("status", "How far a run is: its tasks, jobs and hosts."),
     "results": ("results", "The outcome of every task; with --files also what they left."),
     "logs": ("logs", "What a task wrote to stdout and stderr."),
@@ -26,8 +28,6 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 """Name -> module in this package with a `command`, and what it does, which spares --help the import."""
 
 NOT_YET: tuple[str, ...] = (
-    "call",
-    "map",
     "explain",
     "report",
     "tui",
@@ -43,7 +43,7 @@ NOT_YET += ("replay", "runs")
 
 def show_version(context: click.Context, _: click.Parameter, asked: bool) -> None:
     if asked and not context.resilient_parsing:
-        from batchwasm import __version__
+        from batchwasm.version import __version__
 
         click.echo(f"batchwasm {__version__}")
         context.exit()

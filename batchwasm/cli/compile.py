@@ -82,10 +82,18 @@ def _deliver(artifact: Artifact, output: Path) -> None:
     if str(output) == "-":
         sys.stdout.buffer.write(wasm)
         return
-    beside = output.with_name(f".{output.name}.part")
     try:
-        beside.write_bytes(wasm)
-        beside.replace(output)
+        _write(output, wasm)
     except OSError as error:
         raise WorldError(f"{output} can't be written: {error.strerror}") from error
     click.echo(output)
+
+
+def _write(output: Path, wasm: bytes) -> None:
+    """All of it or nothing; but a device, a pipe or a link stays what it is: root must not replace /dev/null."""
+    if output.is_symlink() or (output.exists() and not output.is_file()):
+        output.write_bytes(wasm)
+        return
+    beside = output.with_name(f".{output.name}.part")
+    beside.write_bytes(wasm)
+    beside.replace(output)

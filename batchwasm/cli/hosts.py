@@ -77,8 +77,10 @@ def check_command(names: tuple[str, ...], inventory: Path | None, hosts: str | N
 def trust_command(names: tuple[str, ...], inventory: Path | None, hosts: str | None, yes: bool) -> int:
     """Show the unknown host keys of all hosts, and accept them once.
 
-    Compare the fingerprints with what the machines' owners say: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub
-    Keys that changed are never accepted here.
+    Compare the fingerprints with what the machines' owners say. Keys that changed are never accepted here.
+
+    \b
+      ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub      on the machine itself
     """
     from batchwasm.cli import hosts_trust
 
@@ -100,5 +102,5 @@ def chosen(names: Sequence[str], inventory: Path | None, hosts: str | None) -> S
     """The hosts that are meant. Raises SpecError."""
     from batchwasm import spec
 
-    wanted = ",".join((*names, *([hosts] if hosts else ())))
-    return spec.load_inventory(Path.cwd(), inventory=inventory, hosts=wanted or None).hosts
+    wanted = (*names, *([hosts] if hosts is not None else ()))  # --hosts "" names none: it must not mean all
+    return spec.load_inventory(Path.cwd(), inventory=inventory, hosts=",".join(wanted) if wanted else None).hosts

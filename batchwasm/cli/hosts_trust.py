@@ -68,7 +68,7 @@ def _told(answers: Iterable[Trusted], accepted: set[Key]) -> int:
     code = EXIT_SUCCEEDED
     for answer in answers:
         if answer.error is not None:
-            say(f"{answer.host}: {'its key is known, but: ' if answer.known else ''}{answer.error}")
+            say(f"{answer.host}: {'its key is known, but: ' if answer.known else ''}{answer.error.beside(answer.host)}")
         if not answer.known:
             code = EXIT_WORLD
     written = f"{len(accepted)} keys accepted" if len(accepted) != 1 else "1 key accepted"

@@ -120,6 +120,7 @@ class Plain:
         self._stream, self._interval_s, self._clock = stream, interval_s, clock
         self._pace = Pace()
         self._hosts: dict[HostName, tuple[HostState, str]] = {}
+        self._told_at: dict[HostName, dict[HostState, float]] = {}
         self._last: Counts | None = None
         self._said = ""
         self._said_at = float("-inf")
@@ -134,8 +135,19 @@ class Plain:
         if self._hosts.get(name) == (state, text):
             return
         self._hosts[name] = (state, text)
-        if state != "connecting":  # 500 hosts connect: what comes of it is news
+        if self._is_news(name, state):
             self.note(f"host {name}: {state}{f', {text}' if text else ''}")
+
+    def _is_news(self, name: HostName, state: HostState) -> bool:
+        """500 hosts connect: what comes of it is news. Each is sent a thousand inputs: a line now and then does."""
+        if state not in ("shipping", "ready"):
+            self._told_at.pop(name, None)
+            return state != "connecting"
+        told, now = self._told_at.setdefault(name, {}), self._clock()
+        if now - told.get(state, float("-inf")) < self._interval_s:
+            return False
+        told[state] = now
+        return True
 
     def counts(self, counts: Counts) -> None:
         now = self._clock()

@@ -54,7 +54,7 @@ def jsonable(value: Any) -> Any:
             return value
 
 
-def json_line(value: Mapping[str, Any]) -> str:
+def json_line(value: Any) -> str:
     """One line, pure ASCII, so that no terminal, locale or old tool can spoil it."""
     return json.dumps(jsonable(value), allow_nan=False)
 

@@ -118,9 +118,13 @@ def _cells(row: ResultRow) -> list[str]:
 
 
 def _says(row: ResultRow) -> str:
-    """Why it did not succeed, else the first line of what it printed."""
+    """Why it did not succeed, else its value, else the first line of what it printed."""
     if row.reason is not None:
         return row.reason.text
+    if row.value is not None:
+        from batchwasm.cli.render import json_line
+
+        return json_line(row.value)[:200]
     if row.stdout is None:
         return f"in {row.stdout_path}" if row.stdout_path else ""
     first, _, rest = row.stdout.strip("\n").partition("\n")

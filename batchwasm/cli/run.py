@@ -85,7 +85,7 @@ def command(
         return 0
     if dry_run:
         return _dry_run(spec, machines, only, as_json)
-    return _run(spec, machines, only, fail_fast, runs_dir, _seconds(wait_hosts), as_json, quiet)
+    return _run(spec, machines, only, fail_fast, runs_dir, seconds(wait_hosts), as_json, quiet)
 
 
 def _read(
@@ -113,7 +113,8 @@ def _pair(text: str, option: str) -> tuple[str, str]:
     return name, value
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
+    """The value of --wait-hosts. Raises click.UsageError."""
     from batchwasm.spec.quantities import duration_s
 
     try:
@@ -186,6 +187,7 @@ def _print_left(folders: list[RunFolder]) -> None:
 def _summary(ran: Ran) -> None:
     from batchwasm.cli.escape import say
     from batchwasm.cli.units import count_text, duration_text
+    from batchwasm.results import reference
 
     status = ran.status
     words = [f"{count_text(n)} {word.replace('_', ' ')}" for word, n in status.by_outcome.items()]
@@ -194,7 +196,7 @@ def _summary(ran: Ran) -> None:
     say(f"{status.run}: {', '.join(words)} of {count_text(status.tasks.total)} in {duration_text(status.wall_s)}")
     _warnings(ran)
     failed = " --failed" if status.tasks.failed else ""
-    say(f"see 'batchwasm results{failed} -r {status.run}'; files in {status.folder}")
+    say(f"see 'batchwasm results{failed} -r {reference(ran.folder, Path.cwd())}'; files in {status.folder}")
 
 
 def _warnings(ran: Ran) -> None:

@@ -30,12 +30,12 @@ def command(run: str | None, as_json: bool) -> None:
 
 
 def _show(status: Status) -> None:
-    from batchwasm.cli.escape import visible
+    from batchwasm.cli.escape import visible, visible_text
     from batchwasm.cli.render import Column, print_table
     from batchwasm.cli.units import duration_text
 
     why = f": {status.reason}" if status.reason else ""
-    click.echo(visible(f"run     {status.run}, {status.state} after {duration_text(status.wall_s)}{why}"))
+    click.echo(visible_text(f"run     {status.run}, {status.state} after {duration_text(status.wall_s)}{why}"))
     click.echo(visible(f"folder  {status.folder}"))
     click.echo(f"tasks   {', '.join(_tally(status.tasks))}")
     counts = ("total", "waiting", "running", "succeeded", "failed", "cancelled", "skipped")

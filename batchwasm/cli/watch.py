@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from batchwasm.cli.escape import copy
-from batchwasm.cli.progress import Counts, HostState, Progress
+from batchwasm.cli.progress import Counts, HostState, Progress, make
 from batchwasm.cli.units import duration_text
 from batchwasm.core.events import (
     Event,
@@ -20,7 +21,7 @@ from batchwasm.core.events import (
     TasksFinished,
 )
 from batchwasm.core.state import State
-from batchwasm.engine.loop import Watcher
+from batchwasm.engine.plan import Watcher
 from batchwasm.model import Artifact, HostName, JobName, Outcome, RunSpec
 from batchwasm.rows import TaskCounts
 
@@ -44,15 +45,21 @@ class Silent:
     def close(self) -> None: ...
 
 
-class RunWatcher(Watcher):
-    """Tells a Progress. `show` prints the stdout of tasks as they end, where the run is small."""
+@contextmanager
+def shown(quiet: bool) -> Iterator[Progress]:
+    """A display on stderr, taken down at the end."""
+    progress: Progress = Silent() if quiet else make()
+    try:
+        yield progress
+    finally:
+        progress.close()
 
-    def __init__(self, progress: Progress, spec: RunSpec, *, show: bool) -> None:
+
+class CallsWatcher(Watcher):
+    """Tells a Progress of compilers, hosts and counts; what ends how is its caller's to tell."""
+
+    def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        self._show = show and spec.tasks <= SHOWN_TASKS
-        self._jobs = [job.name for job in spec.jobs]
-        self._lone = {job.name for job in spec.jobs if len(job) == 1}
-        self._failures = 0
 
     def compiling(self, job: JobName, hint: str) -> None:
         self._progress.compiling(job, hint)
@@ -68,8 +75,6 @@ class RunWatcher(Watcher):
 
     def happened(self, event: Event) -> None:
         match event:
-            case TasksFinished():
-                self._tell_ended(event)
             case HostJoined():
                 self._progress.host(event.host, "ready")
                 for warning in event.facts.get("warnings", ()):
@@ -86,8 +91,27 @@ class RunWatcher(Watcher):
                 pass  # counted in `passed`, or told by the loop itself
 
     def passed(self, state: State) -> None:
+        if not state.tasks:
+            return  # calls are still to come, or nothing was to be done
         jobs = {job.plan.name: _counts(job.counts) for job in state.jobs}
         self._progress.counts(_counts(state.counts, jobs))
+
+
+class RunWatcher(CallsWatcher):
+    """Of a run of jobs. `show` prints the stdout of tasks as they end, where the run is small."""
+
+    def __init__(self, progress: Progress, spec: RunSpec, *, show: bool) -> None:
+        super().__init__(progress)
+        self._show = show and spec.tasks <= SHOWN_TASKS
+        self._jobs = [job.name for job in spec.jobs]
+        self._lone = {job.name for job in spec.jobs if len(job) == 1}
+        self._failures = 0
+
+    def happened(self, event: Event) -> None:
+        if isinstance(event, TasksFinished):
+            self._tell_ended(event)
+        else:
+            super().happened(event)
 
     def _tell_ended(self, event: TasksFinished) -> None:
         for record in event.records if self._show else ():

@@ -84,7 +84,7 @@ class _Seen:
             latency_s=self.clock[0] if self.clock else None,
             clock_skew_s=self.clock[1] if self.clock else None,
             runner=self.runner,
-            warnings=tuple(_warnings(key, facts, self.clock)),
+            warnings=tuple(_warnings(self.host, key, facts, self.clock)),
             error=self.error,
         )
 
@@ -107,6 +107,11 @@ async def _look(seen: _Seen, transport: transports.Transport) -> None:
     if not facts.writable:
         cause = f"{host.name}: user {facts.uid} may not write in {facts.workdir}"
         raise HostError("permission", cause, "set a `workdir` that you may write in the inventory")
+    if host.memory_bytes is not None and 0 < facts.memory_bytes < host.memory_bytes:
+        cause = (
+            f"{host.name}: memory is {_mib(host.memory_bytes)} in the inventory, and it has {_mib(facts.memory_bytes)}"
+        )
+        raise HostError("memory", cause, "write less there, or leave it out")
     platform = platform_of(host.name, facts)
     try:
         pack = await asyncio.to_thread(pack_for, platform)
@@ -122,12 +127,14 @@ def _mib(size_bytes: int) -> str:
     return f"{size_bytes / 2**20:,.0f} MiB"
 
 
-def _warnings(key: Key | None, facts: Facts | None, clock: tuple[float, float] | None) -> list[str]:
+def _warnings(host: Host, key: Key | None, facts: Facts | None, clock: tuple[float, float] | None) -> list[str]:
     found = []
     if key == "unchecked":
         found.append("its host key is not checked: ~/.ssh/config says StrictHostKeyChecking no")
     if clock is not None and abs(clock[1]) > SKEW_S:
         found.append(f"its clock is {abs(clock[1]):.0f} s {'ahead of' if clock[1] > 0 else 'behind'} ours")
+    if facts is not None and host.cpus is not None and host.cpus > facts.cpus:
+        found.append(f"cpus is {host.cpus} in the inventory, and it has {facts.cpus}: its tasks share them")
     if facts is not None and facts.disk_free_bytes < LOW_DISK_BYTES:
         found.append(f"only {facts.disk_free_bytes / GIB:.1f} GiB are free at {facts.workdir}")
     if facts is not None and facts.kills_left_behind:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,6 +17,8 @@ from batchwasm.model import JobName, Outcome
 from batchwasm.results import RunFolder
 from batchwasm.runner.protocol import INLINE_BYTES, Detail, OutputFile, Row
 
+Check = Callable[[bytes], str | None]
+"""What is wrong with a function's answer, or None."""
 REPORTABLE = frozenset(Outcome) - {Outcome.MISMATCH, Outcome.CANCELLED, Outcome.SKIPPED}
 """What a host may say of an attempt; the others are the scheduler's own words."""
 REASON_LIMIT = 4096  # characters: a backtrace fits, a flood does not
@@ -24,16 +26,44 @@ REASON_LIMIT = 4096  # characters: a backtrace fits, a flood does not
 
 def has_files(row: Row) -> bool:
     detail = row.detail
-    return detail is not None and bool(detail.outputs or detail.stdout_spooled or detail.stderr_spooled)
+    return detail is not None and bool(
+        detail.outputs or detail.stdout_spooled or detail.stderr_spooled or detail.value_spooled
+    )
 
 
-def record(row: Row) -> Record:
-    """A row without files. Raises HostError where no runner of ours would say that."""
+def record(row: Row, check: Check | None = None) -> Record:
+    """A row without files; `check` is that of a function's answers.
+
+    Raises HostError where no runner of ours would say that.
+    """
     if row.outcome not in REPORTABLE:
         raise HostError("protocol", f"its runner reported outcome {row.outcome}, which is not its to tell")
     if len(row.stdout) > INLINE_BYTES or len(row.stderr) > INLINE_BYTES:
         raise HostError("protocol", "its runner sent more output in a report than fits there")
     detail = row.detail or _PLAIN
+    found = _plain(row, detail)
+    if check is None:
+        if row.value is not None or detail.value_spooled is not None:
+            raise HostError("protocol", "its runner sent a value of a program, which has none")
+    elif row.value is not None:
+        return with_value(found, row.value, check)
+    elif row.outcome == Outcome.SUCCEEDED and detail.value_spooled is None:
+        raise HostError("protocol", "its runner sent a call that succeeded without its value")
+    return found
+
+
+def with_value(found: Record, value: bytes, check: Check) -> Record:
+    """The record with its value, if that is one of the function's type."""
+    if found.outcome != Outcome.SUCCEEDED:
+        return found
+    wrong = check(value)
+    if wrong is None:
+        return found._replace(value=value)
+    text = f"what it gave is not what its signature says: {wrong}"
+    return found._replace(outcome=int(Outcome.FAILED), reason_code="bad_value", reason_text=text)
+
+
+def _plain(row: Row, detail: Detail) -> Record:
     return Record(
         task=row.task,
         number=row.number,
@@ -62,13 +92,15 @@ def _text(text: str) -> str | None:
     return text.encode("utf-8", "replace").decode() or None
 
 
-async def collect(row: Row, job: JobName, folder: RunFolder, depot: Depot, spool: str) -> Record:
+async def collect(
+    row: Row, job: JobName, folder: RunFolder, depot: Depot, spool: str, check: Check | None = None
+) -> Record:
     """A row with files: they are in the run folder, whole and by their digests, when this returns.
 
     `spool` is the batch's folder on the host. Raises HostError where the host sends something else than it announced,
     WorldError where the disk here refuses.
     """
-    found = record(row)
+    found = record(row, check)
     detail = row.detail or _PLAIN
     # Perhaps there is something of an attempt that was lost before its report was complete.
     shutil.rmtree(folder.task(job, row.task), ignore_errors=True)
@@ -91,6 +123,13 @@ async def collect(row: Row, job: JobName, folder: RunFolder, depot: Depot, spool
         target = folder.stderr(job, row.task)
         await _get(depot, spool, f"{row.task}/stderr", target, *detail.stderr_spooled)
         found = found._replace(stderr=None, stderr_path=str(target.relative_to(folder.path)))
+    if detail.value_spooled is not None and check is not None:
+        target = folder.value(job, row.task)
+        await _get(depot, spool, f"{row.task}/value", target, *detail.value_spooled)
+        with _on_disk(target):
+            found = with_value(found, target.read_bytes(), check)
+        path = str(target.relative_to(folder.path)) if found.outcome == Outcome.SUCCEEDED else None
+        found = found._replace(value=None, value_path=path)
     return found
 
 

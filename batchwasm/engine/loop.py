@@ -9,40 +9,44 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from batchwasm.artifacts import Store, build
 from batchwasm.core import placement
 from batchwasm.core.events import (
-    ArtifactBuilt,
     BatchPlaced,
     BatchRecalled,
     Event,
     HostJoined,
-    JobPlan,
+    JobAdded,
     Ranges,
     Record,
+    RunClosed,
     RunFinished,
     RunOpened,
     RunPlanned,
     RunStopped,
+    TasksAdded,
     TasksCancelled,
+    TasksFinished,
     TasksReturned,
+    TasksWithdrawn,
     indexes,
 )
 from batchwasm.core.scheduler import Scheduler
 from batchwasm.core.state import State
+from batchwasm.engine.arguments import KEPT_BYTES
+from batchwasm.engine.building import Building, built
+from batchwasm.engine.collect import Check
 from batchwasm.engine.groups import the_one
+from batchwasm.engine.plan import Plan, Watcher
 from batchwasm.engine.session import Session
-from batchwasm.engine.work import Digests, InputChanged, JobWork, LocalFile
 from batchwasm.errors import Problem, SourceError, SpecError, WorldError
 from batchwasm.journal import Journal, Sample
-from batchwasm.model import Artifact, HostName, Inventory, JobName, RunSpec
+from batchwasm.model import Artifact, HostName, Job, JobName
 from batchwasm.results import RunFolder
 from batchwasm.runner.protocol import Beat
 
@@ -52,64 +56,6 @@ CHECKPOINT_SHARE = 0.05  # of our time for them: with 1,000 hosts at work a stat
 SAMPLE_S = 5.0
 SHOW_S = 0.1  # between two looks of a watcher at the whole state
 END_S = 10.0  # for the hosts to stop their guests and say goodbye
-BUILDS = os.cpu_count() or 1  # at once: a compiler takes a core
-
-
-class Watcher:
-    """Who looks on: progress displays override what they show. Called from the loop, so nothing here may block."""
-
-    def compiling(self, job: JobName, hint: str) -> None:
-        """`hint` says why it takes long, where it does."""
-
-    def compiled(self, job: JobName, artifact: Artifact) -> None: ...
-
-    def shipping(self, host: HostName, text: str) -> None: ...
-
-    def happened(self, event: Event) -> None:
-        """`event` is in the journal."""
-
-    def passed(self, state: State) -> None:
-        """Some passes are over, or the run is; `state` is the loop's own, to read and not to keep."""
-
-    def note(self, text: str) -> None: ...
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Plan:
-    """A run to be: what, where, and how patiently."""
-
-    run: str
-    """Unique id."""
-    spec: RunSpec
-    inventory: Inventory
-    store: Store
-    fail_fast: bool = False
-    wait_hosts_s: float = 600.0
-    version: str = ""
-
-    def job_plans(self) -> tuple[JobPlan, ...]:
-        return tuple(
-            JobPlan(
-                name=job.name,
-                tasks=len(job),
-                cpus=job.request.cpus,
-                memory_bytes=job.request.memory_bytes,
-                hosts=self._allowed(n),
-            )
-            for n, job in enumerate(self.spec.jobs)
-        )
-
-    def _allowed(self, n: int) -> tuple[str, ...] | None:
-        job = self.spec.jobs[n]
-        if job.hosts is None and not job.exclude and not job.mounts:
-            return None
-        return tuple(
-            host.name
-            for host in self.inventory.hosts
-            if (job.hosts is None or host.name in job.hosts)
-            and host.name not in job.exclude
-            and all(mount in host.mounts for mount in job.mounts)
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +71,7 @@ class _Report:
 @dataclass(frozen=True, slots=True)
 class _Return:
     session: Session
-    seq: int
+    seq: int | None
     event: TasksReturned
 
 
@@ -135,25 +81,31 @@ class Loop:
     def __init__(self, plan: Plan, folder: RunFolder, journal: Journal, watcher: Watcher) -> None:
         self._plan, self._folder, self._journal, self._watcher = plan, folder, journal, watcher
         self.state = State()
-        self.artifacts: dict[int, Artifact] = {}
+        self.jobs = list(plan.spec.jobs)
+        """By their numbers; those that were added, too."""
+        self._building = Building(plan.spec, plan.store, folder, watcher.compiling)
+        self._tasks: dict[int, int] = {}
+        """Of the jobs that were added: how many calls each has."""
+        self._kills: list[tuple[Session, int]] = []
+        """Batches that are of no use any more, as soon as that is in the journal."""
         self.facts: dict[HostName, Mapping[str, Any]] = {}
         """What each host that joined said it is."""
         self._scheduler = Scheduler(self.state)
         self._news: list[Event | _Report | _Return] = []
         self._wake = asyncio.Event()
-        self._digests = Digests()
-        self._works: dict[int, JobWork] = {}
         self._sessions: dict[str, Session] = {}
         self._session_tasks: list[asyncio.Task[None]] = []
-        self._source_errors: list[SourceError] = []
-        self._building = 0
-        self._end_builds = threading.Event()
         self._stop: RunStopped | None = None
         self._error: Exception | None = None
         """What ended a session or a build that nobody there could deal with: a full disk here, a bug."""
         self._stuck_since: float | None = None
         self._latest: dict[str, tuple[float, Beat]] = {}
         self._checkpoint_at = self._sample_at = self._checked_at = self._shown_at = self._checkpoint_due = 0.0
+
+    @property
+    def artifacts(self) -> Mapping[int, Artifact]:
+        """Of the jobs that are built."""
+        return self._building.artifacts
 
     # --------------------------------------------------------------------------------- Inbox, for sessions
 
@@ -163,7 +115,13 @@ class Loop:
     def report(self, session: Session, seq: int | None, batch: int, records: Sequence[Record]) -> None:
         self._add(_Report(session, seq, batch, records))
 
-    def returned(self, session: Session, seq: int, batch: int, ranges: Ranges, why: str) -> None:
+    def is_wanted(self, batch: int) -> bool:
+        return batch in self.state.batches
+
+    def checker(self, batch: int) -> Check | None:
+        return self._building.works[self.state.batches[batch].job].check
+
+    def returned(self, session: Session, seq: int | None, batch: int, ranges: Ranges, why: str) -> None:
         self._add(_Return(session, seq, TasksReturned(batch=batch, ranges=ranges, why=why)))
 
     def beat(self, host: str, beat: Beat) -> None:
@@ -210,9 +168,7 @@ class Loop:
         return self.state
 
     async def _work(self, group: asyncio.TaskGroup) -> None:
-        limit = asyncio.Semaphore(BUILDS)
-        self._building = len(self._plan.spec.jobs)
-        builds = [group.create_task(self._guard(self._build, n, limit)) for n in range(self._building)]
+        builds = [group.create_task(self._guard(self._build, n, job)) for n, job in enumerate(self.jobs)]
         for host in self._plan.inventory.hosts:
             session = Session(host, self._plan.run, self.state.incarnation, self._folder, self)
             self._sessions[host.name] = session
@@ -220,7 +176,7 @@ class Loop:
         try:
             await self._passes()
         finally:
-            self._end_builds.set()
+            self._building.end()
             for task in builds:
                 task.cancel()
             await self._end_sessions()
@@ -242,6 +198,7 @@ class Loop:
             hosts=tuple(host.name for host in plan.inventory.hosts),
             max_failures=spec.max_failures,
             fail_fast=plan.fail_fast,
+            open=plan.open,
         )
         opened = RunOpened(incarnation=1, pid=os.getpid(), machine=socket.gethostname(), version=plan.version)
         now = time.time()
@@ -270,8 +227,8 @@ class Loop:
             return
         if self._error is not None:
             raise self._error
-        if self._source_errors and not self._building:
-            raise SourceError("\n\n".join(map(str, self._source_errors)))
+        if self._building.errors and not self._building.pending:
+            raise SourceError("\n\n".join(map(str, self._building.errors)))
         if self._stop is not None:
             self._append([self._stop], time.time())
         else:
@@ -290,11 +247,15 @@ class Loop:
     def _pass(self, now: float) -> None:
         news, self._news = self._news, []
         events, settled = self._observe(news, now)
-        decisions = [] if self._source_errors else self._scheduler.decide(now)
+        decisions = [] if self._building.errors else self._scheduler.decide(now)
         if events or decisions:
             self._journal.append([*events, *decisions], now)
             for session, seqs in settled.items():
                 session.settled(seqs)
+            for session, batch in self._kills:
+                session.kill(batch)
+            self._kills.clear()
+            self._forget_arguments(events)
             for event in decisions:
                 self._act(event)
             for event in (*events, *decisions):
@@ -316,7 +277,11 @@ class Loop:
                 case _Return():
                     batch = self._scheduler.batch_of(item.session.host.name, item.event.batch)
                     event = None if batch is None else item.event
-                    settled.setdefault(item.session, []).append(item.seq)
+                    if item.seq is not None:
+                        settled.setdefault(item.session, []).append(item.seq)
+                case TasksWithdrawn():
+                    event = item
+                    self._kills += [(self._sessions[b.host], b.id) for b in self.state.alone_in_batches(item)]
                 case HostJoined():
                     event, self.facts[item.host] = item, item.facts
                 case _:
@@ -325,6 +290,13 @@ class Loop:
                 self._scheduler.observe(event, now)
                 events.append(event)
         return events, settled
+
+    def _forget_arguments(self, events: Sequence[Event]) -> None:
+        for event in events:
+            if isinstance(event, TasksFinished | TasksWithdrawn):
+                arguments = self._building.works[event.job].arguments
+                if arguments is not None:
+                    arguments.forget(_ended(event))
 
     def _append(self, events: Sequence[Event], now: float) -> None:
         for event in events:
@@ -339,7 +311,7 @@ class Loop:
                 job = self.state.jobs[decision.job]
                 numbers = [job.number(task) for task in indexes(decision.ranges)]
                 session = self._sessions[decision.host]
-                session.start(decision.batch, self._works[decision.job], decision.ranges, numbers)
+                session.start(decision.batch, self._building.works[decision.job], decision.ranges, numbers)
             case BatchRecalled():
                 self._sessions[self.state.batches[decision.batch].host].recall(decision.batch)
             case TasksCancelled() | RunFinished():
@@ -366,41 +338,43 @@ class Loop:
             took_s = time.perf_counter() - since
             self._checkpoint_due = now + max(CHECKPOINT_S, took_s / CHECKPOINT_SHARE)
 
-    # ------------------------------------------------------------------------------------------- building
-
-    async def _build(self, n: int, limit: asyncio.Semaphore) -> None:
-        job = self._plan.spec.jobs[n]
-        try:
-            async with limit:
-                self._watcher.compiling(job.name, "")
-                talk = self._talk(job.name)
-                artifact = await asyncio.to_thread(
-                    build, job.name, job.source, self._plan.store, talk=talk, stop=self._end_builds
-                )
-            self._folder.add_wasm(job.name, artifact.path)
-            wasm = LocalFile("wasm", artifact.digest, artifact.path, f"{job.name}.wasm")
-            work = JobWork(self._plan.spec, job, wasm, self._folder.name, self._digests)
-            await work.load()
-        except SourceError as error:
-            self._source_errors.append(error)
-        except InputChanged as error:
-            self._source_errors.append(SourceError(f"jobs.{job.name}: {error}"))
-        else:
-            self.artifacts[n], self._works[n] = artifact, work
+    async def _build(self, n: int, job: Job) -> None:
+        if await self._building.build(n, job):
+            artifact = self._building.artifacts[n]
             self._watcher.compiled(job.name, artifact)
-            self._add(_built(n, artifact))
-        finally:
-            self._building -= 1
-            self._wake.set()
+            self._add(built(n, artifact))
+        self._wake.set()
 
-    def _talk(self, job: JobName) -> Callable[[str], None]:
-        """What the build, which runs in a thread, tells while it takes long."""
-        loop = asyncio.get_running_loop()
+    # ----------------------------------------------------------------------------- an open run, in this thread
 
-        def talk(text: str) -> None:
-            loop.call_soon_threadsafe(lambda: self._watcher.compiling(job, text))
+    async def add_job(self, job: Job, artifact: Artifact) -> int:
+        """One more job of an open run, whose calls are added later; its number. Raises WorldError."""
+        n = len(self.jobs)
+        self.jobs.append(job)
+        self._tasks[n] = 0
+        self._add(JobAdded(plan=self._plan.job_plan(job, tasks=0)))
+        await self._building.take(n, job, artifact)
+        self._add(built(n, artifact))
+        return n
 
-        return talk
+    def add_calls(self, n: int, arguments: Sequence[bytes]) -> int:
+        """Calls of job `n` with these encoded arguments; the index of the first. Raises WorldError."""
+        first, given = self._tasks[n], self._building.works[n].arguments
+        assert given is not None
+        given.add(first, arguments)
+        self._tasks[n] = first + len(arguments)
+        kept = [each if len(each) <= KEPT_BYTES else None for each in arguments]
+        size = sum(map(len, arguments))
+        self._add(TasksAdded(job=n, first=first, count=len(kept), argument_bytes=size, arguments=kept))
+        return first
+
+    def withdraw(self, n: int, tasks: Sequence[int]) -> None:
+        """Calls that nobody wants any more: what has not ended is cancelled, where it does not end very soon."""
+        self._add(TasksWithdrawn(job=n, tasks=tuple(tasks)))
+
+    def close(self) -> None:
+        """The run ends with its last call."""
+        self._add(RunClosed())
 
     # ------------------------------------------------------------------------------------------ the world
 
@@ -412,7 +386,7 @@ class Loop:
         sentences = placement.impossible(self.state)
         if sentences:
             raise SpecError([Problem(file="", line=None, key="", text=sentence) for sentence in sentences])
-        blocked = None if self.state.batches or self._building else self._blocked()
+        blocked = None if self.state.batches or self._building.pending else self._blocked()
         if blocked is None:
             self._stuck_since = None
             return
@@ -449,16 +423,9 @@ class Loop:
                 task.cancel()
 
 
-def _built(n: int, artifact: Artifact) -> ArtifactBuilt:
-    return ArtifactBuilt(
-        job=n,
-        digest=artifact.digest,
-        bytes=artifact.size_bytes,
-        language=artifact.language,
-        toolchain=artifact.toolchain,
-        cached=artifact.cached,
-        wall_s=artifact.wall_s,
-    )
+def _ended(event: TasksFinished | TasksWithdrawn) -> Sequence[int]:
+    """Tasks that won't run again."""
+    return event.tasks if isinstance(event, TasksWithdrawn) else [r.task for r in event.records if r.final]
 
 
 def _sample(host: str, at: float, beat: Beat) -> Sample:

@@ -27,9 +27,11 @@ from batchwasm.core.events import (
 )
 from batchwasm.engine import collect
 from batchwasm.engine.deploy import Prepared, prepare
+from batchwasm.engine.files import LocalFile
 from batchwasm.engine.groups import the_one
-from batchwasm.engine.work import InputChanged, JobWork, LocalFile
+from batchwasm.engine.work import InputChanged, JobWork, Made
 from batchwasm.errors import HostError, HostLost
+from batchwasm.functions.values import BadArgument
 from batchwasm.model import Host, JobName, Outcome
 from batchwasm.results import RunFolder
 from batchwasm.runner import protocol
@@ -49,7 +51,6 @@ from batchwasm.runner.protocol import (
     Returned,
     Row,
     Start,
-    Work,
     encode,
 )
 
@@ -76,11 +77,21 @@ class Inbox(Protocol):
         """cpus and memory in bytes that the batch reserves."""
         ...
 
+    def is_wanted(self, batch: int) -> bool:
+        """False for a batch that was given up: whatever a host says of it is old news."""
+        ...
+
+    def checker(self, batch: int) -> collect.Check | None:
+        """Of a batch that is wanted: what says whether an answer is of the function's type; None for a program."""
+        ...
+
     def report(self, session: Session, seq: int | None, batch: int, records: Sequence[Record]) -> None:
         """Attempts of a batch ended, says the host; `seq` is None where nobody but we say so."""
         ...
 
-    def returned(self, session: Session, seq: int, batch: int, ranges: Ranges, why: str) -> None: ...
+    def returned(self, session: Session, seq: int | None, batch: int, ranges: Ranges, why: str) -> None:
+        """Tasks were not started and won't be; `seq` is None where we did not even send them."""
+        ...
 
     def beat(self, host: str, beat: Beat) -> None: ...
 
@@ -122,11 +133,15 @@ class Session:
         if work.files_vary:
             self._in_group(self._start_with_files(batch, work, ranges, numbers))
             return
-        made, files = work.work(batch, ranges, numbers, self._spool(batch), self._mounts())
-        if all(file.digest in self._here for file in files):
+        try:
+            made = work.work(batch, ranges, numbers, self._spool(batch), self._mounts())
+        except BadArgument as error:
+            self._invalid(batch, ranges, numbers, "argument", str(error))
+            return
+        if all(file.digest in self._here for file in made.files):
             self._order(made)
         else:
-            self._in_group(self._ship_and_send(made, files, ranges, numbers))
+            self._in_group(self._ship_and_send(made, ranges, numbers))
 
     def recall(self, batch: int) -> None:
         self._send(Recall(batch))
@@ -316,10 +331,14 @@ class Session:
             case Finished():
                 self._note_seq(message.seq)
                 rows = _rows(message)
+                if not self._inbox.is_wanted(message.batch):
+                    self._report(message, [])
+                    return
+                check = self._inbox.checker(message.batch)
                 if any(collect.has_files(row) for row in rows):
-                    self._in_group(self._collect(message, rows))
+                    self._in_group(self._collect(message, rows, check))
                 else:
-                    self._report(message, [collect.record(row) for row in rows])
+                    self._report(message, [collect.record(row, check) for row in rows])
             case Returned():
                 self._note_seq(message.seq)
                 ranges = ranges_of(message.tasks)
@@ -336,7 +355,7 @@ class Session:
     def _report(self, message: Finished, records: list[Record]) -> None:
         self._inbox.report(self, message.seq, message.batch, records)
 
-    async def _collect(self, message: Finished, rows: list[Row]) -> None:
+    async def _collect(self, message: Finished, rows: list[Row], check: collect.Check | None) -> None:
         """Bring the files of a report here, then tell it: what is in the journal is on disk."""
         assert self._prepared is not None
         depot, spool = self._prepared.depot, self._spool(message.batch)
@@ -344,7 +363,7 @@ class Session:
         for row in rows:
             job = self._inbox.awaited(self.host.name, message.batch, row.task, row.number)
             if job is not None:  # else nothing of it may touch the run folder, where another host's result may be
-                records.append(await collect.collect(row, job, self._folder, depot, spool))
+                records.append(await collect.collect(row, job, self._folder, depot, spool, check))
         self._report(message, records)
 
     # --------------------------------------------------------------------------------------------- orders
@@ -361,17 +380,19 @@ class Session:
 
     async def _start_with_files(self, batch: int, work: JobWork, ranges: Ranges, numbers: list[int]) -> None:
         try:
-            made, files = await work.work_with_files(batch, ranges, numbers, self._spool(batch), self._mounts())
+            made = await work.work_with_files(batch, ranges, numbers, self._spool(batch), self._mounts())
         except InputChanged as error:
             self._invalid(batch, ranges, numbers, "input_changed", str(error))
+        except BadArgument as error:
+            self._invalid(batch, ranges, numbers, "argument", str(error))
         else:
-            await self._ship_and_send(made, files, ranges, numbers)
+            await self._ship_and_send(made, ranges, numbers)
 
-    async def _ship_and_send(self, made: Work, files: list[LocalFile], ranges: Ranges, numbers: list[int]) -> None:
+    async def _ship_and_send(self, made: Made, ranges: Ranges, numbers: list[int]) -> None:
         try:
-            await self._ship(files)
+            await self._ship(made.files)
         except InputChanged as error:
-            self._invalid(made.batch, ranges, numbers, "input_changed", str(error))
+            self._invalid(made.work.batch, ranges, numbers, "input_changed", str(error))
         else:
             self._order(made)
 
@@ -406,9 +427,12 @@ class Session:
             self._shipped(file.kind, file.digest, size)
         self._here.add(file.digest)
 
-    def _order(self, made: Work) -> None:
-        cpus, memory = self._inbox.request_of(made.batch)
-        self._send(Start(made.batch, cpus, memory, made.time_s, len(made.tasks), made.encode()))
+    def _order(self, made: Made) -> None:
+        work = made.work
+        if made.left:
+            self._inbox.returned(self, None, work.batch, made.left, "its arguments did not fit into one message")
+        cpus, memory = self._inbox.request_of(work.batch)
+        self._send(Start(work.batch, cpus, memory, work.time_s, len(work.tasks), work.encode()))
 
     def _invalid(self, batch: int, ranges: Ranges, numbers: list[int], code: str, text: str) -> None:
         now = time.time()

@@ -5,34 +5,24 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from batchwasm.core.events import Ranges, indexes
+from batchwasm.core.events import Ranges, indexes, ranges_of
+from batchwasm.engine.arguments import Arguments
+from batchwasm.engine.files import LocalFile
 from batchwasm.errors import BatchwasmError, SpecError
 from batchwasm.model import Digest, Job, RunSpec, Scalar, Template
 from batchwasm.runner.protocol import TaskWork, Work
 from batchwasm.spec.inputs import output_globs, stdin_path, task_inputs
 
 T = TypeVar("T")
+CALLS_BYTES = 32 * 1024**2  # of arguments in one message: half of what a frame's body may have
 KNOWN_LIMIT = 10_000  # digests kept: a file that only one task reads is not wanted again
 
 
 class InputChanged(BatchwasmError):
     """An input vanished, or changed while the run goes on."""
-
-
-@dataclass(frozen=True, slots=True)
-class LocalFile:
-    """A file that a host must have before a batch starts."""
-
-    kind: Literal["wasm", "files"]
-    """As the host's cache calls it."""
-    digest: Digest
-    path: Path
-    name: str
-    """For people."""
 
 
 class Digests:
@@ -65,11 +55,33 @@ def _sha256(path: Path) -> Digest:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+class Made(NamedTuple):
+    """What is sent to a host for a batch."""
+
+    work: Work
+    files: list[LocalFile]
+    """That must be there before."""
+    left: Ranges
+    """Tasks whose arguments no longer fit into one message: they go back."""
+
+
 class JobWork:
     """Makes `Work` of a job's tasks; what all of them share is rendered once."""
 
-    def __init__(self, spec: RunSpec, job: Job, artifact: LocalFile, run: str, digests: Digests) -> None:
+    def __init__(
+        self,
+        spec: RunSpec,
+        job: Job,
+        artifact: LocalFile,
+        run: str,
+        digests: Digests,
+        *,
+        arguments: Arguments | None = None,
+        check: Callable[[bytes], str | None] | None = None,
+    ) -> None:
+        """Of calls of a function, `arguments` has theirs, and `check` says what is wrong with an answer."""
         self._spec, self._job, self._artifact, self._run, self._digests = spec, job, artifact, run, digests
+        self.arguments, self.check = arguments, check
         self._args_vary = _vary(job.args)
         self._env_varies = _vary(job.env.values())
         self._outputs_vary = _vary(job.outputs)
@@ -100,17 +112,15 @@ class JobWork:
         self._shared_files.append(self._artifact)
         self._shared = shared
 
-    def work(
-        self, batch: int, ranges: Ranges, numbers: Iterable[int], spool: str, mounts: dict[str, str]
-    ) -> tuple[Work, list[LocalFile]]:
-        """The batch's work and the files it needs, where no task has files of its own."""
+    def work(self, batch: int, ranges: Ranges, numbers: Iterable[int], spool: str, mounts: dict[str, str]) -> Made:
+        """The batch's work and the files it needs, where no task has inputs of its own. Raises BadArgument."""
         tasks = [self._task(task, number) for task, number in zip(indexes(ranges), numbers, strict=True)]
-        return self._work(batch, tasks, spool, mounts), self._shared_files
+        return self._made(batch, tasks, spool, mounts, self._shared_files)
 
     async def work_with_files(
         self, batch: int, ranges: Ranges, numbers: Iterable[int], spool: str, mounts: dict[str, str]
-    ) -> tuple[Work, list[LocalFile]]:
-        """As `work`, where tasks have files of their own. Raises InputChanged."""
+    ) -> Made:
+        """As `work`, where tasks have inputs of their own. Raises InputChanged, BadArgument."""
         files = list(self._shared_files)
         tasks = []
         for index, number in zip(indexes(ranges), numbers, strict=True):
@@ -120,7 +130,28 @@ class JobWork:
             if self._inputs_vary:
                 task = task._replace(inputs=await self._inputs(index, files))
             tasks.append(task)
-        return self._work(batch, tasks, spool, mounts), files
+        return self._made(batch, tasks, spool, mounts, files)
+
+    def _made(
+        self, batch: int, tasks: list[TaskWork], spool: str, mounts: dict[str, str], files: list[LocalFile]
+    ) -> Made:
+        """Arguments are added to the calls, until a message is full."""
+        if self.arguments is None:
+            return Made(self._work(batch, tasks, spool, mounts), files, ())
+        called: list[TaskWork] = []
+        size, own = 0, list[LocalFile]()
+        for task in tasks:
+            given = self.arguments.of(task.task)
+            if isinstance(given, LocalFile):
+                own.append(given)
+                called.append(task._replace(arguments_file=given.digest))
+                continue
+            size += len(given)
+            if size > CALLS_BYTES:
+                break
+            called.append(task._replace(arguments=given))
+        left = ranges_of([task.task for task in tasks[len(called) :]])
+        return Made(self._work(batch, called, spool, mounts), [*files, *own] if own else files, left)
 
     def _work(self, batch: int, tasks: list[TaskWork], spool: str, mounts: dict[str, str]) -> Work:
         limits = self._job.limits
@@ -137,6 +168,8 @@ class JobWork:
             time_s=limits.time_s,
             mounts={name: mounts[name] for name in self._job.mounts},
             tasks=tasks,
+            call=self.arguments is not None,
+            reuse=self._job.reuse,
             **self._shared,
         )
 

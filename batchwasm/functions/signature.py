@@ -93,7 +93,7 @@ def from_json(text: str) -> Signature:
             raises=fields["raises"],
             doc=fields["doc"],
         )
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"it is not the signature of a function: {error!r}") from error
 
 

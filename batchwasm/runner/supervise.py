@@ -323,7 +323,10 @@ class Supervisor:
         if order.memory_bytes is None and not there:
             return Refused("memory", "how much memory this host has can't be found out; set `memory` of this host")
         if order.memory_bytes is not None and (order.memory_bytes < 1 or (there and order.memory_bytes > there)):
-            return Refused("memory", f"memory = {order.memory_bytes} bytes, but this host has {there}")
+            asked, has = (f"{count / 2**20:,.0f} MiB" for count in (order.memory_bytes, there))
+            return Refused(
+                "memory", f"memory is {asked} in the inventory, and this host has {has}; write less, or nothing"
+            )
         return None
 
     def _cap(self, order: Attach) -> Room:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,38 +77,45 @@ def check_inputs(spec: RunSpec) -> list[Problem]:
 def check(spec: RunSpec, report: Report) -> None:
     """Write the same into the book of the jobs file."""
     for job in spec.jobs:
-        _check_key(spec, job, "inputs", frozenset(_names(job)), report)
+        _check_key(spec, job, "inputs", frozenset().union(*map(_names, job.inputs)), report)
         _check_key(spec, job, "stdin", job.stdin.names if job.stdin else frozenset(), report)
 
 
-def _names(job: Job) -> Iterator[str]:
-    """Names of parameters that the inputs depend on."""
-    for wanted in job.inputs:
-        yield from wanted.source.names
-        yield from wanted.to.names if wanted.to else ()
+def _names(wanted: Input) -> frozenset[str]:
+    """Names of parameters that an input depends on."""
+    return wanted.source.names | (wanted.to.names if wanted.to else frozenset())
 
 
 def _check_key(spec: RunSpec, job: Job, key: str, names: frozenset[str], report: Report) -> None:
-    """Try one key for every combination of the parameters that it depends on."""
+    """Try one key for every combination of the parameters that it depends on. What many tasks share is told once."""
     if not (job.inputs if key == "inputs" else job.stdin):
         return
-    wrong = 0
+    shown: set[tuple[str, str]] = set()
+    more = 0
     sweep = job.sweep
     for index in sweep.covering(names) if isinstance(sweep, Combinations) else range(len(sweep)):
         try:
             task_inputs(spec, job, index) if key == "inputs" else stdin_path(spec, job, index)
         except SpecError as error:
-            for problem in error.problems[: max(SHOWN - wrong, 0)]:
-                _note(report, job, problem, varies=bool(names - {"job"}))
-            wrong += len(error.problems)
-    if wrong > SHOWN:
-        report.add_to_job(job.name, (key,), f"and {wrong - SHOWN:,} more like these")
+            for problem in error.problems:
+                said = (problem.key, problem.text.partition(": ")[2])  # without the task
+                if said in shown:
+                    continue
+                if len(shown) == SHOWN:
+                    more += 1
+                    continue
+                shown.add(said)
+                _note(report, job, problem)
+    if more:
+        report.add_to_job(job.name, (key,), f"and {more:,} more like these")
 
 
-def _note(report: Report, job: Job, problem: Problem, *, varies: bool) -> None:
+def _note(report: Report, job: Job, problem: Problem) -> None:
     """Into the book, under the line of the key, be it the job's own or the defaults'."""
-    text = problem.text if varies else problem.text.partition(": ")[2]
-    report.add_to_job(job.name, _path(job, problem.key), text)
+    path = _path(job, problem.key)
+    names = _names(job.inputs[int(path[1])]) if len(path) > 1 else job.stdin.names if job.stdin else frozenset()
+    text = problem.text if names - {"job"} else problem.text.partition(": ")[2]
+    report.add_to_job(job.name, path, text)
 
 
 def _path(job: Job, key: str) -> KeyPath:

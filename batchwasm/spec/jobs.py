@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from batchwasm.model import MIB, Job, Limits, Request, RunSpec
+from batchwasm.model import MIB, Job, Limits, Request, RunSpec, Source
 from batchwasm.spec import axes, settings, sources, template
 from batchwasm.spec.document import Document
 from batchwasm.spec.nodes import NAME_LENGTH, Node, present, wrong_name
 from batchwasm.spec.quantities import failures, in_units, shown
 from batchwasm.spec.settings import JOB_KEYS, LATER_JOB_KEYS, Keys
+from batchwasm.spec.sweep import Combinations
 
 TOP_KEYS = ("name", "max_failures", "defaults", "jobs")
 # Below these a module of the language does not even start (measured; see the guest's memory in docs).
@@ -49,7 +51,8 @@ def run_name(stem: str) -> str:
 
 
 def _job(name: str, table: Node, defaults: Mapping[str, Node], folder: Path) -> Job | None:
-    """One job; None where it can't be made, with the problems in the book."""
+    """One job; None where there is no table. With problems in the book it may be made of stand-ins, so that the rest of
+    it is checked as well."""
     wrong = wrong_name(name, "a job")
     if wrong:
         table.wrong(wrong)
@@ -60,21 +63,25 @@ def _job(name: str, table: Node, defaults: Mapping[str, Node], folder: Path) -> 
     sweep = axes.read(keys.all, folder)
     names = frozenset((*(sweep.names if sweep else ()), *template.RESERVED))
     said = settings.read(keys, names)
-    if "source" not in keys.all:
+    source = None
+    if "source" in keys.all:
+        source = sources.read(keys.all["source"], keys.merged("build"), folder)
+    else:
         table.wrong('has no source; write source = "FILE"')
-        return None
-    source = sources.read(keys.all["source"], keys.merged("build"), folder)
-    if source is None or sweep is None:
-        return None
-    _check_memory(said.limits, source.language, keys)
+    if source is not None:
+        _check_memory(said.limits, source.language, keys)
+    if source is not None and sweep is not None:  # a function can't be checked against stand-ins
+        source = replace(source, function=present(keys.all, "function", Node.text, None))
     return Job(
         name=name,
-        source=source,
-        sweep=sweep,
+        source=source or Source(language="", paths=()),
+        sweep=sweep or Combinations(axes=()),
         args=said.args,
+        values=said.values,
+        reuse=said.reuse,
         env=said.env,
-        stdin=said.stdin,
-        inputs=said.inputs,
+        stdin=said.stdin if sweep is not None else None,  # without a sweep, nobody knows which braces are names
+        inputs=said.inputs if sweep is not None else (),
         mounts=said.mounts,
         outputs=said.outputs,
         request=Request(cpus=said.cpus, memory_bytes=said.limits.memory_bytes),

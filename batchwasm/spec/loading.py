@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from batchwasm.errors import SpecError
-from batchwasm.model import Inventory, JobName, RunSpec, Source
+from batchwasm.model import Inventory, Job, RunSpec
 from batchwasm.spec import agreement, document, inputs
 from batchwasm.spec import inventory as inventories
 from batchwasm.spec import jobs as job_files
+from batchwasm.spec.lines import KeyPath
 
-CheckSource = Callable[[JobName, Source], str | None]
-"""What is wrong with a source that is ready made, in words; None where nothing can be said before it is compiled."""
+CheckJob = Callable[[Job], Iterable[tuple[KeyPath, str]]]
+"""What else is wrong with a job, as far as that can be said before it is compiled: each key's path, and words."""
 
 
 def load(
@@ -21,11 +22,11 @@ def load(
     *,
     inventory: Path | None = None,
     hosts: str | None = None,
-    check_source: CheckSource | None = None,
+    check_job: CheckJob | None = None,
 ) -> tuple[RunSpec, Inventory]:
     """The spec at `jobs` and the inventory it runs on. Raises SpecError with all problems of both files."""
     found = document.read(jobs, str(jobs))
-    return checked(found, jobs, inventory=inventory, hosts=hosts, check_source=check_source)
+    return checked(found, jobs, inventory=inventory, hosts=hosts, check_job=check_job)
 
 
 def checked(
@@ -34,7 +35,7 @@ def checked(
     *,
     inventory: Path | None,
     hosts: str | None,
-    check_source: CheckSource | None,
+    check_job: CheckJob | None,
 ) -> tuple[RunSpec, Inventory]:
     """The same for a jobs file that is read already."""
     spec = job_files.read(found, Path(os.path.abspath(path)))
@@ -42,8 +43,8 @@ def checked(
     if spec:
         inputs.check(spec, found.report)
     for job in spec.jobs if spec else ():
-        if wrong := check_source and check_source(job.name, job.source):
-            found.report.add_to_job(job.name, ("source",), wrong)
+        for key, wrong in check_job(job) if check_job else ():
+            found.report.add_to_job(job.name, key, wrong)
     if spec and machines.inventory:
         agreement.check(spec, machines.inventory, machines.names, found.report)
     problems = [*found.report.problems, *machines.problems]

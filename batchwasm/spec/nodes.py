@@ -157,6 +157,12 @@ class Node:
         self.wants("a string, number or bool")
         return None
 
+    def flag(self) -> bool | None:
+        if isinstance(self.value, bool):
+            return self.value
+        self.wants("true or false")
+        return None
+
     def whole(self, low: int, high: int = LARGEST) -> int | None:
         """A whole number from `low` to `high`."""
         if isinstance(self.value, int) and not isinstance(self.value, bool) and low <= self.value <= high:

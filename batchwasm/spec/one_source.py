@@ -23,13 +23,13 @@ _OPTIONS = {"source": "SOURCE", "args": "ARGS"}
 
 def from_source(
     source: Path,
-    args: Sequence[str],
+    args: Sequence[object],
     *,
     sweep: Sequence[str] = (),
     settings: Mapping[str, object] | None = None,
     inventory: Path | None = None,
     hosts: str | None = None,
-    check_source: loading.CheckSource | None = None,
+    check_job: loading.CheckJob | None = None,
 ) -> tuple[RunSpec, Inventory]:
     """The run of one source with `args` as argv, sweeps such as `n=1..100`, and any other keys of a job as `settings`.
 
@@ -46,7 +46,7 @@ def from_source(
             folder / "jobs.toml",
             inventory=inventory,
             hosts=hosts,
-            check_source=check_source,
+            check_job=check_job,
         )
     except SpecError as error:
         problems += [_as_option(problem) for problem in error.problems]
@@ -56,7 +56,7 @@ def from_source(
 
 
 def to_toml(
-    job: str, source: str, args: Sequence[str], sweep: Mapping[str, object], settings: Mapping[str, object]
+    job: str, source: str, args: Sequence[object], sweep: Mapping[str, object], settings: Mapping[str, object]
 ) -> str:
     """A jobs.toml with one job, named `job` as the run is."""
     keys: dict[str, object] = {"source": source, "args": list(args), "sweep": sweep, **settings}

@@ -107,7 +107,16 @@ def _job_keys() -> Schema:
             "anyOf": [_TEXT, _list("Files.", _TEXT, minItems=1)],
         },
         "build": _build(),
-        "args": _list("argv[1..]; {name} stands for a value of the sweep, {job} and {index} too.", _SCALAR),
+        "function": _described(_TEXT, "Call this function of the source; args are its arguments."),
+        "reuse": {
+            "description": "Keep a function's instance over a batch of calls.",
+            "type": "boolean",
+            "default": False,
+        },
+        "args": _list(
+            "argv[1..], or the function's arguments; {name} stands for a value of the sweep, {job} and {index} too.",
+            {"anyOf": [_SCALAR, {"type": ["array", "object"]}]},
+        ),
         "env": _map("Variables of the guest's environment.", "^(?!BATCHWASM_)[^=]+$", _SCALAR),
         "stdin": _described(_TEXT, "A file that the task reads on stdin, relative to jobs.toml."),
         "inputs": _list(

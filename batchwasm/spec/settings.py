@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from batchwasm.model import Input, Limits, Template, text_of
+from batchwasm.model import Input, Limits, Template, Value, text_of
 from batchwasm.spec import hostlist, sources, template
-from batchwasm.spec.nodes import LATER, Node, present
+from batchwasm.spec.nodes import LATER, Node, is_text, present
 from batchwasm.spec.quantities import duration_s, shown, size_bytes
 
 JOB_KEYS = (
-    *("source", "build", "args", "env", "stdin", "inputs", "mounts", "outputs", "cpus", "memory"),
+    *("source", "build", "function", "reuse", "args", "env", "stdin", "inputs", "mounts", "outputs", "cpus", "memory"),
     *("time_limit", "stdout_limit", "disk", "files", "sweep", "zip", "include", "omit", "hosts", "exclude"),
 )
 LATER_JOB_KEYS = (
-    *("function", "gpus", "resources", "labels", "priority", "after", "max_parallel", "retries", "retry_on"),
-    *("memory_growth", "any", "reuse", "isolate", "cache", "deterministic", "verify", "secret"),
+    *("gpus", "resources", "labels", "priority", "after", "max_parallel", "retries", "retry_on"),
+    *("memory_growth", "any", "isolate", "cache", "deterministic", "verify", "secret"),
 )
 RESERVED_ENV = "BATCHWASM_"
 Names = frozenset[str]
@@ -49,6 +49,8 @@ class Settings:
     """What a job's table says beside its source and sweep."""
 
     args: tuple[Template, ...]
+    values: tuple[Value, ...]
+    reuse: bool
     env: Mapping[str, Template]
     stdin: Template | None
     inputs: tuple[Input, ...]
@@ -63,8 +65,15 @@ class Settings:
 def read(keys: Keys, names: Names) -> Settings:
     """The settings of a job that knows `names`; of the defaults, for their problems only."""
     nodes = keys.all
+    called = "function" in nodes
+    if "reuse" in keys.own and not called:
+        keys.own["reuse"].wrong(
+            "only calls of a function can share an instance; name one by function = ..., or leave it out"
+        )
     return Settings(
-        args=present(nodes, "args", lambda node: _args(node, names), ()),
+        args=() if called else present(nodes, "args", lambda node: _args(node, names), ()),
+        values=present(nodes, "args", lambda node: _values(node, names), ()) if called else (),
+        reuse=present(nodes, "reuse", Node.flag, False),
         env=_env(keys.merged("env"), names),
         stdin=present(nodes, "stdin", lambda node: _stdin(node, names), None),
         inputs=present(nodes, "inputs", lambda node: _inputs(node, names), ()),
@@ -88,6 +97,24 @@ def _args(node: Node, names: Names) -> tuple[Template, ...]:
         if value is not None:
             found.append(template.parse(value, names) if isinstance(value, str) else template.constant(text_of(value)))
     return tuple(found)
+
+
+def _values(node: Node, names: Names) -> tuple[Value, ...]:
+    """The arguments of a function, as they are; strings in them are templates at any depth."""
+    return tuple(_value(item, names) for item in node.items)
+
+
+def _value(node: Node, names: Names) -> Value:
+    if isinstance(node.value, list):
+        return _values(node, names)
+    if isinstance(node.value, dict):
+        return {key: _value(field, names) for key, field in node.fields.items()}
+    if isinstance(node.value, str):  # any text may be passed to a function, with NUL in it, too
+        if not is_text(node.value):
+            node.wrong(f"{node.value!r} is not Unicode")
+        return template.parse(node.value, names)
+    found = node.scalar()
+    return 0 if found is None else found
 
 
 def _env(fields: Mapping[str, Node], names: Names) -> dict[str, Template]:

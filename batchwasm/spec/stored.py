@@ -8,11 +8,13 @@ from fractions import Fraction
 from typing import Any
 
 from batchwasm.model import Scalar
-from batchwasm.spec.sweep import Axis, Combinations, Spaced
+from batchwasm.spec.sweep import Added, Axis, Combinations, Spaced
 
 
-def to_json(sweep: Combinations) -> dict[str, Any]:
+def to_json(sweep: Combinations | Added) -> dict[str, Any]:
     """Ranges stay ranges: as small as the sweep was written."""
+    if isinstance(sweep, Added):
+        return {"added": True}
     return {
         "axes": [{"names": axis.names, "columns": [_column(c) for c in axis.columns]} for axis in sweep.axes],
         "omitted": list(sweep.omitted),
@@ -21,8 +23,10 @@ def to_json(sweep: Combinations) -> dict[str, Any]:
     }
 
 
-def from_json(fields: Mapping[str, Any]) -> Combinations:
+def from_json(fields: Mapping[str, Any]) -> Combinations | Added:
     """Raises KeyError, TypeError or ValueError for what `to_json` did not write."""
+    if fields.get("added") is True:
+        return Added()
     axes = (
         Axis(names=tuple(axis["names"]), columns=tuple(_load_column(c) for c in axis["columns"]))
         for axis in fields["axes"]

@@ -120,3 +120,18 @@ class Combinations:
             stride *= len(axis)
         yield from sorted(steps) if self._product else ()
         yield from range(self._product, len(self))
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """A model.Sweep of tasks that are added one by one while the run goes on: they have no parameters."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return ()
+
+    def __len__(self) -> int:
+        return 0
+
+    def params(self, index: int) -> dict[str, Scalar]:
+        return {}

@@ -36,7 +36,7 @@ def _with_exceptions(request: Request) -> list[Step]:
     return [
         Step(argv=cpp_exceptions.build_command(request.tool.argv, folder)),
         *c.objects(request, (STANDARD, *cpp_exceptions.COMPILE_FLAGS)),
-        c.link(request, cpp_exceptions.link_flags(folder)),
+        c.link(request, cpp_exceptions.link_flags(folder, entry="_initialize" if request.glue else "_start")),
         Step(argv=cpp_exceptions.guard_command(request.wasm), group=2),
     ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tomllib
 from pathlib import Path
 
@@ -146,6 +147,22 @@ def test_compile_writes_where_it_is_told(batchwasm: Cli, hello: Path) -> None:
     assert batchwasm("compile", hello, "-o", "deep/x.wasm").out == "deep/x.wasm\n"
     batchwasm("run", "deep/x.wasm", "--json")
     assert "can't be written" in batchwasm("compile", hello, "-o", "nowhere/x.wasm", code=3).err
+
+
+def test_compile_into_a_pipe_or_through_a_link_leaves_it_what_it_is(batchwasm: Cli, hello: Path) -> None:
+    """So does a device: `-o /dev/null` as root is one."""
+    pipe, link = batchwasm.folder / "pipe", batchwasm.folder / "link"
+    os.mkfifo(pipe)
+    link.symlink_to("behind.wasm")
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        batchwasm("compile", hello, "-o", "pipe")
+        batchwasm("compile", hello, "-o", "link")
+        assert pipe.is_fifo()
+        assert link.is_symlink()
+        assert os.read(reader, 1 << 16) == (batchwasm.folder / "behind.wasm").read_bytes()
+    finally:
+        os.close(reader)
 
 
 def test_compile_of_what_was_compiled_before_says_so(batchwasm: Cli, hello: Path) -> None:

@@ -91,6 +91,22 @@ def test_plain_lines_tell_each_change_of_phase_once() -> None:
     ]
 
 
+def test_plain_lines_tell_of_many_files_that_are_shipped_only_now_and_then() -> None:
+    clock, stream = Clock(), io.StringIO()
+    plain = Plain(stream, clock=clock)
+    for n in range(1000):
+        clock.now = n / 125
+        plain.host("lab01", "shipping", f"{n}.csv")
+        plain.host("lab01", "ready")
+    plain.close()
+    assert stream.getvalue().splitlines() == [
+        "host lab01: shipping, 0.csv",
+        "host lab01: ready",
+        "host lab01: shipping, 625.csv",
+        "host lab01: ready",
+    ]
+
+
 def test_plain_lines_about_tasks_come_every_few_seconds_and_at_the_end() -> None:
     clock, stream = Clock(), io.StringIO()
     plain = Plain(stream, clock=clock)

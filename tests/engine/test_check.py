@@ -110,6 +110,15 @@ async def test_a_disk_without_room_for_the_runner_is_an_error_and_little_room_a_
     assert "GiB are free" in found.warnings[0]
 
 
+async def test_more_memory_than_is_there_is_an_error_and_more_cpus_are_a_warning(tmp_path: Path) -> None:
+    found = await check(dataclasses.replace(here(tmp_path / "w"), cpus=4096, memory_bytes=2**60))
+    assert found.error is not None
+    assert found.error.code == "memory"
+    assert "memory is 1,099,511,627,776 MiB in the inventory, and it has " in str(found.error)
+    assert found.warnings[0].startswith("cpus is 4096 in the inventory, and it has ")
+    assert (await check(dataclasses.replace(here(tmp_path / "w"), cpus=1, memory_bytes=2**20))).good
+
+
 async def test_a_clock_that_is_wrong_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("batchwasm.engine.check.SKEW_S", -1.0)  # any clock is wrong then
     found = await check(here(tmp_path / "w"))

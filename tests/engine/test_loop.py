@@ -15,7 +15,8 @@ import pytest
 from batchwasm.artifacts import Store
 from batchwasm.core.events import Event, HostJoined, HostLeft
 from batchwasm.core.state import WAITING, State
-from batchwasm.engine.loop import Loop, Plan, Watcher
+from batchwasm.engine.loop import Loop
+from batchwasm.engine.plan import Plan, Watcher
 from batchwasm.errors import BatchwasmError, HostError, SourceError, SpecError, WorldError
 from batchwasm.journal import Journal
 from batchwasm.model import Host, Input, Inventory, Job, Outcome, Request, RunSpec, Source, Template

@@ -16,6 +16,7 @@ import pytest_asyncio
 
 from batchwasm.core.events import Event, HostJoined, HostLeft, HostRefused, Ranges, Record
 from batchwasm.engine import session as sessions
+from batchwasm.engine.collect import Check
 from batchwasm.engine.session import Session
 from batchwasm.engine.work import Digests, JobWork, LocalFile
 from batchwasm.errors import HostError
@@ -57,6 +58,12 @@ class Heard:
 
     def awaited(self, host: str, batch: int, task: int, number: int) -> str | None:
         return "j" if batch < 100 else None
+
+    def is_wanted(self, batch: int) -> bool:
+        return batch < 100
+
+    def checker(self, batch: int) -> Check | None:
+        return None
 
     def request_of(self, batch: int) -> tuple[int, int]:
         return 1, 1024

@@ -42,7 +42,7 @@ async def test_what_all_tasks_share_is_said_once(tmp_path: Path) -> None:
     inputs = (Input(source=fixed("in")),)
     work = await made(tmp_path, args=(fixed("x"),), env={"E": fixed("1")}, inputs=inputs, stdin=fixed("in"))
     assert not work.files_vary
-    batch, files = work.work(7, ((0, 2),), [1, 3], "/spool", {})
+    batch, files, _ = work.work(7, ((0, 2),), [1, 3], "/spool", {})
     assert (batch.args, batch.env, batch.stdin, batch.inputs) == (
         ["x"],
         {"E": "1"},
@@ -55,7 +55,7 @@ async def test_what_all_tasks_share_is_said_once(tmp_path: Path) -> None:
 
 async def test_what_differs_is_said_task_by_task(tmp_path: Path) -> None:
     work = await made(tmp_path, args=(N, fixed("x")), env={"E": N}, outputs=(Template(parts=("", "n", ".out")),))
-    batch, _ = work.work(7, ((1, 3),), [1, 1], "/spool", {})
+    batch, *_ = work.work(7, ((1, 3),), [1, 1], "/spool", {})
     assert [(t.args, t.env, t.outputs) for t in batch.tasks] == [
         (["b", "x"], {"E": "b"}, ["b.out"]),
         (["c", "x"], {"E": "c"}, ["c.out"]),
@@ -63,7 +63,7 @@ async def test_what_differs_is_said_task_by_task(tmp_path: Path) -> None:
 
 
 async def test_only_the_mounts_of_the_job_are_told(tmp_path: Path) -> None:
-    batch, _ = (await made(tmp_path, mounts=("data",))).work(1, ((0, 1),), [1], "/s", {"data": "/nfs", "other": "/x"})
+    batch, *_ = (await made(tmp_path, mounts=("data",))).work(1, ((0, 1),), [1], "/s", {"data": "/nfs", "other": "/x"})
     assert batch.mounts == {"data": "/nfs"}
 
 
@@ -72,7 +72,7 @@ async def test_files_of_each_task_go_with_it(tmp_path: Path) -> None:
         (tmp_path / name).write_text(name)
     work = await made(tmp_path, stdin=N, inputs=(Input(source=N, to=fixed("in")),))
     assert work.files_vary
-    batch, files = await work.work_with_files(7, ((0, 2),), [1, 1], "/spool", {})
+    batch, files, _ = await work.work_with_files(7, ((0, 2),), [1, 1], "/spool", {})
     assert [(t.stdin, t.inputs) for t in batch.tasks] == [(digest(n), [("in", digest(n))]) for n in "ab"]
     assert {file.digest for file in files} == {digest("wasm"), digest("a"), digest("b")}
 

@@ -49,7 +49,10 @@ def test_a_module_without_a_signature_has_none() -> None:
     assert of_module(EMPTY_MODULE) is None
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"abi": 2}', '{"abi": 1}'])
+DEEP = '{"abi": 1, "records": {}, "result": "' + "option<" * 100_000 + '"}'
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"abi": 2}', '{"abi": 1}', DEEP])
 def test_what_is_no_signature_is_refused(text: str) -> None:
     with pytest.raises(ValueError):
         from_json(text)

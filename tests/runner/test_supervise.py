@@ -115,7 +115,9 @@ def test_more_memory_than_there_is_is_refused_with_both_numbers(host: Supervised
     answer = host.connect().try_to_attach(memory_bytes=memory_bytes() + 1)
     assert isinstance(answer, Refused)
     assert answer.code == "memory"
-    assert str(memory_bytes()) in answer.text
+    answer = host.connect().try_to_attach(memory_bytes=2**50)
+    assert isinstance(answer, Refused)
+    assert f"is 1,073,741,824 MiB in the inventory, and this host has {memory_bytes() / 2**20:,.0f} MiB" in answer.text
 
 
 def test_memory_is_handed_out_once(host: SupervisedHost) -> None:

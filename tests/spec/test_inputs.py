@@ -143,6 +143,15 @@ def test_many_missing_inputs_are_counted_after_the_first_ten(folder: Folder) -> 
     assert found[-1] == "3: jobs.j.inputs: and 490 more like these"
 
 
+def test_an_input_that_is_wrong_for_all_tasks_is_told_once_and_hides_no_other(folder: Folder) -> None:
+    keys = 'inputs = ["nope", "{n}.in"]\nstdin = "no"\nsweep = { n = { range = [0, 500] } }'
+    found = folder.wrong_job(keys)
+    assert found[0].startswith("3: jobs.j.inputs[0]: there is no file ")
+    assert [line.split()[3] for line in found[1 : inputs.SHOWN]] == [f"j/{n}:" for n in range(inputs.SHOWN - 1)]
+    assert found[inputs.SHOWN] == "3: jobs.j.inputs: and 491 more like these"
+    assert found[inputs.SHOWN + 1].startswith("4: jobs.j.stdin: there is no file ")
+
+
 def test_all_that_is_wrong_with_one_tasks_inputs_is_told_at_once(folder: Folder) -> None:
     folder.write("b.txt")
     keys = 'inputs = ["nope.txt", { from = "b.txt", to = "../up" }, "b.txt", "*.none"]'

@@ -33,6 +33,17 @@ def test_problems_of_both_files_come_in_one_error_each_with_file_line_and_key(fo
     ]
 
 
+def test_a_job_whose_source_or_sweep_is_wrong_is_checked_against_files_and_hosts_too(folder: Folder) -> None:
+    folder.write("a.c")
+    rest = 'inputs = ["no.txt"]\nstdin = "no"\nhosts = "gone"\nmounts = ["no"]\n'
+    said = folder.wrong(f'[jobs.a]\nsource = "no.c"\n{rest}[jobs.b]\n{rest}[jobs.c]\nsource = "a.c"\nsweep = 1\n{rest}')
+    keys = [line.split(": ")[1] for line in said]
+    names = ("inputs[0]", "stdin", "hosts")
+    assert keys[:4] == ["jobs.a.source", *(f"jobs.a.{name}" for name in names)]
+    assert keys[4:8] == ["jobs.b", *(f"jobs.b.{name}" for name in names)]
+    assert keys[8:] == ["jobs.c.sweep", "jobs.c.hosts"]  # whether {n} is a name only the sweep tells
+
+
 def test_syntax_errors_of_both_files_come_in_one_error(folder: Folder) -> None:
     folder.write("inventory.toml", "x")
     folder.write("jobs.toml", "[jobs\n")
@@ -104,5 +115,7 @@ def test_what_a_caller_finds_wrong_with_a_source_is_told_with_the_rest(folder: F
     folder.write("b.c")
     folder.write("jobs.toml", 'x = 1\n[defaults]\nsource = "a.wasm"\n[jobs.a]\n[jobs.b]\nsource = "b.c"\n')
     with pytest.raises(SpecError) as caught:
-        spec.load(folder.jobs, check_source=lambda job, source: "is empty" if source.language == "wasm" else None)
+        spec.load(
+            folder.jobs, check_job=lambda job: [(("source",), "is empty")] if job.source.language == "wasm" else []
+        )
     assert [(p.line, p.key) for p in caught.value.problems] == [(1, "x"), (3, "defaults.source")]

@@ -136,7 +136,6 @@ WRONG = [
     "build = { defines = { N = false } }",
     'build = { defines = { "a-b" = 1 } }',
     'args = "x"',
-    "args = [[1]]",
     "args = [1979-05-27]",
     'env = ["A"]',
     "env = { A = [1] }",
@@ -187,7 +186,9 @@ WRONG = [
     "hosts = [5]",
     'mounts = ["a b"]',
     "retries = 1",
-    'function = "f"',
+    'function = ""',
+    "function = 1",
+    'function = "f"\nreuse = "yes"',
 ]
 
 

@@ -51,6 +51,16 @@ def test_the_users_own_standard_wins(tmp_path: Path, store: Store) -> None:
     assert run(build(store, "cpp", source, how=Build(flags=("-std=c++17",))).path).stdout == "201703\n"
 
 
+def test_c_files_among_them_are_c(tmp_path: Path, store: Store) -> None:
+    files = {
+        "a.cpp": '#include <cstdio>\nextern "C" long twice(long);\nint main() { std::printf("%ld", twice(21)); }\n',
+        "b.c": "long twice(long class) { return 2 * class + (__STDC_VERSION__ != 199901L); }\n",
+    }
+    folder = write(tmp_path, files)
+    how = Build(flags=("-std=c++17", "-std=c99"))
+    assert run(build(store, "cpp", folder / "a.cpp", folder / "b.c", how=how).path).stdout == "42"
+
+
 def test_exceptions_are_caught_also_those_of_the_library(tmp_path: Path, store: Store) -> None:
     text = """
 #include <cstdio>

@@ -1,0 +1,102 @@
+"""A run's jobs become modules and the work that is sent: compiled several at a time, or made already."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from batchwasm.artifacts import Store, build
+from batchwasm.calls import JobCalls
+from batchwasm.core.events import ArtifactBuilt
+from batchwasm.engine.arguments import Arguments
+from batchwasm.engine.files import LocalFile
+from batchwasm.engine.work import Digests, InputChanged, JobWork
+from batchwasm.errors import SourceError
+from batchwasm.functions import Signature, of_module
+from batchwasm.functions.values import checker
+from batchwasm.functions.wit import wit
+from batchwasm.model import Artifact, Job, JobName, RunSpec
+from batchwasm.results import RunFolder
+
+BUILDS = os.cpu_count() or 1  # at once: a compiler takes a core
+
+
+class Building:
+    """Artifacts and work of a run's jobs, by their numbers, as they get ready."""
+
+    def __init__(self, spec: RunSpec, store: Store, folder: RunFolder, talk: Callable[[JobName, str], None]) -> None:
+        """`talk` hears, in the loop's thread, that a job is being compiled, and why that takes long where it does."""
+        self._spec, self._store, self._folder, self._talk = spec, store, folder, talk
+        self.artifacts: dict[int, Artifact] = {}
+        self.works: dict[int, JobWork] = {}
+        self.errors: list[SourceError] = []
+        """What does not compile; more may follow while `pending`."""
+        self.pending = len(spec.jobs)
+        self._limit = asyncio.Semaphore(BUILDS)
+        self._end = threading.Event()
+        self._digests = Digests()
+
+    def end(self) -> None:
+        """Compilers still at work are killed."""
+        self._end.set()
+
+    async def build(self, n: int, job: Job) -> bool:
+        """Compile job `n`; False where that failed, with the reason in `errors`."""
+        try:
+            async with self._limit:
+                self._talk(job.name, "")
+                hint = self._hint(job.name)
+                artifact = await asyncio.to_thread(build, job.name, job.source, self._store, talk=hint, stop=self._end)
+            await self.take(n, job, artifact)
+        except SourceError as error:
+            self.errors.append(error)
+        except InputChanged as error:
+            self.errors.append(SourceError(f"jobs.{job.name}: {error}"))
+        finally:
+            self.pending -= 1
+        return n in self.artifacts
+
+    async def take(self, n: int, job: Job, artifact: Artifact) -> None:
+        """A module that is there already, as job `n`'s. Raises InputChanged."""
+        self._folder.add_wasm(job.name, artifact.path)
+        signature = None if job.source.function is None else of_module(artifact.path.read_bytes())
+        if signature is not None:
+            self._folder.write_text(self._folder.wit(job.name), wit(signature))
+        work = self._work(job, artifact, signature)
+        await work.load()
+        self.artifacts[n], self.works[n] = artifact, work
+
+    def _work(self, job: Job, artifact: Artifact, signature: Signature | None) -> JobWork:
+        wasm = LocalFile("wasm", artifact.digest, artifact.path, f"{job.name}.wasm")
+        spec, run = self._spec, self._folder.name
+        if signature is None:
+            return JobWork(spec, job, wasm, run, self._digests)
+        folder: Path = self._folder.arguments(job.name)
+        # Values that jobs.toml gives; those of calls that are added come with them.
+        encode = JobCalls(job, signature).arguments if job.values or not signature.params else None
+        check = checker(signature.result)
+        return JobWork(spec, job, wasm, run, self._digests, arguments=Arguments(folder, encode), check=check)
+
+    def _hint(self, job: JobName) -> Callable[[str], None]:
+        """What the build, which runs in a thread, tells while it takes long."""
+        loop = asyncio.get_running_loop()
+
+        def hint(text: str) -> None:
+            loop.call_soon_threadsafe(lambda: self._talk(job, text))
+
+        return hint
+
+
+def built(n: int, artifact: Artifact) -> ArtifactBuilt:
+    return ArtifactBuilt(
+        job=n,
+        digest=artifact.digest,
+        bytes=artifact.size_bytes,
+        language=artifact.language,
+        toolchain=artifact.toolchain,
+        cached=artifact.cached,
+        wall_s=artifact.wall_s,
+    )

@@ -1,0 +1,61 @@
+"""A run's manifest: all that is needed to run the same again, with versions and digests."""
+
+from __future__ import annotations
+
+import json
+import platform
+import socket
+from importlib.metadata import version
+from typing import Any
+
+from batchwasm.engine.loop import Loop
+from batchwasm.engine.plan import Plan
+from batchwasm.functions import of_module, to_json
+from batchwasm.results import RunFolder
+from batchwasm.spec import stored
+
+SCHEMA = "manifest/1"
+
+
+def write(folder: RunFolder, plan: Plan, loop: Loop) -> None:
+    """As far as the run is by now. Raises WorldError where the disk refuses."""
+    manifest = {
+        "schema": SCHEMA,
+        "run": folder.name,
+        "id": plan.run,
+        "batchwasm": plan.version,
+        "python": platform.python_version(),
+        "wasmtime": version("wasmtime"),
+        "made_on": {"machine": socket.gethostname(), "platform": platform.platform()},
+        "folder": str(plan.spec.folder),
+        "jobs": [_job(loop, n) for n in range(len(loop.jobs))],
+        "hosts": {name: dict(loop.facts.get(name, {})) for name in loop.state.hosts},
+    }
+    folder.write_manifest(manifest)
+
+
+def _job(loop: Loop, n: int) -> dict[str, Any]:
+    job, artifact = loop.jobs[n], loop.artifacts.get(n)
+    limits = {name: getattr(job.limits, name) for name in job.limits.__dataclass_fields__}
+    called = job.source.function is not None
+    signature = of_module(artifact.path.read_bytes()) if called and artifact is not None else None
+    return {
+        "name": job.name,
+        "tasks": loop.state.jobs[n].plan.tasks if n < len(loop.state.jobs) else 0,
+        "language": job.source.language,
+        "sources": [str(path) for path in job.source.paths],
+        "build": {
+            "flags": job.source.build.flags,
+            "defines": dict(job.source.build.defines),
+            "include": [str(path) for path in job.source.build.include],
+            "optimize": job.source.build.optimize,
+        },
+        "function": job.source.function,
+        "signature": None if signature is None else json.loads(to_json(signature)),
+        "reuse": job.reuse,
+        "artifact": None if artifact is None else artifact.digest,
+        "toolchain": None if artifact is None else artifact.toolchain,
+        "cpus": job.request.cpus,
+        "limits": limits,
+        "sweep": stored.to_json(job.sweep),  # type: ignore[arg-type]
+    }

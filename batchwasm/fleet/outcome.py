@@ -1,0 +1,63 @@
+"""How a call ended, on its way from the scheduler's thread to who asked for it: a value, or a TaskFailed."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from batchwasm.core.events import Record
+from batchwasm.errors import TaskFailed
+from batchwasm.model import Outcome
+from batchwasm.results import RunFolder
+
+REPR_LETTERS = 200  # of the arguments, in a message: enough to know the call again
+STDERR_LETTERS = 2000
+
+
+class Ending(NamedTuple):
+    """Of one call; made by the scheduler's thread, read by another one."""
+
+    record: Record
+    host: str
+
+
+def value_of(ending: Ending, folder: RunFolder) -> bytes:
+    """The encoded value of a call that succeeded; one that is a file is read and removed."""
+    record = ending.record
+    if record.value is not None:
+        return record.value
+    assert record.value_path is not None
+    path = folder.path / record.value_path
+    value = path.read_bytes()
+    path.unlink(missing_ok=True)
+    return value
+
+
+def failure(ending: Ending, function: str, arguments: object) -> TaskFailed:
+    """Why a call did not succeed, for its caller."""
+    record = ending.record
+    outcome = Outcome(record.outcome).word
+    stderr = (record.stderr or b"").decode("utf-8", "replace")[-STDERR_LETTERS:]
+    return TaskFailed(
+        outcome=outcome,
+        code=record.reason_code or "",
+        message=record.reason_text or outcome.replace("_", " "),
+        stderr=stderr,
+        host=ending.host,
+        call=f"{function}{short(arguments)}",
+    )
+
+
+def short(arguments: object) -> str:
+    """The arguments' repr, cut short; a tuple of one without its comma, as one writes a call."""
+    items = arguments if isinstance(arguments, tuple) else (arguments,)
+    text = "(" + ", ".join(_repr(item) for item in items) + ")"
+    return text if len(text) <= REPR_LETTERS else text[: REPR_LETTERS - 4] + "...)"
+
+
+def _repr(item: object) -> str:
+    if isinstance(item, list | tuple | bytes | str | dict) and len(item) > REPR_LETTERS:
+        return f"<{type(item).__name__} of {len(item):,}>"  # its repr could be gigabytes
+    try:
+        return repr(item)
+    except Exception as error:
+        return f"<{type(item).__name__}: {error}>"

@@ -1,0 +1,238 @@
+"""The thread that has a fleet's scheduler: calls go in from any thread, their endings come out in this one.
+
+The event loop is ours alone, so a fleet works in a script, in a notebook, and beside somebody else's event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from itertools import groupby
+
+from batchwasm.core.events import Event, HostLeft, Record, TasksFinished, TasksWithdrawn
+from batchwasm.core.state import State
+from batchwasm.engine import manifest
+from batchwasm.engine.loop import Loop
+from batchwasm.engine.plan import Plan, Watcher
+from batchwasm.errors import BatchwasmError, WorldError
+from batchwasm.fleet.outcome import Ending
+from batchwasm.journal import Journal
+from batchwasm.model import Artifact, Job, Outcome
+from batchwasm.results import RunFolder
+
+Done = Callable[[int, Ending | BaseException], None]
+"""Told once how a call ended, with the number it was given; in the scheduler's thread, so it must not block."""
+
+
+class Batch:
+    """Calls of one function that go in together, and who hears of their ends."""
+
+    __slots__ = ("arguments", "done", "first", "job", "tasks")
+
+    def __init__(self, job: int, arguments: Sequence[bytes], done: Done, first: int) -> None:
+        """The n-th call's end is told by `done(first + n, ...)`."""
+        self.job, self.arguments, self.done, self.first = job, arguments, done, first
+        self.tasks = -1
+        """Index of the first call's task; -1 until it has one."""
+
+
+class SchedulerThread:
+    """Runs a Loop until it is closed or broken."""
+
+    def __init__(self, plan: Plan, folder: RunFolder, watcher: Watcher) -> None:
+        self._plan, self._folder = plan, folder
+        self._watcher = _Listener(self, watcher)
+        self._incoming: deque[Batch] = deque()
+        self._waiting: dict[tuple[int, int], tuple[Done, int]] = {}
+        self._woken = False
+        self._lock = threading.Lock()
+        self._started = threading.Event()
+        self.broken: BaseException | None = None
+        """Why no call can be made any more."""
+        self._events: asyncio.AbstractEventLoop | None = None
+        self._loop: Loop | None = None
+        self.thread = threading.Thread(target=self._serve, name=f"batchwasm {folder.name}", daemon=True)
+        self.thread.start()
+        self._started.wait()
+
+    # ------------------------------------------------------------------------------------ from any thread
+
+    def push(self, batch: Batch) -> None:
+        """Raises what broke the fleet."""
+        with self._lock:
+            if self.broken is not None:
+                raise self.broken
+            self._incoming.append(batch)
+            if self._woken:
+                return
+            self._woken = True
+        self._soon(self._drain)
+
+    def add_job(self, job: Job, artifact: Artifact) -> int:
+        """Raises WorldError, and what broke the fleet."""
+        if self.broken is not None or self._events is None or self._loop is None:
+            raise self.broken or WorldError("the fleet has ended")
+        return asyncio.run_coroutine_threadsafe(self._add_job(self._loop, job, artifact), self._events).result()
+
+    def withdraw(self, batch: Batch, numbers: Sequence[int]) -> None:
+        """These calls of the batch are not wanted any more."""
+        self._soon(lambda: self._withdraw(batch, numbers))
+
+    def close(self) -> None:
+        """The run ends with its last call."""
+        self._soon(self._close)
+
+    def stop(self) -> None:
+        """The run ends now: guests are stopped, calls that have not ended never will."""
+        self._soon(self._stop)
+
+    def _soon(self, call: Callable[[], object]) -> None:
+        with suppress(RuntimeError):  # its loop has ended: all calls were told
+            if self._events is not None:
+                self._events.call_soon_threadsafe(call)
+
+    # --------------------------------------------------------------------------------------- in its thread
+
+    def _serve(self) -> None:
+        error: BaseException = WorldError("the fleet was shut down before this call ended")
+        try:
+            asyncio.run(self._run())
+        except BaseException as raised:
+            error = raised
+        finally:
+            with self._lock:
+                self.broken = error if isinstance(error, BatchwasmError) else WorldError(f"the fleet broke: {error!r}")
+                left = list(self._incoming)
+                self._incoming.clear()
+            self._started.set()
+            for batch in left:
+                self._tell_all(batch, self.broken)
+            for done, number in list(self._waiting.values()):
+                done(number, self.broken)
+            self._waiting.clear()
+
+    async def _run(self) -> None:
+        self._events = asyncio.get_running_loop()
+        journal = Journal.create(self._folder.journal)
+        try:
+            loop = self._loop = Loop(self._plan, self._folder, journal, self._watcher)
+            manifest.write(self._folder, self._plan, loop)
+            with self._folder.held():
+                self._events.call_soon(self._started.set)
+                await loop.run()
+            manifest.write(self._folder, self._plan, loop)
+        finally:
+            journal.close()
+
+    async def _add_job(self, loop: Loop, job: Job, artifact: Artifact) -> int:
+        number = await loop.add_job(job, artifact)
+        manifest.write(self._folder, self._plan, loop)
+        return number
+
+    def _close(self) -> None:
+        if self._loop is not None:
+            self._loop.close()
+
+    def _stop(self) -> None:
+        if self._loop is not None:
+            self._loop.stop("closed", "the fleet was shut down")
+
+    def _drain(self) -> None:
+        with self._lock:
+            batches = list(self._incoming)
+            self._incoming.clear()
+            self._woken = False
+        assert self._loop is not None
+        for job, group in groupby(batches, key=lambda batch: batch.job):
+            together = list(group)
+            arguments = [each for batch in together for each in batch.arguments]
+            try:
+                at = self._loop.add_calls(job, arguments)
+            except WorldError as error:
+                for batch in together:
+                    self._tell_all(batch, error)
+                continue
+            for batch in together:
+                batch.tasks = at
+                for n in range(len(batch.arguments)):
+                    self._waiting[job, at + n] = (batch.done, batch.first + n)
+                at += len(batch.arguments)
+
+    @staticmethod
+    def _tell_all(batch: Batch, error: BaseException) -> None:
+        for n in range(len(batch.arguments)):
+            batch.done(batch.first + n, error)
+
+    def _withdraw(self, batch: Batch, numbers: Sequence[int]) -> None:
+        if batch.tasks >= 0 and self._loop is not None:  # else `_drain` comes first: both run in this thread, in order
+            tasks = [batch.tasks + number - batch.first for number in numbers]
+            self._loop.withdraw(batch.job, [task for task in tasks if (batch.job, task) in self._waiting])
+
+    def finished(self, event: TasksFinished) -> None:
+        waiting, job, host = self._waiting, event.job, event.host
+        for record in event.records:
+            if record.final:
+                found = waiting.pop((job, record.task), None)
+                if found is not None:
+                    found[0](found[1], Ending(record, host))
+
+    def withdrawn(self, event: TasksWithdrawn, state: State) -> None:
+        codes = state.jobs[event.job].codes
+        for task in event.tasks:
+            if codes[task] == Outcome.CANCELLED:
+                self._waiting.pop((event.job, task), None)
+
+    def lost(self, state: State) -> None:
+        """Calls that ended without a report: lost with their host once too often."""
+        for (job, task), (done, number) in list(self._waiting.items()):
+            if state.jobs[job].codes[task] == Outcome.LOST:
+                del self._waiting[job, task]
+                done(number, Ending(_lost(task), ""))
+
+    @property
+    def state(self) -> State:
+        assert self._loop is not None
+        return self._loop.state
+
+
+class _Listener(Watcher):
+    """Hears of ends first, then tells the caller's own watcher."""
+
+    def __init__(self, thread: SchedulerThread, then: Watcher) -> None:
+        self._thread, self._then = thread, then
+
+    def compiling(self, job: str, hint: str) -> None:
+        self._then.compiling(job, hint)
+
+    def compiled(self, job: str, artifact: Artifact) -> None:
+        self._then.compiled(job, artifact)
+
+    def shipping(self, host: str, text: str) -> None:
+        self._then.shipping(host, text)
+
+    def passed(self, state: State) -> None:
+        self._then.passed(state)
+
+    def note(self, text: str) -> None:
+        self._then.note(text)
+
+    def happened(self, event: Event) -> None:
+        match event:
+            case TasksFinished():
+                self._thread.finished(event)
+            case TasksWithdrawn():
+                self._thread.withdrawn(event, self._thread.state)
+            case HostLeft():
+                self._thread.lost(self._thread.state)
+            case _:
+                pass
+        self._then.happened(event)
+
+
+def _lost(task: int) -> Record:
+    """Of a call whose end no host could tell."""
+    text = "the host or worker was lost under it again and again"
+    return Record(task, 0, Outcome.LOST, True, None, 0.0, 0.0, 0.0, 0.0, 0, b"", b"", "crash_limit", text)

@@ -1,0 +1,25 @@
+"""AsyncFleet does the same, awaited."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from batchwasm import AsyncFleet, TaskFailed
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+async def test_calls_and_maps_are_awaited(home: Path, picky: Path, ordered: bool) -> None:
+    async with AsyncFleet() as fleet:
+        picked = await fleet.function(picky, "picky")
+        assert await asyncio.gather(*(fleet.call(picked, n) for n in range(5))) == list(range(5))
+        rows = [n % 10 for n in range(500)]
+        found = [value async for value in fleet.map(picked, rows, ordered=ordered, in_flight=50)]
+        assert found == rows if ordered else sorted(found) == sorted(rows)
+        with pytest.raises(TaskFailed):
+            await fleet.call(picked, 13)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await fleet.call(picked, 14)
