@@ -118,6 +118,8 @@ def test_without_root_and_sudo_it_says_what_an_administrator_can_do(machine: Mac
     assert done.returncode == 0, done.stderr
     assert "an administrator can install it: apt-get update && apt-get install" in done.stderr
     assert "going on without" in done.stderr
+    assert "without it the tests of a host for functions in Node are skipped" in done.stderr
+    assert " nodejs " in done.stderr
     assert ".[toolchains,dev]" in machine.calls
 
 

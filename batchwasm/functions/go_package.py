@@ -61,6 +61,8 @@ class Package:
     """The package's name in each file."""
     files: dict[str, Path] = field(default_factory=dict)
     """By the names that people see."""
+    with_c: set[str] = field(default_factory=set)
+    """Those of them that import C: go leaves them out, as it has no C for wasm."""
 
 
 def text(node: Node) -> str:
@@ -91,6 +93,8 @@ def _add(package: Package, path: Path, name: str) -> None:
             case "package_clause":
                 package.clauses[path] = node.named_children[0]
                 package.name = text(node.named_children[0])
+            case "import_declaration" if '"C"' in text(node):
+                package.with_c.add(name)
             case "function_declaration":
                 package.functions[_name(node)] = package.names[_name(node)] = Declared(node, name)
             case "method_declaration":

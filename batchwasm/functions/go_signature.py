@@ -176,6 +176,12 @@ def _missing(wanted: str, name: str, where: str, package: Package, names: Iterab
 
 def _cannot_be_called(name: str, declared: Declared, package: Package) -> Iterator[str]:
     node = declared.node
+    if declared.file in package.with_c:
+        yield f'{declared.place}: {name}: its file imports "C", which Go has not for wasm; move it to another file'
+    if package.files[declared.file] not in package.clauses:
+        yield f"{declared.file}:1: it does not start with `package NAME`"
+    if declared.file.endswith("_test.go"):
+        yield f"{declared.place}: {name}: go leaves out files that end in _test.go; rename it"
     if name in ("init", "_"):
         yield f"{declared.place}: {name} can't be called in Go; give the function another name"
     if node.child_by_field_name("type_parameters") is not None:

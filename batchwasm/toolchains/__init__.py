@@ -53,7 +53,7 @@ _LANGUAGES = (
         recipe=go.recipe,
         inputs=go.inputs,
         refuse=go.refuse,
-        get=f"{WHEELS}, or Go 1.21 or later from https://go.dev/dl",
+        get=f"{WHEELS}, or Go 1.21 or later (1.24 for functions) from https://go.dev/dl",
     ),
     Language(
         name="zig",

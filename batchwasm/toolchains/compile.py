@@ -155,7 +155,14 @@ def _execute(request: Request, step: Step, stop: threading.Event) -> tuple[int, 
         return 127, f"{shlex.join(step.argv[:1])}: {error.strerror}"
     out, err = _wait(process, stop)
     said = _said(step, process.returncode, err if step.stdout else out)
-    return process.returncode, said.replace(f"{request.glue_folder}/", "./")  # a copy lies there as its original here
+    return process.returncode, _about_originals(said, request)
+
+
+def _about_originals(said: str, request: Request) -> str:
+    """A copy of a user's file in the glue lies there as the original lies here; compilers write paths in two ways."""
+    for folder in (str(request.glue_folder), os.path.relpath(request.glue_folder, os.path.realpath(request.folder))):
+        said = said.replace(f"{folder}/", "./")
+    return said
 
 
 def _wait(process: subprocess.Popen[bytes], stop: threading.Event) -> tuple[bytes, bytes]:

@@ -135,6 +135,7 @@ PROBLEMS = {
     "func F[T any](a T)": "F is generic; write a function for one type that calls it",
     "func (p *Point) F(x int)": "F is a method, which can't be called from outside; write a function (p *Point, ...)",
     "func F(a int": "its parameters and results can't be read; is this valid Go?",
+    'import (\n\t"C"\n)\nfunc F()': 'F: its file imports "C", which Go has not for wasm',
     "var len = 3\nfunc F()": "len is Go's own name, which the generated code needs; give this one another",
 }
 
@@ -144,6 +145,16 @@ def test_what_cannot_be_passed_is_told_with_its_place_and_what_would_do(text: st
     (found,) = problems(tmp_path, text)
     assert re.match(r"a\.go:\d+: ", found)
     assert PROBLEMS[text] in found
+
+
+def test_a_file_that_go_would_not_take_is_told(tmp_path: Path) -> None:
+    for name, text, told in (
+        ("a_test.go", "package a\n\nfunc F() {}\n", "a_test.go:3: F: go leaves out files that end in _test.go"),
+        ("a.go", "func F() {}\n", "a.go:1: it does not start with `package NAME`"),
+    ):
+        write(tmp_path, {name: text})
+        with pytest.raises(NoFunction, match=re.escape(told)):
+            functions.read(Source(language="go", paths=(tmp_path / name,), function="F"))
 
 
 def test_all_problems_are_told_at_once_and_each_once(tmp_path: Path) -> None:

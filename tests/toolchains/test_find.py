@@ -72,6 +72,21 @@ def test_a_go_before_wasi_is_passed_over(tmp_path: Path, monkeypatch: pytest.Mon
     assert tool.path != old
 
 
+def test_a_go_that_can_export_functions_is_preferred_and_an_older_one_is_better_than_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = program(tmp_path / "old/go", "echo go version go1.23.4 linux/amd64")
+    new = program(tmp_path / "new/go", "echo go version go1.24rc1 linux/amd64")
+    monkeypatch.setattr(find, "_all", lambda *_: [old, new])
+    tool = find.go.__wrapped__()
+    assert tool is not None
+    assert (tool.path, tool.title) == (new, "go 1.24rc1")
+    monkeypatch.setattr(find, "_all", lambda *_: [old])
+    tool = find.go.__wrapped__()
+    assert tool is not None
+    assert (tool.path, tool.title) == (old, "go 1.23.4")
+
+
 def test_another_build_of_the_same_version_has_another_stamp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WASI_SDK_PATH", str(tmp_path))
     program(tmp_path / "bin/clang", "echo 'clang version 19.1.5'")

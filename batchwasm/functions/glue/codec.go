@@ -54,6 +54,8 @@ var (
 	bw_answer    []byte
 )
 
+var bw_not_text bool // whether the result that is being written has a string that can't be sent as text
+
 //go:wasmexport bw_alloc
 func bw_alloc(size uint32) uint32 {
 	if cap(bw_answer) > bw_kept {
@@ -73,11 +75,18 @@ func bw_address(data []byte) uint32 {
 
 func bw_give(answer []byte) uint64 {
 	bw_answer = answer
+	if bw_not_text {
+		bw_not_text = false
+		return bw_error("raised", "the result has a string that is not UTF-8; bytes are a []byte")
+	}
 	return uint64(bw_address(answer))<<32 | uint64(len(answer))
 }
 
 func bw_error(kind, text string) uint64 {
 	out := append(bw_answer[:0], 0xd9, 0x62, 0x77, 0x82)
+	if !bw_utf8.ValidString(text) {
+		text = string([]rune(text)) // U+FFFD for each byte that is no part of UTF-8: what went wrong must be told
+	}
 	return bw_give(bw_put_string(bw_put_string(out, kind), text))
 }
 
@@ -244,7 +253,7 @@ func (from *bw_in) octets(major byte, kind string) ([]byte, bool) {
 func (from *bw_in) text(kind string) ([]byte, bool) {
 	data, ok := from.octets(bw_text, kind)
 	if ok && !bw_utf8.Valid(data) {
-		return nil, from.fail("expected " + kind + ", found text that is not UTF-8")
+		return nil, from.fail("expected " + kind + ", found a text string that is not UTF-8")
 	}
 	return data, ok
 }
@@ -492,10 +501,9 @@ func bw_put_f64(out []byte, value float64) []byte {
 	return bw_put_big(append(out, bw_wide), bw_math.Float64bits(value), 8)
 }
 
-// bw_put_string writes U+FFFD for each byte that is no part of UTF-8.
 func bw_put_string(out []byte, value string) []byte {
 	if !bw_utf8.ValidString(value) {
-		value = string([]rune(value))
+		bw_not_text = true
 	}
 	return append(bw_put_head(out, bw_text, uint64(len(value))), value...)
 }
@@ -518,29 +526,15 @@ func bw_put_list[T interface{}](out []byte, value []T, item func([]byte, T) []by
 
 func bw_put_map[T interface{}](out []byte, value map[string]T, item func([]byte, T) []byte) []byte {
 	keys := make([]string, 0, len(value))
-	valid := true
 	for key := range value {
 		keys = append(keys, key)
-		valid = valid && bw_utf8.ValidString(key)
 	}
 	bw_slices.Sort(keys)
-	if !valid {
-		return bw_put_map(out, bw_with_valid_keys(keys, value), item)
-	}
 	out = bw_put_head(out, bw_map, uint64(len(keys)))
 	for _, key := range keys {
 		out = item(bw_put_string(out, key), value[key])
 	}
 	return out
-}
-
-// bw_with_valid_keys is the map with UTF-8 for keys; of two that become the same the last one counts.
-func bw_with_valid_keys[T interface{}](keys []string, value map[string]T) map[string]T {
-	made := map[string]T{}
-	for _, key := range keys {
-		made[string([]rune(key))] = value[key]
-	}
-	return made
 }
 
 func bw_put_option[T interface{}](out []byte, value *T, item func([]byte, T) []byte) []byte {
