@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,28 +48,34 @@ def command(
     """
     found = read_target(target, inventory, hosts, given)
     with fleet_of("map", found, inventory, hosts, wait_hosts, quiet) as (fleet, function):
-        rows = _rows(function)
+        numbers: deque[int] = deque()
         failed = 0
-        for index, value in enumerate(fleet.outcomes(function, rows, in_flight=in_flight)):
-            failed += isinstance(value, Exception)
+        for index, value in enumerate(fleet.outcomes(function, _rows(function, numbers), in_flight=in_flight)):
+            number = numbers.popleft()
             sys.stdout.write(_line(function, index, value, as_json) + "\n")
-            if isinstance(value, Exception) and failed <= TOLD_FAILURES:
-                _tell(index, value, last=failed == TOLD_FAILURES)
+            if isinstance(value, Exception):
+                failed += 1
+                if failed <= TOLD_FAILURES:
+                    _tell(number, value, last=failed == TOLD_FAILURES)
         sys.stdout.flush()
     return EXIT_TASKS_FAILED if failed else EXIT_SUCCEEDED
 
 
-def _rows(function: Function) -> Iterator[tuple[tuple[Any, ...] | Exception, Any]]:
-    """The arguments of every line, and the line; a line that is not right is an exception in its place."""
+def _rows(function: Function, numbers: deque[int]) -> Iterator[tuple[tuple[Any, ...] | Exception, Any]]:
+    """The arguments of every line, and the line; a line that is not right is an exception in its place.
+
+    `numbers` gets the number of each, for who takes the values.
+    """
     from batchwasm.functions.values import BadArgument
 
     for number, line in enumerate(sys.stdin.buffer, 1):
         if not line.strip():
             continue
+        numbers.append(number)
         try:
             yield _arguments(function, line), _Named(line)
         except BadArgument as error:
-            yield BadArgument(f"line {number}: {error}"), _Named(line)
+            yield error, _Named(line)
 
 
 class _Named(str):
@@ -129,9 +136,9 @@ def _why(error: Exception) -> dict[str, Any]:
     return {"outcome": "invalid", "reason": {"code": "argument", "text": str(error)}}
 
 
-def _tell(index: int, error: Exception, *, last: bool) -> None:
+def _tell(number: int, error: Exception, *, last: bool) -> None:
     from batchwasm.cli.escape import say
 
-    say(f"line {index + 1}: {error}" if isinstance(error, TaskFailed) else str(error))
+    say(f"line {number}: {error}")
     if last:
         say("more failures are not told here: each is a line of the output")

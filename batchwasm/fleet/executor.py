@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import secrets
 import tempfile
@@ -17,6 +18,7 @@ from typing import Any
 from batchwasm import results
 from batchwasm import spec as spec_files
 from batchwasm.artifacts import Store, build, signature_of
+from batchwasm.core.events import Event, HostLeft, HostRefused
 from batchwasm.engine.plan import Plan, Watcher
 from batchwasm.errors import BatchwasmError, SpecError
 from batchwasm.fleet.function import Function
@@ -31,6 +33,7 @@ from batchwasm.version import __version__
 
 KEEP_RUNS = 50
 JOIN_S = 30.0  # for the scheduler to take leave of its hosts
+_log = logging.getLogger("batchwasm")
 _open: weakref.WeakSet[Fleet] = weakref.WeakSet()
 
 
@@ -71,7 +74,7 @@ class Fleet(Executor):
             version=__version__,
             open=True,
         )
-        self._scheduler = SchedulerThread(plan, self.folder, watcher or Watcher())
+        self._scheduler = SchedulerThread(plan, self.folder, watcher or _Logged())
         _open.add(self)
 
     def __repr__(self) -> str:
@@ -200,6 +203,17 @@ class Fleet(Executor):
         if fn._fleet is not self:
             raise ValueError(f"{fn.__name__} belongs to another Fleet; make it with this one's function()")
         return fn
+
+
+class _Logged(Watcher):
+    """Says what a person should know of hosts: a script shows warnings on stderr unless it is told otherwise."""
+
+    def happened(self, event: Event) -> None:
+        if isinstance(event, HostRefused | HostLeft):
+            _log.warning("host %s: %s", event.host, event.text)
+
+    def note(self, text: str) -> None:
+        _log.warning("%s", text)
 
 
 class _CallFuture(Future[Any]):

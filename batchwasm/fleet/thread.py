@@ -103,8 +103,11 @@ class SchedulerThread:
         except BaseException as raised:
             error = raised
         finally:
+            if not isinstance(error, BatchwasmError):
+                cause, error = error, WorldError(f"the fleet broke: {error!r}")
+                error.__cause__ = cause
             with self._lock:
-                self.broken = error if isinstance(error, BatchwasmError) else WorldError(f"the fleet broke: {error!r}")
+                self.broken = error
                 left = list(self._incoming)
                 self._incoming.clear()
             self._started.set()

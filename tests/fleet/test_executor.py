@@ -163,7 +163,9 @@ def test_functions_of_others_are_refused(fleet: Fleet, picky: Path) -> None:
         pickle.dumps(fleet.function(picky, "picky"))
 
 
-def test_no_host_left_is_an_error_of_every_call(home: Path, picky: Path) -> None:
+def test_no_host_left_is_an_error_of_every_call_and_a_warning(
+    home: Path, picky: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     with Fleet(hosts="127.0.0.1", wait_hosts_s=0) as fleet:
         function = fleet.function(picky, "picky")
         future = fleet.submit(function, 1)
@@ -171,6 +173,7 @@ def test_no_host_left_is_an_error_of_every_call(home: Path, picky: Path) -> None
             future.result(timeout=60)
         with pytest.raises(api.WorldError):
             function(2)
+    assert "host 127.0.0.1:" in caplog.text
 
 
 SCRIPT = """
