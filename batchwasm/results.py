@@ -230,7 +230,7 @@ def prune_calls(keep: int) -> None:
     folder = calls_dir()
     for path in _newest_first(folder)[keep:] if folder is not None else ():
         found = RunFolder(path=path)
-        if not found.is_held():
+        if found.is_held() is False:  # not where that can't be told
             found.remove()
 
 

@@ -75,6 +75,8 @@ class Fleet(Executor):
             open=True,
         )
         self._scheduler = SchedulerThread(plan, self.folder, watcher or _Logged())
+        if self._scheduler.broken is not None:
+            raise self._scheduler.broken
         _open.add(self)
 
     def __repr__(self) -> str:

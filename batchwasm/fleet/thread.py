@@ -9,6 +9,7 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError
 from contextlib import suppress
 from itertools import groupby
 
@@ -75,7 +76,22 @@ class SchedulerThread:
         """Raises WorldError, and what broke the fleet."""
         if self.broken is not None or self._events is None or self._loop is None:
             raise self.broken or WorldError("the fleet has ended")
-        return asyncio.run_coroutine_threadsafe(self._add_job(self._loop, job, artifact), self._events).result()
+        adding = self._add_job(self._loop, job, artifact)
+        try:
+            added = asyncio.run_coroutine_threadsafe(adding, self._events)
+        except RuntimeError as error:  # its loop has ended
+            adding.close()
+            raise self._why() from error
+        try:
+            return added.result()
+        except CancelledError as error:  # it ended meanwhile
+            raise self._why() from error
+
+    def _why(self) -> BaseException:
+        """What broke the fleet, whose loop has ended."""
+        self.thread.join()
+        assert self.broken is not None
+        return self.broken
 
     def withdraw(self, batch: Batch, numbers: Sequence[int]) -> None:
         """These calls of the batch are not wanted any more."""
