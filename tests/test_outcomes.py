@@ -66,6 +66,16 @@ int main(int argc, char **argv) {
     }
 }
 """
+VAST_RS = r"""
+fn main() {
+    let size: usize = std::env::args().nth(1).unwrap().parse().unwrap();
+    if size == 0 {
+        eprintln!("memory allocation failed");
+        std::process::abort();
+    }
+    println!("{}", Vec::<u8>::with_capacity(size).capacity());
+}
+"""
 RECURSION_RS = r"""
 fn deeper(n: usize) -> usize {
     let mut frame = [n; 200];
@@ -183,6 +193,12 @@ args = ["deeper"]
 
 [jobs.recursion-rs]
 source = "recursion.rs"
+
+[jobs.vast]
+source = "vast.rs"
+args = ["{mode}"]
+memory = "24MiB"
+sweep = { mode = ["2147483647", "0"] }
 """
 MEMORY_JOB = """
 [jobs.memory-%s]
@@ -202,6 +218,7 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     (folder / "recursion.c").write_text(RECURSION_C)
     (folder / "recursion.cpp").write_text(RECURSION_C)
     (folder / "recursion.rs").write_text(RECURSION_RS)
+    (folder / "vast.rs").write_text(VAST_RS)
     for suffix, text in MEMORY.items():
         (folder / f"memory.{suffix}").write_text(text)
     (folder / "jobs.toml").write_text(JOBS + "".join(MEMORY_JOB % (suffix, suffix) for suffix in MEMORY))
@@ -227,6 +244,8 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         ("recursion-c/fills", "trapped", "out_of_bounds", "perhaps because endless recursion has exhausted its stack"),
         ("recursion-c/null", "trapped", "out_of_bounds", "it accessed memory out of bounds"),
         ("recursion-c/wild", "trapped", "out_of_bounds", "it accessed memory out of bounds"),
+        ("vast/2147483647", "out_of_memory", "memory", "asked for 2048 MiB at once at "),
+        ("vast/0", "trapped", "unreachable", "memory allocation failed"),
         ("endless/", "timed_out", "time_limit", ""),
         ("modes/stdout", "limit_exceeded", "stdout", ""),
         ("modes/file", "limit_exceeded", "disk", ""),
