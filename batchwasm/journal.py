@@ -290,7 +290,9 @@ def _calls_row(event: TasksAdded) -> tuple[int, int, str, bytes]:
 
 def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
     # Always opened for writing where the folder allows it: a WAL reader must write the shared index beside it.
-    mode = "ro" if read_only and not os.access(path.parent, os.W_OK) else "rw"
+    mode = "rw"
+    if read_only and not os.access(path.parent, os.W_OK):
+        mode = "ro" if _has_wal(path) else "ro&immutable=1"  # nobody writes, so there is nothing to share
     db = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=BUSY_S, isolation_level=None)
     db.execute(f"PRAGMA busy_timeout = {int(BUSY_S * 1000)}")
     if read_only:
@@ -299,6 +301,14 @@ def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")
     return db
+
+
+def _has_wal(path: Path) -> bool:
+    """Whether a scheduler is at work, or ended without closing its journal."""
+    try:
+        return path.with_name(f"{path.name}-wal").stat().st_size > 0
+    except FileNotFoundError:
+        return False
 
 
 @contextmanager

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sqlite3
-from collections.abc import Iterator
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -162,6 +166,43 @@ def test_the_golden_journal_of_version_1_is_still_read() -> None:
         assert golden.state().finished
     finally:
         golden.close()
+
+
+def test_a_finished_journal_is_read_by_who_may_not_write_beside_it() -> None:
+    """In an archive, another user's folder, a read-only mount."""
+    folder = Path(tempfile.mkdtemp(dir="/tmp"))  # pytest's own folder is ours alone
+    try:
+        with closing(Journal.create(folder / "journal.db")) as journal:
+            journal.append(EVENTS, 0.0)
+        (folder / "journal.db").chmod(0o444)
+        folder.chmod(0o555)
+        assert as_nobody(lambda: read_all(folder / "journal.db")) == len(EVENTS)
+        assert os.listdir(folder) == ["journal.db"]
+    finally:
+        folder.chmod(0o755)
+        shutil.rmtree(folder)
+
+
+def read_all(path: Path) -> int:
+    with closing(Journal.open(path, read_only=True)) as journal:
+        assert journal.state().finished
+        assert len(list(journal.attempts())) == len(RECORDS)
+        return len(list(journal.replay()))
+
+
+def as_nobody(action: Callable[[], int]) -> int:
+    """What it gives, below 100, to a user for whom permissions count."""
+    child = os.fork()
+    if child == 0:
+        try:
+            if os.geteuid() == 0:
+                os.setgid(65534)
+                os.setuid(65534)
+            os._exit(action())
+        except BaseException:
+            traceback.print_exc()
+            os._exit(100)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def test_attempts_come_whole_and_in_order(journal: Journal) -> None:

@@ -43,6 +43,48 @@ int main(int argc, char **argv) {
     return 0;
 }
 """
+RECURSION_C = r"""
+int deeper(int n) {
+    volatile char frame[1000];
+    frame[n % 1000] = n;
+    return n == 1000000000 ? 1 : deeper(n + 1) + frame[(n + 3) % 1000];
+}
+int fills(int n) {
+    volatile int frame[1000] = {0};
+    frame[n % 1000] = n;
+    return n == 1000000000 ? 1 : fills(n + 1) + frame[(n + 3) % 1000];
+}
+char *volatile null;
+int walk(int n) { return n == 0 ? ((volatile int *)null)[1000000] : walk(n - 1) + *(volatile char *)(null + 4096); }
+int wild(void) { return ((volatile int *)null)[-4]; }
+int main(int argc, char **argv) {
+    switch (argv[1][0]) {
+        case 'd': return deeper(argc);
+        case 'f': return fills(argc);
+        case 'n': return walk(40);
+        default: return wild();
+    }
+}
+"""
+VAST_RS = r"""
+fn main() {
+    let size: usize = std::env::args().nth(1).unwrap().parse().unwrap();
+    if size == 0 {
+        eprintln!("memory allocation failed");
+        std::process::abort();
+    }
+    println!("{}", Vec::<u8>::with_capacity(size).capacity());
+}
+"""
+RECURSION_RS = r"""
+fn deeper(n: usize) -> usize {
+    let mut frame = [n; 200];
+    unsafe { std::ptr::write_volatile(&mut frame[n % 200], n) };
+    if n == 1_000_000_000 { return 1; }
+    deeper(n + 1) + unsafe { std::ptr::read_volatile(&frame[(n + 3) % 200]) }
+}
+fn main() { std::process::exit(deeper(std::env::args().count()) as i32); }
+"""
 MEMORY = {
     "c": r"""
 #include <stdio.h>
@@ -139,6 +181,24 @@ outputs = ["result.csv"]
 source = "modes.c"
 args = ["fine"]
 outputs = ["result.csv?"]
+
+[jobs.recursion-c]
+source = "recursion.c"
+args = ["{mode}"]
+sweep = { mode = ["deeper", "fills", "null", "wild"] }
+
+[jobs.recursion-cpp]
+source = "recursion.cpp"
+args = ["deeper"]
+
+[jobs.recursion-rs]
+source = "recursion.rs"
+
+[jobs.vast]
+source = "vast.rs"
+args = ["{mode}"]
+memory = "24MiB"
+sweep = { mode = ["2147483647", "0"] }
 """
 MEMORY_JOB = """
 [jobs.memory-%s]
@@ -155,6 +215,10 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Results of one run with all of them, by `job/mode`."""
     folder = tmp_path_factory.mktemp("outcomes")
     (folder / "modes.c").write_text(MODES_C)
+    (folder / "recursion.c").write_text(RECURSION_C)
+    (folder / "recursion.cpp").write_text(RECURSION_C)
+    (folder / "recursion.rs").write_text(RECURSION_RS)
+    (folder / "vast.rs").write_text(VAST_RS)
     for suffix, text in MEMORY.items():
         (folder / f"memory.{suffix}").write_text(text)
     (folder / "jobs.toml").write_text(JOBS + "".join(MEMORY_JOB % (suffix, suffix) for suffix in MEMORY))
@@ -174,6 +238,14 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         ("modes/out_of_bounds", "trapped", "out_of_bounds", ""),
         ("modes/division_by_zero", "trapped", "division_by_zero", ""),
         ("modes/stack", "trapped", "stack", ""),
+        ("recursion-c/deeper", "trapped", "stack", "its stack is exhausted"),
+        ("recursion-cpp/", "trapped", "stack", "its stack is exhausted"),
+        ("recursion-rs/", "trapped", "stack", "its stack is exhausted"),
+        ("recursion-c/fills", "trapped", "out_of_bounds", "perhaps because endless recursion has exhausted its stack"),
+        ("recursion-c/null", "trapped", "out_of_bounds", "it accessed memory out of bounds"),
+        ("recursion-c/wild", "trapped", "out_of_bounds", "it accessed memory out of bounds"),
+        ("vast/2147483647", "out_of_memory", "memory", "asked for 2048 MiB at once at "),
+        ("vast/0", "trapped", "unreachable", "memory allocation failed"),
         ("endless/", "timed_out", "time_limit", ""),
         ("modes/stdout", "limit_exceeded", "stdout", ""),
         ("modes/file", "limit_exceeded", "disk", ""),

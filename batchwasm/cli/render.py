@@ -72,9 +72,16 @@ def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]], stream
     if stream.isatty():
         lines = table_lines(columns, rows, width=terminal_width(), coloured=use_colour())
     else:
-        lines = ("\t".join(map(visible, row)) for row in chain([[c.title for c in columns]], rows))
+        lines = _tabbed(columns, rows)
     for line in lines:
         stream.write(line + "\n")
+
+
+def _tabbed(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    rows = iter(rows)
+    first = list(islice(rows, 1))  # before the titles, which alone would look like an answer where it can't be had
+    for row in chain([[column.title for column in columns]], first, rows):
+        yield "\t".join(map(visible, row))
 
 
 def table_lines(

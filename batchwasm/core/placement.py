@@ -8,10 +8,12 @@ the slots. Everything else is sent only where it fits right now, by the sums of 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from batchwasm.core.events import BatchPlaced
 from batchwasm.core.state import HostState, JobState, State
+from batchwasm.model import GIB, MIB
 
 BATCH_S = 0.015  # of work in a batch: long against the 0.4 ms that a batch costs, short against a person's patience
 SHORT_S = 0.025  # tasks below this are sent ahead
@@ -116,13 +118,27 @@ def impossible(state: State) -> list[str]:
         offers = [(host.limits, host.name) for host in allowed if host.limits is not None]
         if any(not host.answered or (host.limits is None and host.waiting_may_help) for host in allowed) or not offers:
             continue
-        if not any(job.plan.cpus <= cpus and job.plan.memory_bytes <= memory for (cpus, memory), _ in offers):
-            (cpus, memory), nearest = max(offers, key=lambda offer: _nearness(job, offer[0]))
-            sentences.append(
-                f"jobs.{job.plan.name}: asks for {job.plan.cpus} cpus and {_mib(job.plan.memory_bytes)} of memory, "
-                f"more than any host it may use has; nearest is {nearest} with {cpus} cpus and {_mib(memory)}"
-            )
+        sentence = _too_much(job, offers)
+        if sentence is not None:
+            sentences.append(f"jobs.{job.plan.name}: {sentence}")
     return sentences
+
+
+def _too_much(job: JobState, offers: Sequence[tuple[tuple[int, int], str]]) -> str | None:
+    """What the job asks for and no host has, or none has together; None where one has it all."""
+    cpus, memory = job.plan.cpus, job.plan.memory_bytes
+    if any(cpus <= limits[0] and memory <= limits[1] for limits, _ in offers):
+        return None
+    rare = cpus > max(limits[0] for limits, _ in offers)
+    large = memory > max(limits[1] for limits, _ in offers)
+    limits, nearest = max(offers, key=lambda offer: _nearness(job, offer[0]))
+    # Rounded away from each other: what does not fit must not look as if it did.
+    asked, has = (_cpus(cpus), _size(memory, math.ceil)), (_cpus(limits[0]), _size(limits[1], math.floor))
+    if rare == large:
+        why = "more than any host it may use has" if rare else "and no host it may use has both"
+        return f"asks for {asked[0]} and {asked[1]} of memory, {why}; nearest is {nearest} with {has[0]} and {has[1]}"
+    what, there = (asked[0], has[0]) if rare else (f"{asked[1]} of memory", has[1])
+    return f"asks for {what}, more than any host it may use has; nearest is {nearest} with {there}"
 
 
 def _nearness(job: JobState, limits: tuple[int, int]) -> float:
@@ -130,5 +146,10 @@ def _nearness(job: JobState, limits: tuple[int, int]) -> float:
     return min(1.0, cpus / job.plan.cpus) + min(1.0, memory / job.plan.memory_bytes)
 
 
-def _mib(size: int) -> str:
-    return f"{size / 1024**2:,.0f} MiB"
+def _cpus(count: int) -> str:
+    return "1 cpu" if count == 1 else f"{count} cpus"
+
+
+def _size(size_bytes: int, rounded: Callable[[float], int]) -> str:
+    unit, name = (GIB, "GiB") if size_bytes >= GIB else (MIB, "MiB")
+    return f"{rounded(size_bytes * 100 / unit) / 100:,.2f}".rstrip("0").rstrip(".") + f" {name}"

@@ -18,12 +18,16 @@ WORDS_BYTES = 64 * 1024
 """How much of stderr's end is looked at for a guest's last words."""
 _PAGE_BYTES = 65536
 _KIB, _MIB, _GIB = 1024, 1024**2, 1024**3
+_ADDRESSES = 2**32  # in a memory
 _FRAMES = 5
+_FRAMES_TOLD = 20  # by wasmtime, at most
 _WORDS_LETTERS = 300
 _NAMED_PATTERNS = 3
 _TEXT_LETTERS = 2000  # names in a module may be of 100 KB each, and a report of many tasks must fit into a frame
 _MINIMUM = re.compile(r"memory minimum size of (\d+) pages exceeds memory limits")
 _FRAME = re.compile(r"^ *\d+: +(?:0x[0-9a-f]+ - )?(?:<unknown>|[^!\n]*)!(.+)$", re.MULTILINE)
+_FAULT = re.compile(r"memory fault at wasm address 0x([0-9a-f]+)")
+_RUST_FAILED = re.compile(r"memory allocation of (\d+) bytes failed")
 _CAUSE = re.compile(r"Caused by:\n(?:    (?:\d+: )?(.+))", re.MULTILINE)
 # What runtimes say when they give up; the first kind of a module's own language wins over its last line.
 _LAST_WORDS = re.compile(
@@ -75,7 +79,7 @@ def judge(end: End, stop: Stop | None, limits: Limits, facts: Facts) -> Verdict:
     exit_code = _plain(end.exit_code)
     if exit_code != 0:
         bad = _out_of_memory(end, limits) if end.asked_pages is not None else None
-        bad = bad or (_trapped(end, facts) if exit_code is None else _failed(exit_code, facts))
+        bad = bad or (_trapped(end, limits, facts) if exit_code is None else _failed(exit_code, facts))
         return bad._replace(exit_code=exit_code)
     if facts.missing:
         return Verdict(FAILED, 0, "missing_output", _missing(facts.missing))
@@ -88,7 +92,7 @@ def judge_call(end: End, stop: Stop | None, limits: Limits, facts: Facts) -> Ver
     if ended is not None:
         return ended
     if end.answer is None:
-        bad = _out_of_memory(end, limits) if end.asked_pages is not None else _not_returned(end, facts)
+        bad = _out_of_memory(end, limits) if end.asked_pages is not None else _not_returned(end, limits, facts)
         return bad._replace(exit_code=_plain(end.exit_code))
     try:
         said = abi.error_of(end.answer)
@@ -170,22 +174,46 @@ def _out_of_memory(end: End, limits: Limits) -> Verdict:
     return Verdict(OUT_OF_MEMORY, None, "memory", text, limits.memory_bytes, end.memory_bytes)
 
 
-def _trapped(end: End, facts: Facts) -> Verdict:
+def _trapped(end: End, limits: Limits, facts: Facts) -> Verdict:
+    code, happened = _trap(end)
+    words = facts.words()
+    failed = _RUST_FAILED.match(words) if code == "unreachable" else None
+    if failed is not None:  # too much for its allocator, which gave up before it asked
+        text = (
+            f"asked for {size(int(failed.group(1)))} at once at {size(end.memory_bytes)} of {size(limits.memory_bytes)}"
+        )
+        return Verdict(OUT_OF_MEMORY, None, "memory", text, limits.memory_bytes, end.memory_bytes)
+    return Verdict(TRAPPED, None, code, happened + (f": {words}" if words else "") + _where(end.text))
+
+
+def _trap(end: End) -> tuple[str, str]:
     told = TRAPS.get(end.trap if end.trap is not None else -1)
     if told is None:
-        told = ("uncaught_exception", "it threw an exception that nothing caught")
-        if "thrown Wasm exception" not in end.text:
-            told = ("trap", _cause(end.text))
-    words = facts.words()
-    return Verdict(TRAPPED, None, told[0], told[1] + (f": {words}" if words else "") + _where(end.text))
+        if "thrown Wasm exception" in end.text:
+            return "uncaught_exception", "it threw an exception that nothing caught"
+        return "trap", _cause(end.text)
+    return _out_of_bounds(told, end.text) if told[0] == "out_of_bounds" else told
 
 
-def _not_returned(end: End, facts: Facts) -> Verdict:
+def _out_of_bounds(told: tuple[str, str], text: str) -> tuple[str, str]:
+    """What compilers keep of the stack in linear memory grows down to 0, and from there to the end of 4 GiB."""
+    frames = _FRAME.findall(text)
+    if len(frames) < _FRAMES_TOLD or len(set(frames)) == len(frames):
+        return told
+    fault = _FAULT.search(text)
+    if fault is None:  # of an operation on many bytes, as what fills an array with zeros
+        return told[0], f"{told[1]}, perhaps because endless recursion has exhausted its stack"
+    if abs(int(fault.group(1), 16) - _ADDRESSES) > _MIB:
+        return told
+    return "stack", "its stack is exhausted, perhaps by endless recursion"
+
+
+def _not_returned(end: End, limits: Limits, facts: Facts) -> Verdict:
     exit_code = _plain(end.exit_code)
     if end.unusable:
         return Verdict(FAILED, None, "bad_value", f"the function's module {end.unusable}")
     if exit_code is None:
-        return _trapped(end, facts)
+        return _trapped(end, limits, facts)
     if exit_code == 0:
         return Verdict(FAILED, None, "no_value", "called exit(0) instead of returning a value")
     return _failed(exit_code, facts)

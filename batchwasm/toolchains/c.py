@@ -92,6 +92,7 @@ def _flags(request: Request, path: Path) -> list[str]:
     ]
     if request.tool.name == "zig":
         flags.append("-fno-sanitize=undefined")  # on by default at -O0, and then its library is missing
+        flags.append("-UNDEBUG")  # defined by default at any other level, and then no assert ever fails
     flags += [f"-D{name}={value}" if value else f"-D{name}" for name, value in build.defines]
     flags += [f"-I{os.path.relpath(folder, request.folder)}" for folder in build.include]
     return [*flags, *(flag for flag in build.flags if not flag.startswith(LINK_FLAGS) and _is_for(flag, request, path))]

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterator
 from itertools import count, islice
+
+import pytest
 
 from batchwasm.cli.render import Column, fit, json_line, print_json, print_table, table_lines
 
@@ -36,6 +39,19 @@ def test_a_pipe_gets_whole_columns_separated_by_tabs() -> None:
     stream = io.StringIO()
     print_table(COLUMNS, [["pi/0", "1 s", "x" * 500], ["a\tb\n", "", "\x1b[m"]], stream)
     assert stream.getvalue() == f"task\twall\toutcome\npi/0\t1 s\t{'x' * 500}\na\\x09b\\x0a\t\t\\x1b[m\n"
+
+
+def test_a_table_whose_first_row_can_not_be_had_is_not_begun() -> None:
+    def broken() -> Iterator[list[str]]:
+        raise OSError
+        yield []
+
+    stream = io.StringIO()
+    with pytest.raises(OSError):
+        print_table(COLUMNS, broken(), stream)
+    assert stream.getvalue() == ""
+    print_table(COLUMNS, [], stream)
+    assert stream.getvalue() == "task\twall\toutcome\n"
 
 
 def test_columns_are_aligned() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -132,9 +133,24 @@ def test_a_request_that_fits_nowhere_is_told_with_the_nearest_host() -> None:
     scheduler.observe(joined("g", cpus=2), 0.0)
     assert impossible(scheduler.state) == []  # h has not answered yet
     scheduler.observe(joined("h", cpus=8), 0.0)
-    (sentence,) = impossible(scheduler.state)
-    assert "16 cpus" in sentence
-    assert "nearest is h with 8 cpus" in sentence
+    told = "jobs.a: asks for 16 cpus, more than any host it may use has; nearest is h with 8 cpus"
+    assert impossible(scheduler.state) == [told]
+
+
+@pytest.mark.parametrize(
+    ("cpus", "memory", "asks", "nearest"),
+    [
+        (1, 3000 * GIB, "3,000 GiB of memory, more than any host it may use has", "g with 16 GiB"),
+        (1, 16 * GIB + 1, "16.01 GiB of memory, more than any host it may use has", "g with 16 GiB"),
+        (9, 17 * GIB, "9 cpus and 17 GiB of memory, more than any host it may use has", "g with 1 cpu and 16 GiB"),
+        (8, GIB, "8 cpus and 1 GiB of memory, and no host it may use has both", "h with 8 cpus and 512 MiB"),
+    ],
+)
+def test_only_what_no_host_has_is_told(cpus: int, memory: int, asks: str, nearest: str) -> None:
+    scheduler = started(plan(1, cpus=cpus, memory=memory), hosts=("g", "h"))
+    scheduler.observe(joined("g", cpus=1, memory=16 * GIB), 0.0)
+    scheduler.observe(joined("h", cpus=8, memory=GIB // 2), 0.0)
+    assert impossible(scheduler.state) == [f"jobs.a: asks for {asks}; nearest is {nearest}"]
 
 
 def test_tasks_of_a_lost_host_are_ready_again_with_the_next_attempt() -> None:

@@ -228,3 +228,12 @@ def test_any_answer_of_a_number_is_as_short_as_can_be() -> None:
     assert plain(cbor2.loads(guest.call(cbor2.dumps([2**63])))) == (
         *("error", "argument", "x: expected s64, found the integer 9223372036854775808"),
     )
+
+
+def test_an_assert_that_fails_traps(capfd: pytest.CaptureFixture[str]) -> None:
+    text = "#include <assert.h>\nint half(int n) { assert(n % 2 == 0); return n / 2; }\n"
+    guest = Guest(compiled_once("c", "half", text))
+    assert call(guest, 8) == 4
+    with pytest.raises(wasmtime.Trap):
+        call(guest, 7)
+    assert "Assertion failed: n % 2 == 0 (a.c: half: 2)" in capfd.readouterr().err

@@ -81,6 +81,23 @@ def test_every_optimisation_level_makes_a_program_that_runs(tmp_path: Path, stor
     assert run(made.path).stdout == "40 main.c\n"
 
 
+ASSERT = "#include <assert.h>\nint main(int argc, char **argv) { assert(argc > 7); return 0; }\n"
+
+
+@pytest.mark.parametrize("language", ["c", "cpp"])
+@pytest.mark.parametrize("optimize", ["2", "s"])
+def test_an_assert_that_fails_traps_unless_the_user_defines_ndebug(
+    tmp_path: Path, store: Store, language: str, optimize: str
+) -> None:
+    write(tmp_path, {f"a.{language}": ASSERT})
+    source = tmp_path / f"a.{language}"
+    ended = run(build(store, language, source, how=Build(optimize=optimize)).path)
+    assert ended.code is None
+    assert "Assertion failed: argc > 7 (a." in ended.stderr
+    without = (Build(defines=(("NDEBUG", ""),)), Build(flags=("-DNDEBUG",)))
+    assert [run(build(store, language, source, how=how).path).code for how in without] == [0, 0]
+
+
 def test_the_same_source_gives_the_same_digest_in_another_folder(tmp_path: Path, store: Store) -> None:
     here, there = tmp_path / "here", tmp_path / "there/deeper"
     one = build(store, "c", *project(here), how=how(here, flags=("-g",)))
