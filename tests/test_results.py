@@ -261,3 +261,18 @@ def test_exporting_to_where_one_cannot_write_says_so(folder: RunFolder, tmp_path
     (tmp_path / "dest").touch()
     with pytest.raises(RunError, match="can't be written"):
         folder.export_task(tmp_path / "dest", "pi", 0, stdout=b"x")
+
+
+def test_runs_of_calls_are_found_by_name_and_only_the_newest_stay(home: Path) -> None:
+    calls = results.calls_dir()
+    assert calls is not None
+    folders = [results.create("call", calls, indexed=False) for _ in range(4)]
+    for folder in folders:
+        folder.journal.touch()
+        folder.write_text(folder.jobs, "")
+    with folders[0].held():
+        results.prune_calls(2)
+    assert [folder.path.exists() for folder in folders] == [True, False, True, True]
+    assert results.find("call-3", home) == folders[2]
+    with pytest.raises(RunError):
+        results.find(None, home)
