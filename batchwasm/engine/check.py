@@ -105,7 +105,7 @@ async def _look(seen: _Seen, transport: transports.Transport) -> None:
     facts = seen.depot.facts
     seen.clock = min([await seen.depot.clock() for _ in range(PINGS)])
     if not facts.writable:
-        cause = f"{host.name}: user {facts.uid} may not write in {facts.workdir}"
+        cause = f"{host.name}: {facts.workdir} can't be made or written by user {facts.uid}"
         raise HostError("permission", cause, "set a `workdir` that you may write in the inventory")
     if host.memory_bytes is not None and 0 < facts.memory_bytes < host.memory_bytes:
         cause = (

@@ -65,7 +65,7 @@ class Facts:
     workdir: str
     """Absolute, symlinks resolved."""
     writable: bool
-    """The workdir, or the folder that it will be made in."""
+    """The workdir, or the folder that it will be made in, which must be one, on a disk."""
     disk_free_bytes: int
     file_system: str
     """Of the workdir; '' where it can't be told."""

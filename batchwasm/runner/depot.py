@@ -194,14 +194,12 @@ class Depot:
             try:
                 self._extract(content, folder, digest)
                 os.rename(folder, target)
-            except OSError as error:
+            except OSError:
                 if not os.path.isdir(target):  # else another one was faster, with the same content
-                    raise refusal(error, self.workdir) from error
+                    raise
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
             return {"ok": "stored"}
-        except OSError as error:
-            raise refusal(error, self.workdir) from error
         finally:
             content.drain()
 
@@ -362,8 +360,8 @@ def refusal(error: OSError, workdir: str, needed: int = 0) -> Refusal:
         what = "the disk is full" if error.errno == errno.ENOSPC else "the disk quota is used up"
         room = f"{mib(disk_free(workdir))} free" + (f", {mib(needed)} needed" if needed else "")
         return Refusal("disk", f"{workdir}: {what} ({room})")
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
-        return Refusal("permission", f"{where}: {error.strerror}")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EEXIST):
+        return Refusal("permission", f"{where} can't be made or written: {error.strerror}")
     return Refusal("disk", f"{where}: {error.strerror or error}")
 
 
@@ -400,7 +398,8 @@ def facts(workdir: str) -> Answer:
         "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         "memory_bytes": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
         "workdir": workdir,
-        "writable": os.access(there, os.W_OK | os.X_OK),
+        # What has no blocks is no disk: root may write in /proc, as far as its permissions go.
+        "writable": os.path.isdir(there) and os.access(there, os.W_OK | os.X_OK) and os.statvfs(there).f_blocks > 0,
         "disk_free_bytes": disk_free(there),
         "file_system": file_system(there),
         "kills_left_behind": kills_left_behind(),
