@@ -44,16 +44,14 @@ class Refusal(Exception):
 
     def __init__(self, code: str, text: str) -> None:
         super().__init__(text)
-        self.code = code
-        self.text = text
+        self.code, self.text = code, text
 
 
 class Wire:
     """Frames in and out of two binary files."""
 
     def __init__(self, source: BinaryIO, sink: BinaryIO) -> None:
-        self._source = source
-        self._sink = sink
+        self._source, self._sink = source, sink
 
     def receive(self) -> tuple[Any, bytes] | None:
         """(header, body) of the next frame; None at the end of the stream."""
@@ -105,8 +103,7 @@ class Unpacked:
     """A compressed content as the file that tarfile reads: the digest is that of what comes out."""
 
     def __init__(self, content: Content) -> None:
-        self._content = content
-        self._inflate = zlib.decompressobj()
+        self._content, self._inflate = content, zlib.decompressobj()
         self._ready = b""
         self._digest = hashlib.sha256()
 
@@ -140,6 +137,10 @@ class Depot:
     def clock(self) -> Answer:
         """Unix time here."""
         return {"ok": time.time()}
+
+    def absent(self, paths: list[str]) -> Answer:
+        """Which of these are no folders that a guest may be shown."""
+        return {"ok": [i for i, path in enumerate(paths) if not (os.path.isdir(path) and os.access(path, os.X_OK))]}
 
     # ------------------------------------------------------------------------------------------------ cache
 
@@ -461,7 +462,7 @@ def size_of(folder: str) -> int:
     return total
 
 
-REQUESTS = ("hello", "clock", "has", "put", "unpack", "get", "runners", "clean")
+REQUESTS = ("hello", "clock", "absent", "has", "put", "unpack", "get", "runners", "clean")
 
 
 def answer(depot: Depot, header: dict[str, Any]) -> Answer | None:

@@ -126,6 +126,18 @@ async def test_a_disk_without_room_for_the_runner_is_an_error_and_little_room_a_
     assert "GiB are free" in found.warnings[0]
 
 
+async def test_a_mount_that_is_missing_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "file").touch()
+    paths = {name: str(tmp_path / name) for name in ("data", "file", "sets")}
+    found = await check(dataclasses.replace(here(tmp_path / "w"), mounts=paths))
+    assert found.error is not None
+    assert found.error.code == "mount"
+    assert f"{tmp_path}/file (mount file), {tmp_path}/sets (mount sets) are no folders that user" in found.error.cause
+    assert found.error.cure == "mount it, or correct [hosts.here.mounts] in the inventory"
+    assert (await check(dataclasses.replace(here(tmp_path / "w"), mounts={"data": paths["data"]}))).good
+
+
 async def test_more_memory_than_is_there_is_an_error_and_more_cpus_are_a_warning(tmp_path: Path) -> None:
     found = await check(dataclasses.replace(here(tmp_path / "w"), cpus=4096, memory_bytes=2**60))
     assert found.error is not None
