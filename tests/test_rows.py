@@ -103,7 +103,7 @@ def results(state: State, job: int, *records: Record, only: int | None = None) -
 
 
 def test_results_are_those_of_the_tasks_that_ended() -> None:
-    done, failed = results(state_of(JOINED, PLACED, FINISHED), 0, DONE, FAILED)
+    done, failed = results(state_of(JOINED, PLACED, FINISHED), 0, DONE._replace(queued_s=0.1000000000009095), FAILED)
     assert done.as_dict() == {
         "schema": "result/1",
         "run": "run-1",

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.command import Cli
+from tests.guests import HELLO_WAT
 
 SHOW_C = r"""
 #include <dirent.h>
@@ -177,3 +178,34 @@ def test_the_seed_differs_by_task_and_not_by_run(batchwasm: Cli) -> None:
         seeds.append([row["stdout"] for row in batchwasm("results", "--json").rows])
     assert seeds[0] == seeds[1]
     assert len(set(seeds[0])) == 100
+
+
+MOUNTS = """
+[hosts.with]
+transport = "local"
+workdir = "{0}/with"
+cpus = 1
+mounts = {{ data = "{0}" }}
+[hosts.without]
+transport = "local"
+workdir = "{0}/without"
+cpus = 1
+mounts = {{ data = "{0}/gone" }}
+"""
+
+
+def test_a_host_without_the_folder_of_a_mount_is_left_out_of_runs_that_want_it(batchwasm: Cli, tmp_path: Path) -> None:
+    (batchwasm.folder / "hello.wat").write_text(HELLO_WAT)
+    (batchwasm.folder / "inventory.toml").write_text(MOUNTS.format(tmp_path))
+
+    def job(keys: str) -> None:
+        (batchwasm.folder / "jobs.toml").write_text(f'[jobs.j]\nsource = "hello.wat"\n{keys}')
+
+    job('mounts = ["data"]\nsweep = { n = [1, 2, 3, 4, 5] }')
+    batchwasm("run", "jobs.toml")
+    assert {row["host"] for row in batchwasm("results", "--json").rows} == {"with"}
+    job('mounts = ["data"]\nhosts = ["without"]')
+    assert f"without: {tmp_path}/gone (mount data) is no folder that" in batchwasm("run", "jobs.toml", code=3).err
+    job('hosts = ["without"]')
+    batchwasm("run", "jobs.toml")
+    assert [row["host"] for row in batchwasm("results", "--json").rows] == ["without"]

@@ -84,7 +84,8 @@ def _export(folder: RunFolder, rows: Iterable[ResultRow], dest: Path) -> Iterato
             small = {name: stream for name, stream in inline.items() if isinstance(stream, bytes)}
             files += folder.export_task(dest, row.job, row.index, **small)
             yield row
-    say(f"{count_text(files)} files in {dest / 'tasks'}" if files else "no task left a file")
+    what = "1 file" if files == 1 else f"{count_text(files)} files"
+    say(f"{what} in {dest / 'tasks'}" if files else "no task left a file")
 
 
 def _show(rows: Iterable[ResultRow]) -> None:

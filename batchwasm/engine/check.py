@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from batchwasm import transports
-from batchwasm.engine.deploy import platform_of
+from batchwasm.engine.deploy import look_for_mounts, platform_of
 from batchwasm.engine.depot import Depot, Facts
 from batchwasm.engine.pack import pack_for
 from batchwasm.errors import HostError
@@ -105,8 +105,9 @@ async def _look(seen: _Seen, transport: transports.Transport) -> None:
     facts = seen.depot.facts
     seen.clock = min([await seen.depot.clock() for _ in range(PINGS)])
     if not facts.writable:
-        cause = f"{host.name}: user {facts.uid} may not write in {facts.workdir}"
+        cause = f"{host.name}: {facts.workdir} can't be made or written by user {facts.uid}"
         raise HostError("permission", cause, "set a `workdir` that you may write in the inventory")
+    await look_for_mounts(host, seen.depot)
     if host.memory_bytes is not None and 0 < facts.memory_bytes < host.memory_bytes:
         cause = (
             f"{host.name}: memory is {_mib(host.memory_bytes)} in the inventory, and it has {_mib(facts.memory_bytes)}"

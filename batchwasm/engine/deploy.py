@@ -36,12 +36,23 @@ async def prepare(host: Host, transport: Transport, on_shipped: Shipped) -> Prep
     await transport.connect()
     depot = await Depot.start(host.name, transport, python=host.python, workdir=host.workdir)
     try:
+        await look_for_mounts(host, depot)
         pack = await install(host.name, depot, on_shipped)
         runner = await _relay(host.name, transport, depot.facts, pack.digest)
     except BaseException:
         await depot.close()
         raise
     return Prepared(depot=depot, runner=runner, facts=depot.facts)
+
+
+async def look_for_mounts(host: Host, depot: Depot) -> None:
+    """Raises HostError `mount` where a folder is missing that the inventory says is there."""
+    absent = await depot.absent(host.mounts.values()) if host.mounts else ()
+    if absent:
+        missing = ", ".join(f"{path} (mount {name})" for name, path in host.mounts.items() if path in absent)
+        what = "is no folder" if len(absent) == 1 else "are no folders"
+        cause = f"{host.name}: {missing} {what} that user {depot.facts.uid} may look into there"
+        raise HostError("mount", cause, f"mount it, or correct [hosts.{host.name}.mounts] in the inventory")
 
 
 async def install(name: str, depot: Depot, on_shipped: Shipped) -> Pack:

@@ -65,7 +65,7 @@ class Facts:
     workdir: str
     """Absolute, symlinks resolved."""
     writable: bool
-    """The workdir, or the folder that it will be made in."""
+    """The workdir, or the folder that it will be made in, which must be one, on a disk."""
     disk_free_bytes: int
     file_system: str
     """Of the workdir; '' where it can't be told."""
@@ -107,10 +107,7 @@ class Depot:
     async def has(self, kind: Kind, digests: Iterable[str]) -> set[str]:
         """Those of `digests` that are in the host's cache."""
         asked = list(digests)
-        answer = await self._ask({"do": "has", "kind": kind, "digests": asked})
-        if not isinstance(answer, list) or not all(type(i) is int and 0 <= i < len(asked) for i in answer):
-            raise self._nonsense("has", answer)
-        found = {asked[i] for i in answer}
+        found = {asked[i] for i in await self._which({"do": "has", "kind": kind, "digests": asked}, len(asked))}
         self._known.update((kind, digest) for digest in found)
         return found
 
@@ -193,6 +190,11 @@ class Depot:
             raise self._nonsense("clock", there)
         return took, there - (before + took / 2)
 
+    async def absent(self, paths: Iterable[str]) -> set[str]:
+        """Those of `paths` that are no folders there, or that we may not look into."""
+        asked = list(paths)
+        return {asked[i] for i in await self._which({"do": "absent", "paths": asked}, len(asked))}
+
     async def runners(self) -> list[str]:
         """Digests of the runners that are installed there."""
         answer = await self._ask({"do": "runners"})
@@ -222,6 +224,13 @@ class Depot:
         async with self._exchange() as wire:
             await wire.send(request)
             return await wire.answer()
+
+    async def _which(self, request: Mapping[str, object], count: int) -> list[int]:
+        """Indexes below `count` of what was asked about."""
+        answer = await self._ask(request)
+        if not isinstance(answer, list) or not all(type(i) is int and 0 <= i < count for i in answer):
+            raise self._nonsense(str(request["do"]), answer)
+        return answer
 
     @contextlib.asynccontextmanager
     async def _exchange(self) -> AsyncIterator[_Wire]:

@@ -169,7 +169,7 @@ class Loop:
 
     async def _work(self, group: asyncio.TaskGroup) -> None:
         builds = [group.create_task(self._guard(self._build, n, job)) for n, job in enumerate(self.jobs)]
-        for host in self._plan.inventory.hosts:
+        for host in self._plan.hosts():
             session = Session(host, self._plan.run, self.state.incarnation, self._folder, self)
             self._sessions[host.name] = session
             self._session_tasks.append(group.create_task(self._guard(session.run)))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from batchwasm.artifacts import Store
 from batchwasm.core.events import Event, JobPlan
 from batchwasm.core.state import State
-from batchwasm.model import Artifact, HostName, Inventory, Job, JobName, RunSpec
+from batchwasm.model import Artifact, Host, HostName, Inventory, Job, JobName, RunSpec
 
 
 class Watcher:
@@ -55,6 +55,14 @@ class Plan:
             memory_bytes=job.request.memory_bytes,
             hosts=self._allowed(job),
         )
+
+    def hosts(self) -> list[Host]:
+        """Of the inventory, each with the mounts that jobs ask for: no other needs to be there for this run."""
+        wanted = {name for job in self.spec.jobs for name in job.mounts}
+        return [
+            replace(host, mounts={name: path for name, path in host.mounts.items() if name in wanted})
+            for host in self.inventory.hosts
+        ]
 
     def _allowed(self, job: Job) -> tuple[str, ...] | None:
         if job.hosts is None and not job.exclude and not job.mounts:

@@ -27,6 +27,7 @@ def with_python(python: str | None, code: str) -> str:
         f"f=; for p in {candidates}; do "
         'q=$(command -v "$p" 2>/dev/null) || continue; '
         f'if "$q" -c "{new_enough}" 2>/dev/null; then exec "$q" -I -X utf8 -c "{code}"; fi; '
-        f'f="$f $q=$("$q" -c "{version}" 2>/dev/null)"; done; '
+        f'v=$("$q" -c "{version}" 2>/dev/null); '
+        'f="$f${f:+,} $q ${v:+is }${v:-has no version}"; done; '
         f'echo "{NO_PYTHON}$f"; exit 86'
     )

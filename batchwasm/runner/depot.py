@@ -44,16 +44,14 @@ class Refusal(Exception):
 
     def __init__(self, code: str, text: str) -> None:
         super().__init__(text)
-        self.code = code
-        self.text = text
+        self.code, self.text = code, text
 
 
 class Wire:
     """Frames in and out of two binary files."""
 
     def __init__(self, source: BinaryIO, sink: BinaryIO) -> None:
-        self._source = source
-        self._sink = sink
+        self._source, self._sink = source, sink
 
     def receive(self) -> tuple[Any, bytes] | None:
         """(header, body) of the next frame; None at the end of the stream."""
@@ -105,8 +103,7 @@ class Unpacked:
     """A compressed content as the file that tarfile reads: the digest is that of what comes out."""
 
     def __init__(self, content: Content) -> None:
-        self._content = content
-        self._inflate = zlib.decompressobj()
+        self._content, self._inflate = content, zlib.decompressobj()
         self._ready = b""
         self._digest = hashlib.sha256()
 
@@ -140,6 +137,10 @@ class Depot:
     def clock(self) -> Answer:
         """Unix time here."""
         return {"ok": time.time()}
+
+    def absent(self, paths: list[str]) -> Answer:
+        """Which of these are no folders that a guest may be shown."""
+        return {"ok": [i for i, path in enumerate(paths) if not (os.path.isdir(path) and os.access(path, os.X_OK))]}
 
     # ------------------------------------------------------------------------------------------------ cache
 
@@ -194,14 +195,12 @@ class Depot:
             try:
                 self._extract(content, folder, digest)
                 os.rename(folder, target)
-            except OSError as error:
+            except OSError:
                 if not os.path.isdir(target):  # else another one was faster, with the same content
-                    raise refusal(error, self.workdir) from error
+                    raise
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
             return {"ok": "stored"}
-        except OSError as error:
-            raise refusal(error, self.workdir) from error
         finally:
             content.drain()
 
@@ -362,8 +361,8 @@ def refusal(error: OSError, workdir: str, needed: int = 0) -> Refusal:
         what = "the disk is full" if error.errno == errno.ENOSPC else "the disk quota is used up"
         room = f"{mib(disk_free(workdir))} free" + (f", {mib(needed)} needed" if needed else "")
         return Refusal("disk", f"{workdir}: {what} ({room})")
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
-        return Refusal("permission", f"{where}: {error.strerror}")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EEXIST):
+        return Refusal("permission", f"{where} can't be made or written: {error.strerror}")
     return Refusal("disk", f"{where}: {error.strerror or error}")
 
 
@@ -400,7 +399,8 @@ def facts(workdir: str) -> Answer:
         "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         "memory_bytes": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
         "workdir": workdir,
-        "writable": os.access(there, os.W_OK | os.X_OK),
+        # What has no blocks is no disk: root may write in /proc, as far as its permissions go.
+        "writable": os.path.isdir(there) and os.access(there, os.W_OK | os.X_OK) and os.statvfs(there).f_blocks > 0,
         "disk_free_bytes": disk_free(there),
         "file_system": file_system(there),
         "kills_left_behind": kills_left_behind(),
@@ -462,7 +462,7 @@ def size_of(folder: str) -> int:
     return total
 
 
-REQUESTS = ("hello", "clock", "has", "put", "unpack", "get", "runners", "clean")
+REQUESTS = ("hello", "clock", "absent", "has", "put", "unpack", "get", "runners", "clean")
 
 
 def answer(depot: Depot, header: dict[str, Any]) -> Answer | None:

@@ -203,7 +203,9 @@ def test_results_with_files_write_the_whole_tree(made: Made, read: Cli, tmp_path
 
 
 def test_results_with_files_and_filters_write_only_those(read: Cli, tmp_path: Path) -> None:
-    rows = read("results", "--failed", "--json", "--files", tmp_path).rows
+    ended = read("results", "--failed", "--json", "--files", tmp_path)
+    assert ended.err == f"1 file in {tmp_path}/tasks\n"
+    rows = ended.rows
     assert [row["index"] for row in rows] == [2, 3]
     assert [str(p.relative_to(tmp_path)) for p in results.files_below(tmp_path)] == ["tasks/modes/2/stderr"]
 

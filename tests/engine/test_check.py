@@ -11,8 +11,9 @@ import pytest
 
 from batchwasm.engine.check import check
 from batchwasm.engine.deploy import install
+from batchwasm.errors import HostError
 from batchwasm.model import Host
-from tests.engine.depots import depot_on, here, python_that_mounts
+from tests.engine.depots import depot_on, executable, here, python_that_mounts
 from tests.sshd import Sshd, configure, free_port, new_key
 
 
@@ -102,12 +103,39 @@ async def test_a_workdir_that_can_not_be_written_is_an_error(tmp_path: Path) -> 
     assert found.facts is not None
 
 
+@pytest.mark.parametrize("folder", ["/proc", "a program"])
+async def test_a_workdir_that_can_not_be_made_is_an_error(tmp_path: Path, folder: str) -> None:
+    executable(tmp_path / "a program", "")
+    workdir = tmp_path / folder / "nope"
+    host = here(workdir)
+    found = await check(host)
+    assert found.error is not None
+    assert (found.error.code, found.error.cure) == ("permission", "set a `workdir` that you may write in the inventory")
+    assert f"{workdir} can't be made or written by user {os.getuid()}" in found.error.cause
+    async with depot_on(host) as depot:
+        with pytest.raises(HostError, match=f"{workdir} can't be made or written: No") as caught:
+            await install(host.name, depot, lambda *_: None)
+    assert (caught.value.code, caught.value.cure) == (found.error.code, found.error.cure)
+
+
 async def test_a_disk_without_room_for_the_runner_is_an_error_and_little_room_a_warning(tmp_path: Path) -> None:
     python = python_that_mounts(tmp_path / "python", tmp_path / "w", "-t tmpfs -o size=1m none")
     found = await check(here(tmp_path / "w", python))
     assert found.error is not None
     assert found.error.code == "disk"
     assert "GiB are free" in found.warnings[0]
+
+
+async def test_a_mount_that_is_missing_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "file").touch()
+    paths = {name: str(tmp_path / name) for name in ("data", "file", "sets")}
+    found = await check(dataclasses.replace(here(tmp_path / "w"), mounts=paths))
+    assert found.error is not None
+    assert found.error.code == "mount"
+    assert f"{tmp_path}/file (mount file), {tmp_path}/sets (mount sets) are no folders that user" in found.error.cause
+    assert found.error.cure == "mount it, or correct [hosts.here.mounts] in the inventory"
+    assert (await check(dataclasses.replace(here(tmp_path / "w"), mounts={"data": paths["data"]}))).good
 
 
 async def test_more_memory_than_is_there_is_an_error_and_more_cpus_are_a_warning(tmp_path: Path) -> None:

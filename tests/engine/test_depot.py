@@ -380,8 +380,17 @@ async def test_a_python_that_is_too_old_is_named_with_its_version(tmp_path: Path
     old = executable(tmp_path / "python3", 'case "$2" in *exit*) exit 1 ;; esac; echo 3.6.8')
     error = await refused(old, tmp_path / "w")
     assert error.code == "python"
-    assert f"found: {old}=3.6.8" in error.cause
+    assert f"(found: {old} is 3.6.8)" in error.cause
     assert "inventory" in error.cure
+
+
+async def test_pythons_that_are_none_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    executable(tmp_path / "python3", "exit 1")
+    old = executable(tmp_path / "python3.9", 'case "$2" in *exit*) exit 1 ;; esac; echo 3.6.8')
+    monkeypatch.setenv("PATH", f"{tmp_path}:/nowhere")
+    monkeypatch.setattr("batchwasm.engine.python.PYTHONS", ("python3", "python3.9"))
+    error = await refused(None, tmp_path / "w")
+    assert f"(found: {tmp_path}/python3 has no version, {old} is 3.6.8)" in error.cause
 
 
 async def test_a_python_that_is_not_there_is_named(tmp_path: Path) -> None:
