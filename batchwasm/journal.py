@@ -102,8 +102,16 @@ class Sample(NamedTuple):
 class Journal:
     """An open journal. Raises WorldError where it can't be written, RunError where it can't be understood."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, *, missing: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        path: Path,
+        connection: sqlite3.Connection,
+        *,
+        missing: frozenset[str] = frozenset(),
+        keep_values: int | None = None,
+    ) -> None:
         """`missing` are columns of attempts that this journal has not."""
+        self._keep_values = keep_values
         self.path = path
         self._db = connection
         self._missing = missing
@@ -111,15 +119,15 @@ class Journal:
             self._seq: int = self._db.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0]
 
     @classmethod
-    def create(cls, path: Path) -> Journal:
-        """A new, empty journal at `path`, which must not exist."""
+    def create(cls, path: Path, *, keep_values: int | None = None) -> Journal:
+        """A new, empty journal at `path`, which must not exist; it keeps values up to `keep_values` bytes, or all."""
         with _translated(path):
             if path.exists():
                 raise RunError(f"{path}: there is a journal already")
             path.touch(mode=0o600)
             db = _connect(path, read_only=False)
             db.executescript(f"BEGIN; {_TABLES} INSERT INTO meta VALUES ('version', '{VERSION}'); COMMIT;")
-            return cls(path, db)
+            return cls(path, db, keep_values=keep_values)
 
     @classmethod
     def open(cls, path: Path, *, read_only: bool) -> Journal:
@@ -156,7 +164,7 @@ class Journal:
             rows.append((seq, at, type(event).__name__, json.dumps(events.encode(event), separators=(",", ":"))))
             if isinstance(event, TasksFinished):
                 head = (seq, event.batch, event.job, event.host)
-                attempts.extend(head + record for record in event.records)
+                attempts.extend(head + record for record in self._kept(event.records))
             elif isinstance(event, TasksAdded):
                 calls.append(_calls_row(event))
         with _translated(self.path), self._transaction(durable):
@@ -167,6 +175,12 @@ class Journal:
                 self._db.executemany(_INSERT_CALLS, calls)
         self._seq = seq
         return seq
+
+    def _kept(self, records: Sequence[Record]) -> Sequence[Record]:
+        most = self._keep_values
+        if most is None or all(record.value is None or len(record.value) <= most for record in records):
+            return records
+        return [r if r.value is None or len(r.value) <= most else r._replace(value=None) for r in records]
 
     def checkpoint(self, state: State) -> None:
         """Keep `state`, which is what all events so far make, for readers to start from."""

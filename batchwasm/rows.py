@@ -275,6 +275,8 @@ def _untold(run: str, state: State, job: JobState, task: int, params: Mapping[st
     outcome = Outcome(job.codes[task])
     if outcome == Outcome.CANCELLED and state.cancelled is not None:
         reason = ResultReason(code=state.cancelled.code, text=state.cancelled.text, limit=None, used=None)
+    elif outcome == Outcome.CANCELLED:
+        reason = ResultReason(code="withdrawn", text="its caller did not want it any more", limit=None, used=None)
     else:
         text = "the host or worker was lost under it again and again"
         reason = ResultReason(code="crash_limit", text=text, limit=None, used=None)

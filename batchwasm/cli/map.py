@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
+from queue import Empty, Queue
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
     from batchwasm.functions import Param
 
 SCHEMA = "value/1"
+READ_BYTES = 256 * 1024
+QUEUED = 16  # reads that wait to be mapped
+PAUSE_S = 0.02
 TOLD_FAILURES = 5  # on stderr; all of them are lines of the output
 
 
@@ -66,16 +72,50 @@ def _rows(function: Function, numbers: deque[int]) -> Iterator[tuple[tuple[Any, 
 
     `numbers` gets the number of each, for who takes the values.
     """
+    from batchwasm.fleet.mapping import PAUSE
     from batchwasm.functions.values import BadArgument
 
-    for number, line in enumerate(sys.stdin.buffer, 1):
-        if not line.strip():
-            continue
-        numbers.append(number)
+    number = 0
+    for lines in _stdin():
+        if not lines:
+            sys.stdout.flush()  # whoever gives a line and waits for its value gets it
+            yield PAUSE
+        for line in lines:
+            number += 1
+            if not line.strip():
+                continue
+            numbers.append(number)
+            try:
+                yield _arguments(function, line), _Named(line)
+            except BadArgument as error:
+                yield error, _Named(line)
+
+
+def _stdin() -> Iterator[list[bytes]]:
+    """Lines as they come, many at a time; none where there is nothing for a moment."""
+    chunks: Queue[list[bytes]] = Queue(QUEUED)
+    reader = Thread(target=_read, args=(chunks,), daemon=True)
+    reader.start()
+    while True:
         try:
-            yield _arguments(function, line), _Named(line)
-        except BadArgument as error:
-            yield error, _Named(line)
+            lines = chunks.get(timeout=PAUSE_S)
+        except Empty:
+            yield []
+            continue
+        if not lines:
+            return
+        yield lines
+
+
+def _read(chunks: Queue[list[bytes]]) -> None:
+    rest = b""
+    while data := os.read(sys.stdin.fileno(), READ_BYTES):
+        *lines, rest = (rest + data).split(b"\n")
+        if lines:
+            chunks.put(lines)
+    if rest:
+        chunks.put([rest])
+    chunks.put([])
 
 
 class _Named(str):

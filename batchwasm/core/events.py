@@ -238,10 +238,21 @@ class TasksAdded:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TasksWithdrawn:
-    """Who asked for these tasks wants them no longer: what waits won't run, what runs in a batch of its own stops."""
+    """These tasks are wanted no longer: what waits won't run; what is on a host runs there no second time."""
 
     job: int
     tasks: tuple[int, ...]
+    why: str = ""
+    """Where it was not who asked for them: what else speaks against them."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BatchGivenUp:
+    """Decided: all that is left of a batch is withdrawn, so it is stopped."""
+
+    batch: int
+    job: int
+    host: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -278,6 +289,7 @@ Event = (
     | JobAdded
     | TasksAdded
     | TasksWithdrawn
+    | BatchGivenUp
     | RunClosed
     | RunStopped
     | RunFinished
@@ -313,7 +325,7 @@ def decode(kind: str, fields: dict[str, Any], records: Sequence[Record] = ()) ->
         case "JobAdded":
             return JobAdded(plan=_plan(fields["plan"]))
         case "TasksWithdrawn":
-            return TasksWithdrawn(job=fields["job"], tasks=tuple(fields["tasks"]))
+            return TasksWithdrawn(**{**fields, "tasks": tuple(fields["tasks"])})
     if "ranges" in fields:
         fields = {**fields, "ranges": tuple((start, stop) for start, stop in fields["ranges"])}
     return KINDS[kind](**fields)

@@ -105,13 +105,13 @@ def may_take(host: HostState, job: JobState) -> bool:
     return host.limits is None or (job.plan.cpus <= host.limits[0] and job.plan.memory_bytes <= host.limits[1])
 
 
-def impossible(state: State) -> list[str]:
-    """For each job that fits on no host that it may use: a sentence with the numbers and the nearest host.
+def impossible(state: State) -> dict[int, str]:
+    """Of each job that fits on no host that it may use: a sentence with the numbers and the nearest host.
 
     Hosts that have not answered yet count as able to take anything.
     """
-    sentences = []
-    for job in state.jobs:
+    sentences = {}
+    for n, job in enumerate(state.jobs):
         if not job.waiting:
             continue
         allowed = [host for host in state.hosts.values() if job.plan.allows(host.name)]
@@ -120,7 +120,7 @@ def impossible(state: State) -> list[str]:
             continue
         sentence = _too_much(job, offers)
         if sentence is not None:
-            sentences.append(f"jobs.{job.plan.name}: {sentence}")
+            sentences[n] = f"jobs.{job.plan.name}: {sentence}"
     return sentences
 
 

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from batchwasm.core import placement
 from batchwasm.core.events import (
     ArtifactBuilt,
+    BatchGivenUp,
     BatchRecalled,
     Event,
     HostJoined,
@@ -46,6 +47,8 @@ class Scheduler:
         self._open: set[str] = set()
         """Hosts that may have room: all others were tried since they last changed."""
         self._looked_at = float("-inf")
+        self._doubtful: set[int] = set()
+        """Batches with tasks in them that were withdrawn."""
 
     def observe(self, event: Event, now: float) -> None:
         """Make `event` true. `now` is unix time in seconds."""
@@ -56,6 +59,7 @@ class Scheduler:
         """What follows from all that was observed."""
         decisions: list[Event] = []
         self._give_up(decisions, now)
+        self._stop_unwanted(decisions, now)
         self._place(decisions, now)
         self._recall(decisions, now)
         if self.state.run and self.state.done and not self.state.open and not self.state.finished:
@@ -99,8 +103,8 @@ class Scheduler:
                 self._open.add(event.host)
             case TasksReturned() | HostLeft() | ArtifactBuilt() | RunOpened() | TasksAdded() | JobAdded():
                 self._open.update(self.state.hosts)  # tasks are ready that were not
-            case TasksWithdrawn():  # what they held is free
-                self._open.update(self.state.hosts)
+            case TasksWithdrawn():
+                self._doubtful |= {b.id for b in self.state.batches.values() if b.job == event.job}
             case _:
                 pass
 
@@ -132,14 +136,32 @@ class Scheduler:
         self._batch += 1
         return batch_id(self.state.incarnation, self._batch)
 
+    def _stop_unwanted(self, decisions: list[Event], now: float) -> None:
+        """Stop batches of which nothing is wanted any more; of others that take long, have the rest back first."""
+        self.wake_at = None
+        for id_ in sorted(self._doubtful):
+            batch = self.state.batches.get(id_)
+            if batch is None or not batch.remaining & self.state.jobs[batch.job].unwanted:
+                self._doubtful.discard(id_)
+            elif self.state.is_unwanted(batch):
+                self._doubtful.discard(id_)
+                self._open.add(batch.host)
+                self._decide(BatchGivenUp(batch=id_, job=batch.job, host=batch.host), decisions, now)
+            elif now < batch.placed_at + RECALL_S:
+                self._wake(batch.placed_at + RECALL_S)
+            elif not batch.recalled:
+                self._decide(BatchRecalled(batch=id_), decisions, now)
+
+    def _wake(self, at: float) -> None:
+        self.wake_at = at if self.wake_at is None else min(self.wake_at, at)
+
     def _recall(self, decisions: list[Event], now: float) -> None:
         """Take back what waits behind a long task of its own batch while a slot is idle."""
-        self.wake_at = None
         ending = {n for n, job in enumerate(self.state.jobs) if job.running and not job.waiting}
         if not ending:
             return  # the usual case, and it must not cost a look at every batch
         if now < self._looked_at + LOOK_S:
-            self.wake_at = self._looked_at + LOOK_S
+            self._wake(self._looked_at + LOOK_S)
             return
         behind = [b for b in self.state.batches.values() if b.job in ending and len(b.remaining) > 1 and not b.recalled]
         if not behind:
@@ -148,7 +170,6 @@ class Scheduler:
         idle = {n for n in {batch.job for batch in behind} if placement.has_idle_slot(self.state, n)}
         for batch in behind:
             if now - batch.placed_at < RECALL_S:
-                at = batch.placed_at + RECALL_S
-                self.wake_at = at if self.wake_at is None else min(self.wake_at, at)
+                self._wake(batch.placed_at + RECALL_S)
             elif batch.job in idle:
                 self._decide(BatchRecalled(batch=batch.id), decisions, now)

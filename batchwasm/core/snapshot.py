@@ -12,7 +12,7 @@ from batchwasm.core import events
 from batchwasm.core.events import Event, JobPlan
 from batchwasm.core.state import CODES, Batch, HostState, JobState, State
 
-VERSION = 3
+VERSION = 4
 
 
 def dump(state: State) -> bytes:
@@ -79,6 +79,7 @@ def _job(job: JobState) -> dict[str, Any]:
         "losses": list(job.losses.items()),
         "mean_s": job.mean_s,
         "argument_bytes": job.argument_bytes,
+        "unwanted": sorted(job.unwanted),
     }
 
 
@@ -91,6 +92,7 @@ def _load_job(fields: dict[str, Any]) -> JobState:
     job.next, job.mean_s, job.argument_bytes = fields["next"], fields["mean_s"], fields["argument_bytes"]
     job.returned = dict.fromkeys(fields["returned"])
     job.tries, job.losses = dict(fields["tries"]), dict(fields["losses"])
+    job.unwanted = set(fields["unwanted"])
     return job
 
 

@@ -13,6 +13,7 @@ from itertools import islice
 
 from batchwasm.core.events import (
     ArtifactBuilt,
+    BatchGivenUp,
     BatchPlaced,
     BatchRecalled,
     Event,
@@ -66,6 +67,8 @@ class JobState:
     """Smoothed duration of its tasks; None while unknown."""
     argument_bytes: int = 0
     """Of all tasks that were added to it, together."""
+    unwanted: set[int] = field(default_factory=set)
+    """Tasks that are on a host and were withdrawn: they do not wait again."""
 
     @classmethod
     def new(cls, plan: JobPlan) -> JobState:
@@ -219,6 +222,8 @@ class State:
                 self._add(event, at)
             case TasksWithdrawn():
                 self._withdraw(event)
+            case BatchGivenUp():
+                self._give_up(event)
             case JobAdded():
                 self.jobs.append(JobState.new(event.plan))
             case RunClosed():
@@ -364,15 +369,20 @@ class State:
             job.next = max(job.next, task + 1)
             if job.codes[task] == WAITING:
                 self._move(job, task, Outcome.CANCELLED)
-        for batch in self.alone_in_batches(event):
-            for task in list(batch.remaining):
-                self._move(job, task, Outcome.CANCELLED)
-            self._forget(batch)
+            elif job.codes[task] == RUNNING:
+                job.unwanted.add(task)
 
-    def alone_in_batches(self, event: TasksWithdrawn) -> list[Batch]:
-        """Batches with nothing in them but tasks that are withdrawn: long tasks are sent so."""
-        unwanted = set(event.tasks)
-        return [b for b in self.batches.values() if b.job == event.job and b.remaining <= unwanted]
+    def is_unwanted(self, batch: Batch) -> bool:
+        """Whether all that is left of the batch is withdrawn."""
+        unwanted = self.jobs[batch.job].unwanted
+        return bool(unwanted) and batch.remaining <= unwanted
+
+    def _give_up(self, event: BatchGivenUp) -> None:
+        batch = self.batches.get(event.batch)
+        if batch is not None:
+            for task in list(batch.remaining):
+                self._move(self.jobs[batch.job], task, Outcome.CANCELLED)
+            self._forget(batch)
 
     def _move(self, job: JobState, task: int, code: int) -> None:
         """The only way a single task changes."""
@@ -381,14 +391,15 @@ class State:
             job.returned.pop(task, None)
         job.codes[task] = code
         job.counts[before] -= 1
-        if code == WAITING and self.cancelled is not None:
-            job.codes[task] = code = Outcome.CANCELLED  # the rest was cancelled while this one was out
+        if code == WAITING and (self.cancelled is not None or task in job.unwanted):
+            job.codes[task] = code = Outcome.CANCELLED  # it, or all the rest, was cancelled while this one was out
         job.counts[code] += 1
         if code == WAITING:
             job.returned[task] = None
         elif code != RUNNING:
             job.tries.pop(task, None)
             job.losses.pop(task, None)
+            job.unwanted.discard(task)
 
     def _forget(self, batch: Batch) -> None:
         del self.batches[batch.id]
@@ -415,3 +426,4 @@ class State:
             waiting = {t for t, code in enumerate(job.codes) if code == WAITING}
             assert waiting == set(job.returned) | set(range(job.next, job.plan.tasks))
             assert all(job.codes[t] in (WAITING, RUNNING) for t in (*job.tries, *job.losses))
+            assert job.unwanted <= running[n]

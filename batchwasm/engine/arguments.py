@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -12,44 +13,62 @@ from batchwasm.errors import WorldError
 INLINE_BYTES = 1024**2
 """Larger ones go to hosts as files, by the way that streams them."""
 KEPT_BYTES = 64 * 1024
-"""Larger ones are not kept in the journal: arrays of many calls would fill the disk."""
+"""Larger ones, and larger values, are not kept in the journal of an open run: many calls' arrays would fill a disk."""
+
+Given = bytes | LocalFile
+
+
+def given(folder: Path, encoded: bytes) -> Given:
+    """Encoded arguments as they travel; large ones become a file of `folder`, which is made when first needed.
+
+    Any thread may call. Raises WorldError where the disk refuses.
+    """
+    if len(encoded) <= INLINE_BYTES:
+        return encoded
+    path = folder / f"{secrets.token_hex(8)}.cbor"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encoded)
+    except OSError as error:
+        raise WorldError(f"{path} can't be written: {error.strerror}") from error
+    return LocalFile("files", hashlib.sha256(encoded).hexdigest(), path, "arguments of a call")
+
+
+def size(arguments: Given) -> int:
+    """In bytes."""
+    return len(arguments) if isinstance(arguments, bytes) else arguments.path.stat().st_size
 
 
 class Arguments:
-    """Encoded arguments by the task's index."""
+    """Encoded arguments by the task's index, until the task has its result."""
 
     def __init__(self, folder: Path, encode: Callable[[int], bytes] | None = None) -> None:
-        """Large ones become files of `folder`, made when first needed. `encode` makes those that were not added."""
+        """`folder` is for large ones. `encode` makes those that were not added."""
         self._folder, self._encode = folder, encode
-        self._added: dict[int, bytes | LocalFile] = {}
+        self._held: dict[int, Given] = {}
 
-    def add(self, first: int, arguments: Sequence[bytes]) -> None:
-        """Those of tasks `first` and following. Raises WorldError where the disk refuses."""
-        for task, given in enumerate(arguments, first):
-            self._added[task] = given if len(given) <= INLINE_BYTES else self._file(task, given)
+    @property
+    def held(self) -> list[int]:
+        """Tasks whose arguments are here."""
+        return list(self._held)
 
-    def of(self, task: int) -> bytes | LocalFile:
+    def add(self, first: int, arguments: Sequence[Given]) -> None:
+        """Those of tasks `first` and following."""
+        self._held.update(enumerate(arguments, first))
+
+    def of(self, task: int) -> Given:
         """Raises WorldError, and what `encode` raises."""
-        found = self._added.get(task)
+        found = self._held.get(task)
         if found is None:
-            assert self._encode is not None
-            found = self._encode(task)
-            if len(found) > INLINE_BYTES:
-                found = self._added[task] = self._file(task, found)
+            assert self._encode is not None, f"the arguments of task {task} were forgotten"
+            found = given(self._folder, self._encode(task))
+            if isinstance(found, LocalFile):
+                self._held[task] = found
         return found
 
     def forget(self, tasks: Iterable[int]) -> None:
         """They have their results."""
         for task in tasks:
-            found = self._added.pop(task, None)
+            found = self._held.pop(task, None)
             if isinstance(found, LocalFile):
                 found.path.unlink(missing_ok=True)
-
-    def _file(self, task: int, given: bytes) -> LocalFile:
-        path = self._folder / f"{task}.cbor"
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(given)
-        except OSError as error:
-            raise WorldError(f"{path} can't be written: {error.strerror}") from error
-        return LocalFile("files", hashlib.sha256(given).hexdigest(), path, f"arguments of task {task}")

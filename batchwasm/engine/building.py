@@ -12,6 +12,7 @@ from batchwasm.artifacts import Store, build
 from batchwasm.calls import JobCalls
 from batchwasm.core.events import ArtifactBuilt
 from batchwasm.engine.arguments import Arguments
+from batchwasm.engine.collect import Answers
 from batchwasm.engine.files import LocalFile
 from batchwasm.engine.work import Digests, InputChanged, JobWork
 from batchwasm.errors import SourceError
@@ -31,6 +32,8 @@ class Building:
         """`talk` hears, in the loop's thread, that a job is being compiled, and why that takes long where it does."""
         self._spec, self._store, self._folder, self._talk = spec, store, folder, talk
         self.artifacts: dict[int, Artifact] = {}
+        self.signatures: dict[int, Signature] = {}
+        """Of the functions among them."""
         self.works: dict[int, JobWork] = {}
         self.errors: list[SourceError] = []
         """What does not compile; more may follow while `pending`."""
@@ -64,6 +67,7 @@ class Building:
         self._folder.add_wasm(job.name, artifact.path)
         signature = None if job.source.function is None else of_module(artifact.path.read_bytes())
         if signature is not None:
+            self.signatures[n] = signature
             self._folder.write_text(self._folder.wit(job.name), wit(signature))
         work = self._work(job, artifact, signature)
         await work.load()
@@ -77,8 +81,8 @@ class Building:
         folder: Path = self._folder.arguments(job.name)
         # Values that jobs.toml gives; those of calls that are added come with them.
         encode = JobCalls(job, signature).arguments if job.values or not signature.params else None
-        check = checker(signature.result)
-        return JobWork(spec, job, wasm, run, self._digests, arguments=Arguments(folder, encode), check=check)
+        answers = Answers(checker(signature.result), job.limits.memory_bytes)
+        return JobWork(spec, job, wasm, run, self._digests, arguments=Arguments(folder, encode), answers=answers)
 
     def _hint(self, job: JobName) -> Callable[[str], None]:
         """What the build, which runs in a thread, tells while it takes long."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import os
@@ -9,6 +10,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from batchwasm.core.events import Record
 from batchwasm.engine.depot import Depot
@@ -17,8 +19,16 @@ from batchwasm.model import JobName, Outcome
 from batchwasm.results import RunFolder
 from batchwasm.runner.protocol import INLINE_BYTES, Detail, OutputFile, Row
 
-Check = Callable[[bytes], str | None]
-"""What is wrong with a function's answer, or None."""
+
+class Answers(NamedTuple):
+    """What a function may give."""
+
+    check: Callable[[bytes], str | None]
+    """What is wrong with an answer, or None."""
+    most_bytes: int
+    """It was in the guest's memory."""
+
+
 REPORTABLE = frozenset(Outcome) - {Outcome.MISMATCH, Outcome.CANCELLED, Outcome.SKIPPED}
 """What a host may say of an attempt; the others are the scheduler's own words."""
 REASON_LIMIT = 4096  # characters: a backtrace fits, a flood does not
@@ -31,8 +41,8 @@ def has_files(row: Row) -> bool:
     )
 
 
-def record(row: Row, check: Check | None = None) -> Record:
-    """A row without files; `check` is that of a function's answers.
+def record(row: Row, answers: Answers | None = None) -> Record:
+    """A row without files; `answers` are those of a function.
 
     Raises HostError where no runner of ours would say that.
     """
@@ -41,23 +51,26 @@ def record(row: Row, check: Check | None = None) -> Record:
     if len(row.stdout) > INLINE_BYTES or len(row.stderr) > INLINE_BYTES:
         raise HostError("protocol", "its runner sent more output in a report than fits there")
     detail = row.detail or _PLAIN
-    _check_value(row, detail, called=check is not None)
+    _check_value(row, detail, answers)
     found = _plain(row, detail)
-    return found if check is None or row.value is None else _valued(found, row.value, check)
+    if answers is None or row.value is None or found.outcome != Outcome.SUCCEEDED:
+        return found
+    return _judged(found, answers.check(row.value))
 
 
-def _check_value(row: Row, detail: Detail, called: bool) -> None:
-    """A program has no value, and a call that succeeded has one."""
+def _check_value(row: Row, detail: Detail, answers: Answers | None) -> None:
+    """A program has no value, and a call that succeeded has one, no larger than its memory."""
     has_value = row.value is not None or detail.value_spooled is not None
-    if has_value and not called:
+    if has_value and answers is None:
         raise HostError("protocol", "its runner sent a value of a program, which has none")
-    if called and not has_value and row.outcome == Outcome.SUCCEEDED:
+    if answers is not None and not has_value and row.outcome == Outcome.SUCCEEDED:
         raise HostError("protocol", "its runner sent a call that succeeded without its value")
+    if answers is not None and detail.value_spooled is not None and detail.value_spooled[0] > answers.most_bytes:
+        raise HostError("protocol", f"its runner announced a value of {detail.value_spooled[0]} bytes")
 
 
-def _valued(found: Record, value: bytes, check: Check) -> Record:
-    """The record, which may have this value, unless that is not one of the function's type."""
-    wrong = check(value) if found.outcome == Outcome.SUCCEEDED else None
+def _judged(found: Record, wrong: str | None) -> Record:
+    """The record of a call with its value, unless there is something wrong with that."""
     if wrong is None:
         return found
     text = f"what it gave is not what its signature says: {wrong}"
@@ -94,14 +107,14 @@ def _text(text: str) -> str | None:
 
 
 async def collect(
-    row: Row, job: JobName, folder: RunFolder, depot: Depot, spool: str, check: Check | None = None
+    row: Row, job: JobName, folder: RunFolder, depot: Depot, spool: str, answers: Answers | None = None
 ) -> Record:
     """A row with files: they are in the run folder, whole and by their digests, when this returns.
 
     `spool` is the batch's folder on the host. Raises HostError where the host sends something else than it announced,
     WorldError where the disk here refuses.
     """
-    found = record(row, check)
+    found = record(row, answers)
     detail = row.detail or _PLAIN
     # Perhaps there is something of an attempt that was lost before its report was complete.
     shutil.rmtree(folder.task(job, row.task), ignore_errors=True)
@@ -124,14 +137,21 @@ async def collect(
         target = folder.stderr(job, row.task)
         await _get(depot, spool, f"{row.task}/stderr", target, *detail.stderr_spooled)
         found = found._replace(stderr=None, stderr_path=str(target.relative_to(folder.path)))
-    if detail.value_spooled is not None and check is not None:
+    if detail.value_spooled is not None and answers is not None and found.outcome == Outcome.SUCCEEDED:
         target = folder.value(job, row.task)
         await _get(depot, spool, f"{row.task}/value", target, *detail.value_spooled)
-        with _on_disk(target):
-            found = _valued(found, target.read_bytes(), check)
-        path = str(target.relative_to(folder.path)) if found.outcome == Outcome.SUCCEEDED else None
-        found = found._replace(value=None, value_path=path)
+        # In a thread: a hostile one of hundreds of MB takes minutes to look through.
+        found = _judged(found, await asyncio.to_thread(_check_file, target, answers.check))
+        if found.outcome == Outcome.SUCCEEDED:
+            found = found._replace(value_path=str(target.relative_to(folder.path)))
+        else:
+            target.unlink(missing_ok=True)
     return found
+
+
+def _check_file(path: Path, check: Callable[[bytes], str | None]) -> str | None:
+    with _on_disk(path):
+        return check(path.read_bytes())
 
 
 def _target(folder: RunFolder, job: JobName, task: int, path: str) -> Path:

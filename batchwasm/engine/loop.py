@@ -17,10 +17,12 @@ from typing import Any
 
 from batchwasm.core import placement
 from batchwasm.core.events import (
+    BatchGivenUp,
     BatchPlaced,
     BatchRecalled,
     Event,
     HostJoined,
+    HostLeft,
     JobAdded,
     Ranges,
     Record,
@@ -37,14 +39,15 @@ from batchwasm.core.events import (
     indexes,
 )
 from batchwasm.core.scheduler import Scheduler
-from batchwasm.core.state import State
-from batchwasm.engine.arguments import KEPT_BYTES
+from batchwasm.core.state import RUNNING, WAITING, State
+from batchwasm.engine.arguments import KEPT_BYTES, Given
 from batchwasm.engine.building import Building, built
-from batchwasm.engine.collect import Check
+from batchwasm.engine.collect import Answers
 from batchwasm.engine.groups import the_one
 from batchwasm.engine.plan import Plan, Watcher
 from batchwasm.engine.session import Session
 from batchwasm.errors import Problem, SourceError, SpecError, WorldError
+from batchwasm.functions import Signature
 from batchwasm.journal import Journal, Sample
 from batchwasm.model import Artifact, HostName, Job, JobName
 from batchwasm.results import RunFolder
@@ -86,8 +89,6 @@ class Loop:
         self._building = Building(plan.spec, plan.store, folder, watcher.compiling)
         self._tasks: dict[int, int] = {}
         """Of the jobs that were added: how many calls each has."""
-        self._kills: list[tuple[Session, int]] = []
-        """Batches that are of no use any more, as soon as that is in the journal."""
         self.facts: dict[HostName, Mapping[str, Any]] = {}
         """What each host that joined said it is."""
         self._scheduler = Scheduler(self.state)
@@ -101,6 +102,11 @@ class Loop:
         self._stuck_since: float | None = None
         self._latest: dict[str, tuple[float, Beat]] = {}
         self._checkpoint_at = self._sample_at = self._checked_at = self._shown_at = self._checkpoint_due = 0.0
+
+    @property
+    def signatures(self) -> Mapping[int, Signature]:
+        """Of the functions that are built."""
+        return self._building.signatures
 
     @property
     def artifacts(self) -> Mapping[int, Artifact]:
@@ -118,8 +124,8 @@ class Loop:
     def is_wanted(self, batch: int) -> bool:
         return batch in self.state.batches
 
-    def checker(self, batch: int) -> Check | None:
-        return self._building.works[self.state.batches[batch].job].check
+    def answers(self, batch: int) -> Answers | None:
+        return self._building.works[self.state.batches[batch].job].answers
 
     def returned(self, session: Session, seq: int | None, batch: int, ranges: Ranges, why: str) -> None:
         self._add(_Return(session, seq, TasksReturned(batch=batch, ranges=ranges, why=why)))
@@ -137,10 +143,7 @@ class Loop:
         return self.state.jobs[found.job].plan.name
 
     def request_of(self, batch: int) -> tuple[int, int]:
-        found = self.state.batches.get(batch)
-        if found is None:
-            return (1, 0)  # given up while its files were on the way; whatever it reports will be dropped
-        plan = self.state.jobs[found.job].plan
+        plan = self.state.jobs[self.state.batches[batch].job].plan
         return plan.cpus, plan.memory_bytes
 
     def stop(self, code: str, text: str) -> None:
@@ -252,10 +255,7 @@ class Loop:
             self._journal.append([*events, *decisions], now)
             for session, seqs in settled.items():
                 session.settled(seqs)
-            for session, batch in self._kills:
-                session.kill(batch)
-            self._kills.clear()
-            self._forget_arguments(events)
+            self._forget_arguments([*events, *decisions])
             for event in decisions:
                 self._act(event)
             for event in (*events, *decisions):
@@ -279,9 +279,6 @@ class Loop:
                     event = None if batch is None else item.event
                     if item.seq is not None:
                         settled.setdefault(item.session, []).append(item.seq)
-                case TasksWithdrawn():
-                    event = item
-                    self._kills += [(self._sessions[b.host], b.id) for b in self.state.alone_in_batches(item)]
                 case HostJoined():
                     event, self.facts[item.host] = item, item.facts
                 case _:
@@ -292,11 +289,20 @@ class Loop:
         return events, settled
 
     def _forget_arguments(self, events: Sequence[Event]) -> None:
+        """Of tasks that have their results; all are looked at where some may have ended without a report."""
         for event in events:
-            if isinstance(event, TasksFinished | TasksWithdrawn):
-                arguments = self._building.works[event.job].arguments
-                if arguments is not None:
-                    arguments.forget(_ended(event))
+            match event:
+                case TasksFinished():
+                    arguments = self._building.works[event.job].arguments
+                    if arguments is not None:
+                        arguments.forget([record.task for record in event.records if record.final])
+                case TasksWithdrawn() | TasksReturned() | BatchGivenUp() | HostLeft() | HostJoined() | TasksCancelled():
+                    for n, work in self._building.works.items():
+                        if work.arguments is not None:
+                            codes = self.state.jobs[n].codes
+                            work.arguments.forget(t for t in work.arguments.held if codes[t] not in (WAITING, RUNNING))
+                case _:
+                    pass
 
     def _append(self, events: Sequence[Event], now: float) -> None:
         for event in events:
@@ -314,6 +320,8 @@ class Loop:
                 session.start(decision.batch, self._building.works[decision.job], decision.ranges, numbers)
             case BatchRecalled():
                 self._sessions[self.state.batches[decision.batch].host].recall(decision.batch)
+            case BatchGivenUp():
+                self._sessions[decision.host].kill(decision.batch)
             case TasksCancelled() | RunFinished():
                 pass  # what runs is stopped when the sessions end
             case _:
@@ -357,20 +365,25 @@ class Loop:
         self._add(built(n, artifact))
         return n
 
-    def add_calls(self, n: int, arguments: Sequence[bytes]) -> int:
-        """Calls of job `n` with these encoded arguments; the index of the first. Raises WorldError."""
-        first, given = self._tasks[n], self._building.works[n].arguments
-        assert given is not None
-        given.add(first, arguments)
+    def add_calls(self, n: int, arguments: Sequence[Given]) -> int:
+        """Calls of job `n` with these arguments; the index of the first."""
+        first, held = self._tasks[n], self._building.works[n].arguments
+        assert held is not None
+        held.add(first, arguments)
         self._tasks[n] = first + len(arguments)
-        kept = [each if len(each) <= KEPT_BYTES else None for each in arguments]
-        size = sum(map(len, arguments))
-        self._add(TasksAdded(job=n, first=first, count=len(kept), argument_bytes=size, arguments=kept))
+        kept = [each if isinstance(each, bytes) and len(each) <= KEPT_BYTES else None for each in arguments]
+        inline = sum(len(each) for each in arguments if isinstance(each, bytes))
+        self._add(TasksAdded(job=n, first=first, count=len(kept), argument_bytes=inline, arguments=kept))
         return first
 
-    def withdraw(self, n: int, tasks: Sequence[int]) -> None:
-        """Calls that nobody wants any more: what has not ended is cancelled, where it does not end very soon."""
-        self._add(TasksWithdrawn(job=n, tasks=tuple(tasks)))
+    def withdraw(self, n: int, tasks: Sequence[int], why: str = "") -> None:
+        """Calls that are not wanted any more: those that wait don't run, those that run are stopped."""
+        if tasks:
+            self._add(TasksWithdrawn(job=n, tasks=tuple(tasks), why=why))
+
+    def _waiting(self, n: int) -> list[int]:
+        codes = self.state.jobs[n].codes
+        return [task for task in range(len(codes)) if codes[task] == WAITING]
 
     def close(self) -> None:
         """The run ends with its last call."""
@@ -383,9 +396,13 @@ class Loop:
         if self.state.batches and time.monotonic() - self._checked_at < TICK_S:
             return  # it goes on, and a look at every host for every report would cost more than the reports
         self._checked_at = time.monotonic()
-        sentences = placement.impossible(self.state)
-        if sentences:
-            raise SpecError([Problem(file="", line=None, key="", text=sentence) for sentence in sentences])
+        impossible = placement.impossible(self.state)
+        if impossible and self._plan.open:
+            for n, sentence in impossible.items():  # the other functions go on
+                self.withdraw(n, self._waiting(n), why=sentence)
+            return
+        if impossible:
+            raise SpecError([Problem(file="", line=None, key="", text=text) for text in impossible.values()])
         blocked = None if self.state.batches or self._building.pending else self._blocked()
         if blocked is None:
             self._stuck_since = None
@@ -421,11 +438,6 @@ class Loop:
             _, late = await asyncio.wait(self._session_tasks, timeout=END_S)
             for task in late:
                 task.cancel()
-
-
-def _ended(event: TasksFinished | TasksWithdrawn) -> Sequence[int]:
-    """Tasks that won't run again."""
-    return event.tasks if isinstance(event, TasksWithdrawn) else [r.task for r in event.records if r.final]
 
 
 def _sample(host: str, at: float, beat: Beat) -> Sample:

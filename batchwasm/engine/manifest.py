@@ -10,7 +10,7 @@ from typing import Any
 
 from batchwasm.engine.loop import Loop
 from batchwasm.engine.plan import Plan
-from batchwasm.functions import of_module, to_json
+from batchwasm.functions import to_json
 from batchwasm.results import RunFolder
 from batchwasm.spec import stored
 
@@ -37,8 +37,7 @@ def write(folder: RunFolder, plan: Plan, loop: Loop) -> None:
 def _job(loop: Loop, n: int) -> dict[str, Any]:
     job, artifact = loop.jobs[n], loop.artifacts.get(n)
     limits = {name: getattr(job.limits, name) for name in job.limits.__dataclass_fields__}
-    called = job.source.function is not None
-    signature = of_module(artifact.path.read_bytes()) if called and artifact is not None else None
+    signature = loop.signatures.get(n)
     return {
         "name": job.name,
         "tasks": loop.state.jobs[n].plan.tasks if n < len(loop.state.jobs) else 0,

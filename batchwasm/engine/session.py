@@ -11,6 +11,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 from batchwasm import transports
@@ -22,16 +23,14 @@ from batchwasm.core.events import (
     HostRefused,
     Ranges,
     Record,
-    indexes,
     ranges_of,
 )
 from batchwasm.engine import collect
 from batchwasm.engine.deploy import Prepared, prepare
 from batchwasm.engine.files import LocalFile
 from batchwasm.engine.groups import the_one
-from batchwasm.engine.work import InputChanged, JobWork, Made
+from batchwasm.engine.work import InputChanged, JobWork, Made, Refusal
 from batchwasm.errors import HostError, HostLost
-from batchwasm.functions.values import BadArgument
 from batchwasm.model import Host, JobName, Outcome
 from batchwasm.results import RunFolder
 from batchwasm.runner import protocol
@@ -81,8 +80,8 @@ class Inbox(Protocol):
         """False for a batch that was given up: whatever a host says of it is old news."""
         ...
 
-    def checker(self, batch: int) -> collect.Check | None:
-        """Of a batch that is wanted: what says whether an answer is of the function's type; None for a program."""
+    def answers(self, batch: int) -> collect.Answers | None:
+        """What the function of a batch that is wanted may give; None for a program."""
         ...
 
     def report(self, session: Session, seq: int | None, batch: int, records: Sequence[Record]) -> None:
@@ -133,15 +132,11 @@ class Session:
         if work.files_vary:
             self._in_group(self._start_with_files(batch, work, ranges, numbers))
             return
-        try:
-            made = work.work(batch, ranges, numbers, self._spool(batch), self._mounts())
-        except BadArgument as error:
-            self._invalid(batch, ranges, numbers, "argument", str(error))
-            return
+        made = work.work(batch, ranges, numbers, self._spool(batch), self._mounts())
         if all(file.digest in self._here for file in made.files):
             self._order(made)
         else:
-            self._in_group(self._ship_and_send(made, ranges, numbers))
+            self._in_group(self._ship_and_send(made))
 
     def recall(self, batch: int) -> None:
         self._send(Recall(batch))
@@ -334,11 +329,11 @@ class Session:
                 if not self._inbox.is_wanted(message.batch):
                     self._report(message, [])
                     return
-                check = self._inbox.checker(message.batch)
+                answers = self._inbox.answers(message.batch)
                 if any(collect.has_files(row) for row in rows):
-                    self._in_group(self._collect(message, rows, check))
+                    self._in_group(self._collect(message, rows, answers))
                 else:
-                    self._report(message, [collect.record(row, check) for row in rows])
+                    self._report(message, [collect.record(row, answers) for row in rows])
             case Returned():
                 self._note_seq(message.seq)
                 ranges = ranges_of(message.tasks)
@@ -355,7 +350,7 @@ class Session:
     def _report(self, message: Finished, records: list[Record]) -> None:
         self._inbox.report(self, message.seq, message.batch, records)
 
-    async def _collect(self, message: Finished, rows: list[Row], check: collect.Check | None) -> None:
+    async def _collect(self, message: Finished, rows: list[Row], answers: collect.Answers | None) -> None:
         """Bring the files of a report here, then tell it: what is in the journal is on disk."""
         assert self._prepared is not None
         depot, spool = self._prepared.depot, self._spool(message.batch)
@@ -363,7 +358,7 @@ class Session:
         for row in rows:
             job = self._inbox.awaited(self.host.name, message.batch, row.task, row.number)
             if job is not None:  # else nothing of it may touch the run folder, where another host's result may be
-                records.append(await collect.collect(row, job, self._folder, depot, spool, check))
+                records.append(await collect.collect(row, job, self._folder, depot, spool, answers))
         self._report(message, records)
 
     # --------------------------------------------------------------------------------------------- orders
@@ -379,32 +374,30 @@ class Session:
         task.add_done_callback(self._errands.discard)
 
     async def _start_with_files(self, batch: int, work: JobWork, ranges: Ranges, numbers: list[int]) -> None:
-        try:
-            made = await work.work_with_files(batch, ranges, numbers, self._spool(batch), self._mounts())
-        except InputChanged as error:
-            self._invalid(batch, ranges, numbers, "input_changed", str(error))
-        except BadArgument as error:
-            self._invalid(batch, ranges, numbers, "argument", str(error))
-        else:
-            await self._ship_and_send(made, ranges, numbers)
+        await self._ship_and_send(
+            await work.work_with_files(batch, ranges, numbers, self._spool(batch), self._mounts())
+        )
 
-    async def _ship_and_send(self, made: Made, ranges: Ranges, numbers: list[int]) -> None:
-        try:
-            await self._ship(made.files)
-        except InputChanged as error:
-            self._invalid(made.work.batch, ranges, numbers, "input_changed", str(error))
-        else:
-            self._order(made)
+    async def _ship_and_send(self, made: Made) -> None:
+        for file in dict.fromkeys(made.files):
+            try:
+                await self._ship(file)
+            except InputChanged as error:
+                made = _without(made, file.digest, str(error))
+        self._order(made)
 
-    async def _ship(self, files: list[LocalFile]) -> None:
-        """Bring files to the host's cache, each once however many batches wait for it. Raises InputChanged."""
-        for file in files:
-            if file.digest in self._here:
-                continue
+    async def _ship(self, file: LocalFile) -> None:
+        """Bring a file to the host's cache, once however many batches wait for it. Raises InputChanged."""
+        while file.digest not in self._here:
             upload = self._uploads.get(file.digest)
+            mine = upload is None
             if upload is None:
                 upload = self._uploads[file.digest] = asyncio.ensure_future(self._upload(file))
-            await asyncio.shield(upload)
+            try:
+                await asyncio.shield(upload)
+            except InputChanged:
+                if mine or not file.path.exists():
+                    raise  # else it was another file with the same content, and this one is still there
 
     async def _upload(self, file: LocalFile) -> None:
         assert self._prepared is not None
@@ -429,18 +422,20 @@ class Session:
 
     def _order(self, made: Made) -> None:
         work = made.work
+        if not self._inbox.is_wanted(work.batch):
+            return  # it was given up while its files were on the way
+        if made.refused:
+            now = time.time()
+            records = [
+                Record(r.task, r.number, Outcome.INVALID, True, None, now, 0.0, 0.0, 0.0, 0, b"", b"", r.code, r.text)
+                for r in made.refused
+            ]
+            self._inbox.report(self, None, work.batch, records)
         if made.left:
             self._inbox.returned(self, None, work.batch, made.left, "its arguments did not fit into one message")
-        cpus, memory = self._inbox.request_of(work.batch)
-        self._send(Start(work.batch, cpus, memory, work.time_s, len(work.tasks), work.encode()))
-
-    def _invalid(self, batch: int, ranges: Ranges, numbers: list[int], code: str, text: str) -> None:
-        now = time.time()
-        records = [
-            Record(task, number, Outcome.INVALID, True, None, now, 0.0, 0.0, 0.0, 0, b"", b"", code, text)
-            for task, number in zip(indexes(ranges), numbers, strict=True)
-        ]
-        self._inbox.report(self, None, batch, records)
+        if work.tasks:
+            cpus, memory = self._inbox.request_of(work.batch)
+            self._send(Start(work.batch, cpus, memory, work.time_s, len(work.tasks), work.encode()))
 
     def _spool(self, batch: int) -> str:
         assert self._attached is not None
@@ -448,6 +443,14 @@ class Session:
 
     def _mounts(self) -> dict[str, str]:
         return dict(self.host.mounts)
+
+
+def _without(made: Made, digest: str, why: str) -> Made:
+    """The batch without the tasks that need this file."""
+    hit = made.tasks_with(digest)
+    refused = [Refusal(t.task, t.number, "input_changed", why) for t in made.work.tasks if t.task in hit]
+    work = replace(made.work, tasks=[task for task in made.work.tasks if task.task not in hit])
+    return made._replace(work=work, refused=[*made.refused, *refused])
 
 
 async def _heard(prepared: Prepared) -> bytes:

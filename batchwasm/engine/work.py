@@ -10,8 +10,10 @@ from typing import Any, NamedTuple, TypeVar
 
 from batchwasm.core.events import Ranges, indexes, ranges_of
 from batchwasm.engine.arguments import Arguments
+from batchwasm.engine.collect import Answers
 from batchwasm.engine.files import LocalFile
 from batchwasm.errors import BatchwasmError, SpecError
+from batchwasm.functions.values import BadArgument
 from batchwasm.model import Digest, Job, RunSpec, Scalar, Template
 from batchwasm.runner.protocol import TaskWork, Work
 from batchwasm.spec.inputs import output_globs, stdin_path, task_inputs
@@ -23,6 +25,16 @@ KNOWN_LIMIT = 10_000  # digests kept: a file that only one task reads is not wan
 
 class InputChanged(BatchwasmError):
     """An input vanished, or changed while the run goes on."""
+
+
+class Refusal(NamedTuple):
+    """A task that can't be sent: what belongs to it alone is not right."""
+
+    task: int
+    number: int
+    code: str
+    """Of the reason."""
+    text: str
 
 
 class Digests:
@@ -63,6 +75,19 @@ class Made(NamedTuple):
     """That must be there before."""
     left: Ranges
     """Tasks whose arguments no longer fit into one message: they go back."""
+    refused: list[Refusal]
+    """Tasks that are not in `work`, and won't be."""
+
+    def tasks_with(self, digest: Digest) -> set[int]:
+        """Those that need the file alone; all where what they share has it."""
+        shared = (self.work.artifact, self.work.stdin, *(d for _, d in self.work.inputs))
+        return {
+            task.task
+            for task in self.work.tasks
+            if digest in shared
+            or digest in (task.stdin, task.arguments_file)
+            or any(digest == own for _, own in task.inputs or ())
+        }
 
 
 class JobWork:
@@ -77,11 +102,11 @@ class JobWork:
         digests: Digests,
         *,
         arguments: Arguments | None = None,
-        check: Callable[[bytes], str | None] | None = None,
+        answers: Answers | None = None,
     ) -> None:
-        """Of calls of a function, `arguments` has theirs, and `check` says what is wrong with an answer."""
+        """Of calls of a function, `arguments` has theirs, and `answers` says what may come back."""
         self._spec, self._job, self._artifact, self._run, self._digests = spec, job, artifact, run, digests
-        self.arguments, self.check = arguments, check
+        self.arguments, self.answers = arguments, answers
         self._args_vary = _vary(job.args)
         self._env_varies = _vary(job.env.values())
         self._outputs_vary = _vary(job.outputs)
@@ -113,45 +138,61 @@ class JobWork:
         self._shared = shared
 
     def work(self, batch: int, ranges: Ranges, numbers: Iterable[int], spool: str, mounts: dict[str, str]) -> Made:
-        """The batch's work and the files it needs, where no task has inputs of its own. Raises BadArgument."""
+        """The batch's work and the files it needs, where no task has inputs of its own."""
         tasks = [self._task(task, number) for task, number in zip(indexes(ranges), numbers, strict=True)]
-        return self._made(batch, tasks, spool, mounts, self._shared_files)
+        return self._made(batch, tasks, spool, mounts, self._shared_files, [])
 
     async def work_with_files(
         self, batch: int, ranges: Ranges, numbers: Iterable[int], spool: str, mounts: dict[str, str]
     ) -> Made:
-        """As `work`, where tasks have inputs of their own. Raises InputChanged, BadArgument."""
+        """As `work`, where tasks have inputs of their own."""
         files = list(self._shared_files)
-        tasks = []
+        tasks, refused = [], []
         for index, number in zip(indexes(ranges), numbers, strict=True):
             task = self._task(index, number)
-            if self._stdin_varies:
-                task = task._replace(stdin=await self._stdin(index, files))
-            if self._inputs_vary:
-                task = task._replace(inputs=await self._inputs(index, files))
-            tasks.append(task)
-        return self._made(batch, tasks, spool, mounts, files)
+            try:
+                if self._stdin_varies:
+                    task = task._replace(stdin=await self._stdin(index, files))
+                if self._inputs_vary:
+                    task = task._replace(inputs=await self._inputs(index, files))
+                tasks.append(task)
+            except InputChanged as error:
+                refused.append(Refusal(index, number, "input_changed", str(error)))
+        return self._made(batch, tasks, spool, mounts, files, refused)
 
     def _made(
-        self, batch: int, tasks: list[TaskWork], spool: str, mounts: dict[str, str], files: list[LocalFile]
+        self,
+        batch: int,
+        tasks: list[TaskWork],
+        spool: str,
+        mounts: dict[str, str],
+        files: list[LocalFile],
+        refused: list[Refusal],
     ) -> Made:
         """Arguments are added to the calls, until a message is full."""
         if self.arguments is None:
-            return Made(self._work(batch, tasks, spool, mounts), files, ())
+            return Made(self._work(batch, tasks, spool, mounts), files, (), refused)
         called: list[TaskWork] = []
+        left: list[int] = []
         size, own = 0, list[LocalFile]()
         for task in tasks:
-            given = self.arguments.of(task.task)
+            try:
+                given = self.arguments.of(task.task)
+            except BadArgument as error:
+                refused.append(Refusal(task.task, task.number, "argument", str(error)))
+                continue
             if isinstance(given, LocalFile):
                 own.append(given)
                 called.append(task._replace(arguments_file=given.digest))
                 continue
             size += len(given)
             if size > CALLS_BYTES:
-                break
-            called.append(TaskWork(*task[:7], given))
-        left = ranges_of([task.task for task in tasks[len(called) :]])
-        return Made(self._work(batch, called, spool, mounts), [*files, *own] if own else files, left)
+                left.append(task.task)
+            else:
+                called.append(TaskWork(*task[:7], given))
+        return Made(
+            self._work(batch, called, spool, mounts), [*files, *own] if own else files, ranges_of(left), refused
+        )
 
     def _work(self, batch: int, tasks: list[TaskWork], spool: str, mounts: dict[str, str]) -> Work:
         limits = self._job.limits

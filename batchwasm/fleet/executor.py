@@ -7,11 +7,13 @@ import logging
 import os
 import secrets
 import tempfile
+import threading
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from batchwasm import spec as spec_files
 from batchwasm.artifacts import Store, build, signature_of
 from batchwasm.core.events import Event, HostLeft, HostRefused
 from batchwasm.engine.plan import Plan, Watcher
-from batchwasm.errors import BatchwasmError, SpecError
+from batchwasm.errors import Problem, SpecError
 from batchwasm.fleet.function import Function
 from batchwasm.fleet.mapping import Rows, mapped
 from batchwasm.fleet.outcome import Ending, failure, value_of
@@ -32,9 +34,11 @@ from batchwasm.spec.sweep import Added
 from batchwasm.version import __version__
 
 KEEP_RUNS = 50
+MEANINGLESS = frozenset({"args", "sweep", "zip", "include", "omit", "source", "function"})
+"""Keys of a job that a function of a fleet has not."""
 JOIN_S = 30.0  # for the scheduler to take leave of its hosts
 _log = logging.getLogger("batchwasm")
-_open: weakref.WeakSet[Fleet] = weakref.WeakSet()
+_schedulers: weakref.WeakSet[SchedulerThread] = weakref.WeakSet()
 
 
 class Fleet(Executor):
@@ -60,6 +64,8 @@ class Fleet(Executor):
         self._pid = os.getpid()
         self._closed = False
         self._names: set[str] = set()
+        self._lock = threading.Lock()
+        self._futures: weakref.WeakSet[_CallFuture] = weakref.WeakSet()
         self.folder = _folder(name, runs_dir)
         """The run's: journal, wasm, what calls left."""
         self.folder.write_text(self.folder.jobs, "# Calls of functions, made one by one: see journal.db\n")
@@ -74,10 +80,14 @@ class Fleet(Executor):
             version=__version__,
             open=True,
         )
-        self._scheduler = SchedulerThread(plan, self.folder, watcher or _Logged())
+        self._watcher = watcher or _Logged()
+        self._scheduler = SchedulerThread(plan, self.folder, self._watcher)
         if self._scheduler.broken is not None:
             raise self._scheduler.broken
-        _open.add(self)
+        _schedulers.add(self._scheduler)
+        # Dropped without a word, it lets its hosts go.
+        self._dropped = weakref.finalize(self, self._scheduler.stop)
+        self._dropped.atexit = False
 
     def __repr__(self) -> str:
         count = len(self.inventory.hosts)
@@ -96,12 +106,19 @@ class Fleet(Executor):
         self._check_usable()
         job = self._job(source, name, settings)
         signature_of(job.name, job.source)  # what is wrong with it is told before a compiler is looked for
-        artifact = build(job.name, job.source, self._store)
+        self._watcher.compiling(job.name, "")
+        hint = partial(self._watcher.compiling, job.name)
+        artifact = build(job.name, job.source, self._store, talk=hint)
+        self._watcher.compiled(job.name, artifact)
         signature = of_module(artifact.path.read_bytes())
         assert signature is not None
-        return Function(self, self._scheduler.add_job(job, artifact), signature, artifact, numpy=numpy)
+        number = self._scheduler.add_job(job, artifact)
+        return Function(self, number, signature, artifact, self.folder.arguments(job.name), numpy=numpy)
 
     def _job(self, source: str | Path | Iterable[str | Path], function: str, settings: Mapping[str, object]) -> Job:
+        refused = sorted(set(settings) & MEANINGLESS)
+        if refused:
+            raise SpecError([Problem(file="", line=None, key=key, text="calls are made one by one") for key in refused])
         sources = [source] if isinstance(source, str | Path) else list(source)
         given: dict[str, object] = {**settings, "function": function}
         if len(sources) > 1:
@@ -112,11 +129,12 @@ class Fleet(Executor):
             raise SpecError([replace(problem, key=_as_argument(problem.key)) for problem in error.problems]) from error
         name = base = run_name(function)
         number = 1
-        while name in self._names:
-            number += 1
-            name = f"{base}-{number}"
-        self._names.add(name)
-        return _named(spec.jobs[0], name)
+        with self._lock:
+            while name in self._names:
+                number += 1
+                name = f"{base}-{number}"
+            self._names.add(name)
+        return replace(spec.jobs[0], name=name, sweep=Added())
 
     # ---------------------------------------------------------------------------------------------- calls
 
@@ -128,9 +146,10 @@ class Fleet(Executor):
         self._check_usable()
         function = self._function(fn)
         given = function.bind(args, kwargs)
-        future = _CallFuture(self, function, given)
+        future = _CallFuture(self._scheduler, self.folder, function, given)
         future.batch = Batch(function.job, [function.encode(given)], future.ended, 0)
         self._scheduler.push(future.batch)
+        self._futures.add(future)
         return future
 
     def map(
@@ -173,19 +192,23 @@ class Fleet(Executor):
     # ------------------------------------------------------------------------------------------- its end
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """No more calls; with `wait` returns when all have ended, with `cancel_futures` stops them first.
+        """No more calls; with `wait` returns when all have ended, with `cancel_futures` cancels them first.
 
-        Without either, what was submitted still runs to its end, in the background.
+        Without either, what was submitted still runs to its end; the script's own end waits for it.
         """
         if self._pid != os.getpid():
             return  # a child of a fork: the fleet is its parent's
         if not self._closed:
             self._closed = True
             self._scheduler.close()
+            self._dropped.detach()
         if cancel_futures:
+            for future in list(self._futures):
+                future.cancel()
             self._scheduler.stop()
         if wait:
-            self._scheduler.thread.join()
+            self._scheduler.check_caller()
+            self._scheduler.join()
 
     def __exit__(self, kind: object, error: object, trace: object) -> bool | None:
         self.shutdown(wait=True, cancel_futures=kind is not None)
@@ -221,42 +244,56 @@ class _Logged(Watcher):
 class _CallFuture(Future[Any]):
     """Cancels also what runs already."""
 
-    def __init__(self, fleet: Fleet, function: Function, given: object) -> None:
+    def __init__(
+        self, scheduler: SchedulerThread, folder: results.RunFolder, function: Function, given: object
+    ) -> None:
         super().__init__()
-        self._fleet, self._call, self._given = fleet, function, given
+        self._scheduler, self._folder, self._call, self._given = scheduler, folder, function, given
         self.batch: Batch | None = None
 
     def ended(self, _: int, ending: Ending | BaseException) -> None:
         """In the scheduler's thread."""
+        self._scheduler.finish(lambda: self._end(ending))
+
+    def _end(self, ending: Ending | BaseException) -> None:
+        self.batch = None  # which holds this future: without the circle both go as soon as nobody wants them
         with suppress(InvalidStateError):  # it was cancelled meanwhile
             if isinstance(ending, BaseException):
                 self.set_exception(ending)
                 return
             try:
                 if ending.record.outcome == Outcome.SUCCEEDED:
-                    self.set_result(self._call.decode(value_of(ending, self._fleet.folder)))
+                    self.set_result(self._call.decode(value_of(ending, self._folder)))
                 else:
-                    self.set_exception(failure(ending, self._call.__name__, self._given))
+                    self.set_exception(failure(ending, self._call.__name__, self._given, self._folder))
             except (OSError, ValueError) as error:
                 self.set_exception(error)
 
+    def result(self, timeout: float | None = None) -> Any:
+        if not self.done():
+            self._scheduler.check_caller()
+        return super().result(timeout)
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        if not self.done():
+            self._scheduler.check_caller()
+        return super().exception(timeout)
+
     def cancel(self) -> bool:
+        if self.cancelled():
+            return True
         if not super().cancel():
             return False
-        with suppress(InvalidStateError):
-            self.set_running_or_notify_cancel()  # who waits for it is told
-        if self.batch is not None:
-            self._fleet._scheduler.withdraw(self.batch, [0])
+        self.set_running_or_notify_cancel()  # who waits for it is told
+        batch = self.batch  # another thread may take it away
+        if batch is not None:
+            self._scheduler.withdraw(batch, [0])
         return True
 
 
 def _as_argument(key: str) -> str:
     """A command line's --time-limit is Python's time_limit."""
     return key.removeprefix("--").replace("-", "_").lower() if key.startswith("--") else key.lower()
-
-
-def _named(job: Job, name: str) -> Job:
-    return replace(job, name=name, sweep=Added())
 
 
 def _folder(name: str, runs_dir: str | Path | None) -> results.RunFolder:
@@ -270,10 +307,12 @@ def _folder(name: str, runs_dir: str | Path | None) -> results.RunFolder:
 
 
 @atexit.register
-def _shut_down() -> None:
-    """What a script forgot to shut down leaves no guest behind."""
-    for fleet in list(_open):
-        if fleet._pid == os.getpid() and fleet._scheduler.thread.is_alive():
-            with suppress(RuntimeError, BatchwasmError):
-                fleet.shutdown(wait=False, cancel_futures=True)
-                fleet._scheduler.thread.join(JOIN_S)
+def _end_all() -> None:
+    """A fleet that was shut down is waited for, as executors are; one that was forgotten leaves no guest behind."""
+    for scheduler in list(_schedulers):
+        if scheduler.pid == os.getpid() and scheduler.thread.is_alive():
+            if scheduler.closed:
+                scheduler.join()
+            else:
+                scheduler.stop()
+                scheduler.join(JOIN_S)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any, Protocol
 
+from batchwasm.engine.arguments import Given, given
 from batchwasm.functions import Signature
 from batchwasm.functions.as_python import docstring, python_signature
 from batchwasm.functions.values import BadArgument, decoder, encoder
@@ -23,20 +25,27 @@ class Caller(Protocol):
 class Function:
     """Call it, or give it to `Fleet.submit` and `Fleet.map`. Made by `Fleet.function`."""
 
-    def __init__(self, fleet: Caller, job: int, signature: Signature, artifact: Artifact, *, numpy: bool) -> None:
-        self._fleet = fleet
+    def __init__(
+        self, fleet: Caller, job: int, signature: Signature, artifact: Artifact, arguments: Path, *, numpy: bool
+    ) -> None:
+        """`arguments` is the folder for large ones."""
+        self._fleet, self._arguments = fleet, arguments
         self.job = job
         """Its number in the fleet's run."""
         self.signature = signature
         self.artifact = artifact
         """The module that is called; `artifact.path` is its wasm."""
-        self.encode: Callable[[Any], bytes] = encoder(signature.params)
+        self._encode = encoder(signature.params)
         self.decode: Callable[[bytes], Any] = decoder(signature.result, numpy=numpy)
         self._names = [param.name for param in signature.params]
         self.__name__ = signature.name
         self.__qualname__ = signature.name
         self.__doc__ = docstring(signature)
         self.__signature__ = python_signature(signature)
+
+    def encode(self, args: Sequence[Any]) -> Given:
+        """The arguments of a call as they travel. Raises BadArgument, WorldError."""
+        return given(self._arguments, self._encode(args))
 
     def __call__(self, *args: object, **named: object) -> Any:
         """The value. Raises BadArgument, TaskFailed."""

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from typing import Any
 
+from batchwasm.engine.arguments import Given, size
 from batchwasm.errors import TaskFailed
 from batchwasm.fleet.function import Function
 from batchwasm.fleet.outcome import Ending, failure, value_of
@@ -18,11 +21,15 @@ from batchwasm.functions.values import BadArgument
 from batchwasm.model import Outcome
 from batchwasm.results import RunFolder
 
-Rows = Iterable[tuple["tuple[Any, ...] | Exception", Any]]
+Row = tuple["tuple[Any, ...] | Exception", Any]
+Rows = Iterable[Row]
 """(arguments of a call, what names it in messages); an exception takes the place of a call that can't be made."""
+PAUSE: Row = ((), None)
+"""In the place of a row: there is none just now, so what is there is sent, and values are given out."""
+PAUSE_S = 0.05  # until rows are looked for again
 CHUNK = 512  # calls that go in together
 CHUNK_S = 0.002  # how long rows are pulled before those that are there go in
-BYTES_LIMIT = 256 * 1024**2  # of arguments that are on the way
+BYTES_LIMIT = 256 * 1024**2  # of arguments that are on the way, and of values that wait to be taken
 
 
 class _Results:
@@ -31,27 +38,43 @@ class _Results:
     def __init__(self, ordered: bool) -> None:
         self._ordered = ordered
         self._there: dict[int, Ending | BaseException] = {}
+        """Where they are taken in order."""
+        self._arrived: deque[tuple[int, Ending | BaseException]] = deque()
+        """Where they are taken as they come."""
         self._next = 0
-        """Of the row whose end is taken next, where they are taken in order."""
         self._condition = threading.Condition()
         self._waiting = False
+        self._bytes_in = self._bytes_out = 0  # each is written by one thread alone
 
     def done(self, number: int, ending: Ending | BaseException) -> None:
-        self._there[number] = ending
+        self._bytes_in += _value_bytes(ending)
+        if self._ordered:
+            self._there[number] = ending
+        else:
+            self._arrived.append((number, ending))
         if self._waiting and (not self._ordered or number == self._next):
             with self._condition:
                 self._waiting = False  # once is enough: who wakes takes all that is there
                 self._condition.notify()
 
     @property
+    def held_bytes(self) -> int:
+        """Of values that nobody took yet."""
+        return self._bytes_in - self._bytes_out
+
+    @property
     def ready(self) -> bool:
-        return self._next in self._there if self._ordered else bool(self._there)
+        return self._next in self._there if self._ordered else bool(self._arrived)
 
     def take(self) -> tuple[int, Ending | BaseException]:
         """The next one; it is `ready`."""
-        number = self._next if self._ordered else next(iter(self._there))
-        self._next += 1
-        return number, self._there.pop(number)
+        if self._ordered:
+            number, ending = self._next, self._there.pop(self._next)
+            self._next += 1
+        else:
+            number, ending = self._arrived.popleft()
+        self._bytes_out += _value_bytes(ending)
+        return number, ending
 
     def wait(self, timeout_s: float | None) -> bool:
         """Until one is ready; False where the time is over before."""
@@ -61,6 +84,10 @@ class _Results:
                 return self._condition.wait_for(lambda: self.ready, timeout_s)
             finally:
                 self._waiting = False
+
+
+def _value_bytes(ending: Ending | BaseException) -> int:
+    return len(ending.record.value or b"") if isinstance(ending, Ending) else 0
 
 
 class _Sent:
@@ -87,16 +114,18 @@ class _Mapping:
         self._count = 0
         self._exhausted = False
 
-    def endings(self, timeout_s: float | None) -> Iterator[tuple[object, Ending | BaseException]]:
-        """What names each call in messages, and how it ended."""
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+    def endings(self, deadline: float | None) -> Generator[tuple[object, Ending | BaseException]]:
+        """What names each call in messages, and how it ended; until the monotonic time `deadline`."""
         try:
             while True:
-                self._fill()
-                if not self._sent:
+                paused = not self._fill()
+                if not self._sent and self._exhausted:
                     return
-                if not self._results.wait(None if deadline is None else deadline - time.monotonic()):
-                    raise TimeoutError(f"{self._function.__name__}: no value within {timeout_s:g} s")
+                left_s = None if deadline is None else deadline - time.monotonic()
+                if left_s is not None and left_s <= 0:
+                    raise TimeoutError(f"{self._function.__name__}: not all values came in time")
+                if not self._sent or not self._results.wait(PAUSE_S if paused else left_s):
+                    continue
                 while self._results.ready:
                     number, ending = self._results.take()
                     sent = self._sent.pop(number)
@@ -108,26 +137,36 @@ class _Mapping:
             self._withdraw()
 
     @property
+    def _has_room(self) -> bool:
+        return self._bytes < BYTES_LIMIT and self._results.held_bytes < BYTES_LIMIT
+
+    @property
     def _wants_more(self) -> bool:
         """Half empty: filled up in large steps, so that calls travel together."""
         return not self._exhausted and len(self._sent) <= self._limit // 2 and self._bytes <= BYTES_LIMIT // 2
 
-    def _fill(self) -> None:
-        while not self._exhausted and len(self._sent) < self._limit and self._bytes < BYTES_LIMIT:
-            self._send_chunk()
+    def _fill(self) -> bool:
+        """False where there are no rows just now, but may be soon."""
+        while not self._exhausted and len(self._sent) < self._limit and self._has_room:
+            if not self._send_chunk():
+                return False
             if self._results.ready:
-                return  # whoever waits for values goes first; the next look is soon
+                break  # whoever waits for values goes first; the next look is soon
+        return True
 
-    def _send_chunk(self) -> None:
-        """Pull rows, for a moment at most, and send them."""
+    def _send_chunk(self) -> bool:
+        """Pull rows, for a moment at most, and send them; False where there are none just now."""
         until = time.monotonic() + CHUNK_S
-        first, arguments, calls = self._count, list[bytes](), list[_Sent]()
+        first, arguments, calls = self._count, list[Given](), list[_Sent]()
         most = min(CHUNK, self._limit - len(self._sent))
         while len(arguments) < most and self._bytes < BYTES_LIMIT:
             row = next(self._rows, None)
             if row is None:
                 self._exhausted = True
                 break
+            if row is PAUSE:
+                self._push(first, arguments, calls)
+                return False
             given, named = row
             try:
                 if isinstance(given, Exception):
@@ -139,17 +178,18 @@ class _Mapping:
                 self._sent[self._count] = _Sent(named, 0)
                 self._results.done(self._count, error)
                 self._count += 1
-                return
-            sent = self._sent[self._count] = _Sent(named, len(encoded))
-            self._bytes += len(encoded)
+                return True
+            sent = self._sent[self._count] = _Sent(named, size(encoded))
+            self._bytes += sent.size
             self._count += 1
             arguments.append(encoded)
             calls.append(sent)
             if time.monotonic() > until:
                 break
         self._push(first, arguments, calls)
+        return True
 
-    def _push(self, first: int, arguments: list[bytes], calls: list[_Sent]) -> None:
+    def _push(self, first: int, arguments: list[Given], calls: list[_Sent]) -> None:
         if arguments:
             batch = Batch(self._function.job, arguments, self._results.done, first)
             for call in calls:
@@ -178,12 +218,20 @@ def mapped(
     failures: bool,
 ) -> Iterator[Any]:
     """The values of calls, lazily; see Fleet.map. With `failures` a call that failed is a value, too."""
+    deadline = None if timeout_s is None else time.monotonic() + timeout_s
     mapping = _Mapping(scheduler, function, folder, rows, ordered, in_flight)
-    for named, ending in mapping.endings(timeout_s):
-        if isinstance(ending, Ending) and ending.record.outcome == Outcome.SUCCEEDED:
-            yield function.decode(value_of(ending, folder))
-            continue
-        error = failure(ending, function.__name__, named) if isinstance(ending, Ending) else ending
-        if not failures or not isinstance(error, TaskFailed | BadArgument):
-            raise error
-        yield error
+    return _values(mapping.endings(deadline), function, folder, failures)
+
+
+def _values(
+    endings: Generator[tuple[object, Ending | BaseException]], function: Function, folder: RunFolder, failures: bool
+) -> Iterator[Any]:
+    with closing(endings):  # what is on the way is withdrawn at once, also where a traceback holds this frame
+        for named, ending in endings:
+            if isinstance(ending, Ending) and ending.record.outcome == Outcome.SUCCEEDED:
+                yield function.decode(value_of(ending, folder))
+                continue
+            error = failure(ending, function.__name__, named, folder) if isinstance(ending, Ending) else ending
+            if not failures or not isinstance(error, TaskFailed | BadArgument):
+                raise error
+            yield error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from typing import NamedTuple
 
 from batchwasm.core.events import Record
@@ -10,7 +12,7 @@ from batchwasm.model import Outcome
 from batchwasm.results import RunFolder
 
 REPR_LETTERS = 200  # of the arguments, in a message: enough to know the call again
-STDERR_LETTERS = 2000
+STDERR_BYTES = 2000
 
 
 class Ending(NamedTuple):
@@ -26,17 +28,23 @@ def value_of(ending: Ending, folder: RunFolder) -> bytes:
     if record.value is not None:
         return record.value
     assert record.value_path is not None
-    path = folder.path / record.value_path
-    value = path.read_bytes()
-    path.unlink(missing_ok=True)
+    value = (folder.path / record.value_path).read_bytes()
+    discard(folder, record.value_path)
     return value
 
 
-def failure(ending: Ending, function: str, arguments: object) -> TaskFailed:
+def discard(folder: RunFolder, path: str) -> None:
+    """Remove a call's file, and its folder where that is empty then."""
+    (folder.path / path).unlink(missing_ok=True)
+    with suppress(OSError):
+        (folder.path / path).parent.rmdir()
+
+
+def failure(ending: Ending, function: str, arguments: object, folder: RunFolder) -> TaskFailed:
     """Why a call did not succeed, for its caller."""
     record = ending.record
     outcome = Outcome(record.outcome).word
-    stderr = (record.stderr or b"").decode("utf-8", "replace")[-STDERR_LETTERS:]
+    stderr = _stderr_end(record, folder).decode("utf-8", "replace")
     return TaskFailed(
         outcome=outcome,
         code=record.reason_code or "",
@@ -45,6 +53,16 @@ def failure(ending: Ending, function: str, arguments: object) -> TaskFailed:
         host=ending.host,
         call=f"{function}{short(arguments)}",
     )
+
+
+def _stderr_end(record: Record, folder: RunFolder) -> bytes:
+    if record.stderr_path is None:
+        return (record.stderr or b"")[-STDERR_BYTES:]
+    with suppress(OSError), (folder.path / record.stderr_path).open("rb") as file:
+        file.seek(0, os.SEEK_END)
+        file.seek(max(0, file.tell() - STDERR_BYTES))
+        return file.read()
+    return b""
 
 
 def short(arguments: object) -> str:

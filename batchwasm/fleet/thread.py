@@ -6,20 +6,32 @@ The event loop is ours alone, so a fleet works in a script, in a notebook, and b
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
 from contextlib import suppress
 from itertools import groupby
+from queue import SimpleQueue
 
-from batchwasm.core.events import Event, HostLeft, Record, TasksFinished, TasksWithdrawn
+from batchwasm.core.events import (
+    BatchGivenUp,
+    Event,
+    HostJoined,
+    HostLeft,
+    Record,
+    TasksFinished,
+    TasksReturned,
+    TasksWithdrawn,
+)
 from batchwasm.core.state import State
 from batchwasm.engine import manifest
+from batchwasm.engine.arguments import KEPT_BYTES, Given
 from batchwasm.engine.loop import Loop
 from batchwasm.engine.plan import Plan, Watcher
-from batchwasm.errors import BatchwasmError, WorldError
-from batchwasm.fleet.outcome import Ending
+from batchwasm.errors import BatchwasmError, Problem, SpecError, WorldError
+from batchwasm.fleet.outcome import Ending, discard
 from batchwasm.journal import Journal
 from batchwasm.model import Artifact, Job, Outcome
 from batchwasm.results import RunFolder
@@ -33,7 +45,7 @@ class Batch:
 
     __slots__ = ("arguments", "done", "first", "job", "tasks")
 
-    def __init__(self, job: int, arguments: Sequence[bytes], done: Done, first: int) -> None:
+    def __init__(self, job: int, arguments: Sequence[Given], done: Done, first: int) -> None:
         """The n-th call's end is told by `done(first + n, ...)`."""
         self.job, self.arguments, self.done, self.first = job, arguments, done, first
         self.tasks = -1
@@ -45,17 +57,24 @@ class SchedulerThread:
 
     def __init__(self, plan: Plan, folder: RunFolder, watcher: Watcher) -> None:
         self._plan, self._folder = plan, folder
+        self.pid = os.getpid()
+        self.closed = False
+        """No more calls are to come; those that were made end."""
         self._watcher = _Listener(self, watcher)
         self._incoming: deque[Batch] = deque()
         self._waiting: dict[tuple[int, int], tuple[Done, int]] = {}
         self._woken = False
+        self._failed: BaseException | None = None
         self._lock = threading.Lock()
         self._started = threading.Event()
         self.broken: BaseException | None = None
         """Why no call can be made any more."""
         self._events: asyncio.AbstractEventLoop | None = None
         self._loop: Loop | None = None
+        self._endings: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._finisher = threading.Thread(target=self._finish, name=f"batchwasm {folder.name} futures", daemon=True)
         self.thread = threading.Thread(target=self._serve, name=f"batchwasm {folder.name}", daemon=True)
+        self._finisher.start()
         self.thread.start()
         self._started.wait()
 
@@ -67,13 +86,13 @@ class SchedulerThread:
             if self.broken is not None:
                 raise self.broken
             self._incoming.append(batch)
-            if self._woken:
-                return
-            self._woken = True
-        self._soon(self._drain)
+            if not self._woken:
+                self._woken = True
+                self._soon(self._drain)  # inside the lock: whatever is said of this batch later comes after it
 
     def add_job(self, job: Job, artifact: Artifact) -> int:
         """Raises WorldError, and what broke the fleet."""
+        self.check_caller()
         if self.broken is not None or self._events is None or self._loop is None:
             raise self.broken or WorldError("the fleet has ended")
         adding = self._add_job(self._loop, job, artifact)
@@ -93,12 +112,24 @@ class SchedulerThread:
         assert self.broken is not None
         return self.broken
 
+    def check_caller(self) -> None:
+        """Raises RuntimeError where waiting would wait for itself."""
+        if threading.current_thread() in (self.thread, self._finisher):
+            raise RuntimeError(
+                "a callback of a Fleet's future can't wait for another call; submit it, and wait elsewhere"
+            )
+
+    def finish(self, call: Callable[[], None]) -> None:
+        """In a thread of its own: what sets futures may decode for minutes, and runs its users' callbacks."""
+        self._endings.put(call)
+
     def withdraw(self, batch: Batch, numbers: Sequence[int]) -> None:
         """These calls of the batch are not wanted any more."""
         self._soon(lambda: self._withdraw(batch, numbers))
 
     def close(self) -> None:
         """The run ends with its last call."""
+        self.closed = True
         self._soon(self._close)
 
     def stop(self) -> None:
@@ -116,6 +147,7 @@ class SchedulerThread:
         error: BaseException = WorldError("the fleet was shut down before this call ended")
         try:
             asyncio.run(self._run())
+            error = self._failed or error
         except BaseException as raised:
             error = raised
         finally:
@@ -132,10 +164,21 @@ class SchedulerThread:
             for done, number in list(self._waiting.values()):
                 done(number, self.broken)
             self._waiting.clear()
+            self._endings.put(None)
+
+    def _finish(self) -> None:
+        while (call := self._endings.get()) is not None:
+            call()
+            del call  # it holds its future, and that the fleet, which may be dropped meanwhile
+
+    def join(self, timeout_s: float | None = None) -> None:
+        """Until all calls ended, and were told."""
+        self.thread.join(timeout_s)
+        self._finisher.join(timeout_s)
 
     async def _run(self) -> None:
         self._events = asyncio.get_running_loop()
-        journal = Journal.create(self._folder.journal)
+        journal = Journal.create(self._folder.journal, keep_values=KEPT_BYTES)
         try:
             loop = self._loop = Loop(self._plan, self._folder, journal, self._watcher)
             manifest.write(self._folder, self._plan, loop)
@@ -160,6 +203,13 @@ class SchedulerThread:
             self._loop.stop("closed", "the fleet was shut down")
 
     def _drain(self) -> None:
+        try:
+            self._take_in()
+        except BaseException as error:  # asyncio would only log it, and calls would wait for ever
+            self._failed = error
+            self._stop()
+
+    def _take_in(self) -> None:
         with self._lock:
             batches = list(self._incoming)
             self._incoming.clear()
@@ -167,13 +217,7 @@ class SchedulerThread:
         assert self._loop is not None
         for job, group in groupby(batches, key=lambda batch: batch.job):
             together = list(group)
-            arguments = [each for batch in together for each in batch.arguments]
-            try:
-                at = self._loop.add_calls(job, arguments)
-            except WorldError as error:
-                for batch in together:
-                    self._tell_all(batch, error)
-                continue
+            at = self._loop.add_calls(job, [each for batch in together for each in batch.arguments])
             for batch in together:
                 batch.tasks = at
                 for n in range(len(batch.arguments)):
@@ -186,7 +230,7 @@ class SchedulerThread:
             batch.done(batch.first + n, error)
 
     def _withdraw(self, batch: Batch, numbers: Sequence[int]) -> None:
-        if batch.tasks >= 0 and self._loop is not None:  # else `_drain` comes first: both run in this thread, in order
+        if batch.tasks >= 0 and self._loop is not None:
             tasks = [batch.tasks + number - batch.first for number in numbers]
             self._loop.withdraw(batch.job, [task for task in tasks if (batch.job, task) in self._waiting])
 
@@ -197,19 +241,22 @@ class SchedulerThread:
                 found = waiting.pop((job, record.task), None)
                 if found is not None:
                     found[0](found[1], Ending(record, host))
+                elif record.value_path is not None:
+                    discard(self._folder, record.value_path)  # nobody wants it any more
 
-    def withdrawn(self, event: TasksWithdrawn, state: State) -> None:
-        codes = state.jobs[event.job].codes
-        for task in event.tasks:
-            if codes[task] == Outcome.CANCELLED:
-                self._waiting.pop((event.job, task), None)
-
-    def lost(self, state: State) -> None:
-        """Calls that ended without a report: lost with their host once too often."""
+    def settle(self, why: str = "") -> None:
+        """Calls that ended without a report: withdrawn, perhaps by us (`why`), or lost with their host too often."""
+        jobs = self.state.jobs
         for (job, task), (done, number) in list(self._waiting.items()):
-            if state.jobs[job].codes[task] == Outcome.LOST:
-                del self._waiting[job, task]
+            if task >= jobs[job].plan.tasks:
+                continue  # it just came, and is not in the state yet
+            code = jobs[job].codes[task]
+            if code == Outcome.CANCELLED and why:
+                done(number, SpecError([Problem(file="", line=None, key="", text=why)]))
+            elif code == Outcome.LOST:
                 done(number, Ending(_lost(task), ""))
+            if code in (Outcome.CANCELLED, Outcome.LOST):
+                del self._waiting[job, task]
 
     @property
     def state(self) -> State:
@@ -243,9 +290,9 @@ class _Listener(Watcher):
             case TasksFinished():
                 self._thread.finished(event)
             case TasksWithdrawn():
-                self._thread.withdrawn(event, self._thread.state)
-            case HostLeft():
-                self._thread.lost(self._thread.state)
+                self._thread.settle(event.why)
+            case HostLeft() | HostJoined() | TasksReturned() | BatchGivenUp():
+                self._thread.settle()
             case _:
                 pass
         self._then.happened(event)

@@ -53,23 +53,27 @@ class AsyncFleet:
     ) -> AsyncIterator[Any]:
         """As Fleet.map: the values, lazily, with at most `in_flight` calls on the way."""
         rows = zip(*iterables, strict=False)
-        sent: deque[asyncio.Future[Any]] = deque()
-        ended: asyncio.Queue[asyncio.Future[Any]] = asyncio.Queue()
+        sent: deque[asyncio.Future[Any]] = deque()  # in order
+        ended: asyncio.Queue[asyncio.Future[Any]] = asyncio.Queue()  # or as they end
+        running: set[asyncio.Future[Any]] = set()
         under_way = 0
         try:
             while True:
                 for row in islice(rows, in_flight - under_way):
                     future = asyncio.wrap_future(self.fleet.submit(fn, *row))
-                    future.add_done_callback(ended.put_nowait)
-                    sent.append(future)
                     under_way += 1
+                    running.add(future)
+                    future.add_done_callback(running.discard)
+                    if ordered:
+                        sent.append(future)
+                    else:
+                        future.add_done_callback(ended.put_nowait)
                 if not under_way:
                     return
-                taken = sent.popleft() if ordered else await ended.get()
-                yield await taken
+                yield await (sent.popleft() if ordered else await ended.get())
                 under_way -= 1
         finally:
-            for future in sent:
+            for future in list(running):
                 future.cancel()
 
     async def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:

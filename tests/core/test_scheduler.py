@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from batchwasm.core import snapshot
 from batchwasm.core.events import (
     ArtifactBuilt,
+    BatchGivenUp,
     BatchPlaced,
     BatchRecalled,
     Event,
@@ -131,10 +132,10 @@ def test_a_small_job_fills_the_gap_that_a_large_one_leaves() -> None:
 def test_a_request_that_fits_nowhere_is_told_with_the_nearest_host() -> None:
     scheduler = started(plan(1, cpus=16), hosts=("g", "h"))
     scheduler.observe(joined("g", cpus=2), 0.0)
-    assert impossible(scheduler.state) == []  # h has not answered yet
+    assert impossible(scheduler.state) == {}  # h has not answered yet
     scheduler.observe(joined("h", cpus=8), 0.0)
     told = "jobs.a: asks for 16 cpus, more than any host it may use has; nearest is h with 8 cpus"
-    assert impossible(scheduler.state) == [told]
+    assert list(impossible(scheduler.state).values()) == [told]
 
 
 @pytest.mark.parametrize(
@@ -150,7 +151,7 @@ def test_only_what_no_host_has_is_told(cpus: int, memory: int, asks: str, neares
     scheduler = started(plan(1, cpus=cpus, memory=memory), hosts=("g", "h"))
     scheduler.observe(joined("g", cpus=1, memory=16 * GIB), 0.0)
     scheduler.observe(joined("h", cpus=8, memory=GIB // 2), 0.0)
-    assert impossible(scheduler.state) == [f"jobs.a: asks for {asks}; nearest is {nearest}"]
+    assert list(impossible(scheduler.state).values()) == [f"jobs.a: asks for {asks}; nearest is {nearest}"]
 
 
 def test_tasks_of_a_lost_host_are_ready_again_with_the_next_attempt() -> None:
@@ -285,13 +286,48 @@ def test_withdrawn_tasks_do_not_run_and_a_long_one_makes_room() -> None:
     scheduler.observe(joined("h", cpus=1), 0.0)
     (first,) = placed(scheduler.decide(0.0))
     scheduler.observe(TasksWithdrawn(job=0, tasks=(0, 1, 3)), 1.0)
+    decisions = scheduler.decide(1.0)
+    assert BatchGivenUp(batch=first.batch, job=0, host="h") in decisions
     assert first.batch not in scheduler.state.batches
-    (second,) = placed(scheduler.decide(1.0))
+    (second,) = placed(decisions)
     assert second.ranges == ((2, 3),)
     finish(scheduler, second, 2.0)
     (third,) = placed(scheduler.decide(2.0))
     assert third.ranges == ((4, 5),)
     assert scheduler.state.counts[Outcome.CANCELLED] == 3
+
+
+def one_batch(scheduler: Scheduler) -> BatchPlaced:
+    """Tasks 1, 2 and more in a batch, on the only slot."""
+    scheduler.observe(joined("h", cpus=1), 0.0)
+    (first,) = placed(scheduler.decide(0.0))
+    finish(scheduler, first, 0.0)
+    return placed(scheduler.decide(0.0))[0]
+
+
+def test_a_withdrawn_task_of_a_shared_batch_never_waits_again() -> None:
+    scheduler = started(plan(4), open=True)
+    batch = one_batch(scheduler)
+    assert batch.ranges == ((1, 4),)
+    scheduler.observe(TasksWithdrawn(job=0, tasks=(2,)), 0.1)
+    assert scheduler.decide(0.1) == []  # it is over in a moment
+    assert BatchRecalled(batch=batch.batch) in scheduler.decide(0.1 + RECALL_S)
+    scheduler.observe(TasksReturned(batch=batch.batch, ranges=((2, 4),)), 1.0)
+    assert scheduler.state.counts[Outcome.CANCELLED] == 1
+    assert scheduler.state.counts[WAITING] == 1
+
+
+def test_a_batch_is_stopped_when_all_that_is_left_of_it_is_withdrawn() -> None:
+    scheduler = started(plan(4), open=True)
+    batch = one_batch(scheduler)
+    for task in (1, 2):
+        scheduler.observe(TasksWithdrawn(job=0, tasks=(task,)), 0.1)
+        assert scheduler.decide(0.1) == []
+    event = scheduler.admit("h", batch.batch, [record(3)])
+    assert event is not None
+    scheduler.observe(event, 0.2)
+    assert scheduler.decide(0.2) == [BatchGivenUp(batch=batch.batch, job=0, host="h")]
+    assert scheduler.state.counts[Outcome.CANCELLED] == 2
 
 
 def test_large_arguments_make_small_batches() -> None:
@@ -336,6 +372,8 @@ class Lives(RuleBasedStateMachine):
             self.log.append((self.now, event))
             if isinstance(event, BatchPlaced):
                 self.out[event.batch] = event
+            elif isinstance(event, BatchGivenUp):
+                self.stale.append(self.out.pop(event.batch))
 
     def report(self, batch: BatchPlaced, tasks: list[int], outcome: int, wall_s: float) -> None:
         job = self.scheduler.state.jobs[batch.job]
@@ -408,8 +446,6 @@ class Lives(RuleBasedStateMachine):
         job = data.draw(st.sampled_from([n for n, job in enumerate(self.scheduler.state.jobs) if job.plan.tasks]))
         tasks = st.integers(0, self.scheduler.state.jobs[job].plan.tasks - 1)
         event = TasksWithdrawn(job=job, tasks=tuple(data.draw(st.lists(tasks, max_size=5))))
-        for batch in self.scheduler.state.alone_in_batches(event):
-            self.stale.append(self.out.pop(batch.id))
         self.observe(event)
         self.decide()
 

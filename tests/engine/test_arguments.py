@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from batchwasm.engine.arguments import INLINE_BYTES, Arguments
+from batchwasm.engine.arguments import INLINE_BYTES, Arguments, given, size
 from batchwasm.engine.files import LocalFile
 
 LARGE = b"x" * (INLINE_BYTES + 1)
@@ -20,9 +20,10 @@ def test_small_ones_are_given_as_they_are(tmp_path: Path) -> None:
 
 def test_a_large_one_is_a_file_until_its_call_is_over(tmp_path: Path) -> None:
     arguments = Arguments(tmp_path / "a")
-    arguments.add(0, [LARGE])
+    arguments.add(0, [given(tmp_path / "a", LARGE)])
     found = arguments.of(0)
     assert isinstance(found, LocalFile)
+    assert size(found) == len(LARGE)
     assert found.path.read_bytes() == LARGE
     assert found.digest == hashlib.sha256(LARGE).hexdigest()
     arguments.forget([0, 1])

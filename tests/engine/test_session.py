@@ -16,7 +16,7 @@ import pytest_asyncio
 
 from batchwasm.core.events import Event, HostJoined, HostLeft, HostRefused, Ranges, Record
 from batchwasm.engine import session as sessions
-from batchwasm.engine.collect import Check
+from batchwasm.engine.collect import Answers
 from batchwasm.engine.session import Session
 from batchwasm.engine.work import Digests, JobWork, LocalFile
 from batchwasm.errors import HostError
@@ -62,7 +62,7 @@ class Heard:
     def is_wanted(self, batch: int) -> bool:
         return batch < 100
 
-    def checker(self, batch: int) -> Check | None:
+    def answers(self, batch: int) -> Answers | None:
         return None
 
     def request_of(self, batch: int) -> tuple[int, int]:

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from batchwasm.engine import work as works
-from batchwasm.engine.work import Digests, InputChanged, JobWork, LocalFile
+from batchwasm.engine.arguments import INLINE_BYTES, Arguments
+from batchwasm.engine.work import CALLS_BYTES, Digests, InputChanged, JobWork, LocalFile
+from batchwasm.functions.values import BadArgument
 from batchwasm.model import Input, Job, RunSpec, Source, Template
 from batchwasm.runner.protocol import TaskWork
 from batchwasm.spec.sweep import Axis, Combinations
@@ -26,13 +28,16 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-async def made(folder: Path, digests: Digests | None = None, **fields: Any) -> JobWork:
+async def made(
+    folder: Path, digests: Digests | None = None, arguments: Arguments | None = None, **fields: Any
+) -> JobWork:
     wasm = folder / "j.wasm"
     wasm.write_bytes(b"wasm")
-    sweep = Combinations(axes=(Axis(names=("n",), columns=(("a", "b", "c"),)),))
+    sweep = Combinations(axes=(Axis(names=("n",), columns=(("a", "b", "c", *map(str, range(100))),)),))
     job = Job(name="j", source=Source(language="wasm", paths=(wasm,)), sweep=sweep, **fields)
     spec = RunSpec(name="r", folder=folder, jobs=(job,))
-    work = JobWork(spec, job, LocalFile("wasm", digest("wasm"), wasm, "j.wasm"), "r-1", digests or Digests())
+    module = LocalFile("wasm", digest("wasm"), wasm, "j.wasm")
+    work = JobWork(spec, job, module, "r-1", digests or Digests(), arguments=arguments)
     await work.load()
     return work
 
@@ -42,7 +47,7 @@ async def test_what_all_tasks_share_is_said_once(tmp_path: Path) -> None:
     inputs = (Input(source=fixed("in")),)
     work = await made(tmp_path, args=(fixed("x"),), env={"E": fixed("1")}, inputs=inputs, stdin=fixed("in"))
     assert not work.files_vary
-    batch, files, _ = work.work(7, ((0, 2),), [1, 3], "/spool", {})
+    batch, files, *_ = work.work(7, ((0, 2),), [1, 3], "/spool", {})
     assert (batch.args, batch.env, batch.stdin, batch.inputs) == (
         ["x"],
         {"E": "1"},
@@ -72,17 +77,49 @@ async def test_files_of_each_task_go_with_it(tmp_path: Path) -> None:
         (tmp_path / name).write_text(name)
     work = await made(tmp_path, stdin=N, inputs=(Input(source=N, to=fixed("in")),))
     assert work.files_vary
-    batch, files, _ = await work.work_with_files(7, ((0, 2),), [1, 1], "/spool", {})
+    batch, files, *_ = await work.work_with_files(7, ((0, 2),), [1, 1], "/spool", {})
     assert [(t.stdin, t.inputs) for t in batch.tasks] == [(digest(n), [("in", digest(n))]) for n in "ab"]
     assert {file.digest for file in files} == {digest("wasm"), digest("a"), digest("b")}
 
 
 @pytest.mark.parametrize("key", ["stdin", "inputs", "glob"])
-async def test_a_file_that_vanished_is_told_with_its_name(tmp_path: Path, key: str) -> None:
+async def test_a_file_that_vanished_refuses_its_task_alone(tmp_path: Path, key: str) -> None:
+    (tmp_path / "b").write_text("b")
     source = Template(parts=("", "n", "*")) if key == "glob" else N
     work = await made(tmp_path, **({"stdin": N} if key == "stdin" else {"inputs": (Input(source=source),)}))
-    with pytest.raises(InputChanged, match="it was there when the run started"):
-        await work.work_with_files(7, ((0, 1),), [1], "/spool", {})
+    batch = await work.work_with_files(7, ((0, 2),), [1, 1], "/spool", {})
+    assert [task.task for task in batch.work.tasks] == [1]
+    [refused] = batch.refused
+    assert (refused.task, refused.code) == (0, "input_changed")
+    assert "it was there when the run started" in refused.text
+
+
+async def test_a_call_whose_arguments_do_not_fit_is_refused_alone(tmp_path: Path) -> None:
+    def encode(task: int) -> bytes:
+        if task == 1:
+            raise BadArgument("300 does not fit u8", "a")
+        return b"\x81\x01"
+
+    calls = await made(tmp_path, arguments=Arguments(tmp_path / "a", encode))
+    batch = calls.work(7, ((0, 3),), [1, 1, 1], "/spool", {})
+    assert [(task.task, task.arguments) for task in batch.work.tasks] == [(0, b"\x81\x01"), (2, b"\x81\x01")]
+    assert batch.refused == [(1, 1, "argument", "a: 300 does not fit u8")]
+
+
+async def test_arguments_beyond_a_message_go_back(tmp_path: Path) -> None:
+    calls = await made(tmp_path, arguments=Arguments(tmp_path / "a", lambda task: bytes(INLINE_BYTES)))
+    count = CALLS_BYTES // INLINE_BYTES
+    batch = calls.work(7, ((0, count + 2),), [1] * (count + 2), "/spool", {})
+    assert len(batch.work.tasks) == count
+    assert batch.left == ((count, count + 2),)
+
+
+async def test_who_needs_a_file_is_known(tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / name).write_text(name)
+    work = await made(tmp_path, stdin=N)
+    batch = await work.work_with_files(7, ((0, 2),), [1, 1], "/spool", {})
+    assert [batch.tasks_with(digest(name)) for name in ("a", "b", "wasm", "x")] == [{0}, {1}, {0, 1}, set()]
 
 
 async def test_a_file_that_many_want_at_once_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import os
 import pickle
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -151,7 +152,7 @@ def test_leaving_by_an_exception_does_not_wait_for_what_runs(home: Path, picky: 
     fleet = Fleet()
     future = fleet.submit(fleet.function(picky, "picky"), 14)
     fleet.__exit__(ZeroDivisionError, ZeroDivisionError(), None)  # would wait for ever
-    assert isinstance(future.exception(timeout=0), api.WorldError)
+    assert future.cancelled()
 
 
 def test_functions_of_others_are_refused(fleet: Fleet, picky: Path) -> None:
@@ -216,3 +217,74 @@ def test_results_of_a_failed_call_are_in_the_journal(fleet: Fleet, picky: Path) 
         fleet.function(picky, "picky")(13)
     fleet.shutdown()
     assert api.status(fleet.folder).by_outcome == {Outcome.TRAPPED.word: 1}
+
+
+def test_one_cancelled_call_of_many_harms_no_other(fleet: Fleet, picky: Path) -> None:
+    function = fleet.function(picky, "picky")
+    for _ in fleet.map(function, [1] * 200):
+        pass  # now they are known to be short, and travel together
+    futures = [fleet.submit(function, 14 if n % 50 == 7 else 1) for n in range(200)]
+    for future in futures[7::50]:
+        assert future.cancel()
+        assert future.cancel()  # again is no error
+    assert [f.result(timeout=60) for n, f in enumerate(futures) if n % 50 != 7] == [1] * 196
+    fleet.shutdown()
+    assert api.status(fleet.folder).tasks.cancelled == 4
+
+
+def test_cancelling_one_large_call_leaves_those_with_equal_arguments(fleet: Fleet, echo: Path) -> None:
+    function = fleet.function(echo, "echo")
+    values = [0.5] * 200_000
+    futures = [fleet.submit(function, values) for _ in range(8)]
+    assert futures[3].cancel()
+    assert [f.result(timeout=60) == values for n, f in enumerate(futures) if n != 3] == [True] * 7
+
+
+def test_a_function_that_fits_no_host_is_told_and_the_others_go_on(fleet: Fleet, picky: Path) -> None:
+    large = fleet.function(picky, "picky", memory="900GiB")
+    with pytest.raises(SpecError, match="900 GiB of memory, more than any host"):
+        large(1)
+    assert fleet.function(picky, "picky")(2) == 2
+
+
+def test_a_callback_can_submit_but_not_wait(fleet: Fleet, picky: Path) -> None:
+    function = fleet.function(picky, "picky")
+    told: list[object] = []
+    chained: list[concurrent.futures.Future[int]] = []
+
+    def callback(future: concurrent.futures.Future[int]) -> None:
+        chained.append(fleet.submit(function, future.result() + 1))
+        with pytest.raises(RuntimeError, match="can't wait"):
+            function(1)
+        told.append(future)
+
+    fleet.submit(function, 1).add_done_callback(callback)
+    deadline = time.monotonic() + 60
+    while not told:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)  # for another thread
+    assert chained[0].result(timeout=60) == 2
+
+
+def test_keys_that_mean_nothing_here_are_refused(fleet: Fleet, picky: Path) -> None:
+    with pytest.raises(SpecError, match="sweep: calls are made one by one"):
+        fleet.function(picky, "picky", sweep={"n": [1]})
+
+
+def test_a_fleet_that_is_dropped_lets_its_hosts_go(home: Path, picky: Path) -> None:
+    fleet = Fleet()
+    fleet.function(picky, "picky")(1)
+    thread = fleet._scheduler.thread
+    del fleet
+    thread.join(30)
+    assert not thread.is_alive()
+
+
+def test_the_end_of_a_long_stderr_is_told(fleet: Fleet, tmp_path: Path) -> None:
+    (tmp_path / "loud.c").write_text(
+        "#include <stdio.h>\n#include <stdlib.h>\n"
+        'void loud(void) { for (int i = 0; i < 20000; i++) fprintf(stderr, "line %d\\n", i); abort(); }\n'
+    )
+    with pytest.raises(TaskFailed) as caught:
+        fleet.function(tmp_path / "loud.c", "loud")()
+    assert caught.value.stderr.endswith("line 19999\n")

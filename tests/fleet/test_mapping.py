@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from itertools import count, islice
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from batchwasm import BadArgument, Fleet, TaskFailed, api
+from batchwasm.fleet import mapping
 
 
 @pytest.mark.parametrize("ordered", [True, False])
@@ -77,3 +79,21 @@ def test_several_iterables_are_taken_together(fleet: Fleet, picky: Path) -> None
 
 def test_nothing_is_mapped_to_nothing(fleet: Fleet, picky: Path) -> None:
     assert list(fleet.map(fleet.function(picky, "picky"), [])) == []
+
+
+def test_values_that_nobody_takes_hold_up_the_rows(fleet: Fleet, echo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mapping, "BYTES_LIMIT", 10_000_000)
+    function = fleet.function(echo, "echo")
+    pulled = 0
+
+    def rows() -> Iterator[list[float]]:
+        nonlocal pulled
+        for n in range(200):
+            pulled = n + 1
+            yield [0.5] * 100_000  # 0.8 MB
+
+    values = fleet.map(function, rows())
+    next(values)
+    time.sleep(2)  # whatever is on the way ends; nothing more is asked for
+    assert pulled < 60
+    assert len(list(values)) == 199

@@ -23,3 +23,13 @@ async def test_calls_and_maps_are_awaited(home: Path, picky: Path, ordered: bool
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.5):
                 await fleet.call(picked, 14)
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+async def test_a_map_holds_no_more_futures_than_are_on_the_way(home: Path, picky: Path, ordered: bool) -> None:
+    async with AsyncFleet() as fleet:
+        picked = await fleet.function(picky, "picky")
+        most = 0
+        async for _ in fleet.map(picked, [1] * 2000, ordered=ordered, in_flight=20):
+            most = max(most, len(fleet.fleet._futures))
+        assert most <= 60  # some are ended and not yet collected
