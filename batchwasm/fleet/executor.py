@@ -6,6 +6,7 @@ import atexit
 import os
 import secrets
 import tempfile
+import threading
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future, InvalidStateError
@@ -203,26 +204,33 @@ class Fleet(Executor):
 
 
 class _CallFuture(Future[Any]):
-    """Cancels also what runs already."""
+    """Cancels also what runs already. Decodes in the thread that asks: a long value must not keep the scheduler's."""
 
     def __init__(self, fleet: Fleet, function: Function, given: object) -> None:
         super().__init__()
         self._fleet, self._call, self._given = fleet, function, given
         self.batch: Batch | None = None
+        self._decoding = threading.Lock()
+        self._decoded = False
+        self._value: Any = None
 
     def ended(self, _: int, ending: Ending | BaseException) -> None:
         """In the scheduler's thread."""
         with suppress(InvalidStateError):  # it was cancelled meanwhile
             if isinstance(ending, BaseException):
                 self.set_exception(ending)
-                return
-            try:
-                if ending.record.outcome == Outcome.SUCCEEDED:
-                    self.set_result(self._call.decode(value_of(ending, self._fleet.folder)))
-                else:
-                    self.set_exception(failure(ending, self._call.__name__, self._given))
-            except (OSError, ValueError) as error:
-                self.set_exception(error)
+            elif ending.record.outcome == Outcome.SUCCEEDED:
+                self.set_result(ending)
+            else:
+                self.set_exception(failure(ending, self._call.__name__, self._given))
+
+    def result(self, timeout: float | None = None) -> Any:
+        ending = super().result(timeout)
+        with self._decoding:
+            if not self._decoded:
+                self._value = self._call.decode(value_of(ending, self._fleet.folder))
+                self._decoded = True
+        return self._value
 
     def cancel(self) -> bool:
         if not super().cancel():
