@@ -12,10 +12,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import replace
+from importlib import metadata, resources
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from batchwasm import results
+from batchwasm import results, transports
 from batchwasm import spec as spec_files
 from batchwasm.artifacts import Store, build, signature_of
 from batchwasm.engine.plan import Plan, Watcher
@@ -72,12 +73,16 @@ class Fleet(Executor):
             version=__version__,
             open=True,
         )
+        _import_first(self.inventory)
         self._scheduler = SchedulerThread(plan, self.folder, watcher or Watcher())
         _open.add(self)
 
     def __repr__(self) -> str:
         count = len(self.inventory.hosts)
         return f"<Fleet of {count} host{'s' if count != 1 else ''}{', shut down' if self._closed else ''}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Fleet belongs to the process that made it; make another one in each process")
 
     # ------------------------------------------------------------------------------------------ functions
 
@@ -240,6 +245,14 @@ class _CallFuture(Future[Any]):
         if self.batch is not None:
             self._fleet._scheduler.withdraw(self.batch, [0])
         return True
+
+
+def _import_first(inventory: Inventory) -> None:
+    """What the scheduler's thread would import: a child that is forked meanwhile would wait for that for ever."""
+    for host in {host.transport: host for host in inventory.hosts}.values():
+        transports.make(host)
+    resources.files("batchwasm.runner")
+    metadata.version("wasmtime")
 
 
 def _as_argument(key: str) -> str:
