@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @click.command("compile")
 @click.argument(
-    "sources", nargs=-1, required=True, metavar="SOURCE[:FUNCTION]...", shell_complete=complete.source_files
+    "sources", nargs=-1, required=True, metavar="SOURCE[:FUNCTION]...", shell_complete=complete.source_or_function
 )
 @click.option(
     "-o",
