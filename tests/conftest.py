@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.command import Cli
+from tests.homes import move_into
 from tests.leftovers import Leftovers
 
 ROOT = Path(__file__).parent.parent
@@ -36,18 +37,9 @@ def tool_caches() -> Path:
 
 @pytest.fixture(autouse=True)
 def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty HOME with the XDG folders in it, as a new user has it; returned is the folder."""
+    """The folder that is this test's HOME."""
     home = tmp_path_factory.mktemp("home")
-    monkeypatch.setenv("HOME", str(home))
-    for name, folder in (
-        ("CACHE", ".cache"),
-        ("CONFIG", ".config"),
-        ("STATE", ".local/state"),
-        ("DATA", ".local/share"),
-    ):
-        monkeypatch.setenv(f"XDG_{name}_HOME", str(home / folder))
-    for name in ("BATCHWASM_INVENTORY", "BATCHWASM_RUNS"):
-        monkeypatch.delenv(name, raising=False)
+    move_into(home, monkeypatch)
     return home
 
 

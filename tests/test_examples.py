@@ -10,6 +10,7 @@ import zlib
 from collections import Counter
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -89,3 +90,59 @@ def test_the_corpus_is_counted_as_python_counts_it(batchwasm: Cli) -> None:
     top = [f"{count:7} {word}" for word, count in sorted(expected.items(), key=lambda item: (-item[1], item[0]))[:3]]
     total = f"{expected.total():7} words, {len(expected)} different, in {len(files)} files"
     assert said.splitlines() == [*top, total]
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def compiled_once(cache: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One store for several tests, so that eleven functions are compiled once."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+
+
+def test_functions_give_the_same_from_a_jobs_toml_in_all_languages(batchwasm: Cli, compiled_once: None) -> None:
+    jobs = EXAMPLES / "functions/jobs.toml"
+    batchwasm("run", jobs, "--runs-dir", "runs", code=1)  # one task fails, as the file says
+    rows = batchwasm("results", "-r", "runs/functions-1", "--json").rows
+    values = {(row["job"], row["index"]): row["value"] for row in rows}
+    for language in ("rust", "cpp", "go", "c"):
+        found = [values[f"mean-{language}", index] for index in range(3)]
+        assert found == [sum([a, 2.5, 4]) / 3 for a in (1, 1.5, -1e300)]
+    assert [values["initials", index] for index in range(3)] == ["AL", "GBH", "FEA"]
+    fallen = [row for row in rows if row["job"] == "fall"]
+    assert [row["value"]["height"] for row in fallen[:-1]] == [20 - 0.5 * 9.81 * t * t for t in (0, 0.5, 1, 1.5, 2)]
+    assert fallen[-1]["outcome"] == "failed"
+    assert (fallen[-1]["reason"]["code"], fallen[-1]["reason"]["text"]) == ("raised", "ball hit the ground")
+
+
+def test_functions_give_the_same_from_python_in_all_languages(batchwasm: Cli, compiled_once: None) -> None:
+    assert script(batchwasm, "functions/fleet.py") == (EXAMPLES / "functions/expected.txt").read_text()
+
+
+def test_call_prints_the_same_bytes_for_every_language(batchwasm: Cli, compiled_once: None) -> None:
+    """Numbers whose shortest form takes care: no language may write them in its own way."""
+    for name, argument, expected in [
+        ("mean", "[0.1, 0.2]", "0.15000000000000002\n"),
+        ("mean", "[]", '"NaN"\n'),
+        ("initials", 'ada "lovelace"\tof  london', '"A\\"OL"\n'),
+    ]:
+        printed = {
+            language: batchwasm("call", "-q", f"{EXAMPLES}/functions/functions.{language}:{name}", argument).out
+            for language in ("rs", "cpp", "go", "c")
+        }
+        assert printed == dict.fromkeys(printed, expected), (name, argument)
+
+
+def test_the_percolation_threshold_is_near_the_one_that_is_known(batchwasm: Cli) -> None:
+    """0.592746 (Newman and Ziff, Physical Review Letters 85:4104, 2000)."""
+    said = script(batchwasm, "montecarlo/estimate.py")
+    [estimate] = re.findall(r"threshold: (\S+)", said)
+    assert float(estimate) == pytest.approx(0.5927, abs=0.02)
+    drawing = ElementTree.parse(batchwasm.folder / "percolation.svg").getroot()
+    lines = [line.get("points", "").split() for line in drawing.iter("{http://www.w3.org/2000/svg}polyline")]
+    assert [len(points) for points in lines] == [21, 21]
+    assert all(40 <= float(point.split(",")[1]) <= 340 for points in lines for point in points)
+    assert estimate in [text.text for text in drawing.iter("{http://www.w3.org/2000/svg}text")]

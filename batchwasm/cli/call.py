@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.command("call", context_settings=OPTIONS_FIRST)
 @calling_options
-@click.argument("target", metavar="FILE:FUNCTION", shell_complete=complete.source_files)
+@click.argument("target", metavar="FILE:FUNCTION", shell_complete=complete.functions)
 @click.argument("args", nargs=-1, metavar="[ARG...]", type=click.UNPROCESSED)
 def command(
     target: str,

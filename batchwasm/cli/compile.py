@@ -1,4 +1,4 @@
-"""`compile SOURCE... [-o FILE]`: a source to WebAssembly, by the same way and store as a run."""
+"""`compile SOURCE[:FUNCTION]... [-o FILE]`: a source to WebAssembly, by the same way and store as a run."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batchwasm.cli import complete
+from batchwasm.cli.calling import split
 from batchwasm.cli.options import PATH
 
 if TYPE_CHECKING:
@@ -19,15 +20,21 @@ if TYPE_CHECKING:
 
 @click.command("compile")
 @click.argument(
-    "sources", nargs=-1, required=True, type=PATH, metavar="SOURCE...", shell_complete=complete.source_files
+    "sources", nargs=-1, required=True, metavar="SOURCE[:FUNCTION]...", shell_complete=complete.source_or_function
 )
-@click.option("-o", "--output", type=PATH, metavar="FILE", help="Default: SOURCE's name with .wasm, here; - is stdout.")
+@click.option(
+    "-o",
+    "--output",
+    type=PATH,
+    metavar="FILE",
+    help="Default: the name of SOURCE, or of FUNCTION, with .wasm, here; - is stdout.",
+)
 @click.option("-O", "--optimize", type=click.Choice(["0", "1", "2", "3", "s"]), default="3", show_default=True)
 @click.option("-D", "--define", "defines", multiple=True, metavar="NAME[=VALUE]", help="For C and C++; repeatable.")
 @click.option("-I", "--include", multiple=True, type=PATH, metavar="DIR", help="For C and C++; repeatable.")
 @click.option("--flag", "flags", multiple=True, metavar="FLAG", help="Given to the compiler as it is; repeatable.")
 def command(
-    sources: tuple[Path, ...],
+    sources: tuple[str, ...],
     output: Path | None,
     optimize: str,
     defines: tuple[str, ...],
@@ -37,25 +44,39 @@ def command(
     """Compile a source to WebAssembly, and nothing else; prints the file's path.
 
     SOURCE is what `source` in jobs.toml may be: a file (.rs .cpp .cc .c .go .zig .wat .wasm), several of C and C++, or
-    a folder with Cargo.toml or go.mod.
+    a folder with Cargo.toml or go.mod. With FUNCTION behind the first one it is that function's module, as `call` and
+    `map` have it.
     """
+    first, function = _split(sources[0])
+    paths = (first, *map(Path, sources[1:]))
     build: dict[str, Any] = {
         "optimize": optimize,
         "flags": list(flags),
         "defines": {name: value if has else True for name, has, value in (d.partition("=") for d in defines)},
         "include": [str(path) for path in include],
     }
-    artifact = _compiled(sources, {key: value for key, value in build.items() if value})
-    _deliver(artifact, output or Path(f"{sources[0].resolve().stem}.wasm"))
+    name, artifact = _compiled(paths, function, {key: value for key, value in build.items() if value})
+    _deliver(artifact, output or Path(f"{name}.wasm"))
 
 
-def _compiled(sources: tuple[Path, ...], build: dict[str, Any]) -> Artifact:
+def _split(source: str) -> tuple[Path, str | None]:
+    """FILE:FUNCTION; a colon in the name of a file that is there is only that."""
+    if ":" not in source or os.path.exists(source):
+        return Path(source), None
+    return split(source)
+
+
+def _compiled(sources: tuple[Path, ...], function: str | None, build: dict[str, Any]) -> tuple[str, Artifact]:
+    """The module, and what to call it."""
     from batchwasm import artifacts, spec
     from batchwasm.cli.escape import say
     from batchwasm.cli.progress import compiled_text
     from batchwasm.errors import SpecError
+    from batchwasm.spec.jobs import run_name
 
     settings: dict[str, object] = {"build": build} if build else {}
+    if function is not None:
+        settings["function"] = function
     if len(sources) > 1:
         settings["source"] = [os.path.abspath(path) for path in sources]
     try:
@@ -64,8 +85,9 @@ def _compiled(sources: tuple[Path, ...], build: dict[str, Any]) -> Artifact:
         raise SpecError([replace(problem, key=_option(problem.key)) for problem in error.problems]) from error
     (job,) = run.jobs
     artifact = artifacts.build(job.name, job.source, artifacts.Store())
-    say(compiled_text(job.name, artifact))
-    return artifact
+    name = sources[0].resolve().stem if function is None else run_name(function)
+    say(compiled_text(job.name if function is None else name, artifact))
+    return name, artifact
 
 
 def _option(key: str) -> str:

@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 
 import click
-from click.shell_completion import CompletionItem, shell_complete
+from click.shell_completion import BashComplete, CompletionItem, add_completion_class, shell_complete, split_arg_string
 
 from batchwasm.errors import BatchwasmError
 
@@ -22,8 +22,31 @@ SOURCES = (".rs", ".cpp", ".cc", ".c", ".go", ".zig", ".wat", ".wasm")
 _ANY_FILE = CompletionItem("", type="file")
 
 
+class _Bash(BashComplete):
+    """A colon parts words for bash: FILE:FUNCTION comes in three, and only what is behind the colon is put in."""
+
+    def get_completion_args(self) -> tuple[list[str], str]:
+        words, current = split_arg_string(os.environ["COMP_WORDS"]), int(os.environ["COMP_CWORD"])
+        whole: list[str] = []
+        glued = False
+        for word in [*words, ""][: current + 1]:
+            colons = bool(word) and not word.strip(":")
+            if whole and (colons or glued):
+                whole[-1] += word
+            else:
+                whole.append(word)
+            glued = colons
+        return whole[1:-1], whole[-1]
+
+    def format_completion(self, item: CompletionItem) -> str:
+        _, incomplete = self.get_completion_args()
+        before = incomplete[: incomplete.rfind(":") + 1]
+        return f"{item.type},{item.value.removeprefix(before)}"
+
+
 def answer(group: click.Group, instruction: str) -> int:
     """Do what the shell's script asks for in `instruction`, such as `bash_complete`."""
+    add_completion_class(_Bash)
     try:
         return shell_complete(group, {}, "batchwasm", VARIABLE, instruction)
     except Exception:  # half a command line can be anything; a traceback in the middle of typing helps nobody
@@ -55,6 +78,32 @@ def toml_files(ctx: click.Context, param: click.Parameter, incomplete: str) -> l
 
 def source_files(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     return _files(incomplete, SOURCES)
+
+
+def source_or_function(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Sources; behind a colon the functions in that one."""
+    file, colon, _ = incomplete.partition(":")
+    return _offer(_functions(file), incomplete) if colon else _files(incomplete, SOURCES)
+
+
+def functions(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """FILE:FUNCTION; where one source is left, its functions at once."""
+    found = source_or_function(ctx, param, incomplete)
+    if len(found) == 1 and found[0].type == "plain" and ":" not in found[0].value:
+        return _offer(_functions(found[0].value), "") or found
+    return found
+
+
+def _functions(file: str) -> Iterator[str]:
+    from batchwasm import functions as of_sources
+    from batchwasm import spec
+
+    try:
+        run, _ = spec.from_source(Path(file).expanduser(), [], settings={"function": "?"})
+        names = of_sources.names(run.jobs[0].source)
+    except (BatchwasmError, OSError, ValueError):
+        return
+    yield from (f"{file}:{name}" for name in names)
 
 
 def runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -35,7 +35,7 @@ TOLD_FAILURES = 5  # on stderr; all of them are lines of the output
 @click.option(
     "--in-flight", type=click.IntRange(1), default=10_000, show_default=True, help="Calls at a time, at most."
 )
-@click.argument("target", metavar="FILE:FUNCTION", shell_complete=complete.source_files)
+@click.argument("target", metavar="FILE:FUNCTION", shell_complete=complete.functions)
 def command(
     target: str,
     inventory: Path | None,

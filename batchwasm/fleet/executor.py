@@ -14,10 +14,11 @@ from concurrent.futures import Executor, Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from importlib import metadata, resources
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from batchwasm import results
+from batchwasm import results, transports
 from batchwasm import spec as spec_files
 from batchwasm.artifacts import Store, build, signature_of
 from batchwasm.core.events import Event, HostLeft, HostRefused
@@ -80,6 +81,7 @@ class Fleet(Executor):
             version=__version__,
             open=True,
         )
+        _import_first(self.inventory)
         self._watcher = watcher or _Logged()
         self._scheduler = SchedulerThread(plan, self.folder, self._watcher)
         if self._scheduler.broken is not None:
@@ -92,6 +94,9 @@ class Fleet(Executor):
     def __repr__(self) -> str:
         count = len(self.inventory.hosts)
         return f"<Fleet of {count} host{'s' if count != 1 else ''}{', shut down' if self._closed else ''}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Fleet belongs to the process that made it; make another one in each process")
 
     # ------------------------------------------------------------------------------------------ functions
 
@@ -289,6 +294,14 @@ class _CallFuture(Future[Any]):
         if batch is not None:
             self._scheduler.withdraw(batch, [0])
         return True
+
+
+def _import_first(inventory: Inventory) -> None:
+    """What the scheduler's thread would import: a child that is forked meanwhile would wait for that for ever."""
+    for host in {host.transport: host for host in inventory.hosts}.values():
+        transports.make(host)
+    resources.files("batchwasm.runner")
+    metadata.version("wasmtime")
 
 
 def _as_argument(key: str) -> str:

@@ -9,8 +9,19 @@ Nothing here compiles or runs anything. docs/abi.md says how the module is calle
 
 from __future__ import annotations
 
-from batchwasm.functions.languages import make_glue, read
+from batchwasm.functions.languages import make_glue, names, read
 from batchwasm.functions.problems import NoFunction
 from batchwasm.functions.signature import Param, Signature, from_json, into_module, of_module, to_json
 
-__all__ = ["NoFunction", "Param", "Signature", "from_json", "into_module", "make_glue", "of_module", "read", "to_json"]
+__all__ = [
+    "NoFunction",
+    "Param",
+    "Signature",
+    "from_json",
+    "into_module",
+    "make_glue",
+    "names",
+    "of_module",
+    "read",
+    "to_json",
+]

@@ -316,7 +316,7 @@ def spelled(node: Node, declarator: Node | None = None, layers: tuple[str, ...] 
 def _shown(layers: Sequence[str]) -> str:
     if "()" in layers:
         return "".join(f" {layer}" for layer in layers[: layers.index("()")]) + " (*)(...)"
-    return "".join("[]" if layer == "[]" else f" {layer}" for layer in layers)
+    return "".join("[]" if layer == "[]" else f" {layer}" for layer in layers).replace("* *", "**")
 
 
 def _class_name(kind: Node) -> str:

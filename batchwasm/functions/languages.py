@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -32,6 +33,18 @@ def read(source: Source) -> Signature:
     if source.language == "wasm":
         return _of_ready_made(source)
     return _language(source).read(source)
+
+
+def names(source: Source) -> tuple[str, ...]:
+    """Of the functions in a source, as far as they can be found without reading their types. Raises OSError."""
+    if source.language == "wasm":
+        found = signatures.of_module(source.paths[0].read_bytes())
+        return () if found is None else (found.name,)
+    try:
+        _language(source).read(replace(source, function="?"))
+    except NoFunction as error:
+        return error.names
+    return ()
 
 
 def make_glue(source: Source, signature: Signature) -> Glue:

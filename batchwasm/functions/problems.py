@@ -13,8 +13,10 @@ class NoFunction(ValueError):
     `stats.cpp:12: mean: parameter xs is std::list<double>, which can't be passed; take a std::vector<double>`.
     """
 
-    def __init__(self, problems: Sequence[str]) -> None:
+    def __init__(self, problems: Sequence[str], names: Sequence[str] = ()) -> None:
         self.problems = tuple(problems)
+        self.names = tuple(names)
+        """Of the functions that are there, where none has the name that was asked for."""
         super().__init__("\n".join(problems))
 
 
@@ -28,7 +30,7 @@ def no_such(name: str, where: str, names: Iterable[str]) -> NoFunction:
         hint = f"there are {', '.join(there[:8])}" + (" and others" if len(there) > 8 else "")
     else:
         hint = "there is none at all"
-    return NoFunction([f"{where}: there is no function {name}; {hint}"])
+    return NoFunction([f"{where}: there is no function {name}; {hint}"], there)
 
 
 class BadArgument(ValueError):

@@ -16,8 +16,8 @@ import numpy
 import batchwasm
 
 HERE = Path(__file__).parent
-SIZES = (16, 64)
-SAMPLES, TRIALS = 40, 10  # calls a size, lattices a call and probability
+SIZES = (16, 128)
+SAMPLES, TRIALS = 80, 10  # calls a size, lattices a call and probability
 PS = numpy.linspace(0.5, 0.7, 21)
 COLOURS = ("#3b7dd8", "#d8573b")
 
@@ -55,7 +55,12 @@ def drawing(found: dict[int, numpy.ndarray], estimate: float) -> str:
     ]
     x = at(estimate, 0).split(",")[0]
     lines.append(f'<line x1="{x}" y1="40" x2="{x}" y2="340" stroke="#888" stroke-dasharray="4"/>')
-    lines.append(f'<text x="{x}" y="360" text-anchor="middle">{estimate:.4f}</text>')
+    lines.append(f'<text x="{x}" y="55" dx="6" fill="#888">{estimate:.4f}</text>')
+    lines += [f'<text x="{at(p, 0).split(",")[0]}" y="360" text-anchor="middle">{p:.2f}</text>' for p in PS[::5]]
+    lines += [
+        f'<text x="52" y="{at(0, share).split(",")[1]}" dy="5" text-anchor="end">{share:.1f}</text>'
+        for share in (0, 0.5, 1)
+    ]
     frame = '<rect x="60" y="40" width="520" height="300" fill="none" stroke="#888"/>'
     title = '<text x="60" y="25">share of random lattices with an open path across, by the share of open sites</text>'
     body = "\n".join([title, frame, *lines])

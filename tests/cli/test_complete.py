@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 
 from batchwasm.cli.complete import _starting_with
+from batchwasm.functions.types import String
+from tests import reactors
 from tests.cli.terminal import ROOT, read_all
 from tests.command import Cli
 
@@ -43,7 +45,7 @@ def ask(batchwasm: Cli) -> Ask:
 def test_commands_and_options_are_offered(ask: Ask) -> None:
     assert ask("s") == ["status", "schema"]
     assert {"run", "hosts", "completion"} <= set(ask(""))
-    assert "call" not in ask("")
+    assert "tui" not in ask("")
     assert ask("results", "--fa") == ["--failed"]
     assert ask("results", "--outcome", "t") == ["trapped", "timed_out"]
     assert ask("completion", "") == ["bash", "zsh", "fish"]
@@ -60,6 +62,34 @@ def test_jobs_files_and_sources_are_offered(ask: Ask, batchwasm: Cli) -> None:
     assert ask("run", "-i", "") == ["jobs.toml", "more.toml"]
     assert ask("compile", "") == ["pi.rs"]
     assert ask("run", "sub/") == ["sub/deep.toml"]
+
+
+FUNCTIONS = {
+    "stats.cpp": "namespace ns { double mean(double x) { return x; } }\nint median() { return 1; }\n",
+    "text.rs": "fn lower(t: &str) -> String { t.into() }\nmod inner { pub fn upper(t: &str) -> String { t.into() } }\n",
+    "more.go": "package more\n\nfunc Twice(x int) int { return 2 * x }\n",
+    "plain.c": "int half(int x) { return x / 2; }\nint main(void) { return half(0); }\n",
+}
+
+
+def test_functions_of_a_source_are_offered_behind_its_colon(ask: Ask, batchwasm: Cli) -> None:
+    for name, text in FUNCTIONS.items():
+        (batchwasm.folder / name).write_text(text)
+    reactors.write(batchwasm.folder / "ready.wasm", reactors.ECHO, "echo", String(), String())
+    assert ask("call", "") == [*sorted((*FUNCTIONS, "ready.wasm"))]
+    for command in ("call", "map", "compile"):
+        # As bash has it: what is behind the colon is a word of its own.
+        assert ask(command, "stats.cpp:") == ["median", "ns::mean"]
+        assert ask(command, "stats.cpp", ":", "me") == ["median"]
+        assert ask(command, "stats.cpp", ":", "ns", "::") == ["mean"]
+        assert ask(command, "text.rs:") == ["inner::upper", "lower"]
+        assert ask(command, "more.go:") == ["Twice"]
+        assert ask(command, "plain.c:") == ["half"]
+        assert ask(command, "ready.wasm:") == ["echo"]
+        assert ask(command, "none.rs:") == []
+    assert ask("call", "sta") == ["stats.cpp:median", "stats.cpp:ns::mean"]
+    assert ask("compile", "sta") == ["stats.cpp"]
+    assert ask("compile", "plain.c", "sta") == ["stats.cpp"]
 
 
 def test_the_shell_itself_completes_folders_and_names_with_odd_characters(ask: Ask, batchwasm: Cli) -> None:
@@ -113,6 +143,10 @@ def test_each_shell_gets_a_script_and_answers_in_its_own_form(batchwasm: Cli, sh
 @pytest.mark.parametrize("shell", [shell for shell in SHELLS if shutil.which(shell)])
 def test_a_real_tab_completes_a_command_and_a_file(shell: str, tmp_path: Path) -> None:
     (tmp_path / "jobs.toml").touch()
+    (tmp_path / "stats.c").write_text("int median(void) { return 1; }\nint mode(void) { return 2; }\n")
+    assert "call stats.c:median --version" in typed(
+        shell, tmp_path, "echo batchwasm; batchwasm call stats.c:me\t--version"
+    )
     assert "batchwasm status --version" in typed(shell, tmp_path, "batchwasm statu\t--version")
     assert "run jobs.toml" in typed(shell, tmp_path, "echo batchwasm; batchwasm run jo\t--version")
 

@@ -199,6 +199,20 @@ def test_compile_takes_all_build_options(batchwasm: Cli) -> None:
     assert batchwasm("logs", "out").out == "a b 42\n"
 
 
+def test_compile_of_a_function_gives_the_module_that_call_takes(batchwasm: Cli) -> None:
+    folder = batchwasm.folder
+    (folder / "a.c").write_text("int twice(int);\nint four_times(int n) { return twice(twice(n)); }\n")
+    (folder / "b.c").write_text("int twice(int n) { return 2 * n; }\n")
+    ended = batchwasm("compile", "a.c:four_times", "b.c")
+    assert ended.out == "four_times.wasm\n"
+    assert batchwasm("compile", "a.c:four_times", "b.c", "-o", "x.wasm").out == "x.wasm\n"
+    assert batchwasm("call", "-q", "x.wasm:four_times", "3").out == "12\n"
+    assert "did you mean four_times?" in batchwasm("compile", "a.c:fourtimes", "b.c", code=2).err
+    assert "write FILE:FUNCTION" in batchwasm("compile", "a.c:", code=2).err
+    (folder / "odd:name.c").write_text("int main(void) { return 0; }\n")
+    assert batchwasm("compile", "odd:name.c").out == "odd:name.wasm\n"
+
+
 def test_compile_names_the_options_that_are_wrong_all_at_once(batchwasm: Cli, hello: Path) -> None:
     said = batchwasm("compile", hello, "-D", "1x=3", "-I", "nowhere", code=2).err.splitlines()
     assert [line.partition(":")[0] for line in said] == ["--define 1x", "--include[0]"]

@@ -18,7 +18,19 @@ from batchwasm.cli import commands
 from batchwasm.errors import HostError, Problem, RunError, SourceError, SpecError, WorldError
 from tests.command import ROOT, Cli
 
-HEAVY = ("asyncssh", "wasmtime", "textual", "tree_sitter", "paramiko", "rich", "asyncio", "sqlite3", "cryptography")
+HEAVY = (
+    "asyncssh",
+    "wasmtime",
+    "textual",
+    "tree_sitter",
+    "cbor2",
+    "numpy",
+    "paramiko",
+    "rich",
+    "asyncio",
+    "sqlite3",
+    "cryptography",
+)
 LOOK = """
 import sys
 from batchwasm.cli import main
@@ -50,7 +62,14 @@ def test_every_command_has_help_and_version(command: tuple[str, ...], capsys: py
     assert capsys.readouterr().out == f"batchwasm {package.__version__}\n"
 
 
-@pytest.mark.parametrize("args", [["--help"], ["run", "--help"], ["--version"], ["hosts", "check", "--help"]])
+HELP = [
+    ["--help"],
+    ["--version"],
+    *([*name.split(), "--help"] for name in ("run", "call", "map", "compile", "hosts check")),
+]
+
+
+@pytest.mark.parametrize("args", HELP, ids=" ".join)
 def test_help_imports_nothing_heavy(args: list[str], tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", LOOK, ",".join(HEAVY), *args],
