@@ -271,7 +271,7 @@ class _CallFuture(Future[Any]):
                     self.set_result(self._call.decode(value_of(ending, self._folder)))
                 else:
                     self.set_exception(failure(ending, self._call.__name__, self._given, self._folder))
-            except (OSError, ValueError) as error:
+            except Exception as error:  # whatever it is, it is for who waits: too little memory for the value, say
                 self.set_exception(error)
 
     def result(self, timeout: float | None = None) -> Any:
