@@ -15,7 +15,9 @@ import pytest
 import pytest_asyncio
 
 from batchwasm.core.events import Event, HostJoined, HostLeft, HostRefused, Ranges, Record
+from batchwasm.engine import arguments as calls_arguments
 from batchwasm.engine import session as sessions
+from batchwasm.engine.arguments import Arguments, given
 from batchwasm.engine.collect import Answers
 from batchwasm.engine.session import Session
 from batchwasm.engine.work import Digests, JobWork, LocalFile
@@ -40,7 +42,7 @@ from batchwasm.runner.protocol import (
     Start,
     Work,
 )
-from batchwasm.spec.sweep import Combinations
+from batchwasm.spec.sweep import Axis, Combinations
 from tests.engine.fake_host import FakeHost, until
 
 
@@ -104,13 +106,13 @@ async def session(host: FakeHost, heard: Heard, tmp_path: Path) -> AsyncIterator
         await task
 
 
-async def work_of(tmp_path: Path) -> JobWork:
+async def work_of(tmp_path: Path, *, arguments: Arguments | None = None, tasks: int = 1) -> JobWork:
     wasm = tmp_path / "j.wasm"
     wasm.write_bytes(b"wasm")
     job = Job(
         name="j",
         source=Source(language="wasm", paths=(wasm,)),
-        sweep=Combinations(),
+        sweep=Combinations(axes=(Axis(names=("n",), columns=(tuple(range(tasks)),)),)),
         args=(Template(parts=("--n=", "index", "")),),
     )
     work = JobWork(
@@ -119,6 +121,7 @@ async def work_of(tmp_path: Path) -> JobWork:
         LocalFile("wasm", hashlib.sha256(b"wasm").hexdigest(), wasm, "j.wasm"),
         "r-1",
         Digests(),
+        arguments=arguments,
     )
     await work.load()
     return work
@@ -363,6 +366,36 @@ async def test_an_input_that_vanished_is_told_as_invalid_and_blames_no_host(
     seq, batch, (record,) = heard.reports[0]
     assert (seq, batch, record.outcome, record.reason_code) == (None, 7, Outcome.INVALID, "input_changed")
     assert heard.of(HostLeft) == []
+
+
+async def test_a_batch_that_was_given_up_while_its_files_were_on_the_way_is_not_started(
+    host: FakeHost, heard: Heard, session: Session, tmp_path: Path
+) -> None:
+    runner = await host.life()
+    await until(lambda: bool(heard.of(HostJoined)))
+    work = await work_of(tmp_path)
+    session.start(150, work, ((0, 1),), [1])  # `heard` wants none from 100 on
+    session.start(8, work, ((0, 1),), [1])
+    assert (await runner.order(Start)).batch == 8
+
+
+async def test_a_file_that_vanished_refuses_the_tasks_that_need_it_and_no_others(
+    host: FakeHost, heard: Heard, session: Session, tmp_path: Path
+) -> None:
+    runner = await host.life()
+    await until(lambda: bool(heard.of(HostJoined)))
+    large = {task: given(tmp_path, bytes([task]) * (calls_arguments.INLINE_BYTES + 1)) for task in range(2)}
+    calls = Arguments(tmp_path)
+    calls.add(0, [*large.values(), b"\x80"])
+    work = await work_of(tmp_path, arguments=calls, tasks=3)
+    gone = large[0]
+    assert isinstance(gone, LocalFile)
+    gone.path.unlink()
+    session.start(7, work, ((0, 3),), [1, 1, 1])
+    start = await runner.order(Start)
+    assert [task.task for task in Work.decode(start.body).tasks] == [1, 2]
+    (_, _, (record,)) = heard.reports[0]
+    assert (record.task, record.outcome, record.reason_code) == (0, Outcome.INVALID, "input_changed")
 
 
 async def test_the_end_detaches_and_is_no_loss(host: FakeHost, heard: Heard, tmp_path: Path) -> None:
