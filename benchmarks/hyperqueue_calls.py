@@ -5,7 +5,6 @@ Called by functions.py with the Python of a venv of its own: `hyperqueue_calls.p
 
 from __future__ import annotations
 
-import operator
 import sys
 import time
 from pathlib import Path
@@ -14,16 +13,20 @@ from hyperqueue import Job, LocalCluster
 from hyperqueue.cluster import WorkerConfig
 
 
+def add(a: int, b: int) -> int:
+    return a + b
+
+
 def main() -> None:
     slots, calls, folder = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
     with LocalCluster(str(folder / "server"), worker_config=WorkerConfig(cores=slots)) as cluster:
         client = cluster.client()
         warm = Job(folder)
-        warm.function(operator.add, args=(1, 2))
+        warm.function(add, args=(1, 2))
         client.wait_for_jobs([client.submit(warm)])
         job = Job(folder)
         for n in range(calls):
-            job.function(operator.add, args=(n, n))
+            job.function(add, args=(n, n))
         started = time.perf_counter()
         client.wait_for_jobs([client.submit(job)])
         print("seconds", time.perf_counter() - started)

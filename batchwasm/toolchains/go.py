@@ -104,7 +104,8 @@ def _variables(request: Request, package: str) -> str:
 
 def inputs(request: Request) -> Inputs:
     """Files of all packages that are not Go's own, and what steers the module; new files in their folders count."""
-    packages = [package for package in _packages(_list(request).read_text()) if not package.get("Standard")]
+    listed = _packages(_list(request).read_text())
+    packages = [package for package in listed if not package.get("Standard") and not _is_downloaded(package)]
     files, folders = set(request.source.paths), set[Path]()
     generated = {request.folder / name for name in _replaced(request)} - files
     for package in packages:
@@ -119,6 +120,14 @@ def inputs(request: Request) -> Inputs:
         files=frozenset(path for path in files - generated if path.is_file() or path.parent == request.folder),
         folders=frozenset(folders - {path.parent for path in generated if path.name == "main.go"}),
     )
+
+
+def _is_downloaded(package: dict[str, Any]) -> bool:
+    """Whether it lies in Go's own cache of modules, where go.sum vouches for it: it never changes, and is new only
+    because this very build brought it."""
+    module = package.get("Module") or {}
+    version = (module.get("Replace") or module).get("Version")
+    return bool(version) and f"@{version}" in package["Dir"]
 
 
 def _packages(text: str) -> Iterator[dict[str, Any]]:
