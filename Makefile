@@ -11,7 +11,7 @@ help:
 	@echo "make test       formatter, linter, types and tests"
 	@echo "make test-long  the tests that take minutes or gigabytes"
 	@echo "make lint       formatter, linter and types only;  make format  lets them mend what they can"
-	@echo "make bench      throughput against GNU parallel and HyperQueue"
+	@echo "make bench      tasks and calls a second against GNU parallel, HyperQueue and dask"
 	@echo "make dist       wheel and sdist in dist/;  make clean  removes what was made, .venv too"
 
 demo:
@@ -34,6 +34,7 @@ format: setup-test
 
 bench: setup-test
 	@$(BIN)/python benchmarks/throughput.py $(ARGS)
+	@$(BIN)/python benchmarks/functions.py
 
 dist: setup-test
 	@$(BIN)/python -m build --outdir dist .

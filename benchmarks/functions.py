@@ -62,10 +62,10 @@ def calls_per_s(fleet: Fleet, source: Path, calls: int, *, reuse: bool) -> float
     return calls / seconds
 
 
-def array_gb_per_s(fleet: Fleet, source: Path) -> float:
+def array_gb_per_s(fleet: Fleet, source: Path, floats: int) -> float:
     """Bytes in and bytes out, together, by the time of one call."""
     same = fleet.function(source, "same", numpy=True, memory="1GiB")
-    given = numpy.random.default_rng(1).random(FLOATS)
+    given = numpy.random.default_rng(1).random(floats)
     same(given[:10])
     started = time.perf_counter()
     found = same(given)
@@ -74,14 +74,16 @@ def array_gb_per_s(fleet: Fleet, source: Path) -> float:
     return 2 * given.nbytes / seconds / 1e9
 
 
-def contestants(folder: Path, fleets: dict[str, Fleet], languages: list[str]) -> dict[str, Callable[[], float]]:
+def contestants(
+    folder: Path, fleets: dict[str, Fleet], languages: list[str], calls: int | None
+) -> dict[str, Callable[[], float]]:
     races: dict[str, Callable[[], float]] = {}
     for where, fleet in fleets.items():
         for language in languages:
             source = folder / SOURCES[language][0]
             for mode, reuse in (("fresh", False), ("reuse", True)):
-                calls = REUSED if reuse else CALLS[language]
-                races[f"{language}, {mode}, {where}"] = partial(calls_per_s, fleet, source, calls, reuse=reuse)
+                count = calls or (REUSED if reuse else CALLS[language])
+                races[f"{language}, {mode}, {where}"] = partial(calls_per_s, fleet, source, count, reuse=reuse)
     return races
 
 
@@ -149,7 +151,7 @@ def measured(options: argparse.Namespace, folder: Path, languages: list[str]) ->
     (folder / "local.toml").write_text(f'[hosts.local]\ntransport = "local"\ncpus = {SLOTS}\n')
     with Fleet(folder / "local.toml") as local, Fleet(folder / "inventory.toml") as ssh:
         fleets = {where: fleet for where, fleet in (("local", local), ("ssh", ssh)) if options.where in (None, where)}
-        races = contestants(folder, fleets, languages)
+        races = contestants(folder, fleets, languages, options.calls)
         if options.profile:
             for race in races.values():
                 profiled(race)
@@ -160,13 +162,13 @@ def measured(options: argparse.Namespace, folder: Path, languages: list[str]) ->
         print(table("calls a second", found, 0))
         yield "calls_per_s", found
         arrays = {
-            f"{language}, {where}": partial(array_gb_per_s, fleet, folder / SOURCES[language][0])
+            f"{language}, {where}": partial(array_gb_per_s, fleet, folder / SOURCES[language][0], options.floats)
             for where, fleet in fleets.items()
             for language in languages
             if language != "c"
         }
         found = rounds(arrays, options.rounds)
-        print(table(f"{FLOATS:,} floats in and out, GB/s", found, 2))
+        print(table(f"{options.floats:,} floats in and out, GB/s", found, 2))
         yield "array_gb_per_s", found
 
 
@@ -175,6 +177,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="of all contestants, alternating (3)")
     parser.add_argument("--only", choices=list(SOURCES), help="only this language, and nobody else")
     parser.add_argument("--where", choices=["local", "ssh"], help="only there")
+    parser.add_argument("--calls", type=int, metavar="N", help="of each; default: 6,000 to 100,000, by their speed")
+    parser.add_argument("--floats", type=int, default=FLOATS, metavar="N", help=f"in an array ({FLOATS:,})")
     parser.add_argument("--profile", action="store_true", help="one round under cProfile")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write the figures there as JSON, too")
     options = parser.parse_args()

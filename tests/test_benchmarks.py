@@ -1,4 +1,4 @@
-"""The benchmark still runs: a small one of batchwasm alone, since the others are packages of their own."""
+"""The benchmarks still run: small ones of batchwasm alone, since the others are packages of their own."""
 
 from __future__ import annotations
 
@@ -24,3 +24,17 @@ def test_the_throughput_benchmark_measures_a_run_over_ssh(tmp_path: Path) -> Non
     assert large["tasks"] == 200
     assert large["tasks_per_s"] > 0
     assert set(large["cpu_us_per_task"]) == {"scheduler", "relay", "host", "sshd"}
+
+
+@pytest.mark.skipif(sshd_path() is None, reason="no sshd here: install openssh-server")
+def test_the_functions_benchmark_measures_calls_and_arrays(tmp_path: Path) -> None:
+    found = tmp_path / "found.json"
+    options = ["--only", "rust", "--rounds", "1", "--calls", "500", "--floats", "1000", "-o", found]
+    command: list[str | Path] = [sys.executable, ROOT / "benchmarks/functions.py", *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(found.read_text())
+    assert {f"rust, {mode}, {where}" for mode in ("fresh", "reuse") for where in ("local", "ssh")} == set(
+        figures["calls_per_s"]
+    )
+    assert all(figure > 0 for each in figures["array_gb_per_s"].values() for figure in each)
