@@ -248,7 +248,10 @@ class TasksWithdrawn:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BatchGivenUp:
-    """Decided: all that is left of a batch is withdrawn, so it is stopped."""
+    """Decided: all that is left of a batch, or what holds it up, is withdrawn, so it is stopped.
+
+    What else was in it waits again.
+    """
 
     batch: int
     job: int

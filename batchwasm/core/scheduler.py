@@ -137,20 +137,30 @@ class Scheduler:
         return batch_id(self.state.incarnation, self._batch)
 
     def _stop_unwanted(self, decisions: list[Event], now: float) -> None:
-        """Stop batches of which nothing is wanted any more; of others that take long, have the rest back first."""
+        """Stop batches of which nothing is wanted any more, and those that are held up by a task that is not.
+
+        What was wanted in them waits again. A worker gives back the rest of a batch only between two tasks: the one
+        that runs is the first without a result.
+        """
         self.wake_at = None
         for id_ in sorted(self._doubtful):
             batch = self.state.batches.get(id_)
-            if batch is None or not batch.remaining & self.state.jobs[batch.job].unwanted:
+            unwanted = self.state.jobs[batch.job].unwanted if batch is not None else set[int]()
+            if batch is None or not batch.remaining.keys() & unwanted:
                 self._doubtful.discard(id_)
-            elif self.state.is_unwanted(batch):
+            elif self.state.is_unwanted(batch) or self._holds_up(batch, unwanted, now):
                 self._doubtful.discard(id_)
-                self._open.add(batch.host)
+                self._open.update(self.state.hosts)
                 self._decide(BatchGivenUp(batch=id_, job=batch.job, host=batch.host), decisions, now)
-            elif now < batch.placed_at + RECALL_S:
-                self._wake(batch.placed_at + RECALL_S)
-            elif not batch.recalled:
-                self._decide(BatchRecalled(batch=id_), decisions, now)
+
+    def _holds_up(self, batch: Batch, unwanted: set[int], now: float) -> bool:
+        """Whether the batch should be over by now, and is at a task that was withdrawn."""
+        if next(iter(batch.remaining)) not in unwanted:
+            return False
+        if now < batch.placed_at + RECALL_S:
+            self._wake(batch.placed_at + RECALL_S)
+            return False
+        return True
 
     def _wake(self, at: float) -> None:
         self.wake_at = at if self.wake_at is None else min(self.wake_at, at)

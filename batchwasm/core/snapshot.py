@@ -30,7 +30,7 @@ def dump(state: State) -> bytes:
         "jobs": [_job(job) for job in state.jobs],
         "hosts": [_host(host) for host in state.hosts.values()],
         "batches": [
-            [b.id, b.job, b.host, events.ranges_of(sorted(b.remaining)), b.placed_at, b.recalled]
+            [b.id, b.job, b.host, events.ranges_of(list(b.remaining)), b.placed_at, b.recalled]
             for b in state.batches.values()
         ],
     }
@@ -54,7 +54,7 @@ def load(data: bytes) -> State:
         found = state.hosts[host["name"]] = _load_host(host)
         state.slots += found.capacity[0] if found.capacity else 0
     for id_, job, name, remaining, placed_at, recalled in fields["batches"]:
-        state.batches[id_] = Batch(id_, job, name, set(events.indexes(remaining)), placed_at, recalled)
+        state.batches[id_] = Batch(id_, job, name, dict.fromkeys(events.indexes(remaining)), placed_at, recalled)
         state.hosts[name].batches.setdefault(job, set()).add(id_)
     return state
 

@@ -120,7 +120,8 @@ class Batch:
     id: int
     job: int
     host: str
-    remaining: set[int]
+    remaining: dict[int, None]
+    """Tasks without a result, in the order in which they run (a dict for its order)."""
     placed_at: float
     recalled: bool = False
 
@@ -275,7 +276,7 @@ class State:
             job.codes[start:stop] = b"\x01" * (stop - start)
             job.counts[WAITING] -= stop - start
             job.counts[RUNNING] += stop - start
-        batch = Batch(event.batch, event.job, event.host, set(indexes(event.ranges)), at)
+        batch = Batch(event.batch, event.job, event.host, dict.fromkeys(indexes(event.ranges)), at)
         self.batches[event.batch] = batch
         self.hosts[event.host].batches.setdefault(event.job, set()).add(event.batch)
 
@@ -285,7 +286,7 @@ class State:
             return  # a batch that was given up meanwhile; `admit` lets no record of it through
         job = self.jobs[batch.job]
         for record in event.records:
-            batch.remaining.discard(record.task)
+            batch.remaining.pop(record.task, None)
             if record.final:
                 self._move(job, record.task, record.outcome)
             else:
@@ -309,7 +310,7 @@ class State:
         job = self.jobs[batch.job]
         for task in indexes(event.ranges):
             if task in batch.remaining:
-                batch.remaining.discard(task)
+                del batch.remaining[task]
                 self._move(job, task, WAITING)
         if not batch.remaining:
             self._forget(batch)
@@ -375,13 +376,13 @@ class State:
     def is_unwanted(self, batch: Batch) -> bool:
         """Whether all that is left of the batch is withdrawn."""
         unwanted = self.jobs[batch.job].unwanted
-        return bool(unwanted) and batch.remaining <= unwanted
+        return bool(unwanted) and batch.remaining.keys() <= unwanted
 
     def _give_up(self, event: BatchGivenUp) -> None:
         batch = self.batches.get(event.batch)
         if batch is not None:
             for task in list(batch.remaining):
-                self._move(self.jobs[batch.job], task, Outcome.CANCELLED)
+                self._move(self.jobs[batch.job], task, WAITING)  # which those that were withdrawn do not
             self._forget(batch)
 
     def _move(self, job: JobState, task: int, code: int) -> None:
@@ -416,8 +417,8 @@ class State:
         running: dict[int, set[int]] = {n: set() for n in range(len(self.jobs))}
         for batch in self.batches.values():
             assert batch.remaining, batch
-            assert not running[batch.job] & batch.remaining, "a task runs twice"
-            running[batch.job] |= batch.remaining
+            assert not running[batch.job] & batch.remaining.keys(), "a task runs twice"
+            running[batch.job] |= batch.remaining.keys()
             assert batch.id in self.hosts[batch.host].batches[batch.job]
         for n, job in enumerate(self.jobs):
             assert len(job.codes) == job.plan.tasks == sum(job.counts)

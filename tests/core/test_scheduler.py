@@ -310,11 +310,24 @@ def test_a_withdrawn_task_of_a_shared_batch_never_waits_again() -> None:
     batch = one_batch(scheduler)
     assert batch.ranges == ((1, 4),)
     scheduler.observe(TasksWithdrawn(job=0, tasks=(2,)), 0.1)
-    assert scheduler.decide(0.1) == []  # it is over in a moment
-    assert BatchRecalled(batch=batch.batch) in scheduler.decide(0.1 + RECALL_S)
+    assert scheduler.decide(0.1) == []
     scheduler.observe(TasksReturned(batch=batch.batch, ranges=((2, 4),)), 1.0)
     assert scheduler.state.counts[Outcome.CANCELLED] == 1
     assert scheduler.state.counts[WAITING] == 1
+
+
+def test_a_withdrawn_task_that_holds_up_its_batch_is_stopped_and_the_others_wait_again() -> None:
+    scheduler = started(plan(4), open=True)
+    batch = one_batch(scheduler)
+    scheduler.observe(TasksWithdrawn(job=0, tasks=(2,)), 0.1)
+    assert scheduler.decide(10.0) == []  # 1 runs, which is wanted
+    event = scheduler.admit("h", batch.batch, [record(1)])
+    assert event is not None
+    scheduler.observe(event, 10.0)
+    given_up, *more = scheduler.decide(10.0)
+    assert given_up == BatchGivenUp(batch=batch.batch, job=0, host="h")
+    assert [again.ranges for again in placed(more)] == [((3, 4),)]
+    assert scheduler.state.counts[Outcome.CANCELLED] == 1
 
 
 def test_a_batch_is_stopped_when_all_that_is_left_of_it_is_withdrawn() -> None:
