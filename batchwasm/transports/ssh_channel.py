@@ -28,6 +28,7 @@ class SshProcess(asyncssh.SSHClientSession[bytes]):
     def __init__(self, name: str) -> None:
         self._name = name
         self._channel: asyncssh.SSHClientChannel[bytes] | None = None
+        self._connection: asyncssh.SSHClientConnection | None = None
         self._inbox = Inbox(self._pause, self._resume)
         self._gate = Gate()
         self._tail = Tail()
@@ -40,6 +41,8 @@ class SshProcess(asyncssh.SSHClientSession[bytes]):
 
     def connection_made(self, chan: asyncssh.SSHClientChannel[bytes]) -> None:
         self._channel = chan
+        # Kept here: the channel forgets it when it ends, which may be before we hear of that.
+        self._connection = cast(asyncssh.SSHClientConnection, chan.get_connection())
 
     def data_received(self, data: bytes, datatype: asyncssh.DataType) -> None:
         if datatype is None:
@@ -117,11 +120,10 @@ class SshProcess(asyncssh.SSHClientSession[bytes]):
 
         sshd passes signals on only where the user is not root, so it is another command that kills this one's group.
         """
-        assert self._channel is not None
+        assert self._connection is not None
         if self._pid:
-            connection = cast(asyncssh.SSHClientConnection, self._channel.get_connection())
             async with asyncio.timeout(CUT_S):
-                await connection.create_session(
+                await self._connection.create_session(
                     asyncssh.SSHClientSession, f"kill -KILL -{self._pid}", encoding=None, request_pty=False
                 )
                 await self._closed.wait()

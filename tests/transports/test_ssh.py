@@ -406,3 +406,24 @@ def test_ssh_config_of_the_fixture_is_what_openssh_reads_too(ssh_pool: list[Sshd
     )
     assert f"port {ssh_pool[0].port}\n" in done.stdout
     assert ssh_config_of(ssh_pool[0]) in (home / ".ssh/config").read_text()
+
+
+async def test_a_process_that_ends_just_when_it_is_given_up_is_closed_all_the_same(
+    ssh_pool: list[Sshd], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transport = make(ssh_pool[0].host)
+    await transport.connect()
+    try:
+        process = await transport.spawn("exit 3")
+        while await process.read(65536):
+            pass
+        async with asyncio.timeout(10):
+            await process._closed.wait()  # type: ignore[attr-defined]
+
+        async def too_late(seconds: float) -> bool:
+            return False
+
+        monkeypatch.setattr(process, "_ends_within", too_late)
+        assert await process.close() == 3
+    finally:
+        await transport.close()
