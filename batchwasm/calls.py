@@ -50,11 +50,6 @@ def check(job: Job) -> Iterator[tuple[tuple[str | int, ...], str]]:
     except OSError as error:
         yield ("source",), f"{error.filename} can't be read: {error.strerror}"
         return
-    if len(job.values) != len(signature.params):
-        count = len(signature.params)
-        takes = "no argument" if not count else f"{count} arguments" if count > 1 else "1 argument"
-        yield ("args",), f"{signature} takes {takes}, not {len(job.values)}"
-        return
     index = 0
     try:
         calls = JobCalls(job, signature)

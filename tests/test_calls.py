@@ -58,7 +58,7 @@ def test_arguments_keep_their_types(
     [
         ("args = [300]", (U8,), "jobs.toml:4: jobs.j.args: a: 300 does not fit u8"),
         ('args = ["{n}"]\nsweep = { n = [1, 2, 256] }', (U8,), "task 2: a: 256 does not fit u8"),
-        ("args = [1]", (U8, U8), "f(a: u8, b: u8) -> u8 takes 2 arguments, not 1"),
+        ("args = [1]", (U8, U8), "jobs.j.args: it takes 2 arguments (a: u8, b: u8), found 1"),
         ('args = ["{t}"]\nsweep = { t = ["x"] }', (U8,), "'x'"),
         ("args = [[1, true]]", (List(F64),), "a[1]"),
         ("args = [{ x = 1 }]", (POINT,), "y"),

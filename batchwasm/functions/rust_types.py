@@ -20,7 +20,6 @@ PRIMITIVES: Mapping[str, Type] = {
     "usize": Int(32, False),
 }
 STANDARD = {"std", "core", "alloc"}
-MAPS = {"HashMap", "BTreeMap"}
 LARGEST_TUPLE = 12
 """As many as the glue has code for, and Rust's own traits."""
 
