@@ -29,7 +29,7 @@ from batchwasm.core.events import Record, RunStopped
 from batchwasm.core.state import JobState, State
 from batchwasm.engine import manifest
 from batchwasm.engine.loop import Loop
-from batchwasm.engine.plan import Plan, Watcher
+from batchwasm.engine.plan import Plan, Watcher, host_plan
 from batchwasm.errors import (
     EXIT_INTERRUPTED,
     EXIT_SUCCEEDED,
@@ -212,7 +212,7 @@ class PlannedJob:
     name: JobName
     tasks: int
     language: str
-    cpus: int
+    cpus: float
     memory_bytes: int
     time_limit_s: float | None
     hosts: tuple[str, ...]
@@ -234,7 +234,7 @@ def plan(spec: RunSpec, inventory: Inventory, *, jobs: Sequence[JobName] = ()) -
             cpus=job.request.cpus,
             memory_bytes=job.request.memory_bytes,
             time_limit_s=job.limits.time_s,
-            hosts=tuple(host.name for host in inventory.hosts if planned.allows(host.name)),
+            hosts=tuple(host.name for host in inventory.hosts if planned.allows(host_plan(host))),
         )
         for job, planned in zip(chosen.jobs, plans, strict=True)
     ]

@@ -67,7 +67,15 @@ class Template:
         return "".join(text_of(params[p]) if i % 2 else p for i, p in enumerate(self.parts))
 
 
-Value = Template | Scalar | tuple["Value", ...] | Mapping[str, "Value"]
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ValueOf:
+    """What the function of another job gave, as an argument: `"@mean"`. A list where that job has a sweep, unless the
+    job that asks runs element by element after it."""
+
+    job: JobName
+
+
+Value = Template | Scalar | ValueOf | tuple["Value", ...] | Mapping[str, "Value"]
 """An argument of a function as jobs.toml has it; a text that is exactly `{name}` stands for that value and its type."""
 
 
@@ -80,6 +88,8 @@ def render(value: Value, params: Mapping[str, Scalar]) -> object:
             return [render(item, params) for item in value]
         case Mapping():
             return {key: render(item, params) for key, item in value.items()}
+        case ValueOf():
+            raise TypeError(f"the value of {value.job} is not known here")
         case _:
             return value
 
@@ -168,20 +178,49 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
-    """What an attempt reserves on its host while it runs."""
+    """What an attempt reserves on its host while it runs. Amounts are whole thousandths, so that sums are exact."""
 
-    cpus: int = 1
+    cpus: float = 1
     memory_bytes: int = 512 * MIB
+    gpus: float = 0
+    """Whole ones, or a share below 1 of one of them."""
+    resources: Mapping[str, float] = field(default_factory=dict)
+    """Custom ones, by name."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class After:
+    """A job that another one waits for."""
+
+    job: JobName
+    each: bool = False
+    """Task i waits for task i of that job alone; both have the same number of tasks."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Retries:
+    """Which failed attempts are tried again, how often, and with what memory."""
+
+    count: int = 0
+    """Attempts after the first. Lost attempts do not count: they are always run again, under the crash limit."""
+    on: frozenset[str] = frozenset({"failed", "trapped", "timed_out", "out_of_memory"})
+    """Words of outcomes, or `exit:75`."""
+    memory_growth: float = 1.0
+    """Factor of the memory, both cap and reservation, after each out_of_memory."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Input:
-    """Files given to a task: a glob relative to jobs.toml (paths kept), or a path and where it goes."""
+    """Files given to a task: a glob relative to jobs.toml (paths kept), a path and where it goes, or what another job
+    left."""
 
     source: Template
-    """Relative to the folder of jobs.toml, or absolute."""
+    """Relative to the folder of jobs.toml, or absolute; of another job, a glob among the outputs of its tasks."""
     to: Template | None = None
     """Path in the task's folder; None keeps the path relative to jobs.toml."""
+    job: JobName | None = None
+    """The other job: its files land at JOB/INDEX/PATH, of all its tasks, or of task i alone where this job runs element
+    by element after it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -204,14 +243,34 @@ class Job:
     mounts: tuple[str, ...] = ()
     outputs: tuple[Template, ...] = ()
     """Globs in the task's folder; one that ends in `?` may match nothing."""
-    request: Request = field(default_factory=Request)
+    requests: tuple[Request, ...] = (Request(),)
+    """At least one; alternatives, of which the first that fits is taken. Each has the memory of `limits`, but where it
+    says otherwise."""
     limits: Limits = field(default_factory=Limits)
     hosts: frozenset[HostName] | None = None
     """Hosts it may use; None is all."""
     exclude: frozenset[HostName] = frozenset()
+    labels: tuple[str, ...] = ()
+    """What a host must have, `!x` what it must not have."""
+    priority: int = 0
+    """Higher goes first."""
+    after: tuple[After, ...] = ()
+    """Also those whose outputs or values it takes; a job at most once."""
+    max_parallel: int | None = None
+    """Tasks at once."""
+    max_parallel_by_label: Mapping[str, int] = field(default_factory=dict)
+    """Tasks at once on hosts that have the label, together."""
+    retries: Retries = field(default_factory=Retries)
+    isolate: bool = False
+    """Each attempt in a process of its own."""
 
     def __len__(self) -> int:
         return len(self.sweep)
+
+    @property
+    def request(self) -> Request:
+        """The one that is preferred."""
+        return self.requests[0]
 
     def params(self, index: int) -> dict[str, Scalar]:
         """What `{name}` stands for in task `index`: the sweep's values, `job` and `index`."""
@@ -237,6 +296,30 @@ class RunSpec:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Hours:
+    """A daily window on the host's own clock, in minutes after midnight; it may go over midnight."""
+
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Courtesy:
+    """When a machine is left to those it belongs to. What is None does not matter."""
+
+    max_load: float | None = None
+    """Share of all cpus that others use, 0 to 1 (above 1 where more than that waits)."""
+    min_free_memory_bytes: int | None = None
+    hours: tuple[Hours, ...] = ()
+    """Windows in which it may be used; none is always."""
+    min_idle_s: float | None = None
+    """Nobody at the keyboard for that long."""
+    when_busy: str = "wait"
+    """What becomes of tasks that run there: `wait` lets them end, `suspend` stops them until it is free again, `leave`
+    runs them elsewhere."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Host:
     """One machine of the inventory, as written: what is None is found out there."""
 
@@ -252,6 +335,10 @@ class Host:
     workdir: str | None = None
     python: str | None = None
     mounts: Mapping[str, str] = field(default_factory=dict)
+    gpus: int | None = None
+    labels: frozenset[str] = frozenset()
+    resources: Mapping[str, float] = field(default_factory=dict)
+    courtesy: Courtesy = field(default_factory=Courtesy)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 Ranges = tuple[tuple[int, int], ...]
@@ -76,18 +76,82 @@ class Record(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Need:
+    """What an attempt reserves; as model.Request has it."""
+
+    cpus: float = 1
+    memory_bytes: int = 0
+    gpus: float = 0
+    resources: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AfterJob:
+    """Another job by its number, which has to succeed first; with `each` only task i, for task i."""
+
+    job: int
+    each: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class JobPlan:
-    """What the scheduler must know of a job: how many tasks, what each reserves, where it may run."""
+    """What the scheduler must know of a job: how many tasks, what each reserves, where and when it may run."""
 
     name: str
     tasks: int
-    cpus: int
-    memory_bytes: int
+    needs: tuple[Need, ...] = (Need(),)
+    """Alternatives; the first that fits is taken."""
     hosts: tuple[str, ...] | None = None
     """Names of the hosts it may use; None is all."""
+    exclude: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    """What a host must have, `!x` what it must not have."""
+    mounts: tuple[str, ...] = ()
+    """Names of folders that a host must offer."""
+    priority: int = 0
+    after: tuple[AfterJob, ...] = ()
+    max_parallel: int | None = None
+    max_parallel_by_label: Mapping[str, int] = field(default_factory=dict)
+    retries: int = 0
+    retry_on: tuple[str, ...] = ()
+    """Words of outcomes, or `exit:75`."""
+    memory_growth: float = 1.0
+    isolate: bool = False
+    """Each attempt in a process of its own: it is a batch of its own, too."""
+    input_bytes: int = 0
+    """Of the files that all its tasks share: what a host that had none of them yet must be sent."""
 
-    def allows(self, host: str) -> bool:
-        return self.hosts is None or host in self.hosts
+    @property
+    def cpus(self) -> float:
+        return self.needs[0].cpus
+
+    @property
+    def memory_bytes(self) -> int:
+        return self.needs[0].memory_bytes
+
+    def allows(self, host: HostPlan) -> bool:
+        """Whether it may use the host at all, by its name, labels and mounts."""
+        return (
+            (self.hosts is None or host.name in self.hosts)
+            and host.name not in self.exclude
+            and set(self.mounts) <= set(host.mounts)
+            and all(
+                (label[1:] not in host.labels) if label[0] == "!" else (label in host.labels) for label in self.labels
+            )
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HostPlan:
+    """What the inventory says of a host; what is None is found out there."""
+
+    name: str
+    labels: tuple[str, ...] = ()
+    mounts: tuple[str, ...] = ()
+    cpus: int | None = None
+    memory_bytes: int | None = None
+    gpus: int | None = None
+    resources: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,7 +162,7 @@ class RunPlanned:
     """Unique id, [0-9a-f]+."""
     name: str
     jobs: tuple[JobPlan, ...]
-    hosts: tuple[str, ...]
+    hosts: tuple[HostPlan, ...]
     max_failures: int | None = None
     fail_fast: bool = False
     """The first failure also stops what runs."""
@@ -149,6 +213,7 @@ class HostJoined:
     memory_bytes: int
     facts: Mapping[str, Any]
     """What the host says it is, for people and the manifest."""
+    gpus: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -171,6 +236,82 @@ class HostLeft:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class HostAdded:
+    """The inventory got one more host while the run went on."""
+
+    plan: HostPlan
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HostRemoved:
+    """The inventory has a host no longer: it is given nothing new, and is left when what runs there has ended."""
+
+    host: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HostDrained:
+    """A person wants that a host is given nothing new; what runs there goes on."""
+
+    host: str
+    text: str = ""
+    """Who, or why."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HostUndrained:
+    """A person gave a host free again, drained or set aside."""
+
+    host: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HostBusy:
+    """A host says that others need it: it starts nothing new; `text` has the measured value and the bound."""
+
+    host: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HostFree:
+    """A host that was busy is at our disposal again."""
+
+    host: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HostSilent:
+    """A connected host has said nothing for a while, though others did: what it runs is doubted."""
+
+    host: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HostHeard:
+    """A host that was silent speaks again."""
+
+    host: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HostSetAside:
+    """Decided: a host where too much fails gets nothing until then (unix time), and then one batch to prove itself."""
+
+    host: str
+    until: float
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HostReserved:
+    """Decided: a host is kept for a large task of that job, which waited too long; None: it is so no longer."""
+
+    host: str
+    job: int | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class BatchPlaced:
     """Decided: these tasks run on that host, in this order, in one worker."""
 
@@ -178,6 +319,12 @@ class BatchPlaced:
     job: int
     host: str
     ranges: Ranges
+    need: int = 0
+    """Which of the job's needs it reserves."""
+    memory_bytes: int | None = None
+    """Where that is not the need's own: after `memory_growth`."""
+    double: bool = False
+    """It runs beside another attempt of the same tasks, which is doubted or late: the first result counts."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -284,6 +431,16 @@ Event = (
     | HostJoined
     | HostRefused
     | HostLeft
+    | HostAdded
+    | HostRemoved
+    | HostDrained
+    | HostUndrained
+    | HostBusy
+    | HostFree
+    | HostSilent
+    | HostHeard
+    | HostSetAside
+    | HostReserved
     | BatchPlaced
     | BatchRecalled
     | TasksFinished
@@ -308,6 +465,9 @@ def encode(event: Event) -> dict[str, Any]:
     match event:
         case RunPlanned():
             fields["jobs"] = [dataclasses.asdict(job) for job in event.jobs]
+            fields["hosts"] = [dataclasses.asdict(host) for host in event.hosts]
+        case HostAdded():
+            fields["plan"] = dataclasses.asdict(event.plan)
         case JobAdded():
             fields["plan"] = dataclasses.asdict(event.plan)
         case TasksAdded():
@@ -323,10 +483,12 @@ def decode(kind: str, fields: dict[str, Any], records: Sequence[Record] = ()) ->
         case "TasksFinished":
             return TasksFinished(**fields, records=records)
         case "RunPlanned":
-            jobs = tuple(map(_plan, fields["jobs"]))
-            return RunPlanned(**{**fields, "jobs": jobs, "hosts": tuple(fields["hosts"])})
+            jobs, hosts = tuple(map(job_plan, fields["jobs"])), tuple(map(host_plan, fields["hosts"]))
+            return RunPlanned(**{**fields, "jobs": jobs, "hosts": hosts})
         case "JobAdded":
-            return JobAdded(plan=_plan(fields["plan"]))
+            return JobAdded(plan=job_plan(fields["plan"]))
+        case "HostAdded":
+            return HostAdded(plan=host_plan(fields["plan"]))
         case "TasksWithdrawn":
             return TasksWithdrawn(**{**fields, "tasks": tuple(fields["tasks"])})
     if "ranges" in fields:
@@ -334,6 +496,21 @@ def decode(kind: str, fields: dict[str, Any], records: Sequence[Record] = ()) ->
     return KINDS[kind](**fields)
 
 
-def _plan(fields: dict[str, Any]) -> JobPlan:
-    hosts = fields["hosts"]
-    return JobPlan(**{**fields, "hosts": None if hosts is None else tuple(hosts)})
+def job_plan(fields: Mapping[str, Any]) -> JobPlan:
+    """A JobPlan from its fields; journals of earlier versions have one need, as two fields."""
+    found = dict(fields)
+    if "needs" not in found:
+        found["needs"] = ({"cpus": found.pop("cpus"), "memory_bytes": found.pop("memory_bytes")},)
+    found["needs"] = tuple(Need(**need) for need in found["needs"])
+    found["after"] = tuple(AfterJob(**after) for after in found.get("after", ()))
+    for name in ("hosts", "exclude", "labels", "mounts", "retry_on"):
+        if found.get(name) is not None:
+            found[name] = tuple(found[name])
+    return JobPlan(**found)
+
+
+def host_plan(fields: Mapping[str, Any] | str) -> HostPlan:
+    """A HostPlan from its fields; journals of earlier versions have the name alone."""
+    if isinstance(fields, str):
+        return HostPlan(name=fields)
+    return HostPlan(**{**fields, "labels": tuple(fields["labels"]), "mounts": tuple(fields["mounts"])})

@@ -38,7 +38,7 @@ def is_short(job: JobState) -> bool:
 
 def fits(state: State, host: HostState, job: JobState) -> bool:
     """Whether one more batch of `job` may go to `host` now."""
-    if host.capacity is None or not job.plan.allows(host.name):
+    if host.capacity is None or not job.plan.allows(host.plan):
         return False
     cpus, memory = host.capacity
     need_cpus, need_memory = job.plan.cpus, job.plan.memory_bytes
@@ -63,7 +63,7 @@ def has_idle_slot(state: State, n: int) -> bool:
 
 
 def _is_idle_for(state: State, host: HostState, job: JobState) -> bool:
-    if host.capacity is None or not job.plan.allows(host.name):
+    if host.capacity is None or not job.plan.allows(host.plan):
         return False
     cpus, memory = job.plan.cpus, job.plan.memory_bytes
     for n, batches in host.batches.items():
@@ -94,13 +94,13 @@ def _free_share(state: State, host: HostState) -> float:
     """Free share of a host's cpus; below zero where more was sent than it can run at once."""
     if host.capacity is None:
         return -1.0
-    used = sum(len(batches) * state.jobs[n].plan.cpus for n, batches in host.batches.items())
+    used: float = sum(len(batches) * state.jobs[n].plan.cpus for n, batches in host.batches.items())
     return 1 - used / host.capacity[0]
 
 
 def may_take(host: HostState, job: JobState) -> bool:
     """Whether `job` may use the host, and has room there when nothing else runs, as far as is known of it."""
-    if not job.plan.allows(host.name):
+    if not job.plan.allows(host.plan):
         return False
     return host.limits is None or (job.plan.cpus <= host.limits[0] and job.plan.memory_bytes <= host.limits[1])
 
@@ -114,7 +114,7 @@ def impossible(state: State) -> dict[int, str]:
     for n, job in enumerate(state.jobs):
         if not job.waiting:
             continue
-        allowed = [host for host in state.hosts.values() if job.plan.allows(host.name)]
+        allowed = [host for host in state.hosts.values() if job.plan.allows(host.plan)]
         offers = [(host.limits, host.name) for host in allowed if host.limits is not None]
         if any(not host.answered or (host.limits is None and host.waiting_may_help) for host in allowed) or not offers:
             continue
@@ -146,7 +146,7 @@ def _nearness(job: JobState, limits: tuple[int, int]) -> float:
     return min(1.0, cpus / job.plan.cpus) + min(1.0, memory / job.plan.memory_bytes)
 
 
-def _cpus(count: int) -> str:
+def _cpus(count: float) -> str:
     return "1 cpu" if count == 1 else f"{count} cpus"
 
 

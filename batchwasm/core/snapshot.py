@@ -9,7 +9,7 @@ import zlib
 from typing import Any
 
 from batchwasm.core import events
-from batchwasm.core.events import Event, JobPlan
+from batchwasm.core.events import Event
 from batchwasm.core.state import CODES, Batch, HostState, JobState, State
 
 VERSION = 4
@@ -51,7 +51,7 @@ def load(data: bytes) -> State:
     state.opened, state.cancelled, state.stopped = opened, cancelled, stopped  # type: ignore[assignment]
     state.jobs = [_load_job(job) for job in fields["jobs"]]
     for host in fields["hosts"]:
-        found = state.hosts[host["name"]] = _load_host(host)
+        found = state.hosts[host["plan"]["name"]] = _load_host(host)
         state.slots += found.capacity[0] if found.capacity else 0
     for id_, job, name, remaining, placed_at, recalled in fields["batches"]:
         state.batches[id_] = Batch(id_, job, name, dict.fromkeys(events.indexes(remaining)), placed_at, recalled)
@@ -84,8 +84,7 @@ def _job(job: JobState) -> dict[str, Any]:
 
 
 def _load_job(fields: dict[str, Any]) -> JobState:
-    hosts = fields["plan"]["hosts"]
-    plan = JobPlan(**{**fields["plan"], "hosts": None if hosts is None else tuple(hosts)})
+    plan = events.job_plan(fields["plan"])
     codes = bytearray(zlib.decompress(base64.b64decode(fields["codes"])))
     job = JobState(plan, codes, [codes.count(code) for code in range(CODES)])
     job.digest, job.ready_at = fields["digest"], fields["ready_at"]
@@ -97,11 +96,12 @@ def _load_job(fields: dict[str, Any]) -> JobState:
 
 
 def _host(host: HostState) -> dict[str, Any]:
-    return {f.name: getattr(host, f.name) for f in dataclasses.fields(host) if f.name != "batches"}
+    fields = {f.name: getattr(host, f.name) for f in dataclasses.fields(host) if f.name != "batches"}
+    return {**fields, "plan": dataclasses.asdict(host.plan)}
 
 
 def _load_host(fields: dict[str, Any]) -> HostState:
-    host = HostState(**fields)
+    host = HostState(**{**fields, "plan": events.host_plan(fields["plan"])})
     host.capacity = None if host.capacity is None else (host.capacity[0], host.capacity[1])
     host.limits = None if host.limits is None else (host.limits[0], host.limits[1])
     return host

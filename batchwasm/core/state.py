@@ -20,6 +20,7 @@ from batchwasm.core.events import (
     FileShipped,
     HostJoined,
     HostLeft,
+    HostPlan,
     HostRefused,
     JobAdded,
     JobPlan,
@@ -99,7 +100,7 @@ class JobState:
 class HostState:
     """A host of the inventory. `capacity` is None while it is not connected."""
 
-    name: str
+    plan: HostPlan
     capacity: tuple[int, int] | None = None
     """cpus, memory in bytes."""
     reason: str = "connecting"
@@ -111,6 +112,10 @@ class HostState:
     """Batches sent there, by job."""
     limits: tuple[int, int] | None = None
     """What it offered when it last joined, for requests that fit nowhere."""
+
+    @property
+    def name(self) -> str:
+        return self.plan.name
 
 
 @dataclass(slots=True)
@@ -243,14 +248,14 @@ class State:
         self.max_failures, self.fail_fast = event.max_failures, event.fail_fast
         self.open = event.open
         self.jobs = [JobState.new(plan) for plan in event.jobs]
-        self.hosts = {name: HostState(name) for name in event.hosts}
+        self.hosts = {plan.name: HostState(plan) for plan in event.hosts}
 
     def _open(self, event: RunOpened, at: float) -> None:
         self.opened, self.opened_at, self.incarnation = event, at, event.incarnation
         self.stopped, self.finished = None, False
         for name in self.hosts:
             self._take_back(name)
-            self.hosts[name] = HostState(name, done=self.hosts[name].done)
+            self.hosts[name] = HostState(self.hosts[name].plan, done=self.hosts[name].done)
         self.slots = 0
 
     def _join(self, event: HostJoined) -> None:

@@ -144,7 +144,7 @@ class Loop:
 
     def request_of(self, batch: int) -> tuple[int, int]:
         plan = self.state.jobs[self.state.batches[batch].job].plan
-        return plan.cpus, plan.memory_bytes
+        return int(plan.cpus), plan.memory_bytes
 
     def stop(self, code: str, text: str) -> None:
         """Let go of the run: guests are stopped, what has not finished stays waiting."""
@@ -198,7 +198,7 @@ class Loop:
             run=plan.run,
             name=self._folder.name,
             jobs=plan.job_plans(),
-            hosts=tuple(host.name for host in plan.inventory.hosts),
+            hosts=plan.host_plans(),
             max_failures=spec.max_failures,
             fail_fast=plan.fail_fast,
             open=plan.open,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from batchwasm.artifacts import Store
-from batchwasm.core.events import Event, JobPlan
+from batchwasm.core.events import AfterJob, Event, HostPlan, JobPlan, Need
 from batchwasm.core.state import State
-from batchwasm.model import Artifact, Host, HostName, Inventory, Job, JobName, RunSpec
+from batchwasm.model import Artifact, Host, HostName, Inventory, Job, JobName, Request, RunSpec
 
 
 class Watcher:
@@ -48,13 +48,27 @@ class Plan:
         return tuple(self.job_plan(job, tasks=len(job)) for job in self.spec.jobs)
 
     def job_plan(self, job: Job, *, tasks: int) -> JobPlan:
+        numbers = {other.name: n for n, other in enumerate(self.spec.jobs)}
         return JobPlan(
             name=job.name,
             tasks=tasks,
-            cpus=job.request.cpus,
-            memory_bytes=job.request.memory_bytes,
-            hosts=self._allowed(job),
+            needs=tuple(map(_need, job.requests)),
+            hosts=None if job.hosts is None else tuple(sorted(job.hosts)),
+            exclude=tuple(sorted(job.exclude)),
+            labels=job.labels,
+            mounts=job.mounts,
+            priority=job.priority,
+            after=tuple(AfterJob(job=numbers[after.job], each=after.each) for after in job.after),
+            max_parallel=job.max_parallel,
+            max_parallel_by_label=job.max_parallel_by_label,
+            retries=job.retries.count,
+            retry_on=tuple(sorted(job.retries.on)),
+            memory_growth=job.retries.memory_growth,
+            isolate=job.isolate,
         )
+
+    def host_plans(self) -> tuple[HostPlan, ...]:
+        return tuple(map(host_plan, self.inventory.hosts))
 
     def hosts(self) -> list[Host]:
         """Of the inventory, each with the mounts that jobs ask for: no other needs to be there for this run."""
@@ -64,13 +78,23 @@ class Plan:
             for host in self.inventory.hosts
         ]
 
-    def _allowed(self, job: Job) -> tuple[str, ...] | None:
-        if job.hosts is None and not job.exclude and not job.mounts:
-            return None
-        return tuple(
-            host.name
-            for host in self.inventory.hosts
-            if (job.hosts is None or host.name in job.hosts)
-            and host.name not in job.exclude
-            and all(mount in host.mounts for mount in job.mounts)
-        )
+
+def _need(request: Request) -> Need:
+    return Need(
+        cpus=request.cpus,
+        memory_bytes=request.memory_bytes,
+        gpus=request.gpus,
+        resources=dict(request.resources),
+    )
+
+
+def host_plan(host: Host) -> HostPlan:
+    return HostPlan(
+        name=host.name,
+        labels=tuple(sorted(host.labels)),
+        mounts=tuple(sorted(host.mounts)),
+        cpus=host.cpus,
+        memory_bytes=host.memory_bytes,
+        gpus=host.gpus,
+        resources=dict(host.resources),
+    )

@@ -84,7 +84,7 @@ def _job(name: str, table: Node, defaults: Mapping[str, Node], folder: Path) -> 
         inputs=said.inputs if sweep is not None else (),
         mounts=said.mounts,
         outputs=said.outputs,
-        request=Request(cpus=said.cpus, memory_bytes=said.limits.memory_bytes),
+        requests=(Request(cpus=said.cpus, memory_bytes=said.limits.memory_bytes),),
         limits=said.limits,
         hosts=said.hosts,
         exclude=said.exclude,
