@@ -230,8 +230,8 @@ class Job:
     name: JobName
     source: Source
     sweep: Sweep
-    args: tuple[Template, ...] = ()
-    """Of a program: argv[1..]."""
+    args: tuple[Template | ValueOf, ...] = ()
+    """Of a program: argv[1..]; a value is passed as JSON."""
     values: tuple[Value, ...] = ()
     """Of a function: its arguments."""
     reuse: bool = False
