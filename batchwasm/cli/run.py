@@ -37,7 +37,7 @@ _OPTIONS = {"inputs": "--input", "outputs": "--output"}
     shell_complete=complete.hosts,
     help="Machines without an inventory, such as alice@lab[01-12].",
 )
-@click.option("--only", multiple=True, metavar="JOB", help="Only this job; may be given several times.")
+@click.option("--only", multiple=True, metavar="JOB", help="This job and those that it waits for; several times.")
 @click.option("--fail-fast", is_flag=True, help="Stop everything at the first task that does not succeed.")
 @click.option("--runs-dir", type=click.Path(path_type=Path), help="Where run folders go; default: beside the file.")
 @click.option("--wait-hosts", default="10m", show_default=True, help="How long to wait for a host when none is left.")

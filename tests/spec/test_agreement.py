@@ -51,7 +51,10 @@ def test_a_job_that_some_host_can_take_is_right(folder: Folder, keys: str) -> No
             'memory = "9GiB"',
             "3: jobs.j.memory: 9 GiB is more than any host has; the nearest is lab01 with 8 GiB (INVENTORY)",
         ),
-        ('memory = "8GiB"\ncpus = 5', "1: jobs.j: no host has both 5 cpus and 8 GiB; the nearest is big by cpus"),
+        (
+            'memory = "8GiB"\ncpus = 5',
+            "1: jobs.j: no host has both 5 cpus and 8 GiB; the nearest is lab01, which has 4 cpus",
+        ),
         (
             'cpus = 5\nmounts = ["data"]',
             "3: jobs.j.cpus: 5 cpus are more than any host has; the nearest is lab03 with 4",

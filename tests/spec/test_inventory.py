@@ -9,7 +9,7 @@ import pytest
 from batchwasm import spec
 from batchwasm.errors import SpecError
 from batchwasm.model import GIB, Host, Inventory
-from batchwasm.spec.inventory import LATER_HOST_KEYS, LATER_TRANSPORTS
+from batchwasm.spec.inventory import LATER_TRANSPORTS
 from tests.spec.folder import Folder
 
 LAB = """\
@@ -105,11 +105,6 @@ def test_ranges_that_overlap_are_a_problem(folder: Folder) -> None:
 def test_an_inventory_that_is_wrong_says_where_and_why(folder: Folder, text: str, says: str) -> None:
     [problem] = folder.wrong_hosts(text)
     assert problem.startswith(says)
-
-
-@pytest.mark.parametrize("key", LATER_HOST_KEYS)
-def test_a_key_of_a_later_version_is_refused_by_name(folder: Folder, key: str) -> None:
-    assert folder.wrong_hosts(f"[hosts.a]\n{key} = {{}}") == [f"2: hosts.a.{key}: not in this version"]
 
 
 @pytest.mark.parametrize("name", LATER_TRANSPORTS)
