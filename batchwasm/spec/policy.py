@@ -62,7 +62,8 @@ def _required(node: Node) -> tuple[str, ...]:
         opposite = text[1:] if text.startswith("!") else f"!{text}"
         if opposite in found:
             item.wrong(f"{text!r} and {opposite!r} leave no host; write one of them")
-        found[text] = None
+        else:
+            found[text] = None
     return tuple(found)
 
 

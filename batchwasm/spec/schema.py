@@ -103,6 +103,7 @@ _VALUES: Schema = {
     ],
 }
 _COMBINATION = _map("A value for each name.", _PARAMETER, _SCALAR) | {"minProperties": 1}
+_FILES = "^([^@]|@[^/]+/.)"
 _HOW_MUCH: Schema = {"type": "number", "minimum": 0, "maximum": LARGEST_AMOUNT}
 _HOSTLIST: Schema = {"anyOf": [_TEXT, _list("Hostlists.", _TEXT)]}
 
@@ -131,7 +132,7 @@ def _job_keys() -> Schema:
         "inputs": _list(
             "Files given to the task, read-only: globs relative to jobs.toml, paths kept; or from and to; "
             "@JOB/GLOB are another job's outputs, at JOB/INDEX/PATH.",
-            {"anyOf": [_described(_TEXT, "A glob, or @JOB/GLOB.", pattern="^([^@]|@[^/]+/.)"), _from_to()]},
+            {"anyOf": [_described(_TEXT, "A glob, or @JOB/GLOB.", pattern=_FILES), _from_to()]},
         ),
         "mounts": _list("Folders that hosts offer, read-only at /mnt/NAME.", {"type": "string", "pattern": _NAME}),
         "outputs": _list(
@@ -229,7 +230,7 @@ def _defined() -> Schema:
 
 
 def _from_to() -> Schema:
-    source = _described(_TEXT, "A glob, relative to jobs.toml or absolute.", pattern="^[^@]")
+    source = _described(_TEXT, "A glob, relative to jobs.toml or absolute, or @JOB/GLOB.", pattern=_FILES)
     target = _described(_TEXT, "Its path in the task's folder; a folder where it ends in /.")
     return _table("A file and where it goes.", {"from": source, "to": target}, required=["from"])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from batchwasm.model import After, Input, Limits, Request, Template, Value, ValueOf, text_of
 from batchwasm.spec import hostlist, needs, policy, template
@@ -136,31 +136,26 @@ def _inputs(node: Node, names: Names, references: References) -> tuple[Input, ..
 
 
 def _input(node: Node, names: Names, references: References) -> Input | None:
-    if isinstance(node.value, dict):
-        return _from_to(node, names)
-    if not isinstance(node.value, str):
+    if not isinstance(node.value, str | dict):
         node.wants('an input; write a glob, or { from = "FILE", to = "NAME" }')
         return None
-    text = node.text()
-    if text is not None and text.startswith("@"):
-        return references.outputs(node, text, names)
-    return Input(source=template.parse(text, names)) if text is not None else None
-
-
-def _from_to(node: Node, names: Names) -> Input | None:
-    fields = node.known(("from", "to"))
-    if "from" not in fields:
-        node.wrong('misses from; write a glob, or { from = "FILE", to = "NAME" }')
-        return None
-    text, to = fields["from"].text(), fields.get("to")
+    if isinstance(node.value, str):
+        source, to = node, None
+    else:
+        fields = node.known(("from", "to"))
+        if "from" not in fields:
+            node.wrong('misses from; write a glob, or { from = "FILE", to = "NAME" }')
+            return None
+        source, to = fields["from"], fields.get("to")
+    text = source.text()
     target = to.text() if to else None
     if text is None or (to and target is None):
         return None
     if text.startswith("@"):
-        cure = f"write '{text}' alone, without from and to; a file is written './{text}'"
-        fields["from"].wrong(f"outputs of another job land at JOB/INDEX/PATH: {cure}")
-        return None
-    return Input(source=template.parse(text, names), to=template.parse(target, names) if target else None)
+        found = references.outputs(source, text, names)
+    else:
+        found = Input(source=template.parse(text, names))
+    return replace(found, to=template.parse(target, names)) if found and target else found
 
 
 def _mounts(node: Node) -> tuple[str, ...]:

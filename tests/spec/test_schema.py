@@ -157,7 +157,7 @@ WRONG = [
     'stdin = ""',
     "inputs = [1]",
     'inputs = ["@prep"]',
-    'inputs = [{ from = "@prep/x" }]',
+    'inputs = [{ from = "@prep" }]',
     'inputs = [{ to = "x" }]',
     'inputs = [{ from = "in.txt", mode = 1 }]',
     'outputs = ["/x"]',
@@ -274,6 +274,7 @@ def test_keys_that_are_wrong_are_wrong_for_both(folder: Folder, keys: str) -> No
         'after = { job = "j", each = true }',
         'after = [{ job = "j" }]',
         'inputs = ["@j/out/*.csv"]',
+        'inputs = [{ from = "@j/out/*.csv", to = "in/" }]',
         'args = ["@j", "@@j", "@nobody"]',
     ],
 )
