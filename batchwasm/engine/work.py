@@ -14,7 +14,7 @@ from batchwasm.engine.collect import Answers
 from batchwasm.engine.files import LocalFile
 from batchwasm.errors import BatchwasmError, SpecError
 from batchwasm.functions.values import BadArgument
-from batchwasm.model import Digest, Job, RunSpec, Scalar, Template
+from batchwasm.model import Digest, Job, RunSpec, Scalar, Template, names_in
 from batchwasm.runner.protocol import TaskWork, Work
 from batchwasm.spec.inputs import output_globs, stdin_path, task_inputs
 
@@ -107,7 +107,7 @@ class JobWork:
         """Of calls of a function, `arguments` has theirs, and `answers` says what may come back."""
         self._spec, self._job, self._artifact, self._run, self._digests = spec, job, artifact, run, digests
         self.arguments, self.answers = arguments, answers
-        self._args_vary = _vary(job.args)
+        self._args_vary = any(map(names_in, job.args))
         self._env_varies = _vary(job.env.values())
         self._outputs_vary = _vary(job.outputs)
         self._stdin_varies = job.stdin is not None and _vary([job.stdin])
@@ -125,7 +125,7 @@ class JobWork:
         job, params = self._job, self._job.params(0)
         shared: dict[str, Any] = {}
         if not self._args_vary:
-            shared["args"] = [t.render(params) for t in job.args]
+            shared["args"] = _argv(job, params)
         if not self._env_varies:
             shared["env"] = _rendered(job, params)
         if not self._outputs_vary:
@@ -219,7 +219,7 @@ class JobWork:
         if not (self._args_vary or self._env_varies or self._outputs_vary):
             return TaskWork(index, number)
         params = job.params(index)
-        args = [t.render(params) for t in job.args] if self._args_vary else None
+        args = _argv(job, params) if self._args_vary else None
         env = _rendered(job, params) if self._env_varies else None
         outputs = list(output_globs(job, index)) if self._outputs_vary else None
         return TaskWork(index, number, args, env, None, None, outputs)
@@ -248,6 +248,10 @@ def _still(look: Callable[[], T]) -> T:
 
 def _vary(templates: Iterable[Template]) -> bool:
     return any(template.names for template in templates)
+
+
+def _argv(job: Job, params: dict[str, Scalar]) -> list[str]:
+    return [argument.render(params) for argument in job.args if isinstance(argument, Template)]
 
 
 def _rendered(job: Job, params: dict[str, Scalar]) -> dict[str, str]:

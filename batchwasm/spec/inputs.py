@@ -39,7 +39,8 @@ def task_inputs(spec: RunSpec, job: Job, index: int) -> list[TaskInput]:
     problems: list[Problem] = []
     for number, wanted in enumerate(job.inputs):
         try:
-            _place(found, _expand(wanted, params, spec.folder), job)
+            if wanted.job is None:  # else its files are not there yet
+                _place(found, _expand(wanted, params, spec.folder), job)
             if number == len(job.inputs) - 1:
                 _check_folders(found)
         except _Wrong as wrong:
