@@ -191,7 +191,10 @@ def _exit_code(state: State) -> int:
 
 
 def only(spec: RunSpec, chosen: Sequence[JobName]) -> RunSpec:
-    """The run with these jobs alone; all of them where none is chosen. Raises SpecError for names it has not."""
+    """The run with these jobs and all that they wait for; all jobs where none is chosen.
+
+    Raises SpecError for names it has not.
+    """
     if not chosen:
         return spec
     names = [job.name for job in spec.jobs]
@@ -202,7 +205,7 @@ def only(spec: RunSpec, chosen: Sequence[JobName]) -> RunSpec:
             for name in unknown
         ]
         raise SpecError(problems)
-    return replace(spec, jobs=tuple(job for job in spec.jobs if job.name in chosen))
+    return replace(spec, jobs=tuple(spec_files.needed(spec.jobs, chosen)))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

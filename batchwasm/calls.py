@@ -79,44 +79,47 @@ class _References:
         self._each = {after.job for after in job.after if after.each}
         self._results: dict[JobName, Signature | None] = {}
         self.problems: list[tuple[tuple[str | int, ...], str]] = []
-        self._at: tuple[str | int, ...] = ()
-        self._name = ""
 
     def replaced(self, signature: Signature) -> tuple[Value, ...]:
         """The arguments with a value that its parameter takes in place of each that is not there yet."""
         found = []
         for n, value in enumerate(self._job.values):
             param = signature.params[n] if n < len(signature.params) else None
-            self._at, self._name = ("args", n), "" if param is None else param.name
-            found.append(self._replaced(value, None if param is None else param.type))
+            found.append(self._replaced(n, value, *(("", None) if param is None else (param.name, param.type))))
         return tuple(found)
 
-    def _replaced(self, value: Value, kind: Type | None) -> Value:
+    def _replaced(self, n: int, value: Value, name: str, kind: Type | None) -> Value:
+        """`name` is that of the parameter, with the way to the value: `p.x[0]`; `kind` is None where that leads nowhere,
+        which is told where all of the arguments are looked at."""
         if not jobs_in(value):
             return value
         inner = kind.item if isinstance(kind, Option) else kind
         match value:
             case ValueOf():
-                self._check(value.job, kind)
+                self._check(n, value.job, name, kind)
                 return cast(Value, None if kind is None else sample(kind))
             case tuple():
-                return tuple(self._replaced(item, _item(inner, n)) for n, item in enumerate(value))
+                return tuple(
+                    self._replaced(n, part, f"{name}[{at}]", _item(inner, at)) for at, part in enumerate(value)
+                )
             case Mapping():
-                return {key: self._replaced(item, _field(inner, key)) for key, item in value.items()}
+                return {
+                    key: self._replaced(n, part, f"{name}.{key}", _field(inner, key)) for key, part in value.items()
+                }
             case _:
                 return value
 
-    def _check(self, name: JobName, kind: Type | None) -> None:
-        signature = self._signature(name)
+    def _check(self, n: int, job: JobName, name: str, kind: Type | None) -> None:
+        signature = self._signature(job)
         if kind is None or signature is None:
             return  # told elsewhere
-        many = len(self._jobs[name]) > 1 and name not in self._each
+        many = len(self._jobs[job]) > 1 and job not in self._each
         given = signature.result
         if given is None:
-            self.problems.append((self._at, f"the function of {name} gives nothing: {signature}"))
+            self.problems.append((("args", n), f"the function of {job} gives nothing: {signature}"))
         elif not may_fit(List(given) if many else given, kind):
-            gives = f"{given}, and as a list that of each of its {len(self._jobs[name]):,} tasks" if many else given
-            self.problems.append((self._at, f"{name} gives {gives}; {self._name} takes {kind}"))
+            gives = f"{given}, and as a list that of each of its {len(self._jobs[job]):,} tasks" if many else given
+            self.problems.append((("args", n), f"{job} gives {gives}; {name} takes {kind}"))
 
     def _signature(self, name: JobName) -> Signature | None:
         """Of another job's function; None where it has none that can be read."""

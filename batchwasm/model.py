@@ -240,7 +240,7 @@ class Input:
     """Path in the task's folder; None keeps the path relative to jobs.toml."""
     job: JobName | None = None
     """The other job: its files land at JOB/INDEX/PATH, of all its tasks, or of task i alone where this job runs element
-    by element after it."""
+    by element after it. With `to` they land there, as files of this machine do."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -87,6 +87,12 @@ def test_some_jobs_alone_are_run_and_planned(jobs: Path) -> None:
     assert (ran.exit_code, [job.name for job in ran.status.jobs]) == (0, ["hello"])
 
 
+def test_a_chosen_job_is_planned_with_those_it_waits_for(jobs: Path) -> None:
+    jobs.write_text(JOBS + 'after = "hello"\n')
+    spec, inventory = api.load(jobs)
+    assert [job.name for job in api.plan(spec, inventory, jobs=["trap"])] == ["hello", "trap"]
+
+
 def test_a_job_that_is_not_there_is_told_with_those_that_are(jobs: Path) -> None:
     spec, inventory = api.load(jobs)
     with pytest.raises(SpecError, match=r"there is no job 'nope'; jobs are hello, trap"):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from batchwasm import spec
-from batchwasm.model import GIB, Host
+from batchwasm.model import GIB, Host, Hours
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 
@@ -44,6 +44,23 @@ def test_a_table_of_its_own_beats_the_range() -> None:
     assert (pool["lab06"].cpus, pool["lab07"].cpus) == (8, 2)
     assert pool["lab07"].address == "lab07.cs.example.edu"
     assert pool["big"].memory_bytes == pool["gpu4"].memory_bytes == 128 * GIB
+
+
+def test_shared_machines_are_left_to_their_people_and_say_what_they_have() -> None:
+    pool = hosts("shared")
+    assert len(pool) == 22
+    desk, always, gpu = (pool[name].courtesy for name in ("desk01", "desk07", "gpu2"))
+    assert (desk.max_load, desk.min_free_memory_bytes, desk.min_idle_s, desk.when_busy) == (
+        0.8,
+        4 * GIB,
+        900,
+        "suspend",
+    )
+    assert desk.hours == (Hours(start=18 * 60 + 30, stop=8 * 60), Hours(start=12 * 60, stop=13 * 60))
+    assert (always.hours, always.min_idle_s) == ((), 900)
+    assert (gpu.when_busy, gpu.min_idle_s, gpu.max_load) == ("wait", None, 0.8)
+    assert (pool["desk01"].labels, pool["gpu1"].labels) == ({"desktop"}, {"fast-disk", "cuda12"})
+    assert (pool["gpu1"].gpus, pool["gpu1"].resources) == (2, {"licence": 4})
 
 
 def test_ssh_finds_the_way_through_the_gateway_that_the_jump_example_writes_down() -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
-from batchwasm.cli.options import inventory_options
+from batchwasm.cli.options import AMOUNT, inventory_options
 from batchwasm.errors import Problem, SpecError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def calling_options(command: F) -> F:
     options = [
         click.option("--memory", metavar="SIZE", help="Cap of each call's memory, such as 256MiB."),
         click.option("--time-limit", metavar="DURATION", help="Cap of each call's time, such as 90s or 15m."),
-        click.option("--cpus", type=int, help="Cpus to reserve for a call."),
+        click.option("--cpus", type=AMOUNT, help="Cpus to reserve for a call, such as 1 or 0.25."),
         click.option("--env", "env", multiple=True, metavar="NAME=VALUE", help="A variable; several times."),
         click.option("--stdout-limit", metavar="SIZE", help="Cap of stdout and of stderr."),
         click.option("--disk", metavar="SIZE", help="Cap of all files a call writes."),

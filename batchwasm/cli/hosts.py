@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -39,26 +40,37 @@ def list_command(names: tuple[str, ...], inventory: Path | None, hosts: str | No
     """What the inventory says; nobody is asked."""
     from batchwasm.cli.render import Column, print_json, print_table
     from batchwasm.cli.units import size_text
+    from batchwasm.spec.quantities import amount_text
 
     found = chosen(names, inventory, hosts)
     if as_json:
         print_json(map(_listed, found))
         return
-    titles = ("host", "transport", "address", "user", "port", "cpus", "memory", "workdir", "mounts")
+    titles = (
+        *("host", "transport", "address", "user", "port", "cpus", "memory", "gpus"),
+        *("labels", "resources", "workdir", "mounts"),
+    )
     cells = (
         [
             *(host.name, host.transport, host.address, host.user or "", str(host.port or ""), str(host.cpus or "")),
-            *("" if host.memory_bytes is None else size_text(host.memory_bytes), host.workdir or ""),
+            *(
+                "" if host.memory_bytes is None else size_text(host.memory_bytes),
+                "" if host.gpus is None else str(host.gpus),
+            ),
+            " ".join(sorted(host.labels)),
+            " ".join(f"{name}={amount_text(number)}" for name, number in host.resources.items()),
+            host.workdir or "",
             " ".join(f"{name}={path}" for name, path in host.mounts.items()),
         ]
         for host in found
     )
-    print_table([Column(title=title, right=title in ("port", "cpus", "memory")) for title in titles], cells)
+    print_table([Column(title=title, right=title in ("port", "cpus", "memory", "gpus")) for title in titles], cells)
 
 
 def _listed(host: Host) -> dict[str, Any]:
-    fields = {name: getattr(host, name) for name in host.__dataclass_fields__ if name != "mounts"}
-    return {"schema": "host/1", **fields, "address": host.address or None, "mounts": dict(host.mounts)}
+    fields = {name: getattr(host, name) for name in host.__dataclass_fields__}
+    fields |= {"mounts": dict(host.mounts), "labels": sorted(host.labels), "resources": dict(host.resources)}
+    return {"schema": "host/1", **fields, "address": host.address or None, "courtesy": asdict(host.courtesy)}
 
 
 @command.command("check")

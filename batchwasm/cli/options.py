@@ -15,6 +15,25 @@ F = TypeVar("F", bound=Callable[..., Any])
 PATH = click.Path(path_type=Path)
 
 
+class Amount(click.ParamType[float]):
+    """`4` or `0.25`, whole numbers as such; what they must be is for who reads the job to say."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            return int(value)
+        except ValueError:
+            pass
+        try:
+            return float(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a number; write such as 4 or 0.25", param, ctx)
+
+
+AMOUNT = Amount()
+
+
 def json_option(command: F) -> F:
     """`--json`: `as_json`."""
     return click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for programs.")(command)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batchwasm.cli import complete
+from batchwasm.cli.options import AMOUNT
 from batchwasm.errors import EXIT_WORLD, BatchwasmError, WorldError
 
 if TYPE_CHECKING:
@@ -17,8 +18,11 @@ if TYPE_CHECKING:
     from batchwasm.model import Inventory, RunSpec
     from batchwasm.results import RunFolder
 
-_SETTINGS = ("memory", "time_limit", "cpus", "stdout_limit", "disk", "files", "stdin")
-_OPTIONS = {"inputs": "--input", "outputs": "--output"}
+_SETTINGS = (
+    *("memory", "time_limit", "cpus", "gpus", "priority", "retries"),
+    *("stdout_limit", "disk", "files", "stdin"),
+)
+_LISTS = {"inputs": "--input", "outputs": "--output", "labels": "--label"}
 
 
 @click.command("run", context_settings={"ignore_unknown_options": False})
@@ -37,7 +41,7 @@ _OPTIONS = {"inputs": "--input", "outputs": "--output"}
     shell_complete=complete.hosts,
     help="Machines without an inventory, such as alice@lab[01-12].",
 )
-@click.option("--only", multiple=True, metavar="JOB", help="Only this job; may be given several times.")
+@click.option("--only", multiple=True, metavar="JOB", help="This job and those that it waits for; several times.")
 @click.option("--fail-fast", is_flag=True, help="Stop everything at the first task that does not succeed.")
 @click.option("--runs-dir", type=click.Path(path_type=Path), help="Where run folders go; default: beside the file.")
 @click.option("--wait-hosts", default="10m", show_default=True, help="How long to wait for a host when none is left.")
@@ -50,7 +54,13 @@ _OPTIONS = {"inputs": "--input", "outputs": "--output"}
 @click.option("--output", "outputs", multiple=True, metavar="GLOB", help="For a SOURCE: files to bring back.")
 @click.option("--memory", metavar="SIZE", help="For a SOURCE: its cap, such as 256MiB.")
 @click.option("--time-limit", metavar="DURATION", help="For a SOURCE: such as 90s or 15m.")
-@click.option("--cpus", type=int, help="For a SOURCE: cpus to reserve.")
+@click.option("--cpus", type=AMOUNT, help="For a SOURCE: cpus to reserve, such as 2 or 0.25.")
+@click.option("--gpus", type=AMOUNT, help="For a SOURCE: gpus to reserve, such as 1 or 0.5.")
+@click.option(
+    "--label", "labels", multiple=True, metavar="[!]LABEL", help="For a SOURCE: what a host must have, or not."
+)
+@click.option("--priority", type=int, help="For a SOURCE: higher goes first; 0 is normal.")
+@click.option("--retries", type=int, help="For a SOURCE: how often a task that failed is tried again.")
 @click.option("--stdout-limit", metavar="SIZE", help="For a SOURCE: cap of stdout and of stderr.")
 @click.option("--disk", metavar="SIZE", help="For a SOURCE: cap of all files it writes.")
 @click.option("--files", type=int, help="For a SOURCE: how many files it may make.")
@@ -83,6 +93,7 @@ def command(
     if print_toml:
         sys.stdout.write(spec.text)
         return 0
+    _warn(spec, machines, only)
     if dry_run:
         return _dry_run(spec, machines, only, as_json)
     return _run(spec, machines, only, fail_fast, runs_dir, seconds(wait_hosts), as_json, quiet)
@@ -96,14 +107,24 @@ def _read(
     given = {name: value for name, value in settings.items() if value not in (None, ())}
     if file.suffix == ".toml":
         if given or args:
-            what = ", ".join(_OPTIONS.get(name, f"--{name.replace('_', '-')}") for name in given) or "ARGS"
+            what = ", ".join(_LISTS.get(name, f"--{name.replace('_', '-')}") for name in given) or "ARGS"
             raise click.UsageError(f"{what}: for a SOURCE only; in a jobs.toml write it into the job")
         return api.load(file, inventory=inventory, hosts=hosts)
     job: dict[str, object] = {name: given[name] for name in _SETTINGS if name in given}
-    job |= {name: list(given[name]) for name in ("inputs", "outputs") if name in given}
+    job |= {name: list(given[name]) for name in _LISTS if name in given}
     if "env" in given:
         job["env"] = dict(_pair(text, "--env") for text in given["env"])
     return api.from_source(file, args, sweep=given.get("sweep", ()), settings=job, inventory=inventory, hosts=hosts)
+
+
+def _warn(spec: RunSpec, inventory: Inventory, only: tuple[str, ...]) -> None:
+    """Of what is right and yet does nothing."""
+    from batchwasm import api
+    from batchwasm import spec as spec_files
+    from batchwasm.cli.escape import say
+
+    for text in spec_files.warnings(api.only(spec, only), inventory):
+        say(f"warning: {text}")
 
 
 def _pair(text: str, option: str) -> tuple[str, str]:
@@ -214,6 +235,7 @@ def _dry_run(spec: RunSpec, inventory: Inventory, only: tuple[str, ...], as_json
     from batchwasm import api
     from batchwasm.cli.render import Column, print_json, print_table
     from batchwasm.cli.units import count_text, duration_text, size_text
+    from batchwasm.spec.quantities import amount_text
 
     planned = api.plan(spec, inventory, jobs=only)
     if as_json:
@@ -229,7 +251,7 @@ def _dry_run(spec: RunSpec, inventory: Inventory, only: tuple[str, ...], as_json
                 job.name,
                 count_text(job.tasks),
                 job.language,
-                str(job.cpus),
+                amount_text(job.cpus),
                 size_text(job.memory_bytes),
                 "none" if job.time_limit_s is None else duration_text(job.time_limit_s),
                 ", ".join(job.hosts[:6]) + (f" and {len(job.hosts) - 6} more" if len(job.hosts) > 6 else ""),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import socket
+from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
@@ -55,6 +56,16 @@ def _job(loop: Loop, n: int) -> dict[str, Any]:
         "artifact": None if artifact is None else artifact.digest,
         "toolchain": None if artifact is None else artifact.toolchain,
         "cpus": job.request.cpus,
+        "requests": [asdict(request) for request in job.requests],
+        "labels": job.labels,
+        "hosts": None if job.hosts is None else sorted(job.hosts),
+        "exclude": sorted(job.exclude),
+        "priority": job.priority,
+        "after": [asdict(after) for after in job.after],
+        "max_parallel": job.max_parallel,
+        "max_parallel_by_label": dict(job.max_parallel_by_label),
+        "retries": {**asdict(job.retries), "on": sorted(job.retries.on)},
+        "isolate": job.isolate,
         "limits": limits,
         "sweep": stored.to_json(job.sweep),  # type: ignore[arg-type]
     }

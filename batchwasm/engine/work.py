@@ -16,7 +16,7 @@ from batchwasm.engine.taking import Taken, Taking
 from batchwasm.engine.upstream import NotGiven
 from batchwasm.errors import BatchwasmError, SpecError
 from batchwasm.functions.values import BadArgument
-from batchwasm.model import NO_VALUES, Digest, Job, RunSpec, Scalar, Template, ValueOf
+from batchwasm.model import NO_VALUES, Digest, Job, RunSpec, Scalar, Template, jobs_in, names_in
 from batchwasm.runner.protocol import TaskWork, Work
 from batchwasm.spec.inputs import TaskInput, output_globs, stdin_path, task_inputs, together
 
@@ -118,15 +118,13 @@ class JobWork:
         self.arguments, self.answers = arguments, answers
         self._taking = taking or None
         """None where it takes nothing."""
-        self._args_vary = _vary(a for a in job.args if isinstance(a, Template)) or bool(
-            taking and taking.vary(job.args)
-        )
+        self._args_vary = any(map(names_in, job.args)) or bool(taking and taking.vary(job.args))
         self._env_varies = _vary(job.env.values())
         self._outputs_vary = _vary(job.outputs)
         self._stdin_varies = job.stdin is not None and _vary([job.stdin])
         named = _vary(t for i in job.inputs for t in (i.source, i.to) if t is not None)
         self._inputs_vary = named or bool(taking and taking.files_vary)
-        self._args_late = not self._args_vary and any(isinstance(argument, ValueOf) for argument in job.args)
+        self._args_late = not self._args_vary and any(map(jobs_in, job.args))
         self._inputs_late = not self._inputs_vary and any(wanted.job is not None for wanted in job.inputs)
         self._late = asyncio.Lock()
         self._shared: dict[str, Any] = {}
@@ -142,7 +140,7 @@ class JobWork:
         job, params = self._job, self._job.params(0)
         shared: dict[str, Any] = {}
         if not self._args_vary and not self._args_late:
-            shared["args"] = [t.render(params) for t in job.args if isinstance(t, Template)]
+            shared["args"] = self._args(0, params, None)
         if not self._env_varies:
             shared["env"] = _rendered(job, params)
         if not self._outputs_vary:

@@ -35,7 +35,7 @@ from batchwasm.spec.sweep import Added
 from batchwasm.version import __version__
 
 KEEP_RUNS = 50
-MEANINGLESS = frozenset({"args", "sweep", "zip", "include", "omit", "source", "function"})
+MEANINGLESS = frozenset({"args", "sweep", "zip", "include", "omit", "source", "function", "after"})
 """Keys of a job that a function of a fleet has not."""
 JOIN_S = 30.0  # for the scheduler to take leave of its hosts
 _log = logging.getLogger("batchwasm")

@@ -1,23 +1,26 @@
-"""What the jobs ask of the inventory, as far as the two files tell: host names, mounts, sizes no host has."""
+"""What the jobs ask of the inventory, as far as the two files tell: host names, labels, mounts."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from batchwasm.model import Host, HostName, Inventory, Job, RunSpec
+from batchwasm.spec import capacity
 from batchwasm.spec.nodes import Report, did_you_mean
-from batchwasm.spec.quantities import in_units
 
 
 def check(spec: RunSpec, inventory: Inventory, names: frozenset[HostName], report: Report) -> None:
     """Write into the book of the jobs file what this inventory can never give; `names` are those of all its hosts."""
     for job in spec.jobs:
-        if _known_hosts(job, names, inventory, report):
-            hosts = [host for host in inventory.hosts if _allowed(job, host)]
-            if not hosts:
-                report.add_to_job(job.name, _key(job), f"leave no host {_of(inventory)}; allow more")
-            elif _offered(job, hosts, inventory, report):
-                _fits(job, [host for host in hosts if _mounted(job, host)], inventory, report)
+        if not _known_hosts(job, names, inventory, report):
+            continue
+        hosts = [host for host in inventory.hosts if _allowed(job, host)]
+        if not hosts:
+            report.add_to_job(job.name, _key(job), f"leave no host {_of(inventory)}; allow more")
+        elif _labelled(job, hosts, inventory, report):
+            hosts = [host for host in hosts if _has_labels(job, host)]
+            if _offered(job, hosts, inventory, report):
+                capacity.check(job, [host for host in hosts if _mounted(job, host)], _of(inventory), report)
 
 
 def _known_hosts(job: Job, known: frozenset[HostName], inventory: Inventory, report: Report) -> bool:
@@ -46,6 +49,25 @@ def _allowed(job: Job, host: Host) -> bool:
     return (job.hosts is None or host.name in job.hosts) and host.name not in job.exclude
 
 
+def _has_labels(job: Job, host: Host) -> bool:
+    return all(label[1:] not in host.labels if label.startswith("!") else label in host.labels for label in job.labels)
+
+
+def _labelled(job: Job, hosts: Sequence[Host], inventory: Inventory, report: Report) -> bool:
+    """Whether a host has all the labels that the job wants, and none of those that it does not."""
+    if any(_has_labels(job, host) for host in hosts):
+        return True
+    there = {label for host in hosts for label in host.labels}
+    missing = [label for label in job.labels if not label.startswith("!") and label not in there]
+    for label in missing:
+        near = did_you_mean(label, sorted(there)) or "; write labels = [...] into a host's table there"
+        report.add_to_job(job.name, ("labels",), f"no host {_of(inventory)} has the label {label!r}{near}")
+    if not missing:
+        whole = ", ".join(job.labels)
+        report.add_to_job(job.name, ("labels",), f"no host {_of(inventory)} agrees with all of {whole}; ask for fewer")
+    return False
+
+
 def _mounted(job: Job, host: Host) -> bool:
     return set(job.mounts) <= set(host.mounts)
 
@@ -62,22 +84,3 @@ def _offered(job: Job, hosts: Sequence[Host], inventory: Inventory, report: Repo
     if not missing:
         report.add_to_job(job.name, ("mounts",), f"no host {_of(inventory)} offers all of {', '.join(job.mounts)}")
     return False
-
-
-def _fits(job: Job, hosts: Sequence[Host], inventory: Inventory, report: Report) -> None:
-    """One of the hosts must have room for one task; what a host does not state may be enough."""
-    request = job.request
-    many = [h for h in hosts if h.cpus is None or h.cpus >= request.cpus]
-    large = [h for h in hosts if h.memory_bytes is None or h.memory_bytes >= request.memory_bytes]
-    if not many:
-        best = max(hosts, key=lambda h: h.cpus or 0)
-        text = f"{request.cpus} cpus are more than any host has; the nearest is {best.name} with {best.cpus}"
-        report.add_to_job(job.name, ("cpus",), f"{text} ({_of(inventory).removeprefix('of ')})")
-    if not large:
-        best = max(hosts, key=lambda h: h.memory_bytes or 0)
-        text = f"{in_units(request.memory_bytes)} is more than any host has"
-        nearest = f"the nearest is {best.name} with {in_units(best.memory_bytes or 0)}"
-        report.add_to_job(job.name, ("memory",), f"{text}; {nearest} ({_of(inventory).removeprefix('of ')})")
-    if many and large and not any(h in large for h in many):
-        both = f"{request.cpus} cpus and {in_units(request.memory_bytes)}"
-        report.add_to_job(job.name, (), f"no host has both {both}; the nearest is {many[0].name} by cpus")

@@ -46,7 +46,7 @@ def task_inputs(spec: RunSpec, job: Job, index: int) -> list[TaskInput]:
         try:
             if wanted.job is None:
                 _place(found, _expand(wanted, params, spec.folder), job)
-            else:
+            else:  # its files are not there yet
                 _check_other(wanted, params)
             if number == len(job.inputs) - 1:
                 _check_folders(found)

@@ -9,13 +9,16 @@ from pathlib import Path
 
 from batchwasm.errors import Problem
 from batchwasm.model import Host, HostName, Inventory
-from batchwasm.spec import document, hostlist
+from batchwasm.spec import courtesy, document, hostlist, needs, policy
+from batchwasm.spec.courtesy import COURTESY_KEYS
 from batchwasm.spec.nodes import LATER, Node, did_you_mean, present, quoted, wrong_name
 from batchwasm.spec.quantities import size_bytes
 
 TOP_KEYS = ("defaults", "hosts")
-HOST_KEYS = ("address", "port", "user", "cpus", "memory", "transport", "workdir", "python", "mounts")
-LATER_HOST_KEYS = ("gpus", "labels", "resources", "max_load", "min_free_memory", "hours", "min_idle", "when_busy")
+HOST_KEYS = (
+    *("address", "port", "user", "cpus", "memory", "transport", "workdir", "python", "mounts"),
+    *("gpus", "labels", "resources", *COURTESY_KEYS),
+)
 TRANSPORTS = ("ssh", "local")
 LATER_TRANSPORTS = ("paramiko", "openssh", "slurm")
 VARIABLE = "BATCHWASM_INVENTORY"
@@ -116,10 +119,10 @@ def _some(names: Sequence[str]) -> str:
 def _keys(table: Node) -> dict[str, Node]:
     """The keys of a host's table. A name with dots that nobody quoted is a table in it."""
     for name, node in table.fields.items():
-        if isinstance(node.value, dict) and name not in (*HOST_KEYS, *LATER_HOST_KEYS):
+        if isinstance(node.value, dict) and name not in HOST_KEYS:
             node.wrong(f"unknown table; a host name with dots is quoted: [hosts.{quoted(_written(node))}]")
             return {}
-    return table.known(HOST_KEYS, LATER_HOST_KEYS)
+    return table.known(HOST_KEYS)
 
 
 def _written(node: Node) -> str:
@@ -156,7 +159,20 @@ def _host(name: str, layers: Layers) -> Host:
         workdir=present(keys, "workdir", _path, None),
         python=present(keys, "python", _path, None),
         mounts={name: path for layer in layers for name, path in present(layer, "mounts", _mounts, {}).items()},
+        gpus=present(keys, "gpus", lambda node: node.whole(0, 65_536), None),
+        labels=frozenset(present(keys, "labels", policy.labels, ())),
+        resources=_resources(layers),
+        courtesy=courtesy.read(keys),
     )
+
+
+def _resources(layers: Layers) -> dict[str, float]:
+    """Those of all layers, key by key; 0 is none."""
+    found: dict[str, float] = {}
+    for layer in layers:
+        if "resources" in layer:
+            found |= needs.resources(layer["resources"].fields)
+    return needs.some(found)
 
 
 def _transport(node: Node) -> str | None:

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from batchwasm.model import MIB, Job, Limits, Request, RunSpec, Source
-from batchwasm.spec import axes, settings, sources, template
+from batchwasm.model import MIB, Job, JobName, Limits, RunSpec, Source
+from batchwasm.spec import axes, graph, settings, sources, template
 from batchwasm.spec.document import Document
+from batchwasm.spec.keys import Keys
 from batchwasm.spec.nodes import NAME_LENGTH, Node, present, wrong_name
 from batchwasm.spec.quantities import failures, in_units, shown
-from batchwasm.spec.settings import JOB_KEYS, LATER_JOB_KEYS, Keys
+from batchwasm.spec.references import References, Sibling
+from batchwasm.spec.settings import JOB_KEYS, LATER_JOB_KEYS
 from batchwasm.spec.sweep import Combinations
 
 TOP_KEYS = ("name", "max_failures", "defaults", "jobs")
@@ -29,17 +31,19 @@ def read(document: Document, path: Path) -> RunSpec | None:
     folder = path.parent
     top = root.known(TOP_KEYS)
     defaults = top["defaults"].known(JOB_KEYS, LATER_JOB_KEYS) if "defaults" in top else {}
-    if "defaults" in top:
-        settings.read(Keys(table=top["defaults"], own=defaults, defaults={}), frozenset())
     tables = top["jobs"].fields if "jobs" in top else {}
+    siblings = {name: _sibling(table, defaults) for name, table in tables.items()}
+    if "defaults" in top:
+        whole = Keys(table=top["defaults"], own=defaults, defaults={})
+        settings.read(whole, frozenset(), References(siblings=siblings))
     if top.get("jobs") is None or top["jobs"].value == {}:
         root.report.add((), "has no job; write [jobs.NAME] and its source")
-    jobs = tuple(j for j in (_job(name, table, defaults, folder) for name, table in tables.items()) if j)
+    jobs = _jobs(tables, defaults, siblings, folder)
     tasks = sum(map(len, jobs))
     return RunSpec(
         name=present(top, "name", lambda node: node.name("a run"), run_name(path.stem)),
         folder=folder,
-        jobs=jobs,
+        jobs=tuple(jobs),
         max_failures=present(top, "max_failures", lambda node: node.quantity(lambda v: failures(v, tasks)), None),
         text=document.text,
     )
@@ -50,28 +54,50 @@ def run_name(stem: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "-", stem)[:NAME_LENGTH].strip("-") or "run"
 
 
-def _job(name: str, table: Node, defaults: Mapping[str, Node], folder: Path) -> Job | None:
-    """One job; None where there is no table. With problems in the book it may be made of stand-ins, so that the rest of
-    it is checked as well."""
-    wrong = wrong_name(name, "a job")
-    if wrong:
-        table.wrong(wrong)
-    if not isinstance(table.value, dict):
-        table.wants(f"a job; write [jobs.{name}] and its source")
-        return None
-    keys = Keys(table=table, own=table.known(JOB_KEYS, LATER_JOB_KEYS), defaults=defaults)
-    sweep = axes.read(keys.all, folder)
+def _sibling(table: Node, defaults: Mapping[str, Node]) -> Sibling:
+    """What a table says at a glance; nothing of it is checked yet."""
+    keys = {name: node.value for name, node in defaults.items()}
+    keys |= table.value if isinstance(table.value, dict) else {}
+    return Sibling(has_function="function" in keys, has_outputs=bool(keys.get("outputs")))
+
+
+def _jobs(
+    tables: Mapping[str, Node], defaults: Mapping[str, Node], siblings: Mapping[JobName, Sibling], folder: Path
+) -> list[Job]:
+    """All jobs, and what each waits for."""
+    found: list[Job] = []
+    references: dict[JobName, References] = {}
+    unsure: set[JobName] = set()
+    for name, table in tables.items():
+        wrong = wrong_name(name, "a job")
+        if wrong:
+            table.wrong(wrong)
+        if not isinstance(table.value, dict):
+            table.wants(f"a job; write [jobs.{name}] and its source")
+            continue
+        keys = Keys(table=table, own=table.known(JOB_KEYS, LATER_JOB_KEYS), defaults=defaults)
+        sweep = axes.read(keys.all, folder)
+        if sweep is None:
+            unsure.add(name)
+        references[name] = References(siblings=siblings)
+        found.append(_job(name, keys, sweep, references[name], folder))
+    return graph.linked(found, references, unsure)
+
+
+def _job(name: str, keys: Keys, sweep: Combinations | None, references: References, folder: Path) -> Job:
+    """One job. With problems in the book it may be made of stand-ins, so that the rest of it is checked as well."""
     names = frozenset((*(sweep.names if sweep else ()), *template.RESERVED))
-    said = settings.read(keys, names)
+    said = settings.read(keys, names, references)
     source = None
     if "source" in keys.all:
         source = sources.read(keys.all["source"], keys.merged("build"), folder)
     else:
-        table.wrong('has no source; write source = "FILE"')
+        keys.table.wrong('has no source; write source = "FILE"')
     if source is not None:
         _check_memory(said.limits, source.language, keys)
     if source is not None and sweep is not None:  # a function can't be checked against stand-ins
         source = replace(source, function=present(keys.all, "function", Node.text, None))
+    policy = said.policy
     return Job(
         name=name,
         source=source or Source(language="", paths=()),
@@ -84,10 +110,17 @@ def _job(name: str, table: Node, defaults: Mapping[str, Node], folder: Path) -> 
         inputs=said.inputs if sweep is not None else (),
         mounts=said.mounts,
         outputs=said.outputs,
-        requests=(Request(cpus=said.cpus, memory_bytes=said.limits.memory_bytes),),
+        requests=said.requests,
         limits=said.limits,
         hosts=said.hosts,
         exclude=said.exclude,
+        labels=policy.labels,
+        priority=policy.priority,
+        after=said.after,
+        max_parallel=policy.max_parallel,
+        max_parallel_by_label=policy.max_parallel_by_label,
+        retries=policy.retries,
+        isolate=policy.isolate,
     )
 
 

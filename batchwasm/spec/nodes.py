@@ -167,8 +167,8 @@ class Node:
         """A whole number from `low` to `high`."""
         if isinstance(self.value, int) and not isinstance(self.value, bool) and low <= self.value <= high:
             return self.value
-        limits = f"from {low} up" if high == LARGEST else f"from {low} to {high}"
-        self.wants(f"a whole number {limits}")
+        limits = f" from {low} up" if high == LARGEST else f" from {low} to {high}"
+        self.wants(f"a whole number{'' if low == -LARGEST else limits}")
         return None
 
     def quantity(self, read: Callable[[object], T]) -> T | None:

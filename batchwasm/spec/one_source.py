@@ -13,12 +13,13 @@ from batchwasm.model import Inventory, RunSpec, Scalar
 from batchwasm.spec import document, loading
 from batchwasm.spec.jobs import run_name
 from batchwasm.spec.nodes import NAME, quoted
+from batchwasm.spec.references import escaped
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
 _FLOAT = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
 _RANGE = re.compile(rf"({_INTEGER.pattern})\.\.({_INTEGER.pattern})", re.ASCII)
 _WRITTEN = re.compile(r"jobs\.[^.]+\.(?P<key>\w+)(?:\.(?P<name>.*)|(?P<rest>.*))", re.DOTALL)
-_OPTIONS = {"source": "SOURCE", "args": "ARGS"}
+_OPTIONS = {"source": "SOURCE", "args": "ARGS", "labels": "--label"}
 
 
 def from_source(
@@ -59,7 +60,8 @@ def to_toml(
     job: str, source: str, args: Sequence[object], sweep: Mapping[str, object], settings: Mapping[str, object]
 ) -> str:
     """A jobs.toml with one job, named `job` as the run is."""
-    keys: dict[str, object] = {"source": source, "args": list(args), "sweep": sweep, **settings}
+    texts = [escaped(arg) if isinstance(arg, str) else arg for arg in args]
+    keys: dict[str, object] = {"source": source, "args": texts, "sweep": sweep, **settings}
     lines = [f"{_key(key)} = {value_toml(value)}" for key, value in keys.items() if value not in (None, [], {}, ())]
     return "\n".join([f"name = {quoted(job)}", "", f"[jobs.{_key(job)}]", *lines, ""])
 

@@ -10,6 +10,7 @@ UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**
 SECONDS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 LARGEST = 2**63 - 1  # what a journal's integer and a C int64 hold
 LONGEST_S = 9_000_000_000  # 285 years; what is left of it as nanoseconds in a C int64
+LARGEST_AMOUNT = 10**12  # a float still holds each thousandth of it
 _NUMBER = r"[0-9]{1,19}(?:\.[0-9]{1,18})?"
 _SIZE = re.compile(rf"({_NUMBER}) *({'|'.join(UNITS)})?", re.ASCII)
 _DURATION = re.compile("".join(rf"(?:({_NUMBER}){unit})?" for unit in SECONDS), re.ASCII)
@@ -68,6 +69,28 @@ def failures(value: object, tasks: int) -> int:
     if match and 0 < Decimal(match[1]) <= 100:
         return max(1, math.ceil(Decimal(match[1]) * tasks / 100))
     raise ValueError(f"{shown(value)} is neither a number of tasks from 1 up nor a share such as '5%'")
+
+
+def amount(value: object) -> float:
+    """`4` or `0.25` of something: above 0, in whole thousandths, so that sums are exact; 4.0 becomes 4.
+
+    Raises ValueError saying what would be right.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= LARGEST_AMOUNT:
+        raise ValueError(f"{shown(value)} is not a number above 0; write such as 4 or 0.25")
+    if Decimal(str(value)) * 1000 % 1:
+        raise ValueError(f"{shown(value)} is finer than a thousandth; write such as 0.25")
+    return int(value) if value == int(value) else value
+
+
+def amount_or_none(value: object) -> float:
+    """The same, or 0. Raises ValueError."""
+    return 0 if value == 0 and not isinstance(value, bool) else amount(value)
+
+
+def amount_text(value: float) -> str:
+    """`4`, `0.25`: an amount as people write it."""
+    return f"{value:.3f}".rstrip("0").rstrip(".")
 
 
 def in_units(count: int) -> str:

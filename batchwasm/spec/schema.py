@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from batchwasm.spec.courtesy import HOURS_PATTERN, WHEN_BUSY
 from batchwasm.spec.inventory import TRANSPORTS
-from batchwasm.spec.quantities import DURATION_PATTERN, LARGEST, PERCENT_PATTERN, SIZE_PATTERN
+from batchwasm.spec.policy import LABEL, MOST_GROWTH, RETRIED
+from batchwasm.spec.quantities import DURATION_PATTERN, LARGEST, LARGEST_AMOUNT, PERCENT_PATTERN, SIZE_PATTERN
 from batchwasm.spec.sources import OPTIMIZE
 
 Schema = dict[str, Any]
@@ -54,6 +56,12 @@ def _whole(description: str, low: int, **more: object) -> Schema:
     return {"type": "integer", "description": description, "minimum": low, "maximum": LARGEST, **more}
 
 
+def _amount(description: str, **more: object) -> Schema:
+    """Whole thousandths, which binary floating point can't tell: the reader does."""
+    limits = {"exclusiveMinimum": 0, "maximum": LARGEST_AMOUNT}
+    return {"type": "number", "description": description, **limits, **more}
+
+
 def _size(description: str, **more: object) -> Schema:
     return {
         "description": f"{description} Bytes, or a number with B, KB, MB, GB, KiB, MiB, GiB.",
@@ -62,11 +70,10 @@ def _size(description: str, **more: object) -> Schema:
     }
 
 
-def _duration(description: str, **more: object) -> Schema:
+def _duration(description: str, low: str = "exclusiveMinimum") -> Schema:
     return {
         "description": f"{description} Seconds, or such as 90s, 15m, 1h30m, 2d.",
-        "anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string", "pattern": DURATION_PATTERN}],
-        **more,
+        "anyOf": [{"type": "number", low: 0}, {"type": "string", "pattern": DURATION_PATTERN}],
     }
 
 
@@ -96,6 +103,8 @@ _VALUES: Schema = {
     ],
 }
 _COMBINATION = _map("A value for each name.", _PARAMETER, _SCALAR) | {"minProperties": 1}
+_FILES = "^([^@]|@[^/]+/.)"
+_HOW_MUCH: Schema = {"type": "number", "minimum": 0, "maximum": LARGEST_AMOUNT}
 _HOSTLIST: Schema = {"anyOf": [_TEXT, _list("Hostlists.", _TEXT)]}
 
 
@@ -114,22 +123,28 @@ def _job_keys() -> Schema:
             "default": False,
         },
         "args": _list(
-            "argv[1..], or the function's arguments; {name} stands for a value of the sweep, {job} and {index} too.",
+            "argv[1..], or the function's arguments; {name} stands for a value of the sweep, {job} and {index} too, "
+            "@JOB for what another job's function gives.",
             {"anyOf": [_SCALAR, {"type": ["array", "object"]}]},
         ),
         "env": _map("Variables of the guest's environment.", "^(?!BATCHWASM_)[^=]+$", _SCALAR),
         "stdin": _described(_TEXT, "A file that the task reads on stdin, relative to jobs.toml."),
         "inputs": _list(
-            "Files given to the task, read-only: globs relative to jobs.toml, paths kept; or from and to.",
-            {"anyOf": [_described(_TEXT, "A glob.", pattern="^[^@]"), _from_to()]},
+            "Files given to the task, read-only: globs relative to jobs.toml, paths kept; or from and to; "
+            "@JOB/GLOB are another job's outputs, at JOB/INDEX/PATH.",
+            {"anyOf": [_described(_TEXT, "A glob, or @JOB/GLOB.", pattern=_FILES), _from_to()]},
         ),
         "mounts": _list("Folders that hosts offer, read-only at /mnt/NAME.", {"type": "string", "pattern": _NAME}),
         "outputs": _list(
             "Globs in the task's folder, brought back whatever the outcome; one that ends in ? may match nothing.",
             _described(_TEXT, "A glob.", pattern=r"^(?!/)(?!(.*/)?\.\.(/|$))"),
         ),
-        "cpus": _whole("Slots reserved on the host.", 1, default=1),
-        "memory": _size("Reserved on the host, and the guest's cap.", default="512MiB"),
+        **_need_keys(),
+        "any": _list(
+            "Alternatives to what is reserved, of which the first that fits is taken.",
+            _table("What it reserves otherwise than the job says.", _need_keys()),
+            minItems=1,
+        ),
         "time_limit": _duration("Cap of a task's time, from the guest's start."),
         "stdout_limit": _size("Cap of stdout and of stderr, each.", default="64MiB"),
         "disk": _size("Cap of what the task writes into its folder.", default="1GiB"),
@@ -143,6 +158,57 @@ def _job_keys() -> Schema:
         "omit": _list("Combinations to drop: those that have all these values.", _COMBINATION),
         "hosts": _described(_HOSTLIST, "Hosts it may use, such as lab[01-12,15]."),
         "exclude": _described(_HOSTLIST, "Hosts it may not use."),
+        **_policy_keys(),
+    }
+
+
+def _need_keys() -> Schema:
+    return {
+        "cpus": _amount("Cpus reserved on the host, whole ones or a share such as 0.25.", default=1),
+        "memory": _size("Reserved on the host, and the guest's cap.", default="512MiB"),
+        "gpus": {
+            "description": "Gpus reserved on the host: whole ones, or a share of one such as 0.5.",
+            "anyOf": [
+                {"type": "integer", "minimum": 0, "maximum": LARGEST_AMOUNT},
+                {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
+            ],
+            "default": 0,
+        },
+        "resources": _map("Amounts of what hosts offer under these names.", _NAME, _HOW_MUCH),
+    }
+
+
+def _policy_keys() -> Schema:
+    job: Schema = {"type": "string", "pattern": _NAME}
+    each = {"description": "Task i waits for task i alone.", "type": "boolean", "default": False}
+    names = _described(job, "A job, all of it.")
+    after = {"anyOf": [names, _table("A job.", {"job": names, "each": each}, required=["job"])]}
+    word = {"anyOf": [{"enum": list(RETRIED)}, {"type": "string", "pattern": "^exit:[0-9]{1,9}$"}]}
+    at_once = {"type": "integer", "minimum": 1, "maximum": LARGEST}
+    return {
+        "labels": _list(
+            "What a host must have, or, with ! in front, must not have.",
+            {"type": "string", "pattern": f"^!?{LABEL.pattern}$"},
+        ),
+        "priority": _whole("Higher goes first; 0 is normal.", -LARGEST, default=0),
+        "after": {
+            "description": "Jobs that must have succeeded first.",
+            "anyOf": [_list("Jobs.", after), *after["anyOf"]],
+        },
+        "max_parallel": {
+            "description": "Tasks at once; a table limits them on hosts of each label, and as * all of them.",
+            "anyOf": [at_once, _map("Tasks at once.", rf"^(\*|{LABEL.pattern})$", at_once)],
+        },
+        "retries": _whole("Attempts after the first failed one; lost ones do not count.", 0, default=0),
+        "retry_on": _list("Outcomes after which an attempt is tried again, or such as exit:75.", word),
+        "memory_growth": {
+            "description": "Factor of the memory after each out_of_memory.",
+            "type": "number",
+            "minimum": 1,
+            "maximum": MOST_GROWTH,
+            "default": 1,
+        },
+        "isolate": {"description": "Each attempt in a process of its own.", "type": "boolean", "default": False},
     }
 
 
@@ -164,7 +230,7 @@ def _defined() -> Schema:
 
 
 def _from_to() -> Schema:
-    source = _described(_TEXT, "A glob, relative to jobs.toml or absolute.", pattern="^[^@]")
+    source = _described(_TEXT, "A glob, relative to jobs.toml or absolute, or @JOB/GLOB.", pattern=_FILES)
     target = _described(_TEXT, "Its path in the task's folder; a folder where it ends in /.")
     return _table("A file and where it goes.", {"from": source, "to": target}, required=["from"])
 
@@ -217,6 +283,33 @@ def _host_keys() -> Schema:
         "workdir": _described(path, "Folder for the cache; default: ~/.cache/batchwasm."),
         "python": _described(path, "Its Python, 3.9 or later; default: the first found."),
         "mounts": _map("Folders it offers, by name.", _NAME, path),
+        "gpus": _whole("Gpus to use; default: what is found there.", 0, maximum=65_536),
+        "labels": _list("What jobs can ask for.", {"type": "string", "pattern": f"^{LABEL.pattern}$"}),
+        "resources": _map("What it has of other things, by name.", _NAME, _HOW_MUCH),
+        **_courtesy_keys(),
+    }
+
+
+def _courtesy_keys() -> Schema:
+    hours = {"type": "string", "pattern": HOURS_PATTERN}
+    return {
+        "max_load": {
+            "description": "Start nothing while others use more than this share of its cpus, such as 0.8.",
+            "type": "number",
+            "exclusiveMinimum": 0,
+            "maximum": LARGEST_AMOUNT,
+        },
+        "min_free_memory": _size("Start nothing while less than this is free."),
+        "hours": {
+            "description": "When it may be used, on its own clock, such as 20:00-08:00; default: always.",
+            "anyOf": [hours, _list("Several windows.", hours)],
+        },
+        "min_idle": _duration("Start nothing before nobody was at its keyboard for that long.", "minimum"),
+        "when_busy": {
+            "description": "What becomes of tasks that run there then: they end, are suspended, or go elsewhere.",
+            "enum": list(WHEN_BUSY),
+            "default": "wait",
+        },
     }
 
 

@@ -3,52 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from batchwasm.model import Input, Limits, Template, Value, text_of
-from batchwasm.spec import hostlist, sources, template
-from batchwasm.spec.nodes import LATER, Node, is_text, present
+from batchwasm.model import After, Input, Limits, Request, Template, Value, ValueOf, text_of
+from batchwasm.spec import hostlist, needs, policy, template
+from batchwasm.spec.keys import Keys
+from batchwasm.spec.nodes import Node, is_text, present
+from batchwasm.spec.policy import Policy
 from batchwasm.spec.quantities import duration_s, shown, size_bytes
+from batchwasm.spec.references import References, literal
 
 JOB_KEYS = (
-    *("source", "build", "function", "reuse", "args", "env", "stdin", "inputs", "mounts", "outputs", "cpus", "memory"),
-    *("time_limit", "stdout_limit", "disk", "files", "sweep", "zip", "include", "omit", "hosts", "exclude"),
+    *("source", "build", "function", "reuse", "args", "env", "stdin", "inputs", "mounts", "outputs"),
+    *("cpus", "memory", "gpus", "resources", "any", "time_limit", "stdout_limit", "disk", "files"),
+    *("sweep", "zip", "include", "omit", "hosts", "exclude", "labels", "priority", "after", "max_parallel"),
+    *("retries", "retry_on", "memory_growth", "isolate"),
 )
-LATER_JOB_KEYS = (
-    *("gpus", "resources", "labels", "priority", "after", "max_parallel", "retries", "retry_on"),
-    *("memory_growth", "any", "isolate", "cache", "deterministic", "verify", "secret"),
-)
+LATER_JOB_KEYS = ("cache", "deterministic", "verify", "secret")
 RESERVED_ENV = "BATCHWASM_"
 Names = frozenset[str]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Keys:
-    """The keys of one job: its own, else those of the defaults."""
-
-    table: Node
-    own: Mapping[str, Node]
-    defaults: Mapping[str, Node]
-
-    @property
-    def all(self) -> dict[str, Node]:
-        return {**self.defaults, **self.own}
-
-    def merged(self, key: str) -> dict[str, Node]:
-        """The fields of a table, the job's replacing the defaults' one by one."""
-        found: dict[str, Node] = {}
-        for nodes in (self.defaults, self.own):
-            if key in nodes:
-                allowed = sources.BUILD_KEYS if key == "build" else None
-                found |= nodes[key].known(allowed) if allowed else nodes[key].fields
-        return found
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
     """What a job's table says beside its source and sweep."""
 
-    args: tuple[Template, ...]
+    args: tuple[Template | ValueOf, ...]
     values: tuple[Value, ...]
     reuse: bool
     env: Mapping[str, Template]
@@ -56,13 +36,16 @@ class Settings:
     inputs: tuple[Input, ...]
     mounts: tuple[str, ...]
     outputs: tuple[Template, ...]
-    cpus: int
+    requests: tuple[Request, ...]
     limits: Limits
     hosts: frozenset[str] | None
     exclude: frozenset[str]
+    after: tuple[After, ...]
+    """As written; those whose outputs or values it takes are in the references."""
+    policy: Policy
 
 
-def read(keys: Keys, names: Names) -> Settings:
+def read(keys: Keys, names: Names, references: References) -> Settings:
     """The settings of a job that knows `names`; of the defaults, for their problems only."""
     nodes = keys.all
     called = "function" in nodes
@@ -70,49 +53,62 @@ def read(keys: Keys, names: Names) -> Settings:
         keys.own["reuse"].wrong(
             "only calls of a function can share an instance; name one by function = ..., or leave it out"
         )
+    limits = _limits(nodes)
+    after = present(
+        nodes, "after", references.after, ()
+    )  # before what it takes, so that this is where a circle is told
     return Settings(
-        args=() if called else present(nodes, "args", lambda node: _args(node, names), ()),
-        values=present(nodes, "args", lambda node: _values(node, names), ()) if called else (),
+        args=() if called else present(nodes, "args", lambda node: _args(node, names, references), ()),
+        values=present(nodes, "args", lambda node: _values(node, names, references), ()) if called else (),
         reuse=present(nodes, "reuse", Node.flag, False),
         env=_env(keys.merged("env"), names),
         stdin=present(nodes, "stdin", lambda node: _stdin(node, names), None),
-        inputs=present(nodes, "inputs", lambda node: _inputs(node, names), ()),
+        inputs=present(nodes, "inputs", lambda node: _inputs(node, names, references), ()),
         mounts=present(nodes, "mounts", _mounts, ()),
         outputs=present(nodes, "outputs", lambda node: _outputs(node, names), ()),
-        cpus=present(nodes, "cpus", _cpus, 1),
-        limits=_limits(nodes),
+        requests=needs.read(keys, limits.memory_bytes),
+        limits=limits,
         hosts=present(nodes, "hosts", _hosts, None),
         exclude=present(nodes, "exclude", _hosts, frozenset()),
+        after=after,
+        policy=policy.read(keys),
     )
 
 
-def _args(node: Node, names: Names) -> tuple[Template, ...]:
-    """argv[1..]: strings are templates, numbers and bools what they are as text."""
-    found = []
+def _args(node: Node, names: Names, references: References) -> tuple[Template | ValueOf, ...]:
+    """argv[1..]: strings are templates or another job's value, numbers and bools what they are as text."""
+    found: list[Template | ValueOf] = []
     for item in node.items:
         if isinstance(item.value, list | dict):
             item.wrong(f"{shown(item.value)} is not an argument; write a string, number or bool")
             continue
         value = item.scalar()
-        if value is not None:
-            found.append(template.parse(value, names) if isinstance(value, str) else template.constant(text_of(value)))
+        if isinstance(value, str):
+            found.append(_text(item, value, names, references))
+        elif value is not None:
+            found.append(template.constant(text_of(value)))
     return tuple(found)
 
 
-def _values(node: Node, names: Names) -> tuple[Value, ...]:
+def _text(node: Node, text: str, names: Names, references: References) -> Template | ValueOf:
+    """`@JOB` is what that job's function gives, every other text a template."""
+    return references.value(node, text) or template.parse(literal(text), names)
+
+
+def _values(node: Node, names: Names, references: References) -> tuple[Value, ...]:
     """The arguments of a function, as they are; strings in them are templates at any depth."""
-    return tuple(_value(item, names) for item in node.items)
+    return tuple(_value(item, names, references) for item in node.items)
 
 
-def _value(node: Node, names: Names) -> Value:
+def _value(node: Node, names: Names, references: References) -> Value:
     if isinstance(node.value, list):
-        return _values(node, names)
+        return _values(node, names, references)
     if isinstance(node.value, dict):
-        return {key: _value(field, names) for key, field in node.fields.items()}
+        return {key: _value(field, names, references) for key, field in node.fields.items()}
     if isinstance(node.value, str):  # any text may be passed to a function, with NUL in it, too
         if not is_text(node.value):
             node.wrong(f"{node.value!r} is not Unicode")
-        return template.parse(node.value, names)
+        return _text(node, node.value, names, references)
     found = node.scalar()
     return 0 if found is None else found
 
@@ -135,11 +131,11 @@ def _stdin(node: Node, names: Names) -> Template | None:
     return None if text is None else template.parse(text, names)
 
 
-def _inputs(node: Node, names: Names) -> tuple[Input, ...]:
-    return tuple(found for found in (_input(item, names) for item in node.items) if found)
+def _inputs(node: Node, names: Names, references: References) -> tuple[Input, ...]:
+    return tuple(found for item in node.items if (found := _input(item, names, references)))
 
 
-def _input(node: Node, names: Names) -> Input | None:
+def _input(node: Node, names: Names, references: References) -> Input | None:
     if not isinstance(node.value, str | dict):
         node.wants('an input; write a glob, or { from = "FILE", to = "NAME" }')
         return None
@@ -156,9 +152,10 @@ def _input(node: Node, names: Names) -> Input | None:
     if text is None or (to and target is None):
         return None
     if text.startswith("@"):
-        source.wrong(f"outputs of another job (@JOB/GLOB): {LATER}; a file is written './{text}'")
-        return None
-    return Input(source=template.parse(text, names), to=template.parse(target, names) if target else None)
+        found = references.outputs(source, text, names)
+    else:
+        found = Input(source=template.parse(text, names))
+    return replace(found, to=template.parse(target, names)) if found and target else found
 
 
 def _mounts(node: Node) -> tuple[str, ...]:
@@ -176,16 +173,6 @@ def _outputs(node: Node, names: Names) -> tuple[Template, ...]:
             item.wrong(f"{text!r} leaves the task's folder; write a glob inside it, such as 'out/**'")
         found.append(template.parse(text, names))
     return tuple(found)
-
-
-def _cpus(node: Node) -> int | None:
-    value = node.value
-    if not isinstance(value, float) or not 0 < value < 2**53:
-        return node.whole(1)
-    if value.is_integer():
-        return int(value)
-    node.wrong(f"fractional cpus: {LATER}; write a whole number")
-    return None
 
 
 def _hosts(node: Node) -> frozenset[str] | None:

@@ -25,15 +25,17 @@ def pool(ssh_pool: list[Sshd], batchwasm: Cli) -> list[Sshd]:
 
 def test_list_shows_what_the_inventory_says_without_asking_anybody(batchwasm: Cli) -> None:
     text = '[defaults]\nuser = "alice"\n[hosts."lab[01-02]"]\naddress = "{name}.example"\ncpus = 4\nmemory = "2GiB"\n'
+    text += 'labels = ["old", "big"]\ngpus = 1\nresources = { licence = 0.5 }\nmin_idle = "15m"\n'
     (batchwasm.folder / "inventory.toml").write_text(text + '[hosts.lab02.mounts]\ndata = "/nfs/data"\n')
     assert batchwasm("hosts", "list").out.splitlines()[1:] == [
-        "lab01\tssh\tlab01.example\talice\t\t4\t2 GiB\t\t",
-        "lab02\tssh\tlab02.example\talice\t\t4\t2 GiB\t\tdata=/nfs/data",
+        "lab01\tssh\tlab01.example\talice\t\t4\t2 GiB\t1\tbig old\tlicence=0.5\t\t",
+        "lab02\tssh\tlab02.example\talice\t\t4\t2 GiB\t1\tbig old\tlicence=0.5\t\tdata=/nfs/data",
     ]
     (row,) = batchwasm("hosts", "list", "lab02", "--json").rows
     assert row["schema"] == "host/1"
     assert (row["name"], row["memory_bytes"], row["mounts"]) == ("lab02", 2 * 1024**3, {"data": "/nfs/data"})
-    assert row["port"] is None
+    assert (row["gpus"], row["labels"], row["resources"]) == (1, ["big", "old"], {"licence": 0.5})
+    assert (row["courtesy"]["min_idle_s"], row["courtesy"]["hours"], row["port"]) == (900, [], None)
 
 
 def test_list_without_an_inventory_is_this_machine(batchwasm: Cli) -> None:

@@ -60,7 +60,9 @@ def built(job: int) -> ArtifactBuilt:
 def started(*jobs: JobPlan, hosts: tuple[str, ...] = ("h",), **settings: object) -> Scheduler:
     """A scheduler whose artifacts are there and whose hosts are not."""
     scheduler = Scheduler(State())
-    planned = RunPlanned(run="r", name="run-1", jobs=jobs, hosts=tuple(HostPlan(name=name) for name in hosts), **settings)  # type: ignore[arg-type]
+    planned = RunPlanned(
+        run="r", name="run-1", jobs=jobs, hosts=tuple(HostPlan(name=name) for name in hosts), **settings
+    )  # type: ignore[arg-type]
     for event in (planned, RunOpened(incarnation=1, pid=1, machine="m", version="0"), *map(built, range(len(jobs)))):
         scheduler.observe(event, 0.0)
     return scheduler

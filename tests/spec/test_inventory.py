@@ -9,7 +9,7 @@ import pytest
 from batchwasm import spec
 from batchwasm.errors import SpecError
 from batchwasm.model import GIB, Host, Inventory
-from batchwasm.spec.inventory import LATER_HOST_KEYS, LATER_TRANSPORTS
+from batchwasm.spec.inventory import LATER_TRANSPORTS
 from tests.spec.folder import Folder
 
 LAB = """\
@@ -93,6 +93,10 @@ def test_ranges_that_overlap_are_a_problem(folder: Folder) -> None:
         ("[hosts.a]\nworkdir = 'here'", "2: hosts.a.workdir: 'here' is a path on the host; start it with '/' or '~/'"),
         ("[hosts.a.mounts]\nx = 'y'", "2: hosts.a.mounts.x: 'y' is a path on the host"),
         ('[hosts.a.mounts]\n"x y" = "/y"', "2: hosts.a.mounts.\"x y\": 'x y' can't name a mount"),
+        ("[hosts.a]\ngpus = 0.5", "2: hosts.a.gpus: 0.5 is not a whole number from 0 to 65536"),
+        ('[hosts.a]\nlabels = ["!x"]', "2: hosts.a.labels[0]: '!x' is not a label; write a word such as 'fast-disk'"),
+        ("[hosts.a]\nresources = { x = -1 }", "2: hosts.a.resources.x: -1 is not a number above 0"),
+        ("[hosts.a]\nresources = 5", "2: hosts.a.resources: 5 is not a table"),
         ('[hosts."lab["]', "1: hosts.\"lab[\": 'lab[' has a '[' that is never closed"),
         ('[hosts."-x"]', "1: hosts.-x: '-x' is not a host name"),
         (
@@ -107,15 +111,30 @@ def test_an_inventory_that_is_wrong_says_where_and_why(folder: Folder, text: str
     assert problem.startswith(says)
 
 
-@pytest.mark.parametrize("key", LATER_HOST_KEYS)
-def test_a_key_of_a_later_version_is_refused_by_name(folder: Folder, key: str) -> None:
-    assert folder.wrong_hosts(f"[hosts.a]\n{key} = {{}}") == [f"2: hosts.a.{key}: not in this version"]
-
-
 @pytest.mark.parametrize("name", LATER_TRANSPORTS)
 def test_a_transport_of_a_later_version_is_refused_by_name(folder: Folder, name: str) -> None:
     [problem] = folder.wrong_hosts(f'[hosts.a]\ntransport = "{name}"')
     assert problem == f"2: hosts.a.transport: {name}: not in this version; transports are ssh, local"
+
+
+def test_gpus_labels_and_resources_are_what_a_host_has(folder: Folder) -> None:
+    text = """\
+[defaults]
+labels = ["all"]
+resources = { licence = 1, tape = 1 }
+[hosts."lab[1-3]"]
+gpus = 2
+resources = { licence = 2, tape = 0 }
+[hosts.lab3]
+gpus = 0
+labels = ["fast-disk", "cuda12.2"]
+resources = { scratch = 0.5 }
+"""
+    hosts = folder.hosts(text)
+    assert (hosts["lab1"].gpus, hosts["lab1"].labels, hosts["lab1"].resources) == (2, {"all"}, {"licence": 2})
+    assert (hosts["lab3"].gpus, hosts["lab3"].labels) == (0, {"fast-disk", "cuda12.2"})
+    assert hosts["lab3"].resources == {"licence": 2, "scratch": 0.5}
+    assert folder.hosts("[hosts.a]")["a"].gpus is None
 
 
 # ----------------------------------------------------------------------------------------- where it is found

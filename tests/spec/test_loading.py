@@ -19,14 +19,14 @@ from tests.spec.folder import Folder
 
 def test_problems_of_both_files_come_in_one_error_each_with_file_line_and_key(folder: Folder) -> None:
     inventory = folder.write("inventory.toml", "[hosts.a]\n\ncpus = 0\n")
-    folder.write("jobs.toml", '[jobs.j]\nsource = "no.c"\nretries = 3\n')
+    folder.write("jobs.toml", '[jobs.j]\nsource = "no.c"\nverify = 3\n')
     with pytest.raises(SpecError) as caught:
         spec.load(folder.jobs)
     assert str(caught.value).splitlines() == [
         line
         for text in (
             f"{folder.jobs}:2: jobs.j.source: there is no file {folder.path / 'no.c'}",
-            f"{folder.jobs}:3: jobs.j.retries: not in this version",
+            f"{folder.jobs}:3: jobs.j.verify: not in this version",
             f"{inventory}:3: hosts.a.cpus: 0 is not a whole number from 1 to 65536",
         )
         for line in text.splitlines()
@@ -76,10 +76,13 @@ def test_a_relative_path_gives_an_absolute_folder(folder: Folder, monkeypatch: p
 
 
 NAMES = st.sampled_from(
-    [*TOP_KEYS, *JOB_KEYS, "retries", "a", "b", "lab[1-3]", "range", "glob", "rows", "from", "to", "defines", "job"]
+    [*TOP_KEYS, *JOB_KEYS, "job", "each", "a", "b", "lab[1-3]", "range", "glob", "rows", "from", "to", "defines", "job"]
 )
 TEXTS = st.one_of(
-    st.sampled_from(["a.c", "*", "{a}", "{index}", "5%", "90s", "1GiB", "a", "", "..", "/", "@a/b"]), st.text()
+    st.sampled_from(
+        ["a.c", "*", "{a}", "{index}", "5%", "90s", "1GiB", "a", "", "..", "/", "@a/b", "@a", "20:00-8:00"]
+    ),
+    st.text(),
 )
 SCALARS = st.one_of(st.integers(), st.floats(), st.booleans(), TEXTS)
 VALUES = st.recursive(SCALARS, lambda v: st.one_of(st.lists(v, max_size=3), st.dictionaries(NAMES, v, max_size=3)))
@@ -116,6 +119,6 @@ def test_what_a_caller_finds_wrong_with_a_source_is_told_with_the_rest(folder: F
     folder.write("jobs.toml", 'x = 1\n[defaults]\nsource = "a.wasm"\n[jobs.a]\n[jobs.b]\nsource = "b.c"\n')
     with pytest.raises(SpecError) as caught:
         spec.load(
-            folder.jobs, check_job=lambda job: [(("source",), "is empty")] if job.source.language == "wasm" else []
+            folder.jobs, check_job=lambda job, spec: [(("source",), "is empty")] if job.source.language == "wasm" else []
         )
     assert [(p.line, p.key) for p in caught.value.problems] == [(1, "x"), (3, "defaults.source")]

@@ -81,10 +81,17 @@ def test_the_text_loaded_from_a_file_gives_an_equal_spec(folder: Folder, tmp_pat
     (tmp_path / "up.go").touch()
     args = ['q"uote', "back\\slash", "new\nline", "tab\t", "ünï", "{n}", "{{n}}", ""]
     for source in ("sub/my prog.c", str(tmp_path / "up.go")):
-        run, _ = spec.from_source(
-            Path(source), args, sweep=["n=1..5", "s=a,0.1"], settings={"memory": "64MiB", "outputs": ["*.o?"]}
-        )
+        settings = {"memory": "64MiB", "outputs": ["*.o?"], "cpus": 0.25, "gpus": 1, "labels": ["!x"], "retries": 2}
+        run, _ = spec.from_source(Path(source), args, sweep=["n=1..5", "s=a,0.1"], settings=settings)
         assert spec.load(folder.write("jobs.toml", run.text))[0] == run
+
+
+def test_an_argument_that_reads_as_a_reference_is_meant_literally(folder: Folder) -> None:
+    folder.write("prog.c")
+    args = ["@prog", "@@prog", "@", "@other", "a@b", "@a b"]
+    [job] = spec.from_source(Path("prog.c"), args)[0].jobs
+    assert [arg.render({}) for arg in job.args] == args
+    assert job.after == ()
 
 
 def test_a_project_folder_gives_its_name_even_as_a_dot(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,12 +111,12 @@ def test_hosts_and_inventory_are_those_of_any_run(folder: Folder) -> None:
 
 def test_problems_are_named_as_on_the_command_line(folder: Folder) -> None:
     folder.write("a.c")
-    assert wrong("b.c", sweep=["n"], settings={"memory": "lots", "time_limit": "x", "retries": 2}) == [
+    assert wrong("b.c", sweep=["n"], settings={"memory": "lots", "time_limit": "x", "verify": 2}) == [
         "--sweep: 'n' has no NAME=VALUES; write such as n=1..100 or n=1,2,3",
         f"SOURCE: there is no file {folder.path / 'b.c'}; did you mean 'a.c'?",
         "--memory: 'lots' is not a size; write bytes or a size such as '256MiB'",
         "--time-limit: 'x' is not a duration; write seconds or a duration such as '90s', '15m', '1h30m', '2d'",
-        "--retries: not in this version",
+        "--verify: not in this version",
     ]
 
 
@@ -132,6 +139,8 @@ def test_a_sweep_that_is_wrong_says_why(folder: Folder, sweep: list[str], says: 
 
 def test_an_argument_that_is_wrong_has_its_place(folder: Folder) -> None:
     folder.write("a.c")
+    assert wrong("a.c", settings={"labels": ["a b"]})[0].startswith("--label[0]: 'a b' is not a label")
+    assert wrong("a.c", settings={"cpus": -0.5}) == ["--cpus: -0.5 is not a number above 0; write such as 4 or 0.25"]
     assert wrong("a.c", "x", "a\0b") == ["ARGS[1]: a NUL character can't be passed on; leave it out"]
     assert wrong("a.c", hosts="a,,b") == ["--hosts: 'a,,b' has an empty name; write a hostlist such as 'lab[01-12,15]'"]
 

@@ -166,3 +166,25 @@ def test_a_share_is_never_more_than_one_above_the_exact_one(tasks: int, percent:
 def test_a_long_value_is_shown_cut() -> None:
     assert quantities.shown("x" * 500).endswith("...")
     assert len(quantities.shown("x" * 500)) == 80
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(1, "1"), (4.0, "4"), (0.25, "0.25"), (0.1, "0.1"), (2.125, "2.125"), (0.001, "0.001"), (10**12, "1000000000000")],
+)
+def test_an_amount_is_whole_thousandths_and_is_written_as_people_do(value: float, text: str) -> None:
+    assert quantities.amount(value) == value
+    assert quantities.amount_text(quantities.amount(value)) == text
+
+
+@given(st.integers(1, 10**15))
+def test_every_thousandth_is_an_amount_and_keeps_its_place(thousandths: int) -> None:
+    assert round(quantities.amount(thousandths / 1000) * 1000) == thousandths
+
+
+@pytest.mark.parametrize(
+    "value", [0, -1, -0.5, 0.0001, 1.0005, 1e13, 10**13, True, "1", None, float("nan"), float("inf")]
+)
+def test_what_is_no_amount_is_told_what_would_be(value: object) -> None:
+    with pytest.raises(ValueError, match=r"; write such as (4 or )?0\.25$"):
+        quantities.amount(value)

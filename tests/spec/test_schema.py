@@ -75,7 +75,6 @@ def test_schema_and_parser_know_the_same_keys() -> None:
 
 def test_no_key_is_both_built_and_of_a_later_version() -> None:
     assert not set(JOB_KEYS) & set(LATER_JOB_KEYS)
-    assert not set(inventory.HOST_KEYS) & set(inventory.LATER_HOST_KEYS)
 
 
 # ------------------------------------------------------------------------------------------- examples, in files
@@ -107,6 +106,19 @@ RIGHT = [
     'outputs = ["out/**", "log?", "a..b"]',
     "cpus = 2",
     "cpus = 2.0",
+    "cpus = 0.25",
+    "gpus = 2",
+    "gpus = 0.5",
+    "resources = { licence = 1.5, none = 0 }",
+    'any = [{ gpus = 1, memory = "1GiB" }, { cpus = 4, resources = { licence = 1 } }, {}]',
+    'labels = ["fast-disk", "!slow"]',
+    "priority = -5",
+    "after = []",
+    "max_parallel = 3",
+    'max_parallel = { "*" = 10, fast-disk = 2 }',
+    'retries = 3\nretry_on = ["failed", "exit:75"]',
+    "retries = 3\nmemory_growth = 1.5",
+    "isolate = true",
     "memory = 4194304",
     'memory = "1.5 GiB"',
     "time_limit = 0.5",
@@ -144,14 +156,50 @@ WRONG = [
     "stdin = 1",
     'stdin = ""',
     "inputs = [1]",
-    'inputs = ["@prep/x"]',
+    'inputs = ["@prep"]',
+    'inputs = [{ from = "@prep" }]',
     'inputs = [{ to = "x" }]',
     'inputs = [{ from = "in.txt", mode = 1 }]',
     'outputs = ["/x"]',
     'outputs = ["a/../../x"]',
     'outputs = [".."]',
     "cpus = 0",
-    "cpus = 1.5",
+    "cpus = -0.5",
+    "gpus = 1.5",
+    "gpus = -1",
+    "gpus = true",
+    "resources = { licence = -1 }",
+    'resources = { "a b" = 1 }',
+    'resources = ["licence"]',
+    "any = []",
+    "any = { gpus = 1 }",
+    "any = [1]",
+    "any = [{ gpu = 1 }]",
+    "any = [{ cpus = 0 }]",
+    'labels = "fast"',
+    'labels = ["a b"]',
+    'labels = ["!"]',
+    'labels = ["*"]',
+    "priority = 0.5",
+    'priority = "high"',
+    "after = 5",
+    "after = [5]",
+    "after = { each = true }",
+    'after = { job = "j", all = true }',
+    'after = { job = "j", each = 1 }',
+    "max_parallel = 0",
+    "max_parallel = 1.5",
+    "max_parallel = { fast = 0 }",
+    'max_parallel = { "a b" = 1 }',
+    "retries = -1",
+    "retries = true",
+    'retries = 1\nretry_on = "failed"',
+    'retries = 1\nretry_on = ["lost"]',
+    'retries = 1\nretry_on = ["succeeded"]',
+    'retries = 1\nretry_on = ["exit:"]',
+    "retries = 1\nmemory_growth = 0.5",
+    'retries = 1\nmemory_growth = "2"',
+    'isolate = "yes"',
     'cpus = "1"',
     "cpus = true",
     'memory = "lots"',
@@ -185,7 +233,7 @@ WRONG = [
     "hosts = 5",
     "hosts = [5]",
     'mounts = ["a b"]',
-    "retries = 1",
+    "verify = 1",
     'function = ""',
     "function = 1",
     'function = "f"\nreuse = "yes"',
@@ -197,7 +245,8 @@ def prepared(folder: Folder) -> Folder:
     for name in ("a.c", "b.cpp", "inc/a.h", "in.txt"):
         folder.write(name, "x\n")
     folder.write("p.csv", "a,b\n1,2\n")
-    folder.write("inventory.toml", '[hosts."lab[01-03]"]\nmounts = { data = "/data" }\n')
+    offered = 'mounts = { data = "/data" }\nlabels = ["fast-disk"]\nresources = { licence = 2 }\n'
+    folder.write("inventory.toml", '[hosts."lab[01-03]"]\n' + offered)
     return folder
 
 
@@ -215,6 +264,24 @@ def test_keys_that_are_right_are_right_for_both(folder: Folder, keys: str) -> No
 def test_keys_that_are_wrong_are_wrong_for_both(folder: Folder, keys: str) -> None:
     assert prepared(folder).wrong(job_text(keys))
     assert not taken("jobs", job_text(keys))
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        'after = "j"',
+        'after = ["j"]',
+        'after = { job = "j", each = true }',
+        'after = [{ job = "j" }]',
+        'inputs = ["@j/out/*.csv"]',
+        'inputs = [{ from = "@j/out/*.csv", to = "in/" }]',
+        'args = ["@j", "@@j", "@nobody"]',
+    ],
+)
+def test_what_is_said_of_another_job_is_right_for_both(folder: Folder, keys: str) -> None:
+    text = job_text('function = "f"\noutputs = ["out/*.csv"]') + f'[jobs.k]\nsource = "a.c"\n{keys}\n'
+    assert [after.job for after in prepared(folder).run(text).jobs[1].after] == ["j"]
+    assert taken("jobs", text)
 
 
 @pytest.mark.parametrize(
@@ -262,7 +329,6 @@ def test_files_without_a_job_are_wrong_for_both(folder: Folder, text: str) -> No
         ('[hosts."a b"]\n[hosts."/x"]', False),
         ("[hosts.a]\ncpus = 0", False),
         ("[hosts.a]\nport = 65536", False),
-        ("[hosts.a]\ngpus = 1", False),
         ('[hosts.a]\ntransport = "slurm"', False),
         ('[hosts.a]\nuser = "-x"', False),
         ('[hosts.a]\naddress = "a b"', False),
@@ -270,6 +336,21 @@ def test_files_without_a_job_are_wrong_for_both(folder: Folder, text: str) -> No
         ('[hosts.a]\nmounts = { "a b" = "/x" }', False),
         ('[hosts.a]\nmounts = { a = "x" }', False),
         ("[hosts.lab.cs]\ncpus = 1", False),
+        ('[hosts.a]\ngpus = 0\nlabels = ["x", "cuda12.2"]\nresources = { licence = 2, none = 0 }', True),
+        ('[hosts.a]\nmax_load = 0.8\nmin_free_memory = "2GiB"\nhours = "20:00-08:00"\nmin_idle = "15m"', True),
+        ('[hosts.a]\nhours = ["0:00-8:00", "20:00-24:00"]\nmin_idle = 0\nwhen_busy = "leave"', True),
+        ("[hosts.a]\ngpus = -1", False),
+        ("[hosts.a]\ngpus = 0.5", False),
+        ('[hosts.a]\nlabels = "x"', False),
+        ('[hosts.a]\nlabels = ["!x"]', False),
+        ("[hosts.a]\nresources = { licence = -1 }", False),
+        ("[hosts.a]\nmax_load = 0", False),
+        ('[hosts.a]\nmin_free_memory = "lots"', False),
+        ('[hosts.a]\nhours = "20-8"', False),
+        ('[hosts.a]\nhours = "24:00-08:00"', False),
+        ("[hosts.a]\nhours = [20]", False),
+        ("[hosts.a]\nmin_idle = -1", False),
+        ('[hosts.a]\nwhen_busy = "stop"', False),
     ],
 )
 def test_inventories_are_right_or_wrong_for_both(folder: Folder, text: str, right: bool) -> None:
