@@ -89,8 +89,8 @@ class _References:
         return tuple(found)
 
     def _replaced(self, n: int, value: Value, name: str, kind: Type | None) -> Value:
-        """`name` is that of the parameter, with the way to the value: `p.x[0]`; `kind` is None where that leads nowhere,
-        which is told where all of the arguments are looked at."""
+        """`name` is that of the parameter, with the way to the value: `p.x[0]`; `kind` is None where that leads
+        nowhere, which is told where all of the arguments are looked at."""
         if not jobs_in(value):
             return value
         inner = kind.item if isinstance(kind, Option) else kind
