@@ -21,7 +21,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from batchwasm.core import events, snapshot
+from batchwasm.core import eventcodec, snapshot
 from batchwasm.core.events import Event, Record, TasksAdded, TasksFinished
 from batchwasm.core.state import State
 from batchwasm.errors import RunError, WorldError
@@ -171,7 +171,7 @@ class Journal:
         seq = self._seq
         for event in batch:
             seq += 1
-            rows.append((seq, at, type(event).__name__, json.dumps(events.encode(event), separators=(",", ":"))))
+            rows.append((seq, at, type(event).__name__, json.dumps(eventcodec.encode(event), separators=(",", ":"))))
             if isinstance(event, TasksFinished):
                 head = (seq, event.batch, event.job, event.host)
                 attempts.extend(head + record for record in self._kept(event.records))
@@ -230,7 +230,7 @@ class Journal:
                     records.append(Record(*row[1:]))
                     row = rows.fetchone()
                 try:
-                    yield seq, at, events.decode(kind, json.loads(body), records)
+                    yield seq, at, eventcodec.decode(kind, json.loads(body), records)
                 except (KeyError, TypeError, ValueError) as error:
                     raise RunError(f"{self.path}: event {seq} ({kind}) can't be read: {error}") from error
 

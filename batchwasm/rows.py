@@ -70,7 +70,7 @@ class HostRow:
     state: str
     """connecting, ready, down (can't be used), lost (worked, now away), unused (all was done before it answered)."""
     reason: str | None
-    cpus: int | None
+    cpus: float | None
     running: int
     """Tasks that it has, whether they run or wait there for a slot."""
     done: int
@@ -185,7 +185,7 @@ def _host_row(state: State, host: HostState) -> HostRow:
         name=host.name,
         state=word,
         reason=None if joined or not host.answered else host.reason,
-        cpus=host.limits[0] if host.limits else None,
+        cpus=host.limits.cpus if host.limits else None,
         running=sum(len(batch.remaining) for batch in state.batches_on(host.name)),
         done=host.done,
     )

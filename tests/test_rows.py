@@ -11,8 +11,10 @@ from batchwasm.core.events import (
     Event,
     HostJoined,
     HostLeft,
+    HostPlan,
     HostRefused,
     JobPlan,
+    Need,
     Record,
     RunFinished,
     RunOpened,
@@ -25,7 +27,10 @@ from batchwasm.core.state import State
 from batchwasm.model import Outcome
 from batchwasm.rows import Ended, Params
 
-JOBS = (JobPlan(name="a", tasks=4, cpus=1, memory_bytes=1), JobPlan(name="b", tasks=2, cpus=1, memory_bytes=1))
+JOBS = (
+    JobPlan(name="a", tasks=4, needs=(Need(memory_bytes=1),)),
+    JobPlan(name="b", tasks=2, needs=(Need(memory_bytes=1),)),
+)
 DONE = Record(0, 1, Outcome.SUCCEEDED, True, 0, 5.0, 0.1, 0.2, 0.3, 65536, b"hi\xff", b"", outputs='[{"path":"o"}]')
 FAILED = Record(1, 2, Outcome.FAILED, True, 3, 5.0, 0.1, 0.2, 0.3, 0, None, b"", "exit_code", "exited with 3")
 FAILED = FAILED._replace(stdout_path="tasks/a/1/stdout")
@@ -40,7 +45,7 @@ class Numbers:
 
 def state_of(*events: Event) -> State:
     state = State()
-    opening = RunPlanned(run="r", name="run-1", jobs=JOBS, hosts=("g", "h", "i"))
+    opening = RunPlanned(run="r", name="run-1", jobs=JOBS, hosts=tuple(HostPlan(name=name) for name in "ghi"))
     built = ArtifactBuilt(job=0, digest="d1", bytes=1, language="c", toolchain="zig", cached=False, wall_s=1.0)
     for at, event in enumerate((opening, RunOpened(incarnation=1, pid=1, machine="m", version="0"), built, *events)):
         state.apply(event, float(at))

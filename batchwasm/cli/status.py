@@ -67,7 +67,9 @@ def _tally(tasks: TaskCounts) -> Iterator[str]:
             yield f"{count_text(number)} {word}"
 
 
-def _number(number: int) -> str:
+def _number(number: float) -> str:
     from batchwasm.cli.units import count_text
 
-    return count_text(number) if number else "-"
+    if number != int(number):
+        return f"{number:g}"
+    return count_text(int(number)) if number else "-"

@@ -9,32 +9,35 @@ Decisions are applied already when they are returned; the caller journals events
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Sequence
 
-from batchwasm.core import placement
+from batchwasm.core import placement, policy
 from batchwasm.core.events import (
-    ArtifactBuilt,
     BatchGivenUp,
+    BatchPlaced,
     BatchRecalled,
     Event,
-    HostJoined,
     HostLeft,
-    JobAdded,
+    HostReserved,
+    HostSetAside,
     Record,
     RunFinished,
-    RunOpened,
-    TasksAdded,
     TasksCancelled,
     TasksFinished,
     TasksReturned,
     TasksWithdrawn,
     batch_id,
+    ranges_of,
 )
-from batchwasm.core.state import Batch, State
+from batchwasm.core.hoststate import Batch, HostState
+from batchwasm.core.policy import RECALL_S, RESERVE_S
+from batchwasm.core.state import State
 from batchwasm.model import Outcome
 
-RECALL_S = 0.25  # a batch holds about 15 ms of work: one that is still here after this was misjudged
 LOOK_S = 0.05  # between two looks at all batches, however much happens: the look costs by the number of batches
+RESERVE_LOOK_S = 1.0  # between two looks for large tasks that wait too long
+RESERVED_JOBS = 16  # that such a look goes through: what waits behind them has its turn when they are served
 
 
 class Scheduler:
@@ -46,22 +49,32 @@ class Scheduler:
         self._batch = 0
         self._open: set[str] = set()
         """Hosts that may have room: all others were tried since they last changed."""
-        self._looked_at = float("-inf")
+        self._looked_at = self._reserved_at = float("-inf")
         self._doubtful: set[int] = set()
         """Batches with tasks in them that were withdrawn."""
+        self._due: list[float] = []
+        """A heap: when retries may start, and hosts that were set aside come back."""
+        self._suspects: set[str] = set()
+        """Hosts where something failed since the last look."""
 
     def observe(self, event: Event, now: float) -> None:
         """Make `event` true. `now` is unix time in seconds."""
-        self._note_room(event)
+        self._note_before(event)
         self.state.apply(event, now)
+        self._note_after(event)
 
     def decide(self, now: float) -> list[Event]:
         """What follows from all that was observed."""
         decisions: list[Event] = []
+        self.wake_at = None
         self._give_up(decisions, now)
         self._stop_unwanted(decisions, now)
+        self._set_aside(decisions, now)
+        self._wait_for_due(now)
         self._place(decisions, now)
-        self._recall(decisions, now)
+        self._reserve(decisions, now)
+        self._place(decisions, now)
+        self._look_at_late_ones(decisions, now)
         if self.state.run and self.state.done and not self.state.open and not self.state.finished:
             self._decide(RunFinished(), decisions, now)
         return decisions
@@ -73,7 +86,7 @@ class Scheduler:
 
     def awaits(self, batch: Batch, task: int, number: int) -> bool:
         """Whether this attempt is still waited for."""
-        return task in batch.remaining and number == self.state.jobs[batch.job].number(task)
+        return batch.remaining.get(task) == number
 
     def admit(self, host: str, batch_id: int, records: Sequence[Record]) -> TasksFinished | None:
         """What of a host's report is news: attempts that are still waited for, each with its final word on `final`.
@@ -83,33 +96,88 @@ class Scheduler:
         batch = self.batch_of(host, batch_id)
         if batch is None:
             return None
-        queued_s = max(0.0, batch.placed_at - self.state.jobs[batch.job].ready_at)
+        state = self.state
+        queued_s = max(0.0, batch.placed_at - state.jobs[batch.job].ready_at)
         fresh: dict[int, Record] = {}
         for record in records:
-            if self.awaits(batch, record.task, record.number) and record.task not in fresh:
-                final = record.outcome != Outcome.LOST or self.state.loses_for_good(batch, record.task)
+            if batch.remaining.get(record.task) == record.number and record.task not in fresh:
+                final = record.outcome == Outcome.SUCCEEDED or state.is_final(batch, record)
                 # Not by _replace, which takes three times as long and is done for every task.
                 fresh[record.task] = Record._make((*record[:3], final, *record[4:6], queued_s, *record[7:]))
         if not fresh:
             return None
         return TasksFinished(batch=batch_id, job=batch.job, host=batch.host, records=list(fresh.values()))
 
-    def _note_room(self, event: Event) -> None:
+    # ------------------------------------------------------------------------------------- what may have room
+
+    def _note_before(self, event: Event) -> None:
+        """What an event changes that can be told only while it is not yet true."""
         match event:
+            case TasksReturned() | BatchGivenUp():
+                self._open_all()
             case TasksFinished():
-                if event.batch in self.state.batches:
-                    self._open.add(self.state.batches[event.batch].host)
-            case HostJoined():
-                self._open.add(event.host)
-            case TasksReturned() | HostLeft() | ArtifactBuilt() | RunOpened() | TasksAdded() | JobAdded():
-                self._open.update(self.state.hosts)  # tasks are ready that were not
+                batch = self.state.batches.get(event.batch)
+                if batch is not None:
+                    self._note_room_on(batch)
             case TasksWithdrawn():
                 self._doubtful |= {b.id for b in self.state.batches.values() if b.job == event.job}
-            case _:
+            case BatchPlaced() | BatchRecalled() | HostReserved():
                 pass
+            case _:
+                self._open_all()
+
+    def _note_after(self, event: Event) -> None:
+        match event:
+            case TasksFinished():
+                self._note_failures(event)
+            case TasksReturned() | BatchGivenUp() | BatchPlaced() | BatchRecalled() | HostReserved():
+                pass
+            case HostLeft():
+                heapq.heappush(self._due, self.state.last_at + policy.AVOID_S)  # for what was lost with it
+                self._open_all()
+            case _:
+                self._open_all()  # a host has joined, tasks are ready that were not
+
+    def _note_room_on(self, batch: Batch) -> None:
+        """A batch may end, or be all but over."""
+        job = self.state.jobs[batch.job]
+        if job.plan.max_parallel is not None or job.plan.max_parallel_by_label:
+            self._open_all()
+        else:
+            self._open.add(batch.host)
+        if self.state.dependents[batch.job] or batch.superseded:
+            self._open_all()
+
+    def _open_all(self) -> None:
+        self._open.update(name for name, host in self.state.hosts.items() if host.room is not None)
+
+    def _note_failures(self, event: TasksFinished) -> None:
+        failed = [record for record in event.records if record.outcome != Outcome.SUCCEEDED]
+        if not failed:
+            return
+        self._suspects.add(event.host)
+        self._open_all()
+        retries = self.state.jobs[event.job].retries
+        for record in failed:
+            if record.task in retries:
+                at = retries[record.task].at
+                for due in (at, at + policy.AVOID_S):  # elsewhere, and then anywhere
+                    heapq.heappush(self._due, due)
+
+    def _wait_for_due(self, now: float) -> None:
+        """Retries whose time has come, and hosts that come back, are looked at; the next ones wake us."""
+        while self._due and self._due[0] <= now:
+            heapq.heappop(self._due)
+            self._open_all()
+        if self._due:
+            self._wake(self._due[0])
+
+    # ------------------------------------------------------------------------------------------- decisions
 
     def _decide(self, event: Event, decisions: list[Event], now: float) -> None:
+        self._note_before(event)
         self.state.apply(event, now)
+        self._note_after(event)
         decisions.append(event)
 
     def _give_up(self, decisions: list[Event], now: float) -> None:
@@ -128,9 +196,9 @@ class Scheduler:
 
     def _place(self, decisions: list[Event], now: float) -> None:
         if self._open:
-            for placed in placement.place(self.state, self._open, iter(self._next_batch, None)):
+            hosts, self._open = self._open, set()
+            for placed in placement.place(self.state, hosts, iter(self._next_batch, None), now):
                 self._decide(placed, decisions, now)
-            self._open.clear()
 
     def _next_batch(self) -> int:
         self._batch += 1
@@ -142,16 +210,17 @@ class Scheduler:
         What was wanted in them waits again. A worker gives back the rest of a batch only between two tasks: the one
         that runs is the first without a result.
         """
-        self.wake_at = None
+        for id_ in sorted(self.state.superseded):
+            batch = self.state.batches[id_]
+            self._decide(BatchGivenUp(batch=id_, job=batch.job, host=batch.host), decisions, now)
         for id_ in sorted(self._doubtful):
-            batch = self.state.batches.get(id_)
-            unwanted = self.state.jobs[batch.job].unwanted if batch is not None else set[int]()
-            if batch is None or not batch.remaining.keys() & unwanted:
+            found = self.state.batches.get(id_)
+            unwanted = self.state.jobs[found.job].unwanted if found is not None else set[int]()
+            if found is None or not found.remaining.keys() & unwanted:
                 self._doubtful.discard(id_)
-            elif self.state.is_unwanted(batch) or self._holds_up(batch, unwanted, now):
+            elif self.state.is_unwanted(found) or self._holds_up(found, unwanted, now):
                 self._doubtful.discard(id_)
-                self._open.update(self.state.hosts)
-                self._decide(BatchGivenUp(batch=id_, job=batch.job, host=batch.host), decisions, now)
+                self._decide(BatchGivenUp(batch=id_, job=found.job, host=found.host), decisions, now)
 
     def _holds_up(self, batch: Batch, unwanted: set[int], now: float) -> bool:
         """Whether the batch should be over by now, and is at a task that was withdrawn."""
@@ -165,21 +234,133 @@ class Scheduler:
     def _wake(self, at: float) -> None:
         self.wake_at = at if self.wake_at is None else min(self.wake_at, at)
 
-    def _recall(self, decisions: list[Event], now: float) -> None:
-        """Take back what waits behind a long task of its own batch while a slot is idle."""
-        ending = {n for n, job in enumerate(self.state.jobs) if job.running and not job.waiting}
-        if not ending:
+    # ------------------------------------------------------------------------------------------ sick hosts
+
+    def _set_aside(self, decisions: list[Event], now: float) -> None:
+        """Hosts where too much fails get nothing for a while, unless it is everywhere so."""
+        for name in sorted(self._suspects):
+            host = self.state.hosts[name]
+            if not policy.is_sick(host):
+                continue
+            if not self._has_healthy_other(host, now):
+                if host.asides:  # there is nothing to prove where all are the same
+                    self._decide(HostSetAside(host=name, until=0.0, text=""), decisions, now)
+                continue
+            until = now + policy.aside_s(host.asides)
+            text = f"{host.streak} tasks in a row failed there that succeed elsewhere"
+            self._decide(HostSetAside(host=name, until=until, text=text), decisions, now)
+            heapq.heappush(self._due, until)
+        self._suspects.clear()
+
+    def _has_healthy_other(self, host: HostState, now: float) -> bool:
+        return any(
+            other is not host and other.is_open(now) and not other.streak and other.done
+            for other in self.state.hosts.values()
+        )
+
+    # ---------------------------------------------------------------------------------------- large tasks
+
+    def _reserve(self, decisions: list[Event], now: float) -> None:
+        """Keep hosts for tasks that were passed by smaller ones for too long; give back those that need it no more."""
+        state = self.state
+        if len(state.queue) < 2 and not any(host.reserved is not None for host in state.hosts.values()):
+            return
+        if now < self._reserved_at + RESERVE_LOOK_S:
+            self._wake(self._reserved_at + RESERVE_LOOK_S)
+            return
+        self._reserved_at = now
+        self._wake(now + RESERVE_LOOK_S)
+        held: dict[int, int] = {}
+        for host in state.hosts.values():
+            if host.reserved is not None:
+                job = state.jobs[host.reserved]
+                if not job.startable or job.digest is None or not host.is_open(now):
+                    self._decide(HostReserved(host=host.name, job=None), decisions, now)
+                    self._open.add(host.name)
+                else:
+                    held[host.reserved] = held.get(host.reserved, 0) + 1
+        for rank, (_, n) in enumerate(state.queue[:RESERVED_JOBS]):
+            job = state.jobs[n]
+            if now < max(job.placed_at, job.ready_at) + RESERVE_S or job.is_short:
+                continue
+            # Who goes first anyway must not lose host after host to who comes behind; others get one at a time.
+            most = job.startable if rank == 0 else 1
+            while held.get(n, 0) < most:
+                best = placement.best_to_reserve(state, n, now)
+                if best is None:
+                    break
+                held[n] = held.get(n, 0) + 1
+                self._decide(HostReserved(host=best.name, job=n), decisions, now)
+
+    # ------------------------------------------------------------------------------------ what takes too long
+
+    def _look_at_late_ones(self, decisions: list[Event], now: float) -> None:
+        """At the end of a job: take back what waits behind a long task, and start late ones a second time.
+
+        Both only where a slot is idle. What a silent host runs is started a second time at any time.
+        """
+        state = self.state
+        ending = {n for n in state.working if not state.jobs[n].startable}
+        silent = [host for host in state.hosts.values() if host.silent and host.batches] if state.working else []
+        if not ending and not silent:
             return  # the usual case, and it must not cost a look at every batch
         if now < self._looked_at + LOOK_S:
             self._wake(self._looked_at + LOOK_S)
             return
-        behind = [b for b in self.state.batches.values() if b.job in ending and len(b.remaining) > 1 and not b.recalled]
-        if not behind:
-            return
-        self._looked_at = now
-        idle = {n for n in {batch.job for batch in behind} if placement.has_idle_slot(self.state, n)}
+        behind: list[Batch] = []
+        late: list[Batch] = [batch for host in silent for batch in state.batches_on(host.name)]
+        for batch in state.batches.values():
+            if batch.job not in ending or batch.double or batch.superseded:
+                continue
+            if len(batch.remaining) > 1 and not batch.recalled:
+                behind.append(batch)
+            if self._is_late(batch, now):
+                late.append(batch)
+        self._recall(behind, decisions, now)
+        self._double(late, decisions, now)
+        if behind or late:
+            self._looked_at = now
+
+    def _is_late(self, batch: Batch, now: float) -> bool:
+        """Whether its first task should have ended long ago; wakes us when that may be so."""
+        job = self.state.jobs[batch.job]
+        if next(iter(batch.remaining)) in job.doubles:
+            return False
+        late_at = policy.late_at(job, batch)
+        if late_at is None:
+            return False
+        if now < late_at:
+            self._wake(late_at)
+            return False
+        return True
+
+    def _recall(self, behind: Sequence[Batch], decisions: list[Event], now: float) -> None:
+        idle = {n for n in {b.job for b in behind} if placement.has_idle_slot(self.state, n, now)}
         for batch in behind:
             if now - batch.placed_at < RECALL_S:
                 self._wake(batch.placed_at + RECALL_S)
             elif batch.job in idle:
                 self._decide(BatchRecalled(batch=batch.id), decisions, now)
+
+    def _double(self, late: Sequence[Batch], decisions: list[Event], now: float) -> None:
+        """Second attempts, where there is room that nobody waits for."""
+        for batch in late:
+            job = self.state.jobs[batch.job]
+            host = self.state.hosts[batch.host]
+            tasks = [task for task in batch.remaining if task not in job.doubles and task not in job.unwanted]
+            if not tasks:
+                continue
+            best = placement.best_for_a_double(self.state, batch, now)
+            if best is None:
+                continue
+            chosen = tasks if host.silent else tasks[:1]
+            placed = BatchPlaced(
+                batch=self._next_batch(),
+                job=batch.job,
+                host=best.name,
+                ranges=ranges_of(chosen),
+                need=batch.need,
+                memory_bytes=batch.memory_bytes,
+                double=True,
+            )
+            self._decide(placed, decisions, now)

@@ -1,4 +1,7 @@
-"""A State as bytes and back, so that a reader need not replay a whole journal. Derived, versioned, disposable."""
+"""A State as bytes and back, so that a reader need not replay a whole journal. Derived, versioned, disposable.
+
+What follows from the rest (the queue, the room of hosts, who waits for whom) is not in it but made anew.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,22 @@ import json
 import zlib
 from typing import Any
 
-from batchwasm.core import events
+from batchwasm.core import eventcodec, events
 from batchwasm.core.events import Event
-from batchwasm.core.state import CODES, Batch, HostState, JobState, State
+from batchwasm.core.hoststate import Batch, HostState
+from batchwasm.core.jobstate import CODES, JobState, Retry, Usage
+from batchwasm.core.room import Offer, Room
+from batchwasm.core.state import State
+from batchwasm.core.taskset import TaskSet
 
-VERSION = 4
+VERSION = 5
+_JOB_FIELDS = ("digest", "ready_at", "blockers", "mean_s", "argument_bytes", "good_host", "placed_at", "by_label")
+_HOST_FIELDS = (
+    *("reason", "code", "answered", "waiting_may_help", "done", "drained", "removed", "busy", "silent", "streak"),
+    *("aside_until", "aside_text", "asides", "reserved"),
+)
+_BATCH_FIELDS = ("id", "job", "host", "placed_at", "since", "need", "memory_bytes", "gpus", "firm", "recalled")
+_BATCH_FLAGS = ("double", "superseded")
 
 
 def dump(state: State) -> bytes:
@@ -29,10 +43,7 @@ def dump(state: State) -> bytes:
         "events": [_event(event) for event in (state.opened, state.cancelled, state.stopped)],
         "jobs": [_job(job) for job in state.jobs],
         "hosts": [_host(host) for host in state.hosts.values()],
-        "batches": [
-            [b.id, b.job, b.host, events.ranges_of(list(b.remaining)), b.placed_at, b.recalled]
-            for b in state.batches.values()
-        ],
+        "batches": [_batch(batch) for batch in state.batches.values()],
     }
     return zlib.compress(json.dumps(fields, separators=(",", ":")).encode(), 1)
 
@@ -49,59 +60,85 @@ def load(data: bytes) -> State:
     state.finished = fields["finished"]
     opened, cancelled, stopped = (_load_event(event) for event in fields["events"])
     state.opened, state.cancelled, state.stopped = opened, cancelled, stopped  # type: ignore[assignment]
-    state.jobs = [_load_job(job) for job in fields["jobs"]]
-    for host in fields["hosts"]:
-        found = state.hosts[host["plan"]["name"]] = _load_host(host)
-        state.slots += found.capacity[0] if found.capacity else 0
-    for id_, job, name, remaining, placed_at, recalled in fields["batches"]:
-        state.batches[id_] = Batch(id_, job, name, dict.fromkeys(events.indexes(remaining)), placed_at, recalled)
-        state.hosts[name].batches.setdefault(job, set()).add(id_)
+    hosts = [_load_host(host) for host in fields["hosts"]]
+    jobs = [_load_job(job) for job in fields["jobs"]]
+    state.restore(jobs, hosts, [_load_batch(batch, jobs) for batch in fields["batches"]])
     return state
 
 
 def _event(event: Event | None) -> list[Any] | None:
-    return None if event is None else [type(event).__name__, events.encode(event)]
+    return None if event is None else [type(event).__name__, eventcodec.encode(event)]
 
 
 def _load_event(pair: list[Any] | None) -> Event | None:
-    return None if pair is None else events.decode(pair[0], pair[1])
+    return None if pair is None else eventcodec.decode(pair[0], pair[1])
 
 
 def _job(job: JobState) -> dict[str, Any]:
     return {
+        **{name: getattr(job, name) for name in _JOB_FIELDS},
         "plan": dataclasses.asdict(job.plan),
         "codes": base64.b64encode(zlib.compress(job.codes, 1)).decode(),
-        "digest": job.digest,
-        "ready_at": job.ready_at,
-        "next": job.next,
-        "returned": list(job.returned),
+        "ready": job.ready.ranges,
+        "retries": [(task, *retry) for task, retry in job.retries.items()],
         "tries": list(job.tries.items()),
         "losses": list(job.losses.items()),
-        "mean_s": job.mean_s,
-        "argument_bytes": job.argument_bytes,
         "unwanted": sorted(job.unwanted),
+        "doubles": list(job.doubles.items()),
+        "usage": dataclasses.asdict(job.usage),
     }
 
 
 def _load_job(fields: dict[str, Any]) -> JobState:
-    plan = events.job_plan(fields["plan"])
-    codes = bytearray(zlib.decompress(base64.b64decode(fields["codes"])))
-    job = JobState(plan, codes, [codes.count(code) for code in range(CODES)])
-    job.digest, job.ready_at = fields["digest"], fields["ready_at"]
-    job.next, job.mean_s, job.argument_bytes = fields["next"], fields["mean_s"], fields["argument_bytes"]
-    job.returned = dict.fromkeys(fields["returned"])
+    job = JobState.new(eventcodec.job_plan(fields["plan"]))
+    job.codes = bytearray(zlib.decompress(base64.b64decode(fields["codes"])))
+    job.counts = [job.codes.count(code) for code in range(CODES)]
+    for name in _JOB_FIELDS:
+        setattr(job, name, fields[name])
+    job.ready = TaskSet(tuple((start, stop) for start, stop in fields["ready"]))
+    job.retries = {task: Retry(*retry) for task, *retry in fields["retries"]}
     job.tries, job.losses = dict(fields["tries"]), dict(fields["losses"])
     job.unwanted = set(fields["unwanted"])
+    job.doubles = {task: (first, second) for task, (first, second) in fields["doubles"]}
+    job.usage = Usage(**fields["usage"])
     return job
 
 
 def _host(host: HostState) -> dict[str, Any]:
-    fields = {f.name: getattr(host, f.name) for f in dataclasses.fields(host) if f.name != "batches"}
-    return {**fields, "plan": dataclasses.asdict(host.plan)}
+    return {
+        **{name: getattr(host, name) for name in _HOST_FIELDS},
+        "plan": dataclasses.asdict(host.plan),
+        "connected": host.connected,
+        "limits": host.limits,
+        "warm": sorted(host.warm),
+    }
 
 
 def _load_host(fields: dict[str, Any]) -> HostState:
-    host = HostState(**{**fields, "plan": events.host_plan(fields["plan"])})
-    host.capacity = None if host.capacity is None else (host.capacity[0], host.capacity[1])
-    host.limits = None if host.limits is None else (host.limits[0], host.limits[1])
+    host = HostState(eventcodec.host_plan(fields["plan"]))
+    for name in _HOST_FIELDS:
+        setattr(host, name, fields[name])
+    if fields["limits"] is not None:
+        cpus, memory, gpus, resources = fields["limits"]
+        host.limits = Offer(cpus, memory, gpus, tuple((name, count) for name, count in resources))
+    if fields["connected"]:
+        assert host.limits is not None
+        host.room = Room(host.limits)
+    host.warm = set(fields["warm"])
     return host
+
+
+def _batch(batch: Batch) -> dict[str, Any]:
+    return {
+        **{name: getattr(batch, name) for name in (*_BATCH_FIELDS, *_BATCH_FLAGS)},
+        "remaining": events.ranges_of(list(batch.remaining)),
+        "numbers": {str(task): number for task, number in batch.remaining.items() if number != 1},
+    }
+
+
+def _load_batch(fields: dict[str, Any], jobs: list[JobState]) -> Batch:
+    numbers = fields["numbers"]
+    remaining = {task: numbers.get(str(task), 1) for task in events.indexes(fields["remaining"])}
+    amount = jobs[fields["job"]].amount(fields["need"], fields["memory_bytes"])
+    found = {**{name: fields[name] for name in (*_BATCH_FIELDS, *_BATCH_FLAGS)}, "gpus": tuple(fields["gpus"])}
+    return Batch(remaining=remaining, amount=amount, **found)

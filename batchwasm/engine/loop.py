@@ -23,6 +23,8 @@ from batchwasm.core.events import (
     Event,
     HostJoined,
     HostLeft,
+    HostReserved,
+    HostSetAside,
     JobAdded,
     Ranges,
     Record,
@@ -36,8 +38,8 @@ from batchwasm.core.events import (
     TasksFinished,
     TasksReturned,
     TasksWithdrawn,
-    indexes,
 )
+from batchwasm.core.impossible import impossible
 from batchwasm.core.scheduler import Scheduler
 from batchwasm.core.state import RUNNING, WAITING, State
 from batchwasm.engine.arguments import KEPT_BYTES, Given
@@ -314,14 +316,15 @@ class Loop:
     def _act(self, decision: Event) -> None:
         match decision:
             case BatchPlaced():
-                job = self.state.jobs[decision.job]
-                numbers = [job.number(task) for task in indexes(decision.ranges)]
+                numbers = list(self.state.batches[decision.batch].remaining.values())
                 session = self._sessions[decision.host]
                 session.start(decision.batch, self._building.works[decision.job], decision.ranges, numbers)
             case BatchRecalled():
                 self._sessions[self.state.batches[decision.batch].host].recall(decision.batch)
             case BatchGivenUp():
                 self._sessions[decision.host].kill(decision.batch)
+            case HostSetAside() | HostReserved():
+                pass  # it is given nothing, which is all
             case TasksCancelled() | RunFinished():
                 pass  # what runs is stopped when the sessions end
             case _:
@@ -396,13 +399,13 @@ class Loop:
         if self.state.batches and time.monotonic() - self._checked_at < TICK_S:
             return  # it goes on, and a look at every host for every report would cost more than the reports
         self._checked_at = time.monotonic()
-        impossible = placement.impossible(self.state)
-        if impossible and self._plan.open:
-            for n, sentence in impossible.items():  # the other functions go on
+        hopeless_jobs = impossible(self.state)
+        if hopeless_jobs and self._plan.open:
+            for n, sentence in hopeless_jobs.items():  # the other functions go on
                 self.withdraw(n, self._waiting(n), why=sentence)
             return
-        if impossible:
-            raise SpecError([Problem(file="", line=None, key="", text=text) for text in impossible.values()])
+        if hopeless_jobs:
+            raise SpecError([Problem(file="", line=None, key="", text=text) for text in hopeless_jobs.values()])
         blocked = None if self.state.batches or self._building.pending else self._blocked()
         if blocked is None:
             self._stuck_since = None

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from typing import Any
 
-from batchwasm.core import snapshot
+import pytest
+
 from batchwasm.core.events import (
     ArtifactBuilt,
     BatchGivenUp,
@@ -16,22 +14,21 @@ from batchwasm.core.events import (
     Event,
     HostJoined,
     HostLeft,
+    HostPlan,
     JobAdded,
     JobPlan,
+    Need,
     Record,
     RunClosed,
     RunOpened,
     RunPlanned,
     TasksAdded,
-    TasksFinished,
     TasksReturned,
     TasksWithdrawn,
-    decode,
-    encode,
     indexes,
     ranges_of,
 )
-from batchwasm.core.placement import impossible, is_short
+from batchwasm.core.impossible import impossible
 from batchwasm.core.scheduler import RECALL_S, Scheduler
 from batchwasm.core.state import CRASH_LIMIT, WAITING, State
 from batchwasm.model import Outcome
@@ -40,9 +37,9 @@ GIB = 1024**3
 
 
 def plan(
-    tasks: int, *, cpus: int = 1, memory: int = GIB, name: str = "a", hosts: tuple[str, ...] | None = None
+    tasks: int, *, cpus: int = 1, memory: int = GIB, name: str = "a", hosts: tuple[str, ...] | None = None, **more: Any
 ) -> JobPlan:
-    return JobPlan(name=name, tasks=tasks, cpus=cpus, memory_bytes=memory, hosts=hosts)
+    return JobPlan(name=name, tasks=tasks, needs=(Need(cpus=cpus, memory_bytes=memory),), hosts=hosts, **more)
 
 
 def record(task: int, number: int = 1, *, outcome: int = Outcome.SUCCEEDED, wall_s: float = 0.001) -> Record:
@@ -57,12 +54,12 @@ def built(job: int) -> ArtifactBuilt:
     return ArtifactBuilt(job=job, digest="d", bytes=1, language="c", toolchain="zig", cached=False, wall_s=1.0)
 
 
-def started(*jobs: JobPlan, hosts: tuple[str, ...] = ("h",), **settings: object) -> Scheduler:
+def started(*jobs: JobPlan, hosts: tuple[str, ...] = ("h",), **settings: Any) -> Scheduler:
     """A scheduler whose artifacts are there and whose hosts are not."""
     scheduler = Scheduler(State())
     planned = RunPlanned(
         run="r", name="run-1", jobs=jobs, hosts=tuple(HostPlan(name=name) for name in hosts), **settings
-    )  # type: ignore[arg-type]
+    )
     for event in (planned, RunOpened(incarnation=1, pid=1, machine="m", version="0"), *map(built, range(len(jobs)))):
         scheduler.observe(event, 0.0)
     return scheduler
@@ -352,161 +349,3 @@ def test_large_arguments_make_small_batches() -> None:
     (first,) = placed(scheduler.decide(0.0))
     finish(scheduler, first, 1.0, wall_s=0.0001)
     assert [batch.ranges for batch in placed(scheduler.decide(1.0))] == [((1, 3),), ((3, 5),), ((5, 7),)]
-
-
-class Lives(RuleBasedStateMachine):
-    """Hosts come, go, answer late, twice or never; workers die; tasks are added and withdrawn; the journal is replayed
-    beside it."""
-
-    @initialize(
-        jobs=st.lists(st.tuples(st.integers(1, 400), st.integers(1, 3), st.integers(1, 4)), min_size=1, max_size=4),
-        hosts=st.integers(1, 4),
-    )
-    def begin(self, jobs: list[tuple[int, int, int]], hosts: int) -> None:
-        self.hosts = tuple(f"h{n}" for n in range(hosts))
-        plans = [plan(tasks, cpus=cpus, memory=gib * GIB, name=f"j{n}") for n, (tasks, cpus, gib) in enumerate(jobs)]
-        self.now = 0.0
-        self.log: list[tuple[float, Event]] = []
-        self.scheduler = Scheduler(State())
-        self.out: dict[int, BatchPlaced] = {}
-        self.stale: list[BatchPlaced] = []
-        self.results: dict[tuple[int, int], int] = {}
-        self.sent_ahead = False  # once a job was short, more may be on a host than runs there at once
-        self.observe(RunPlanned(run="r", name="r-1", jobs=tuple(plans), hosts=self.hosts, open=True))
-        self.observe(RunOpened(incarnation=1, pid=1, machine="m", version="0"))
-        for n in range(len(plans)):
-            self.observe(built(n))
-
-    def observe(self, event: Event) -> None:
-        self.scheduler.observe(event, self.now)
-        self.log.append((self.now, event))
-
-    def decide(self) -> None:
-        self.sent_ahead = self.sent_ahead or any(is_short(job) for job in self.scheduler.state.jobs)
-        for event in self.scheduler.decide(self.now):
-            self.log.append((self.now, event))
-            if isinstance(event, BatchPlaced):
-                self.out[event.batch] = event
-            elif isinstance(event, BatchGivenUp):
-                self.stale.append(self.out.pop(event.batch))
-
-    def report(self, batch: BatchPlaced, tasks: list[int], outcome: int, wall_s: float) -> None:
-        job = self.scheduler.state.jobs[batch.job]
-        event = self.scheduler.admit(
-            batch.host, batch.batch, [record(task, job.number(task), outcome=outcome, wall_s=wall_s) for task in tasks]
-        )
-        if event is None:
-            return
-        for ended in event.records:
-            if ended.final:
-                assert (batch.job, ended.task) not in self.results, "a task ended twice"
-                self.results[batch.job, ended.task] = ended.outcome
-        self.observe(event)
-        assert isinstance(event, TasksFinished)
-
-    @rule(host=st.integers(0, 3), cpus=st.integers(1, 8))
-    def join(self, host: int, cpus: int) -> None:
-        name = self.hosts[host % len(self.hosts)]
-        if self.scheduler.state.hosts[name].capacity is None:
-            self.observe(joined(name, cpus=cpus))
-        self.decide()
-
-    @rule(host=st.integers(0, 3))
-    def leave(self, host: int) -> None:
-        name = self.hosts[host % len(self.hosts)]
-        if self.scheduler.state.hosts[name].capacity is not None:
-            gone = [batch for batch in self.out.values() if batch.host == name]
-            self.observe(HostLeft(host=name, code="lost", text="gone"))
-            self.stale += gone
-            for batch in gone:
-                del self.out[batch.batch]
-        self.decide()
-
-    @precondition(lambda self: self.out)
-    @rule(data=st.data(), wall_s=st.sampled_from([0.00005, 0.001, 0.1, 10.0]))
-    def finish_some(self, data: st.DataObject, wall_s: float) -> None:
-        batch = data.draw(st.sampled_from(list(self.out.values())))
-        remaining = sorted(self.scheduler.state.batches[batch.batch].remaining)
-        count = data.draw(st.integers(1, len(remaining)))
-        outcomes = [Outcome.SUCCEEDED] * 5 + [Outcome.FAILED, Outcome.LOST]
-        self.report(batch, remaining[:count], data.draw(st.sampled_from(outcomes)), wall_s)
-        if batch.batch not in self.scheduler.state.batches:
-            self.stale.append(self.out.pop(batch.batch))
-        self.now += wall_s
-        self.decide()
-
-    @precondition(lambda self: self.out)
-    @rule(data=st.data())
-    def give_back(self, data: st.DataObject) -> None:
-        batch = data.draw(st.sampled_from(list(self.out.values())))
-        remaining = sorted(self.scheduler.state.batches[batch.batch].remaining)
-        self.observe(TasksReturned(batch=batch.batch, ranges=ranges_of(remaining[1:] or remaining)))
-        if batch.batch not in self.scheduler.state.batches:
-            self.stale.append(self.out.pop(batch.batch))
-        self.decide()
-
-    @precondition(lambda self: self.scheduler.state.open)
-    @rule(job=st.integers(0, 4), count=st.integers(1, 50), size=st.sampled_from([0, 10, 10**6]))
-    def add(self, job: int, count: int, size: int) -> None:
-        if job >= len(self.scheduler.state.jobs):
-            self.observe(JobAdded(plan=plan(0, name="added")))
-            job = len(self.scheduler.state.jobs) - 1
-            self.observe(built(job))
-        first = self.scheduler.state.jobs[job].plan.tasks
-        self.observe(TasksAdded(job=job, first=first, count=count, argument_bytes=size * count))
-        self.decide()
-
-    @rule(data=st.data())
-    def withdraw(self, data: st.DataObject) -> None:
-        job = data.draw(st.sampled_from([n for n, job in enumerate(self.scheduler.state.jobs) if job.plan.tasks]))
-        tasks = st.integers(0, self.scheduler.state.jobs[job].plan.tasks - 1)
-        event = TasksWithdrawn(job=job, tasks=tuple(data.draw(st.lists(tasks, max_size=5))))
-        self.observe(event)
-        self.decide()
-
-    @rule()
-    def close(self) -> None:
-        self.observe(RunClosed())
-        self.decide()
-
-    @precondition(lambda self: self.stale)
-    @rule(data=st.data())
-    def report_late(self, data: st.DataObject) -> None:
-        batch = data.draw(st.sampled_from(self.stale))
-        assert self.scheduler.admit(batch.host, batch.batch, [record(task) for task in indexes(batch.ranges)]) is None
-
-    @invariant()
-    def holds(self) -> None:
-        state = self.scheduler.state
-        state.check_invariants()
-        for host in state.hosts.values():
-            if host.capacity is not None and not self.sent_ahead:
-                sent = [(state.jobs[n].plan, len(ids)) for n, ids in host.batches.items()]
-                assert sum(n * job.cpus for job, n in sent) <= host.capacity[0]
-                assert sum(n * job.memory_bytes for job, n in sent) <= host.capacity[1]
-        for (job, task), outcome in self.results.items():
-            assert state.jobs[job].codes[task] == outcome
-
-    @invariant()
-    def nothing_waits_while_it_could_run(self) -> None:
-        state = self.scheduler.state
-        for host in state.hosts.values():
-            if host.capacity is None or host.batches:
-                continue
-            for job in state.jobs:
-                fits = job.plan.cpus <= host.capacity[0] and job.plan.memory_bytes <= host.capacity[1]
-                assert not (fits and job.counts[WAITING]), f"{host.name} is idle and could run {job.plan.name}"
-
-    def teardown(self) -> None:
-        if not hasattr(self, "log"):
-            return
-        replayed = State()
-        for at, event in self.log:
-            records = event.records if isinstance(event, TasksFinished) else ()
-            replayed.apply(decode(type(event).__name__, encode(event), records), at)
-        assert snapshot.dump(replayed) == snapshot.dump(self.scheduler.state)
-        assert snapshot.dump(snapshot.load(snapshot.dump(replayed))) == snapshot.dump(replayed)
-
-
-TestLives = Lives.TestCase
-TestLives.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)

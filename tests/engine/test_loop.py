@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from batchwasm.artifacts import Store
+from batchwasm.core import invariants
 from batchwasm.core.events import Event, HostJoined, HostLeft
 from batchwasm.core.state import WAITING, State
 from batchwasm.engine.loop import Loop
@@ -143,7 +144,7 @@ async def test_all_sources_that_do_not_compile_are_told_and_the_hosts_let_go(hos
 
 
 async def test_a_request_beyond_all_hosts_names_the_nearest(host: FakeHost, tmp_path: Path) -> None:
-    async with running(tmp_path, job(tmp_path, request=Request(cpus=64)), hosts=("g", "h")) as run:
+    async with running(tmp_path, job(tmp_path, requests=(Request(cpus=64),)), hosts=("g", "h")) as run:
         lives = [await host.life(attached(cpus)) for cpus in (2, 8)]
         assert f"nearest is {lives[1].host} with 8 cpus" in await run.fails(SpecError)
         for runner in lives:
@@ -167,7 +168,7 @@ async def test_without_a_host_it_ends_and_can_be_resumed(
 async def test_a_host_too_small_for_what_waits_is_no_hope(host: FakeHost, tmp_path: Path) -> None:
     """The one that would do is away: that another is connected must not make the run wait for ever."""
     host.errors["large"] = AWAY
-    jobs = job(tmp_path, 1, request=Request(cpus=16))
+    jobs = job(tmp_path, 1, requests=(Request(cpus=16),))
     async with running(tmp_path, jobs, hosts=("large", "small"), wait_hosts_s=0.0) as run:
         await host.life(attached(2))
         text = await run.fails(WorldError)
@@ -277,7 +278,7 @@ async def test_a_full_disk_ends_the_run_and_all_hosts_are_told(host: FakeHost, t
             await runner.order(Detach)
         kept = run.journal.state()
         assert kept.counts[Outcome.SUCCEEDED] == 0, "what could not be written down did not happen"
-        kept.check_invariants()
+        invariants.check(kept)
         if where == "outputs":
             assert kept.stopped is not None
             assert kept.stopped.code == "world"

@@ -1,0 +1,122 @@
+"""A host while a run goes on, and the batches it was sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from batchwasm.core.events import HostPlan, Record
+from batchwasm.core.jobstate import JobState
+from batchwasm.core.room import Amount, Offer, Room
+from batchwasm.model import Outcome
+
+
+@dataclass(slots=True)
+class HostState:
+    """A host of the inventory. `room` is None while it is not connected."""
+
+    plan: HostPlan
+    room: Room | None = None
+    reason: str = "connecting"
+    code: str = ""
+    answered: bool = False
+    waiting_may_help: bool = True
+    done: int = 0
+    batches: dict[int, None] = field(default_factory=dict)
+    """Ids of batches sent there, oldest first."""
+    limits: Offer | None = None
+    """What it offered when it last joined, for requests that fit nowhere."""
+    drained: str | None = None
+    """Who wants that it gets nothing new, or why; None where nobody does."""
+    removed: bool = False
+    """The inventory has it no longer."""
+    busy: str | None = None
+    """Why it is left to others now, in its own words."""
+    silent: bool = False
+    streak: int = 0
+    """Failures there since its last success, of jobs that succeed elsewhere."""
+    aside_until: float = 0.0
+    aside_text: str = ""
+    asides: int = 0
+    """How often it was set aside since its last success; above 0 it has to prove itself."""
+    reserved: int | None = None
+    """The job that it is kept for."""
+    warm: set[int] = field(default_factory=set)
+    """Jobs whose files are there already."""
+
+    @property
+    def name(self) -> str:
+        return self.plan.name
+
+    @property
+    def connected(self) -> bool:
+        return self.room is not None
+
+    @property
+    def capacity(self) -> Offer | None:
+        """What it offers now; None while it is not connected."""
+        return None if self.room is None else self.room.offer
+
+    def is_open(self, now: float) -> bool:
+        """Whether it may be given anything new."""
+        return (
+            self.room is not None
+            and self.drained is None
+            and not self.removed
+            and self.busy is None
+            and not self.silent
+            and now >= self.aside_until
+            and not (self.asides and self.batches)  # on probation: one after the other
+        )
+
+    def judge(self, job: JobState, records: Iterable[Record]) -> None:
+        """Whether it is the host that fails: only what succeeds elsewhere counts against it."""
+        for record in records:
+            if record.outcome == Outcome.SUCCEEDED:
+                self.streak = self.asides = 0
+                job.good_host = self.name
+            elif job.good_host not in ("", self.name):
+                self.streak += 1
+
+    def why_closed(self, now: float) -> str | None:
+        """Why it is given nothing new, for people; None where it may be."""
+        if self.removed:
+            return "the inventory has it no longer"
+        if self.room is None:
+            return self.reason
+        if self.drained is not None:
+            return f"drained{': ' + self.drained if self.drained else ''}"
+        if self.busy is not None:
+            return f"left to others: {self.busy}"
+        if self.silent:
+            return "silent; it may be gone"
+        if now < self.aside_until:
+            return f"set aside: {self.aside_text}"
+        if self.asides and self.batches:
+            return "on probation: one task after the other until one succeeds"
+        return None
+
+
+@dataclass(slots=True)
+class Batch:
+    """Tasks of one job that were sent to a host together."""
+
+    id: int
+    job: int
+    host: str
+    remaining: dict[int, int]
+    """Tasks without a result, in the order in which they run, and the number of the attempt."""
+    placed_at: float
+    amount: Amount
+    since: float
+    """When something last happened in it: its first task runs since then, at the earliest."""
+    need: int = 0
+    memory_bytes: int | None = None
+    gpus: tuple[int, ...] = ()
+    """Indexes, as we count them; the host gives its own."""
+    firm: bool = True
+    """It counts as running, not as sent ahead."""
+    recalled: bool = False
+    double: bool = False
+    superseded: bool = False
+    """Its task has its result from elsewhere: it is to be stopped."""

@@ -1,0 +1,126 @@
+"""Requests that no host can ever satisfy, told with the nearest host and what it lacks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+
+from batchwasm.core.hoststate import HostState
+from batchwasm.core.jobstate import JobState
+from batchwasm.core.placement import cpus_text
+from batchwasm.core.room import MILLI, Amount, Offer
+from batchwasm.core.state import State
+from batchwasm.model import GIB, MIB
+
+
+def impossible(state: State) -> dict[int, str]:
+    """Of each job that fits on no host that it may use: a sentence with the numbers and the nearest host.
+
+    Hosts that have not answered yet count as able to take anything.
+    """
+    sentences: dict[int, str] = {}
+    known: dict[object, str | None] = {}
+    for n, job in enumerate(state.jobs):
+        if not job.waiting:
+            continue
+        plan = job.plan
+        kind = (job.amounts, plan.hosts, plan.exclude, plan.labels, plan.mounts)
+        if kind not in known:
+            known[kind] = _sentence(state, job)
+        if known[kind] is not None:
+            sentences[n] = f"jobs.{plan.name}: {known[kind]}"
+    return sentences
+
+
+def _sentence(state: State, job: JobState) -> str | None:
+    allowed = [host for host in state.hosts.values() if not host.removed and job.plan.allows(host.plan)]
+    offers = [(host.limits, host.name) for host in allowed if host.limits is not None]
+    if any(map(_may_answer, allowed)) or not offers:
+        return None
+    if any(limits.fits(amount) for limits, _ in offers for amount in job.amounts):
+        return None
+    amount, limits, nearest = _nearest(job.amounts, offers)
+    lacking = list(_lacking(amount, limits))
+    alone = all(list(_lacking(amount, other)) and _same(amount, other, lacking) for other, _ in offers)
+    asked, has = _list([asks for asks, _ in lacking]), _list([there for _, there in lacking])
+    if alone:
+        why = "more than any host it may use has"
+        return f"{_asks(job)}{asked}, {why}; nearest is {nearest} with {has}"
+    asked, has = (
+        _list([asks for asks, _ in _both(amount, limits)]),
+        _list([there for _, there in _both(amount, limits)]),
+    )
+    what = "both" if len(list(_both(amount, limits))) == 2 else "all of it"
+    return f"{_asks(job)}{asked}, and no host it may use has {what}; nearest is {nearest} with {has}"
+
+
+def _may_answer(host: HostState) -> bool:
+    return not host.answered or (host.limits is None and host.waiting_may_help)
+
+
+def _asks(job: JobState) -> str:
+    return "asks for " if len(job.amounts) == 1 else "asks, of its alternatives the nearest, for "
+
+
+def _nearest(amounts: Sequence[Amount], offers: Sequence[tuple[Offer, str]]) -> tuple[Amount, Offer, str]:
+    """The request and the host that are least apart."""
+    found = [(_nearness(amount, limits), amount, limits, name) for amount in amounts for limits, name in offers]
+    _, amount, limits, name = max(found, key=lambda item: item[0])
+    return amount, limits, name
+
+
+def _nearness(amount: Amount, limits: Offer) -> float:
+    shares = [limits.milli_cpus / amount.cpus, limits.memory_bytes / max(1, amount.memory_bytes)]
+    if amount.gpus:
+        shares.append(limits.gpus * MILLI / amount.gpus)
+    shares += [dict(limits.resources).get(name, 0) / count for name, count in amount.resources]
+    return sum(min(1.0, share) for share in shares)
+
+
+def _same(amount: Amount, other: Offer, lacking: Sequence[tuple[str, str]]) -> bool:
+    """Whether what the nearest host lacks is lacking there, too."""
+    asked = {asks for asks, _ in _lacking(amount, other)}
+    return all(asks in asked for asks, _ in lacking)
+
+
+def _lacking(amount: Amount, limits: Offer) -> Iterator[tuple[str, str]]:
+    """What is asked for and more than the host has; each as asked, and as it is there."""
+    has = dict(limits.resources)
+    if amount.cpus > limits.milli_cpus:
+        yield cpus_text(amount.cpus), cpus_text(limits.milli_cpus)
+    if amount.memory_bytes > limits.memory_bytes:
+        # Rounded away from each other: what does not fit must not look as if it did.
+        yield _memory(amount), _size(limits.memory_bytes, math.floor)
+    if -(-amount.gpus // MILLI) > limits.gpus:
+        yield _gpus(amount.gpus / MILLI), _gpus(limits.gpus)
+    for name, count in amount.resources:
+        if count > has.get(name, 0):
+            yield f"{count / MILLI:g} of {name}", f"{has.get(name, 0) / MILLI:g} of {name}"
+
+
+def _both(amount: Amount, limits: Offer) -> Iterator[tuple[str, str]]:
+    """All that is asked for, and what the host has of it."""
+    has = dict(limits.resources)
+    yield cpus_text(amount.cpus), cpus_text(limits.milli_cpus)
+    yield _memory(amount), _size(limits.memory_bytes, math.floor)
+    if amount.gpus:
+        yield _gpus(amount.gpus / MILLI), _gpus(limits.gpus)
+    for name, count in amount.resources:
+        yield f"{count / MILLI:g} of {name}", f"{has.get(name, 0) / MILLI:g} of {name}"
+
+
+def _memory(amount: Amount) -> str:
+    return f"{_size(amount.memory_bytes, math.ceil)} of memory"
+
+
+def _gpus(count: float) -> str:
+    return "1 gpu" if count == 1 else f"{count:g} gpus"
+
+
+def _list(texts: Sequence[str]) -> str:
+    return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} and {texts[-1]}"
+
+
+def _size(size_bytes: int, rounded: Callable[[float], int]) -> str:
+    unit, name = (GIB, "GiB") if size_bytes >= GIB else (MIB, "MiB")
+    return f"{rounded(size_bytes * 100 / unit) / 100:,.2f}".rstrip("0").rstrip(".") + f" {name}"

@@ -1,0 +1,147 @@
+"""All jobs of a run: what their tasks are at, who waits for whom, and the queue of those that have tasks to start.
+
+A task is one byte in its job's `codes`. Indexes over the tasks (counts, what may start, the queue) change here alone.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+
+from batchwasm.core.events import JobPlan, TasksCancelled
+from batchwasm.core.jobstate import CODES, RUNNING, WAITING, JobState, Retry
+from batchwasm.model import Outcome
+
+
+class Jobs:
+    """The half of a State that knows no hosts."""
+
+    def __init__(self) -> None:
+        self.jobs: list[JobState] = []
+        self.dependents: list[list[tuple[int, bool]]] = []
+        """Of each job: who waits for it, and whether task by task."""
+        self.queue: list[tuple[int, int]] = []
+        """Jobs that have tasks to start, by (-priority, number): who is first in it goes first."""
+        self.cancelled: TasksCancelled | None = None
+
+    @property
+    def counts(self) -> list[int]:
+        """Tasks by code, over all jobs."""
+        totals = [0] * CODES
+        for job in self.jobs:
+            for code, n in enumerate(job.counts):
+                totals[code] += n
+        return totals
+
+    @property
+    def tasks(self) -> int:
+        return sum(job.plan.tasks for job in self.jobs)
+
+    @property
+    def failures(self) -> int:
+        """Tasks that ended and did not succeed, but for those that never had their chance."""
+        not_failed = (WAITING, RUNNING, Outcome.SUCCEEDED, Outcome.CANCELLED, Outcome.SKIPPED)
+        return sum(n for code, n in enumerate(self.counts) if code not in not_failed)
+
+    def _add_job(self, plan: JobPlan) -> None:
+        self.jobs.append(JobState.new(plan))
+        self.dependents.append([])
+
+    def _link(self) -> None:
+        """Who waits for whom, of all jobs."""
+        self.dependents = [[] for _ in self.jobs]
+        for n, job in enumerate(self.jobs):
+            for after in job.plan.after:
+                self.dependents[after.job].append((n, after.each))
+
+    def _release(self, n: int) -> None:
+        """What waits for nothing any more may start."""
+        job = self.jobs[n]
+        if job.blockers:
+            return
+        if job.waiting == job.plan.tasks and not any(after.each for after in job.plan.after):
+            job.ready.add(0, job.plan.tasks)
+        else:  # some wait for others still, or were withdrawn while they waited
+            for task in range(job.plan.tasks):
+                if job.codes[task] == WAITING and self.is_released(job, task):
+                    job.ready.add(task, task + 1)
+        self._queue(n)
+
+    def is_released(self, job: JobState, task: int) -> bool:
+        """Whether all that it waits for element by element has succeeded."""
+        return all(self.jobs[a.job].codes[task] == Outcome.SUCCEEDED for a in job.plan.after if a.each)
+
+    def _tell_dependents(self, n: int, task: int, outcome: int) -> None:
+        """Task of job `n` has its result: what waited for it may start, or never will."""
+        for other, each in self.dependents[n]:
+            job = self.jobs[other]
+            if outcome != Outcome.SUCCEEDED:
+                self._skip(other, task if each else None)
+            elif each:
+                if job.codes[task] == WAITING and not job.blockers and self.is_released(job, task):
+                    job.ready.add(task, task + 1)
+                    self._queue(other)
+            elif self.jobs[n].succeeded:
+                job.blockers -= 1
+                self._release(other)
+
+    def _skip(self, n: int, task: int | None) -> None:
+        """Task of job `n`, or all of its tasks, won't run: something before did not succeed."""
+        job = self.jobs[n]
+        if task is not None:
+            if job.codes[task] == WAITING:
+                self._move(n, task, Outcome.SKIPPED)
+                self._tell_dependents(n, task, Outcome.SKIPPED)
+        elif job.counts[WAITING]:
+            skipped = [t for t, code in enumerate(job.codes) if code == WAITING] if self._has_each(n) else [0]
+            job.turn_waiting(Outcome.SKIPPED)
+            self._queue(n)
+            for each in skipped:
+                self._tell_dependents(n, each, Outcome.SKIPPED)
+
+    def _has_each(self, n: int) -> bool:
+        return any(each for _, each in self.dependents[n])
+
+    def _queue(self, n: int) -> None:
+        """Job `n` stands in the queue exactly while it has tasks to start."""
+        job = self.jobs[n]
+        key = (-job.plan.priority, n)
+        at = bisect_left(self.queue, key)
+        there = at < len(self.queue) and self.queue[at] == key
+        wanted = job.digest is not None and job.startable > 0
+        if wanted and not there:
+            insort(self.queue, key)
+        elif there and not wanted:
+            del self.queue[at]
+
+    def _retry(self, n: int, task: int, retry: Retry) -> None:
+        """A task that waits again does so under conditions of its own."""
+        job = self.jobs[n]
+        if job.codes[task] == WAITING:
+            job.ready.remove(task, task + 1)
+            job.retries[task] = retry
+            self._queue(n)
+
+    def _move(self, n: int, task: int, code: int) -> None:
+        """The only way a single task changes."""
+        job = self.jobs[n]
+        before = job.codes[task]
+        if before == WAITING:
+            job.ready.remove(task, task + 1)
+            job.retries.pop(task, None)
+        if code == WAITING and (self.cancelled is not None or task in job.unwanted):
+            code = Outcome.CANCELLED  # it, or all the rest, was cancelled while this one was out
+        job.codes[task] = code
+        job.counts[before] -= 1
+        job.counts[code] += 1
+        if code == WAITING:
+            job.ready.add(task, task + 1)
+            self._queue(n)
+        elif code != RUNNING:
+            if before == WAITING:
+                self._queue(n)
+            if job.tries:
+                job.tries.pop(task, None)
+                job.losses.pop(task, None)
+            job.unwanted.discard(task)
+            if self.dependents[n]:
+                self._tell_dependents(n, task, code)

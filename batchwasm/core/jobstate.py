@@ -1,0 +1,161 @@
+"""A job while its run goes on: a byte a task, ranges of those that may start, and what was learned of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from batchwasm.core.events import JobPlan, Record
+from batchwasm.core.room import Amount, amount_of
+from batchwasm.core.taskset import TaskSet
+from batchwasm.model import Outcome
+
+WAITING, RUNNING = 0, 1
+CODES = max(Outcome) + 1
+SHORT_S = 0.025  # tasks below this are sent ahead
+SMOOTHING = 0.3  # weight of the newest batch in a job's mean duration: follows a drift within a few batches
+_WAITING_TO = {
+    code: bytes([code if byte == WAITING else byte for byte in range(256)])
+    for code in (Outcome.CANCELLED, Outcome.SKIPPED)
+}
+"""Tables for bytes.translate: all tasks that wait become that, at once."""
+
+
+class Retry(NamedTuple):
+    """A task that failed or was lost and is to run again."""
+
+    at: float
+    """Unix time before which it does not start."""
+    avoid: str
+    """The host where that happened: another one is better."""
+    memory_bytes: int | None = None
+    """Where it has more than its job asked for."""
+
+
+@dataclass(slots=True)
+class Usage:
+    """What the attempts of a job took that ended by themselves."""
+
+    count: int = 0
+    wall_s: float = 0.0
+    """Of all together."""
+    wall_squares: float = 0.0
+    wall_most_s: float = 0.0
+    cpu_s: float = 0.0
+    memory_most_bytes: int = 0
+
+    @property
+    def mean_s(self) -> float:
+        return self.wall_s / self.count if self.count else 0.0
+
+    @property
+    def deviation_s(self) -> float:
+        """Standard deviation of the durations."""
+        if not self.count:
+            return 0.0
+        return math.sqrt(max(0.0, self.wall_squares / self.count - self.mean_s**2))
+
+
+@dataclass(slots=True)
+class JobState:
+    """A job's tasks and what was learned of them."""
+
+    plan: JobPlan
+    codes: bytearray
+    counts: list[int]
+    digest: str | None = None
+    """Of its artifact; None until it is built, and then nothing of it starts."""
+    ready_at: float = 0.0
+    ready: TaskSet = field(default_factory=TaskSet)
+    """Tasks that may start now."""
+    retries: dict[int, Retry] = field(default_factory=dict)
+    """Tasks that may start again, each under its own conditions."""
+    blockers: int = 0
+    """Whole jobs that it still waits for."""
+    tries: dict[int, int] = field(default_factory=dict)
+    """Number of the latest attempt of the tasks that were tried and wait or run again."""
+    losses: dict[int, int] = field(default_factory=dict)
+    mean_s: float | None = None
+    """Smoothed duration of its tasks; None while unknown."""
+    argument_bytes: int = 0
+    """Of all tasks that were added to it, together."""
+    unwanted: set[int] = field(default_factory=set)
+    """Tasks that are on a host and were withdrawn: they do not wait again."""
+    doubles: dict[int, tuple[int, int]] = field(default_factory=dict)
+    """Tasks of which two attempts run, and their batches."""
+    batches: int = 0
+    """Of its tasks, on hosts now."""
+    by_label: dict[str, int] = field(default_factory=dict)
+    """Of those, how many are on hosts with a label that `max_parallel` counts."""
+    good_host: str = ""
+    """Where it succeeded last."""
+    placed_at: float = 0.0
+    """When a task of it was last given to a host."""
+    usage: Usage = field(default_factory=Usage)
+    amounts: tuple[Amount, ...] = ()
+
+    @classmethod
+    def new(cls, plan: JobPlan) -> JobState:
+        counts = [0] * CODES
+        counts[WAITING] = plan.tasks
+        return cls(plan, bytearray(plan.tasks), counts, amounts=tuple(map(amount_of, plan.needs)))
+
+    @property
+    def waiting(self) -> int:
+        return self.counts[WAITING]
+
+    @property
+    def running(self) -> int:
+        return self.counts[RUNNING]
+
+    @property
+    def startable(self) -> int:
+        """How many tasks could start but for room (or, of retries, the time)."""
+        return self.ready.count + len(self.retries)
+
+    @property
+    def is_short(self) -> bool:
+        return self.mean_s is not None and self.mean_s <= SHORT_S
+
+    @property
+    def succeeded(self) -> bool:
+        """Every task of it did."""
+        return self.counts[Outcome.SUCCEEDED] == self.plan.tasks
+
+    def number(self, task: int) -> int:
+        """The number of the attempt that would run next."""
+        return self.tries.get(task, 0) + 1
+
+    def amount(self, need: int, memory_bytes: int | None) -> Amount:
+        """What a batch of it reserves."""
+        found = self.amounts[need]
+        return found if memory_bytes is None else found._replace(memory_bytes=memory_bytes)
+
+    def learn(self, records: Iterable[Record]) -> None:
+        """What attempts of it took."""
+        ended = [record for record in records if record.outcome != Outcome.LOST]
+        if not ended:
+            return
+        walls = [record.wall_s for record in ended]
+        mean = sum(walls) / len(walls)
+        self.mean_s = mean if self.mean_s is None else self.mean_s + SMOOTHING * (mean - self.mean_s)
+        usage = self.usage
+        usage.count += len(ended)
+        usage.wall_s += mean * len(walls)
+        usage.wall_squares += sum(wall * wall for wall in walls)
+        usage.wall_most_s = max(usage.wall_most_s, *walls)
+        usage.cpu_s += sum(record.cpu_s for record in ended)
+        usage.memory_most_bytes = max(usage.memory_most_bytes, *(record.peak_memory_bytes for record in ended))
+
+    def turn_waiting(self, outcome: Outcome) -> int:
+        """All tasks that wait end so; how many those are."""
+        turned = self.counts[WAITING]
+        if turned:
+            self.codes = self.codes.translate(_WAITING_TO[outcome])
+            self.counts[WAITING] = 0
+            self.counts[outcome] += turned
+        self.ready.clear()
+        self.retries.clear()
+        return turned
