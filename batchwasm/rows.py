@@ -213,6 +213,7 @@ def results(
 
     `ended` are their final attempts, by task; `value` reads a record's value, as JSON has it.
     """
+    because = Because(state, job)
     waiting_for = iter(ended)
     current = next(waiting_for, None)
     for task in range(job.plan.tasks) if only is None else (only,):
@@ -223,7 +224,7 @@ def results(
         if current is not None and current.task == task:
             yield _result(run, job, params[task], current, value(current.record))
         else:
-            yield _untold(run, state, job, task, params[task])
+            yield _untold(run, state, job, task, params[task], because)
 
 
 class Params:
@@ -270,11 +271,15 @@ def _result(run: str, job: JobState, params: Mapping[str, Scalar], ended: Ended,
     )
 
 
-def _untold(run: str, state: State, job: JobState, task: int, params: Mapping[str, Scalar]) -> ResultRow:
+def _untold(
+    run: str, state: State, job: JobState, task: int, params: Mapping[str, Scalar], because: Because
+) -> ResultRow:
     """A task whose result is no attempt's own word: cancelled, or lost with its host once too often."""
     outcome = Outcome(job.codes[task])
     if outcome == Outcome.CANCELLED and state.cancelled is not None:
         reason = ResultReason(code=state.cancelled.code, text=state.cancelled.text, limit=None, used=None)
+    elif outcome == Outcome.SKIPPED:
+        reason = ResultReason(code="skipped", text=because[task], limit=None, used=None)
     elif outcome == Outcome.CANCELLED:
         reason = ResultReason(code="withdrawn", text="its caller did not want it any more", limit=None, used=None)
     else:
@@ -304,6 +309,29 @@ def _untold(run: str, state: State, job: JobState, task: int, params: Mapping[st
         outputs=(),
         artifact=job.digest,
     )
+
+
+class Because:
+    """`because[task]`: which task before it did not succeed, so that one of `job` was skipped; for people."""
+
+    def __init__(self, state: State, job: JobState) -> None:
+        self._state, self._job = state, job
+        self._n = next(n for n, other in enumerate(state.jobs) if other is job)
+        self._each = any(after.each for after in job.plan.after)
+        self._same: str | None = None
+
+    def __getitem__(self, task: int) -> str:
+        if self._same is None or self._each:
+            self._same = self._sentence(task)
+        return self._same
+
+    def _sentence(self, task: int) -> str:
+        found = self._state.skipped_because(self._n, task)
+        if found is None:
+            return "something before it did not succeed"
+        before = self._state.jobs[found[0]]
+        name = before.plan.name if before.plan.tasks == 1 else f"{before.plan.name}/{found[1]}"
+        return f"it comes after {name}, which did not succeed ({Outcome(before.codes[found[1]]).word})"
 
 
 def _text(data: bytes | None) -> str | None:

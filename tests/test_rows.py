@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from batchwasm import rows
 from batchwasm.core.events import (
+    AfterJob,
     ArtifactBuilt,
     BatchPlaced,
     Event,
@@ -165,3 +166,22 @@ def test_a_single_task_can_be_asked_for() -> None:
     assert [row.index for row in results(state, 0, FAILED, only=1)] == [1]
     assert list(results(state, 0, only=2)) == []
     assert list(results(state, 0, only=99)) == []
+
+
+def test_a_skipped_task_says_what_before_it_did_not_succeed() -> None:
+    jobs = (JobPlan(name="prep", tasks=2), JobPlan(name="sim", tasks=2, after=(AfterJob(job=0, each=True),)))
+    state = State()
+    failed = FAILED._replace(number=1)
+    for event in (
+        RunPlanned(run="r", name="run-1", jobs=jobs, hosts=(HostPlan(name="h"),)),
+        RunOpened(incarnation=1, pid=1, machine="m", version="0"),
+        ArtifactBuilt(job=0, digest="d1", bytes=1, language="c", toolchain="zig", cached=False, wall_s=1.0),
+        JOINED,
+        BatchPlaced(batch=1, job=0, host="h", ranges=((0, 2),)),
+        TasksFinished(batch=1, job=0, host="h", records=(DONE, failed)),
+    ):
+        state.apply(event, 1.0)
+    (row,) = rows.results("run-1", state, state.jobs[1], Params(Numbers()), ())
+    assert (row.index, row.outcome) == (1, "skipped")
+    assert row.reason is not None
+    assert (row.reason.code, row.reason.text) == ("skipped", "it comes after prep/1, which did not succeed (failed)")

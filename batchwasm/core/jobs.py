@@ -11,6 +11,8 @@ from batchwasm.core.events import JobPlan, TasksCancelled
 from batchwasm.core.jobstate import CODES, RUNNING, WAITING, JobState, Retry
 from batchwasm.model import Outcome
 
+_MAY_SUCCEED = frozenset({WAITING, RUNNING, int(Outcome.SUCCEEDED)})
+
 
 class Jobs:
     """The half of a State that knows no hosts."""
@@ -41,6 +43,23 @@ class Jobs:
         """Tasks that ended and did not succeed, but for those that never had their chance."""
         not_failed = (WAITING, RUNNING, Outcome.SUCCEEDED, Outcome.CANCELLED, Outcome.SKIPPED)
         return sum(n for code, n in enumerate(self.counts) if code not in not_failed)
+
+    def skipped_because(self, n: int, task: int) -> tuple[int, int] | None:
+        """Job and task that did not succeed, so that task of job `n` was skipped; None where nobody knows.
+
+        It may go through all tasks of another job, but for those where that is the answer element by element.
+        """
+        afters = self.jobs[n].plan.after
+        for after in sorted(afters, key=lambda after: not after.each):
+            codes = self.jobs[after.job].codes
+            if after.each:
+                if codes[task] not in _MAY_SUCCEED:
+                    return after.job, task
+                continue
+            failed = next((before for before, code in enumerate(codes) if code not in _MAY_SUCCEED), None)
+            if failed is not None:
+                return after.job, failed
+        return None
 
     def _add_job(self, plan: JobPlan) -> None:
         self.jobs.append(JobState.new(plan))

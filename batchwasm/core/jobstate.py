@@ -58,7 +58,7 @@ class Usage:
         return math.sqrt(max(0.0, self.wall_squares / self.count - self.mean_s**2))
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class JobState:
     """A job's tasks and what was learned of them."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from batchwasm.core.events import BatchPlaced, Ranges, ranges_of
@@ -24,6 +25,7 @@ BATCH_LIMIT = 1000  # tasks in a batch: bounds what one lost worker or one frame
 BATCH_BYTES = 8 * 1024**2  # of arguments in a batch: they travel in one frame
 LARGE_BYTES = 1024**2  # of files: to send less than that costs nothing that matters
 RETRIES_LOOKED_AT = 256  # of those that wait for their time: a million failed tasks must not be gone through each time
+JOBS_LOOKED_AT = 64  # of the queue and of those that run: their sizes repeat
 LARGE_JOBS = 3  # for how many waiting large jobs room is kept free where there is a choice
 
 
@@ -242,6 +244,18 @@ def _end_of(state: State, id_: int, now: float) -> float:
     batch = state.batches[id_]
     mean_s = state.jobs[batch.job].mean_s
     return float("inf") if mean_s is None else max(now, batch.since + mean_s * len(batch.remaining))
+
+
+def is_passed(state: State, n: int) -> bool:
+    """Whether others may take gaps that are too small for job `n`, so that it has to wait for a larger one."""
+    mine = state.jobs[n].amounts[0]
+    others = {other for _, other in state.queue[:JOBS_LOOKED_AT]}
+    others.update(islice(state.working, JOBS_LOOKED_AT))
+    return any(
+        amount.cpus < mine.cpus or amount.memory_bytes < mine.memory_bytes
+        for other in others
+        for amount in state.jobs[other].amounts
+    )
 
 
 def best_to_reserve(state: State, n: int, now: float) -> HostState | None:

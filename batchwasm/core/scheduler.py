@@ -281,7 +281,7 @@ class Scheduler:
                     held[host.reserved] = held.get(host.reserved, 0) + 1
         for rank, (_, n) in enumerate(state.queue[:RESERVED_JOBS]):
             job = state.jobs[n]
-            if now < max(job.placed_at, job.ready_at) + RESERVE_S or job.is_short:
+            if now < max(job.placed_at, job.ready_at) + RESERVE_S or not placement.is_passed(state, n):
                 continue
             # Who goes first anyway must not lose host after host to who comes behind; others get one at a time.
             most = job.startable if rank == 0 else 1

@@ -134,8 +134,8 @@ def _not_retried(text: str) -> str:
         return f"{text}: {LATER}"
     if text in known:
         return f"nothing is run again after {text!r}; outcomes that may be are {', '.join(RETRIED)}"
-    near = did_you_mean(text, RETRIED)
-    return f"{text!r} is no outcome{near}; write {', '.join(RETRIED)} or 'exit:75'"
+    near = did_you_mean(text, RETRIED) or f"; write {', '.join(RETRIED)} or 'exit:75'"
+    return f"{text!r} is no outcome{near}"
 
 
 def _memory_growth(node: Node) -> float | None:

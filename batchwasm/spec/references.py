@@ -75,7 +75,7 @@ class References:
             return None
         job, glob = match[1], match[2]
         if job not in self.siblings:
-            node.wrong(f"{self._unknown(job)}; a file is written './{text}'")
+            node.wrong(self._unknown(job, f" (a file is written './{text}')"))
             return None
         if glob.startswith("/") or ".." in glob.split("/"):
             node.wrong(f"{glob!r} leaves the task's folder; write a glob inside it, such as '@{job}/out/**'")
@@ -98,9 +98,9 @@ class References:
         self.taken.setdefault(job, node)
         return ValueOf(job=job)
 
-    def _unknown(self, job: str) -> str:
-        near = did_you_mean(job, self.siblings)
-        return f"there is no job {job!r}{near or f'; jobs are {_some(self.siblings)}'}"
+    def _unknown(self, job: str, otherwise: str = "") -> str:
+        near = did_you_mean(job, self.siblings) or f"; jobs are {_some(self.siblings)}"
+        return f"there is no job {job!r}{otherwise}{near}"
 
 
 def _some(names: Mapping[JobName, Sibling]) -> str:

@@ -91,13 +91,16 @@ def test_a_function_may_come_from_the_defaults_and_a_job_may_come_later(folder: 
         ('after = ["prep", { job = "prep" }]', "10: jobs.j.after[1]: 'prep' comes twice; write it once"),
         (
             'inputs = ["@prp/x"]',
-            "10: jobs.j.inputs[0]: there is no job 'prp'; did you mean 'prep'?; a file is written './@prp/x'",
+            "10: jobs.j.inputs[0]: there is no job 'prp' (a file is written './@prp/x'); did you mean 'prep'?",
         ),
         ('inputs = ["@mean/x"]', "10: jobs.j.inputs[0]: the job 'mean' has no outputs; write outputs = [...] into it"),
         ('inputs = ["@prep"]', "10: jobs.j.inputs[0]: '@prep' names no outputs; write '@JOB/GLOB' for those of a job,"),
         ('inputs = ["@prep/"]', "10: jobs.j.inputs[0]: '@prep/' names no outputs"),
         ('inputs = ["@prep/../x"]', "10: jobs.j.inputs[0]: '../x' leaves the task's folder; write a glob inside it"),
-        ('inputs = [{ from = "@/x" }]', "10: jobs.j.inputs[0].from: there is no job ''; jobs are prep, mean, j"),
+        (
+            'inputs = [{ from = "@/x" }]',
+            "10: jobs.j.inputs[0].from: there is no job '' (a file is written './@/x'); jobs are prep, mean, j",
+        ),
         ('args = ["@prep"]', "10: jobs.j.args[0]: the job 'prep' has no function, so it gives no value; take its out"),
         ('function = "f"\nargs = [["@prep"]]', "11: jobs.j.args[0][0]: the job 'prep' has no function"),
         ('args = ["@j"]', "10: jobs.j.args[0]: the job 'j' has no function"),
