@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -25,6 +25,7 @@ CALLS_BYTES = 32 * 1024**2  # of arguments in one message: half of what a frame'
 KNOWN_LIMIT = 10_000  # digests kept: a file that only one task reads is not wanted again
 
 
+DIGEST_BYTES = 72  # of an input beside its name, as JSON
 INPUTS_BYTES = 16 * 1024**2  # of names of inputs, and of texts that are other jobs' values, in one message
 
 
@@ -127,6 +128,8 @@ class JobWork:
         self._args_late = not self._args_vary and any(map(jobs_in, job.args))
         self._inputs_late = not self._inputs_vary and any(wanted.job is not None for wanted in job.inputs)
         self._late = asyncio.Lock()
+        self._never: NotGiven | None = None
+        """Why what is late can't be given: to no task, ever."""
         self._shared: dict[str, Any] = {}
         self._shared_files: list[LocalFile] = []
 
@@ -155,15 +158,18 @@ class JobWork:
     async def _load_late(self, taken: Taken) -> None:
         """What all tasks share of other jobs; once. Raises InputChanged, NotGiven."""
         async with self._late:
-            if self._args_late and "args" not in self._shared:
-                self._shared["args"] = self._args(0, self._job.params(0), taken)
-            if self._inputs_late and "inputs" not in self._shared:
-                files: list[LocalFile] = []
-                inputs = await self._inputs(0, files, taken)
-                if (size := _names_bytes(inputs)) > INPUTS_BYTES:
-                    raise _too_many(inputs, size)
-                self._shared["inputs"] = inputs
-                self._shared_files += files
+            if self._never is not None:
+                raise self._never
+            try:
+                if self._args_late and "args" not in self._shared:
+                    self._shared["args"] = await asyncio.to_thread(self._args, 0, self._job.params(0), taken)
+                if self._inputs_late and "inputs" not in self._shared:
+                    files: list[LocalFile] = []
+                    self._shared["inputs"] = await self._inputs(0, files, taken)
+                    self._shared_files += files
+            except NotGiven as error:
+                self._never = error
+                raise
 
     def work(self, batch: int, ranges: Ranges, numbers: Iterable[int], spool: str, mounts: dict[str, str]) -> Made:
         """The batch's work and the files it needs, where no task has inputs of its own."""
@@ -190,7 +196,7 @@ class JobWork:
             except (InputChanged, NotGiven) as error:
                 refused.append(Refusal(index, number, error.code, str(error)))
                 continue
-            size += _names_bytes(task.inputs or ()) + sum(map(len, task.args or ()))
+            size += sum(len(to) + DIGEST_BYTES for to, _ in task.inputs or ()) + sum(map(len, task.args or ()))
             if size > INPUTS_BYTES and tasks:
                 left.append(index)
             else:
@@ -210,8 +216,6 @@ class JobWork:
             task = task._replace(stdin=await self._stdin(index, files))
         if self._inputs_vary:
             task = task._replace(inputs=await self._inputs(index, files, taken))
-            if (size := _names_bytes(task.inputs or ())) > INPUTS_BYTES:
-                raise _too_many(task.inputs or (), size)
         return files, task
 
     def _made(
@@ -300,8 +304,10 @@ class JobWork:
 
     async def _inputs(self, index: int, files: list[LocalFile], taken: Taken | None) -> list[tuple[str, Digest]]:
         found = _still(lambda: task_inputs(self._spec, self._job, index))
-        if taken is not None:
-            found = _all_of(self._job, [*found, *taken.inputs(index)])
+        if taken is not None and self._inputs_late:  # of all tasks of a job, which may be many
+            found = await asyncio.to_thread(_with_others, self._job, found, taken, index)
+        elif taken is not None:
+            found = _with_others(self._job, found, taken, index)
         return [(i.to, await self._file(i.path, files, i.digest)) for i in found]
 
     async def _file(self, path: Path, files: list[LocalFile], digest: Digest | None = None) -> Digest:
@@ -310,21 +316,16 @@ class JobWork:
         return file.digest
 
 
-def _all_of(job: Job, files: list[TaskInput]) -> list[TaskInput]:
+def _with_others(job: Job, files: list[TaskInput], taken: Taken, index: int) -> list[TaskInput]:
+    """The files of a task with those that it takes of other jobs. Raises NotGiven."""
     try:
-        return together(job, files)
+        found = together(job, [*files, *taken.inputs(index)])
     except ValueError as error:
         raise NotGiven("input_conflict", str(error)) from None
-
-
-def _names_bytes(inputs: Sequence[tuple[str, Digest]]) -> int:
-    """About, as JSON."""
-    return sum(len(to) for to, _ in inputs) + 72 * len(inputs)
-
-
-def _too_many(inputs: Sequence[object], size: int) -> NotGiven:
-    text = f"it has {len(inputs):,} inputs, and their names alone take {size:,} bytes; let fewer files hold the same"
-    return NotGiven("input_missing", text)
+    if (size := sum(len(file.to) + DIGEST_BYTES for file in found)) > INPUTS_BYTES:
+        text = f"it has {len(found):,} inputs, and their names alone take {size:,} bytes; let fewer files hold the same"
+        raise NotGiven("input_missing", text)
+    return found
 
 
 def _still(look: Callable[[], T]) -> T:
