@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from ctypes import c_char_p
 from typing import Any, Callable, NamedTuple
 
-from . import abi, limits, outputs, reasons
+from . import abi, gpus, limits, outputs, reasons
 from .abi import Arguments
 from .box import Box, MissingInput, TooDeep, Usage
 from .cache import BadModule, Loaded, Modules
@@ -59,9 +59,10 @@ class Attempts:
 
     # -------------------------------------------------------------------------------------------- a batch
 
-    def begin(self, work: Work, watch: Watch) -> None:
+    def begin(self, work: Work, watch: Watch, gpu_indexes: Sequence[int] = ()) -> None:
         """What all tasks of a batch have in common. A module that can't run here shows in each task's row."""
         self._work = work
+        self._gpus = gpus.variables(gpu_indexes)
         self._watch = watch
         self._limits = Limits(work.memory_bytes, work.stdout_bytes, work.disk_bytes, work.files)
         self._loaded: Loaded | None = None
@@ -323,7 +324,7 @@ class Attempts:
             # A little below the cap, Go collects its garbage in time; without this it dies at twice what it needs.
             given["GOMEMLIMIT"] = str(work.memory_bytes - max(4 * _MIB, work.memory_bytes // 10))
         given.update(env)
-        given.update({"BATCHWASM_RUN": work.run, "BATCHWASM_JOB": work.job})
+        given.update({"BATCHWASM_RUN": work.run, "BATCHWASM_JOB": work.job, **self._gpus})
         names = [
             *given,
             "BATCHWASM_SEED",

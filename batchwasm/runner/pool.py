@@ -13,7 +13,7 @@ import time
 from typing import Callable
 
 from . import local
-from .capacity import Host, Room
+from .capacity import WHOLE, Host, Room
 from .local import Place
 from .page import WorkerSettings
 from .protocol import Finished, Message, ProtocolError, Returned, Start
@@ -47,10 +47,9 @@ class Pool:
 
     def start(self, run: Run, order: Start) -> None:
         """Queues a batch and starts what can be started."""
-        now = time.monotonic()
-        if not run.add(order, now):
+        batch = run.add(order, time.monotonic())
+        if batch is None:
             return
-        batch = run.queue[-1]
         if not run.cap.fits(batch.needs):
             run.drop(batch)
             why = f"it needs {batch.needs}, but this run may have {run.cap} on this host"
@@ -85,7 +84,7 @@ class Pool:
         """Kills what a run still has and forgets it; `gone` follows when the last of its workers is dead."""
         if run.ending is None:
             run.ending = why
-            run.queue.clear()
+            run.drop_all()
             for worker in self.workers:
                 if worker.run is run:
                     worker.kill()
@@ -96,11 +95,13 @@ class Pool:
     def dispatch(self) -> None:
         """Starts what has its turn and fits."""
         now = time.monotonic()
-        while (run := self._host.next(self.runs.values(), now)) is not None:
+        while (turn := self._host.next(self.runs.values(), now)) is not None:
+            run = turn.run
             self._served += 1
-            batch = run.take(self._served, now)
+            batch = run.take(turn.needs, turn.gpus, self._served, now)
             try:
-                self._idle_worker().give(run, batch, now)
+                worker = self._new_worker() if batch.start.isolate else self._idle_worker()
+                worker.give(run, batch, now)
             except OSError as error:
                 text = f"this host can't start a worker ({error.strerror})"
                 self._over(run, batch, functools.partial(not_started, batch, text))
@@ -114,7 +115,8 @@ class Pool:
 
     @property
     def cpus_busy(self) -> int:
-        return sum(run.used.cpus for run in self.runs.values())
+        """Slots that are taken, even in part."""
+        return -(-sum(run.used.cpus for run in self.runs.values()) // WHOLE)
 
     def kill_all(self) -> None:
         """Kills every worker, waits for their end, shortly."""
@@ -133,6 +135,10 @@ class Pool:
                 worker = self.workers.pop(at)
                 self.workers.append(worker)
                 return worker
+        return self._new_worker()
+
+    def _new_worker(self) -> Worker:
+        """Raises OSError where the host has no room for one."""
         self._forked += 1
         settings = WorkerSettings(
             cache=self._at.cache, scratch=f"{self._at.scratch}/w{self._forked}", locks=self._at.locks
@@ -157,6 +163,8 @@ class Pool:
         batch.note(message)
         if batch.over:
             worker.release()
+            if batch.start.isolate:
+                worker.kill()  # its process was for this batch alone
             self._over(run, batch, lambda: [message])
             self.dispatch()
         else:

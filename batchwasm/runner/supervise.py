@@ -17,8 +17,9 @@ import socket
 import time
 import traceback
 
-from . import facts, local
-from .capacity import Room
+from . import admission, facts, gpus, local
+from .admission import Machine
+from .capacity import WHOLE
 from .local import Place
 from .pool import Pool
 from .protocol import (
@@ -89,8 +90,8 @@ class Supervisor:
         self._needed_until = time.monotonic() + _FIRST_S
         self._tick_at = self._beat_at = 0.0
         self._workdir = os.stat(at.workdir)
-        room = Room(self._facts.cpus, self._facts.memory_bytes)
-        self._pool = Pool(self.selector, at, room, serve, self._tell, self._gone)
+        self._machine = Machine(self._facts.cpus, self._facts.memory_bytes, gpus.count())
+        self._pool = Pool(self.selector, at, self._machine.room, serve, self._tell, self._gone)
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.bind(at.socket)
         self._listener.listen(128)
@@ -250,7 +251,7 @@ class Supervisor:
                         memory_available_bytes=memory,
                         cpus_busy=self._pool.cpus_busy,
                         running=len(run.running),
-                        queued=len(run.queue),
+                        queued=run.queued_count,
                         disk_free_bytes=facts.disk_free_bytes(self._at.spool),
                     )
                 )
@@ -271,13 +272,13 @@ class Supervisor:
                 id=order.run,
                 incarnation=order.incarnation,
                 spool=f"{self._at.spool}/{order.run}",
-                cap=self._cap(order),
+                cap=admission.cap(self._machine, order),
                 seq=order.after,
             )
             self._pool.runs[run.id] = run
         elif (before := self._connection(run)) is not None and before is not connection:
             self._drop(before)
-        run.incarnation, run.cap = order.incarnation, self._cap(order)
+        run.incarnation, run.cap = order.incarnation, admission.cap(self._machine, order)
         connection.run = run
         self._alone_since.pop(run.id, None)
         connection.stream.send(self._attached(run, order))
@@ -286,22 +287,15 @@ class Supervisor:
         self._pool.dispatch()
 
     def _attached(self, run: Run, order: Attach) -> Attached:
-        there = self._facts.cpus
-        over = order.cpus is not None and order.cpus > there
-        warnings = [f"cpus = {order.cpus}, but this host has {there}: its tasks share them"] if over else []
-        if facts.ends_at_logout():
-            warnings.append(
-                "systemd ends what a user runs here at the last logout (KillUserProcesses): a lost connection loses "
-                "what runs; 'loginctl enable-linger' on the host prevents that"
-            )
         return Attached(
             supervisor=self._id,
             boot=self._facts.boot,
-            cpus=run.cap.cpus,
+            cpus=run.cap.cpus // WHOLE,
             memory_bytes=run.cap.memory_bytes,
             spool=run.spool,
             batches=run.batches,
-            warnings=warnings,
+            warnings=admission.warnings(self._machine, order),
+            gpus=run.cap.gpus // WHOLE,
         )
 
     def _refusal(self, order: Attach) -> Refused | None:
@@ -314,24 +308,4 @@ class Supervisor:
             return Refused("busy", "this run is being ended here; try again in a moment")
         if run is not None and order.incarnation < run.incarnation:
             return Refused("stale", f"incarnation {run.incarnation} of this run has taken over this host")
-        return self._impossible(order)
-
-    def _impossible(self, order: Attach) -> Refused | None:
-        there = self._facts.memory_bytes
-        if order.cpus is not None and order.cpus < 1:
-            return Refused("cpus", f"cpus = {order.cpus}; at least 1 is needed")
-        if order.memory_bytes is None and not there:
-            return Refused("memory", "how much memory this host has can't be found out; set `memory` of this host")
-        if order.memory_bytes is not None and (order.memory_bytes < 1 or (there and order.memory_bytes > there)):
-            asked, has = (f"{count / 2**20:,.0f} MiB" for count in (order.memory_bytes, there))
-            return Refused(
-                "memory", f"memory is {asked} in the inventory, and this host has {has}; write less, or nothing"
-            )
-        return None
-
-    def _cap(self, order: Attach) -> Room:
-        there = self._facts
-        return Room(
-            there.cpus if order.cpus is None else order.cpus,
-            there.memory_bytes if order.memory_bytes is None else order.memory_bytes,
-        )
+        return admission.impossible(self._machine, order)
