@@ -1,4 +1,4 @@
-"""What a run may have on this host: what its inventory asks for, against what is there. Pure."""
+"""What a run may have on this host: what its inventory asks for, against what is there and what the owner allows."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from . import facts
 from .capacity import Room
+from .courtesy import Rules
+from .owner import Wishes
 from .protocol import Attach, Refused
 
 
@@ -23,14 +25,18 @@ class Machine:
         return Room.of(self.cpus, self.memory_bytes, self.gpus)
 
 
-def cap(machine: Machine, order: Attach) -> Room:
+def cap(machine: Machine, wishes: Wishes, order: Attach) -> Room:
     """What the run may hold at most. `impossible` was asked before."""
     return Room.of(
-        machine.cpus if order.cpus is None else order.cpus,
-        machine.memory_bytes if order.memory_bytes is None else order.memory_bytes,
-        machine.gpus if order.gpus is None else order.gpus,
+        _least(machine.cpus if order.cpus is None else order.cpus, wishes.cpus),
+        _least(machine.memory_bytes if order.memory_bytes is None else order.memory_bytes, wishes.memory_bytes),
+        _least(machine.gpus if order.gpus is None else order.gpus, wishes.gpus),
         order.resources,
     )
+
+
+def _least(amount: int, allowed: int | None) -> int:
+    return amount if allowed is None else min(amount, allowed)
 
 
 def impossible(machine: Machine, order: Attach) -> Refused | None:
@@ -48,7 +54,7 @@ def impossible(machine: Machine, order: Attach) -> Refused | None:
     return None
 
 
-def warnings(machine: Machine, order: Attach) -> list[str]:
+def warnings(machine: Machine, order: Attach, rules: Rules, *, logins_known: bool) -> list[str]:
     """What is done as the inventory says, though this host does not look like it."""
     found = []
     if order.cpus is not None and order.cpus > machine.cpus:
@@ -56,6 +62,8 @@ def warnings(machine: Machine, order: Attach) -> list[str]:
     if order.gpus is not None and order.gpus > machine.gpus:
         has = f"{machine.gpus or 'none'} are found there by nvidia-smi and rocm-smi"
         found.append(f"gpus = {order.gpus}, but {has}: tasks are given indexes up to {order.gpus - 1}")
+    if rules.min_idle_s is not None and not logins_known:
+        found.append("min_idle: this host does not tell who is logged in (neither utmp nor logind is there): nobody is")
     if facts.ends_at_logout():
         found.append(
             "systemd ends what a user runs here at the last logout (KillUserProcesses): a lost connection loses "

@@ -54,6 +54,9 @@ class Pool:
             run.drop(batch)
             why = f"it needs {batch.needs}, but this run may have {run.cap} on this host"
             self._report(run, given_back(batch, why))
+        elif run.mood.busy:
+            run.drop(batch)
+            self._report(run, given_back(batch, run.mood.busy))
         self.dispatch()
 
     def recall(self, run: Run, number: int) -> None:
@@ -80,15 +83,48 @@ class Pool:
             local.remove_tree(f"{run.spool}/{number}")
         self.dispatch()
 
-    def end(self, run: Run, why: str = "") -> None:
+    def end(self, run: Run, why: str = "", code: str = "protocol") -> None:
         """Kills what a run still has and forgets it; `gone` follows when the last of its workers is dead."""
         if run.ending is None:
-            run.ending = why
+            run.ending, run.ending_code = why, code
             run.drop_all()
-            for worker in self.workers:
-                if worker.run is run:
-                    worker.kill()
+            for worker in self._of(run):
+                worker.kill()
             self._bury(run)
+
+    # --------------------------------------------------------------------------------------------- courtesy
+
+    def give_back(self, run: Run, why: str) -> None:
+        """All that a run has not started, also what a worker has of it."""
+        try:
+            for batch in run.drop_all():
+                self._report(run, given_back(batch, why))
+        except ProtocolError as error:
+            self.end(run, str(error))
+        for worker in self._of(run):
+            assert worker.batch is not None
+            worker.page.recall(worker.batch.number)
+
+    def suspend(self, run: Run) -> None:
+        """Stops its workers and their time."""
+        for worker in self._of(run):
+            worker.suspend()
+
+    def resume(self, run: Run) -> None:
+        """Lets them go on."""
+        for worker in self._of(run):
+            worker.resume()
+
+    def leave(self, run: Run, why: str) -> None:
+        """Stops what runs and gives it back."""
+        for worker in self._of(run):
+            worker.kill(why)
+
+    def suspended(self, run: Run) -> int:
+        return sum(worker.suspended for worker in self._of(run))
+
+    def _of(self, run: Run) -> list[Worker]:
+        return [worker for worker in self.workers if worker.run is run]
 
     # -------------------------------------------------------------------------------------------------- flow
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from .capacity import NOTHING, Room, Want, per_gpu
-from .protocol import Finished, ProtocolError, Returned, Start, TaskWork, Work, encode
+from .courtesy import Mood, Rules
+from .protocol import Attach, Finished, ProtocolError, Returned, Start, TaskWork, Work, encode
 
 RETAINED_LIMIT_BYTES = 256 * 1024 * 1024
 """Reports that wait for their acknowledgement: above it a run starts nothing, its scheduler has to catch up first."""
@@ -73,6 +74,9 @@ class Lane:
     batches: deque[Batch] = field(default_factory=deque)
 
 
+NO_RULES = Rules()
+
+
 class Report(NamedTuple):
     """A report that may have to be sent again."""
 
@@ -96,6 +100,13 @@ class Run:
     running: dict[int, Batch] = field(default_factory=dict)
     ending: str | None = None
     """Why it ends, '' for its own wish, from the moment on that it does: nothing is reported any more."""
+    ending_code: str = "protocol"
+    order: Attach | None = None
+    """The last one of its scheduler."""
+    rules: Rules = NO_RULES
+    """Those of its inventory."""
+    mood: Mood = field(default_factory=lambda: Mood(NO_RULES))
+    """Whether it may work here now."""
     used: Room = NOTHING
     held_gpus: dict[int, int] = field(default_factory=dict)
     """Thousandths that its running batches hold, by index."""
@@ -111,7 +122,7 @@ class Run:
     @property
     def wants(self) -> Sequence[Want]:
         """What the first of each lane needs, the one first that came first; empty where none may start."""
-        if not self.lanes or self.retained_bytes >= RETAINED_LIMIT_BYTES:
+        if not self.lanes or self.mood.busy != "" or self.retained_bytes >= RETAINED_LIMIT_BYTES:
             return ()
         if len(self.lanes) == 1:
             return [Want(needs, lane.waits_since) for needs, lane in self.lanes.items()]

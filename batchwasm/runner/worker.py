@@ -50,6 +50,7 @@ class _Worker:
             scan=attempts.scan,
             tick=self._report.flush_late,
             give_up=self._give_up,
+            clock=page.now,
         )
 
     def run(self, work: Work, gpu_indexes: list[int]) -> None:

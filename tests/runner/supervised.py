@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+import tomli
 import wasmtime
 
 import batchwasm.runner
@@ -244,7 +245,9 @@ class SupervisedHost:
             self.library / "batchwasm_runner",
             ignore=shutil.ignore_patterns("__pycache__"),
         )
-        (self.library / "wasmtime").symlink_to(Path(wasmtime.__file__).parent)
+        for package in (wasmtime, tomli):
+            folder = Path(package.__file__).parent
+            (self.library / folder.name).symlink_to(folder)
 
     @property
     def environment(self) -> dict[str, str]:
