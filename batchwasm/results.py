@@ -281,6 +281,13 @@ def names(cwd: Path) -> list[str]:
     return list(dict.fromkeys([*here, *(path.name for path in _indexed())]))
 
 
+def everywhere(cwd: Path) -> list[RunFolder]:
+    """All runs that are known: those here, those of call, map and Fleet, those of the index; each once."""
+    calls = calls_dir()
+    places = [*_newest_first(runs_dir(cwd)), *(_newest_first(calls) if calls else ()), *_indexed()]
+    return [RunFolder(path=path) for path in {os.path.realpath(path): path for path in reversed(places)}.values()][::-1]
+
+
 def files_below(folder: Path) -> Iterator[Path]:
     """All regular files below `folder`, sorted; nothing where it is not there. Links are not followed."""
     for place, folders, files in os.walk(folder):

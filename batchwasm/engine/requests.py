@@ -87,25 +87,21 @@ def _body(asked: Asked) -> Body:
 
 
 def _drain(body: Body, state: State, now: float) -> Reply:
-    """`hosts` get nothing new; `text` is who wants that, or why."""
-    text = body.get("text", "")
-    if not isinstance(text, str):
-        raise Refused("the text of a request drain is a text")
-    text = text[:TEXT_LIMIT]
+    """`hosts` get nothing new: `why`, or what was said before, else `by` whom."""
+    why, by = body.get("why", ""), body.get("by", "")
+    if not isinstance(why, str) or not isinstance(by, str):
+        raise Refused("the reason of a request drain is a text")
     hosts = _hosts(body, state)
-    events = [HostDrained(host=host.name, text=text) for host in hosts if host.drained != text]
-    hit = [{"host": host.name, "running": _running(state, host), "was": host.drained} for host in hosts]
-    return Reply(events, {"hosts": hit})
+    texts = [(why or host.drained or (f"by {by}" if by else ""))[:TEXT_LIMIT] for host in hosts]
+    events = [HostDrained(host=h.name, text=text) for h, text in zip(hosts, texts, strict=True) if h.drained != text]
+    return Reply(events, {"hosts": [_hit(state, host, host.drained) for host in hosts]})
 
 
 def _undrain(body: Body, state: State, now: float) -> Reply:
     """`hosts` get tasks again: those that a person drained, and those that were set aside."""
     hosts = _hosts(body, state)
     held = [host for host in hosts if host.drained is not None or host.aside_until > now]
-    hit = [
-        {"host": host.name, "running": _running(state, host), "was": _was(host, now), "busy": host.busy}
-        for host in hosts
-    ]
+    hit = [_hit(state, host, _was(host, now)) for host in hosts]
     return Reply([HostUndrained(host=host.name) for host in held], {"hosts": hit})
 
 
@@ -116,9 +112,9 @@ def _was(host: HostState, now: float) -> str | None:
     return host.aside_text if host.aside_until > now else None
 
 
-def _running(state: State, host: HostState) -> int:
-    """Tasks that it has, whether they run or wait there for a slot."""
-    return sum(len(batch.remaining) for batch in state.batches_on(host.name))
+def _hit(state: State, host: HostState, was: str | None) -> Answer:
+    running = sum(len(batch.remaining) for batch in state.batches_on(host.name))
+    return {"host": host.name, "running": running, "was": was, "busy": host.busy}
 
 
 def _hosts(body: Body, state: State) -> list[HostState]:

@@ -177,8 +177,8 @@ async def test_a_drained_host_gets_nothing_until_it_is_given_free(host: FakeHost
     async with running(tmp_path, job(tmp_path, 5), hosts=("g", "h")) as run:
         there = await lives(host, "g", "h")
         await until(lambda: starts(there["g"]) == starts(there["h"]) == 1)
-        answer = await ask(run, "drain", hosts=["h"], text="exam")
-        assert answer == {"hosts": [{"host": "h", "running": 1, "was": None}]}
+        answer = await ask(run, "drain", hosts=["h"], why="exam")
+        assert answer == {"hosts": [{"host": "h", "running": 1, "was": None, "busy": None}]}
         await finish(there["h"])
         await finish(there["g"])
         await until(lambda: starts(there["g"]) == 1)
@@ -196,10 +196,10 @@ async def test_a_run_whose_hosts_are_all_drained_says_so_once_and_waits(host: Fa
         host.errors["g"] = AWAY
         h = await host.life(attached(1))
         await until(lambda: starts(h) == 1)
-        await ask(run, "drain", hosts=["h"], text="exam")
+        await ask(run, "drain", hosts=["h"], why="exam")
         await finish(h)
         await until(lambda: bool(run.seen.notes))
-        await ask(run, "drain", hosts=["h"], text="fire")  # a pass or two more
+        await ask(run, "drain", hosts=["h"], why="fire")  # a pass or two more
         await ask(run, "undrain", hosts=["h"])
         await finish(h)
         await run.end()

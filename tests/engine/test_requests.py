@@ -51,20 +51,24 @@ def error(said: Reply) -> str:
 
 
 def test_a_drained_host_is_told_with_what_runs_there() -> None:
-    said = ask(state_of(), "drain", {"hosts": ["lab01", "lab02", "lab01"], "text": "exam"})
+    said = ask(state_of(), "drain", {"hosts": ["lab01", "lab02", "lab01"], "why": "exam"})
     assert said.events == [HostDrained(host="lab01", text="exam"), HostDrained(host="lab02", text="exam")]
     assert said.answer["hosts"] == [
-        {"host": "lab01", "running": 2, "was": None},
-        {"host": "lab02", "running": 0, "was": None},
+        {"host": "lab01", "running": 2, "was": None, "busy": None},
+        {"host": "lab02", "running": 0, "was": None, "busy": None},
     ]
 
 
 def test_draining_again_changes_at_most_the_reason() -> None:
     state = state_of(HostDrained(host="lab01", text="exam"))
-    said = ask(state, "drain", {"hosts": ["lab01"], "text": "exam"})
+    said = ask(state, "drain", {"hosts": ["lab01"], "why": "exam"})
     assert (said.events, said.answer["hosts"][0]["was"]) == ([], "exam")
-    assert ask(state, "drain", {"hosts": ["lab01"], "text": "fire"}).events == [HostDrained(host="lab01", text="fire")]
-    assert ask(state, "drain", {"hosts": ["lab02"], "text": "é" * 9999}).events[0].text == "é" * TEXT_LIMIT  # type: ignore[union-attr]
+    assert ask(state, "drain", {"hosts": ["lab01"], "by": "alice"}).events == []
+    assert ask(state, "drain", {"hosts": ["lab02"], "by": "alice"}).events == [
+        HostDrained(host="lab02", text="by alice")
+    ]
+    assert ask(state, "drain", {"hosts": ["lab01"], "why": "fire"}).events == [HostDrained(host="lab01", text="fire")]
+    assert ask(state, "drain", {"hosts": ["lab02"], "why": "é" * 9999}).events[0].text == "é" * TEXT_LIMIT  # type: ignore[union-attr]
 
 
 def test_a_host_is_given_free_again_only_where_it_was_not() -> None:
@@ -101,7 +105,8 @@ def test_one_unknown_host_and_nothing_is_done() -> None:
         ("drain", {"hosts": [["lab01"]]}),
         ("drain", {"hosts": [None]}),
         ("drain", {"hosts": ["\ud800"]}),
-        ("drain", {"hosts": ["lab01"], "text": 7}),
+        ("drain", {"hosts": ["lab01"], "why": 7}),
+        ("drain", {"hosts": ["lab01"], "by": None}),
         ("undrain", {"hosts": [1]}),
         ("explode", {}),
         ("x" * 9999, {}),
