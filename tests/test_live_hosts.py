@@ -95,6 +95,8 @@ def test_a_drained_host_starts_nothing_until_it_is_given_free(
         shown = {host["name"]: host for host in batchwasm("status", "--json").json["hosts"]}
         assert (shown[b.name]["state"], shown[b.name]["reason"]) == ("drained", "exam")
         assert shown[a.name]["state"] == "ready"
+        line = {"COMP_WORDS": "batchwasm hosts undrain ss", "COMP_CWORD": "3", "_BATCHWASM_COMPLETE": "bash_complete"}
+        assert batchwasm(code=None, env=line).out.split() == [f"plain,{b.name}"]
         (hit,) = batchwasm("hosts", "undrain", b.name, "-r", "jobs-1", "--json").rows
         assert (hit["host"], hit["drained"], hit["was"], hit["running"]) == (b.name, False, "exam", 0)
         live.until_ran(b.name, 2)

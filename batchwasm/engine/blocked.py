@@ -27,42 +27,24 @@ def blocked(state: State, inventory: Path | None) -> Blocked | None:
     waiting = [job for job in state.jobs if job.waiting]
     gone = [h for h in state.hosts.values() if h.removed and any(job.plan.allows(h.plan) for job in waiting)]
     there = [h for h in state.hosts.values() if not h.removed and any(placement.may_take(h, job) for job in waiting)]
-    if not waiting or any(not host.answered or (_connected(host) and not _is_held(host)) for host in there):
+    if not waiting or any(not host.answered or (host.connected and not _is_held(host)) for host in there):
         return None
     tasks = sum(job.waiting for job in waiting)
     what = "the task that waits" if tasks == 1 else f"the {tasks:,} tasks that wait"
-    held = [host for host in there if _connected(host)]
+    lines = [f"  {host.name}: {host.why_closed(state.last_at)}" for host in (*there, *gone)]
+    held = [host for host in there if host.connected]
     if held:
-        text = "\n".join([f"no host is free for {what}:", *_lines([*there, *gone]), *_cures(held)])
+        text = "\n".join([f"no host is free for {what}:", *lines, *_cures(held)])
         return Blocked(text=text, held=True, hopeless=False)
-    text = "\n".join([f"no host is left that could run {what}:", *_lines([*there, *gone])])
+    text = "\n".join([f"no host is left that could run {what}:", *lines])
     if gone and inventory is not None:
         text += f"\nwrite one into {inventory}"
         return Blocked(text=text, held=False, hopeless=False)
     return Blocked(text=text, held=False, hopeless=not any(host.waiting_may_help for host in there))
 
 
-def _connected(host: HostState) -> bool:
-    return host.capacity is not None
-
-
 def _is_held(host: HostState) -> bool:
     return host.drained is not None or host.busy is not None
-
-
-def _lines(hosts: Sequence[HostState]) -> Iterator[str]:
-    for host in hosts:
-        yield f"  {host.name}: {_why(host)}"
-
-
-def _why(host: HostState) -> str:
-    if host.removed:
-        return "the inventory has it no longer"
-    if not _connected(host):
-        return host.reason
-    if host.drained is not None:
-        return f"drained{f', {host.drained}' if host.drained else ''}"
-    return f"left to others: {host.busy}"
 
 
 def _cures(held: Sequence[HostState]) -> Iterator[str]:

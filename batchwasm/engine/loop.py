@@ -436,7 +436,7 @@ class Loop:
         if self.state.batches and time.monotonic() - self._checked_at < TICK_S:
             return  # it goes on, and a look at every host for every report would cost more than the reports
         self._checked_at = time.monotonic()
-        hopeless_jobs = impossible(self.state)
+        hopeless_jobs = self._impossible()
         if hopeless_jobs and self._plan.open:
             for n, sentence in hopeless_jobs.items():  # the other functions go on
                 self.withdraw(n, self._waiting(n), why=sentence)
@@ -462,6 +462,11 @@ class Loop:
         if why.hopeless or now - self._stuck_since >= self._plan.wait_hosts_s:
             self._append([RunStopped(code="no_hosts", text=why.text)], time.time())
             raise WorldError(why.text)
+
+    def _impossible(self) -> Mapping[int, str]:
+        """Jobs that never could run here, which is the user's mistake; not those whose host was taken out meanwhile."""
+        shrunk = any(host.removed for host in self.state.hosts.values())
+        return {} if shrunk and not self._plan.open else impossible(self.state)
 
 
 def _sample(host: str, at: float, beat: Beat) -> Sample:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from batchwasm.core.events import BatchPlaced, HostAdded, HostJoined, HostLeft, HostRefused
+from batchwasm.core.events import BatchPlaced, HostAdded, HostBusy, HostFree, HostJoined, HostLeft, HostRefused
 from batchwasm.engine import requests
 from batchwasm.errors import WorldError
 from batchwasm.journal import Journal
-from batchwasm.model import Host, Outcome
+from batchwasm.model import Host, Outcome, Request
 from batchwasm.runner.protocol import Detach, Start
 from tests.engine.fake_host import FakeHost, FakeRunner, until
 from tests.engine.test_loop import AWAY, NO_KEY, Running, attached, job, running
@@ -170,6 +170,21 @@ async def test_the_last_host_that_goes_is_waited_for_and_then_the_run_can_be_res
         assert run.replayed().counts[Outcome.SUCCEEDED] == 1
 
 
+async def test_results_outlive_the_only_host_that_was_large_enough_for_what_waits(
+    host: FakeHost, tmp_path: Path
+) -> None:
+    """A request that is too large from the start takes its run folder with it."""
+    large = job(tmp_path, 2, requests=(Request(cpus=4),))
+    async with running(tmp_path, large, hosts=("g", "h"), wait_hosts_s=0.0) as run:
+        big, _ = await host.life(attached(4)), await host.life(attached(1))
+        await until(lambda: starts(big) == 1)
+        run.loop.go(big.host)
+        await until(lambda: run.loop.state.hosts[big.host].removed)
+        await finish(big)
+        assert f"{big.host}: the inventory has it no longer" in await run.fails(WorldError)
+        assert run.replayed().counts[Outcome.SUCCEEDED] == 1
+
+
 # ------------------------------------------------------------------------------------------------------ drained
 
 
@@ -206,8 +221,22 @@ async def test_a_run_whose_hosts_are_all_drained_says_so_once_and_waits(host: Fa
         (note,) = run.seen.notes
         assert note.splitlines()[0] == "no host is free for the task that waits:"
         assert "  g: connection refused; is it on?" in note
-        assert "  h: drained, exam" in note
+        assert "  h: drained: exam" in note
         assert "batchwasm hosts undrain h" in note
+
+
+async def test_a_run_whose_hosts_are_left_to_others_waits_until_one_is_free(host: FakeHost, tmp_path: Path) -> None:
+    async with running(tmp_path, job(tmp_path, 2), hosts=("h",), wait_hosts_s=0.0) as run:
+        h = await host.life(attached(1))
+        await until(lambda: starts(h) == 1)
+        run.loop.post(HostBusy(host="h", text="load 0.93 over 0.8"))
+        await finish(h)
+        await until(lambda: bool(run.seen.notes))
+        run.loop.post(HostFree(host="h"))
+        await finish(h)
+        await run.end()
+        (note,) = run.seen.notes
+        assert "  h: left to others: load 0.93 over 0.8\nthe run waits until one is free" in note
 
 
 async def test_a_request_that_makes_no_sense_is_answered_and_the_run_goes_on(host: FakeHost, tmp_path: Path) -> None:
