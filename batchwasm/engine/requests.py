@@ -64,7 +64,7 @@ class Requests:
 def reply(asked: Asked, state: State, now: float) -> Reply:
     """What becomes of a request to a run that is as `state` says; whatever is in it, nothing is raised."""
     try:
-        carry_out = REQUESTS.get(asked.kind) if isinstance(asked.kind, str) else None
+        carry_out = REQUESTS.get(asked.kind)
         if carry_out is None:
             known = ", ".join(REQUESTS)
             raise Refused(f"the run's scheduler knows no request {asked.kind!r:.80}; it knows {known}")
@@ -75,7 +75,7 @@ def reply(asked: Asked, state: State, now: float) -> Reply:
 
 def _body(asked: Asked) -> Body:
     try:
-        body = json.loads(asked.body) if isinstance(asked.body, str) else None
+        body = json.loads(asked.body)
     except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):
