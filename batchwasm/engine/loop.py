@@ -49,6 +49,7 @@ from batchwasm.engine.building import Building, built
 from batchwasm.engine.collect import Answers
 from batchwasm.engine.groups import the_one
 from batchwasm.engine.inventory import LiveInventory
+from batchwasm.engine.orders import Reservation
 from batchwasm.engine.plan import Plan, Watcher, host_plan
 from batchwasm.engine.pool import Pool
 from batchwasm.engine.requests import Requests, reply
@@ -153,9 +154,9 @@ class Loop:
             return None
         return self.state.jobs[found.job].plan.name
 
-    def request_of(self, batch: int) -> tuple[int, int]:
+    def request_of(self, batch: int) -> Reservation:
         plan = self.state.jobs[self.state.batches[batch].job].plan
-        return int(plan.cpus), plan.memory_bytes
+        return Reservation(need=plan.needs[0], isolate=plan.isolate)
 
     def _session(self, host: Host) -> Session:
         return Session(host, self._plan.run, self.state.incarnation, self._folder, self)
