@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
 from batchwasm import spec
 from batchwasm.errors import SpecError, WorldError
-from batchwasm.model import Host, HostName, Inventory
+from batchwasm.model import Courtesy, Host, HostName, Inventory
 from batchwasm.results import RunFolder
 
 LOOK_S = 2.0  # who saves the file sees what comes of it before wondering; a look costs 0.1 ms, on NFS a round trip
@@ -110,11 +110,14 @@ def _read(path: Path) -> Inventory | SpecError:
         return error
 
 
-def _differences(one: Host, other: Host) -> list[str]:
+def _differences(one: Host | Courtesy, other: Host | Courtesy) -> Iterator[str]:
     """Names of the keys that differ."""
-    return [
-        name.removesuffix("_bytes") for name in one.__dataclass_fields__ if getattr(one, name) != getattr(other, name)
-    ]
+    for name in one.__dataclass_fields__:
+        mine, its = getattr(one, name), getattr(other, name)
+        if isinstance(mine, Courtesy):
+            yield from _differences(mine, its)
+        elif mine != its:
+            yield name.removesuffix("_bytes").removesuffix("_s")
 
 
 def _listed(items: Sequence[str]) -> str:

@@ -115,6 +115,8 @@ async def test_other_keys_of_a_host_that_stays_are_told_once_to_come_later(tmp_p
         assert await heard.hear(1) == ["FILE: b (cpus, memory): takes effect when the run is started again"]
         save(heard.path, TWO.replace("cpus = 2", 'cpus = 3\nmemory = "2GiB"') + "[hosts.c]\n")
         assert await heard.hear(1) == ["+c"]
+        save(heard.path, TWO.replace("cpus = 2", 'cpus = 2\nmax_load = 0.8\nmin_idle = "5m"') + "[hosts.c]\n")
+        assert await heard.hear(1) == ["FILE: b (max_load, min_idle): takes effect when the run is started again"]
         save(heard.path, TWO)  # as it was
         assert await heard.hear(1) == ["-c"]
 
