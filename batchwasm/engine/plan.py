@@ -72,11 +72,11 @@ class Plan:
 
     def hosts(self) -> list[Host]:
         """Of the inventory, each with the mounts that jobs ask for: no other needs to be there for this run."""
+        return list(map(self.as_wanted, self.inventory.hosts))
+
+    def as_wanted(self, host: Host) -> Host:
         wanted = {name for job in self.spec.jobs for name in job.mounts}
-        return [
-            replace(host, mounts={name: path for name, path in host.mounts.items() if name in wanted})
-            for host in self.inventory.hosts
-        ]
+        return replace(host, mounts={name: path for name, path in host.mounts.items() if name in wanted})
 
 
 def _need(request: Request) -> Need:
