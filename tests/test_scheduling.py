@@ -141,7 +141,8 @@ def test_a_straggler_is_overtaken_by_a_second_attempt_elsewhere(
 ) -> None:
     """The host is slow as hosts are: its worker gets no processor any more."""
     (folder / "jobs.toml").write_text(
-        '[jobs.a]\nsource = "work.c"\nargs = ["{n}", "400"]\nsweep = { n = { range = [0, 24] } }\nlabels = ["!old"]\nmemory = "16MiB"\n'
+        '[jobs.a]\nsource = "work.c"\nargs = ["{n}", "400"]\nsweep = { n = { range = [0, 24] } }\n'
+        'labels = ["!old"]\nmemory = "16MiB"\n'
     )
     process = batchwasm.start("run", "jobs.toml", "--json")
     slow = ssh_pool[1]
