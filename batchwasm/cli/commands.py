@@ -19,7 +19,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "results": ("results", "The outcome of every task; with --files also what they left."),
     "logs": ("logs", "What a task wrote to stdout and stderr."),
     "compile": ("compile", "Compile a source to WebAssembly, and nothing else."),
-    "hosts": ("hosts", "Check, list, trust and clean the machines of an inventory."),
+    "hosts": ("hosts", "Check, list, trust, drain and clean the machines of an inventory."),
     "toolchains": ("toolchains", "Which compilers are found, and how to get the others."),
     "schema": ("schema", "The JSON Schema of jobs.toml or of an inventory, for editors."),
     "init": ("init", "Write a first jobs.toml that works."),
