@@ -11,7 +11,7 @@ from batchwasm.core.room import Amount, Offer, Room
 from batchwasm.model import Outcome
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class HostState:
     """A host of the inventory. `room` is None while it is not connected."""
 
@@ -97,7 +97,7 @@ class HostState:
         return None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Batch:
     """Tasks of one job that were sent to a host together."""
 

@@ -24,6 +24,9 @@ class Jobs:
         self.queue: list[tuple[int, int]] = []
         """Jobs that have tasks to start, by (-priority, number): who is first in it goes first."""
         self.cancelled: TasksCancelled | None = None
+        self.fresh: set[int] = set()
+        """Jobs that could start a task where they could not before, for whoever places them to look at all hosts and
+        empty it. Nobody else's business: no snapshot has it."""
 
     @property
     def counts(self) -> list[int]:
@@ -78,12 +81,18 @@ class Jobs:
         if job.blockers:
             return
         if job.waiting == job.plan.tasks and not any(after.each for after in job.plan.after):
-            job.ready.add(0, job.plan.tasks)
+            self._make_ready(n, 0, job.plan.tasks)
         else:  # some wait for others still, or were withdrawn while they waited
             for task in range(job.plan.tasks):
                 if job.codes[task] == WAITING and self.is_released(job, task):
-                    job.ready.add(task, task + 1)
+                    self._make_ready(n, task, task + 1)
         self._queue(n)
+
+    def _make_ready(self, n: int, start: int, stop: int) -> None:
+        ready = self.jobs[n].ready
+        if not ready.count:
+            self.fresh.add(n)
+        ready.add(start, stop)
 
     def is_released(self, job: JobState, task: int) -> bool:
         """Whether all that it waits for element by element has succeeded."""
@@ -97,7 +106,7 @@ class Jobs:
                 self._skip(other, task if each else None)
             elif each:
                 if job.codes[task] == WAITING and not job.blockers and self.is_released(job, task):
-                    job.ready.add(task, task + 1)
+                    self._make_ready(other, task, task + 1)
                     self._queue(other)
             elif self.jobs[n].succeeded:
                 job.blockers -= 1
@@ -129,6 +138,7 @@ class Jobs:
         wanted = job.digest is not None and job.startable > 0
         if wanted and not there:
             insort(self.queue, key)
+            self.fresh.add(n)
         elif there and not wanted:
             del self.queue[at]
 
@@ -153,7 +163,7 @@ class Jobs:
         job.counts[before] -= 1
         job.counts[code] += 1
         if code == WAITING:
-            job.ready.add(task, task + 1)
+            self._make_ready(n, task, task + 1)
             self._queue(n)
         elif code != RUNNING:
             if before == WAITING:

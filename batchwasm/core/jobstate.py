@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from batchwasm.core.events import JobPlan, Record
+from batchwasm.core.events import HostPlan, JobPlan, Record
 from batchwasm.core.room import Amount, amount_of
 from batchwasm.core.taskset import TaskSet
 from batchwasm.model import Outcome
@@ -85,8 +85,8 @@ class JobState:
     """Tasks that are on a host and were withdrawn: they do not wait again."""
     doubles: dict[int, tuple[int, int]] = field(default_factory=dict)
     """Tasks of which two attempts run, and their batches."""
-    batches: int = 0
-    """Of its tasks, on hosts now."""
+    on_hosts: dict[int, None] = field(default_factory=dict)
+    """Ids of its batches that are on hosts now, in the order of when something last happened in each."""
     by_label: dict[str, int] = field(default_factory=dict)
     """Of those, how many are on hosts with a label that `max_parallel` counts."""
     good_host: str = ""
@@ -95,6 +95,8 @@ class JobState:
     """When a task of it was last given to a host."""
     usage: Usage = field(default_factory=Usage)
     amounts: tuple[Amount, ...] = ()
+    _allowed: dict[str, bool] = field(default_factory=dict)
+    """By name of a host: what `allows` found."""
 
     @classmethod
     def new(cls, plan: JobPlan) -> JobState:
@@ -116,6 +118,11 @@ class JobState:
         return self.ready.count + len(self.retries)
 
     @property
+    def batches(self) -> int:
+        """How many are on hosts now."""
+        return len(self.on_hosts)
+
+    @property
     def is_short(self) -> bool:
         return self.mean_s is not None and self.mean_s <= SHORT_S
 
@@ -132,6 +139,16 @@ class JobState:
         """What a batch of it reserves."""
         found = self.amounts[need]
         return found if memory_bytes is None else found._replace(memory_bytes=memory_bytes)
+
+    def allows(self, host: HostPlan) -> bool:
+        """As its plan does, which takes longer. Whoever changes a host's plan calls `forget_host`."""
+        found = self._allowed.get(host.name)
+        if found is None:
+            found = self._allowed[host.name] = self.plan.allows(host)
+        return found
+
+    def forget_host(self, name: str) -> None:
+        self._allowed.pop(name, None)
 
     def learn(self, records: Iterable[Record]) -> None:
         """What attempts of it took."""

@@ -39,7 +39,7 @@ from batchwasm.core.events import (
     indexes,
     ranges_of,
 )
-from batchwasm.core.placement import fits, may_place, next_tasks
+from batchwasm.core.placement import able, is_open, next_tasks
 from batchwasm.core.scheduler import Scheduler
 from batchwasm.core.state import RUNNING, WAITING, State
 from batchwasm.model import Outcome
@@ -272,14 +272,14 @@ class Lives(RuleBasedStateMachine):
     def nothing_waits_while_it_could_run(self) -> None:
         state, now = self.state, self.now
         for host in state.hosts.values():
-            if not host.is_open(now) or host.batches or host.reserved is not None:
+            if not is_open(host, now):
                 continue
             for _, n in state.queue:
                 job = state.jobs[n]
                 for need, amount in enumerate(job.amounts):
-                    if fits(host, job, amount) and may_place(host, job):
+                    if able(state, host, n, amount, now):
                         pick = next_tasks(state, job, need, host, now)
-                        assert pick is None, f"{host.name} is idle and could run {job.plan.name}"
+                        assert pick is None, f"{host.name} has room and could run {job.plan.name}"
 
     def teardown(self) -> None:
         if not hasattr(self, "log"):
