@@ -71,7 +71,7 @@ class Batches(Jobs):
     def _note_room(self, host: HostState) -> None:
         """A host may have got room, or lost it."""
         if host.room is not None:
-            among = self.roomy.setdefault(host.room.offer.rare, {})
+            among = self.roomy.setdefault(host.room.rare, {})
             if host.room.has_any:
                 among[host.name] = None
             else:
@@ -130,8 +130,10 @@ class Batches(Jobs):
         """Second attempts of tasks that run; their batches, by task."""
         job = self.jobs[event.job]
         wanted = set(indexes(event.ranges))
-        numbers = {}
-        for batch in map(self.batches.__getitem__, job.on_hosts):
+        numbers: dict[int, int] = {}
+        for batch in map(self.batches.__getitem__, job.on_hosts):  # late ones come first
+            if len(numbers) == len(wanted):
+                break
             for task in wanted & batch.remaining.keys():
                 job.doubles[task] = (batch.id, event.batch)
                 job.tries[task] = max(job.tries.get(task, 0), batch.remaining[task])

@@ -19,7 +19,7 @@ def check(state: State) -> None:
             running[batch.job][task] = running[batch.job].get(task, 0) + 1
     assert state.silent == {host.name for host in state.hosts.values() if host.silent}
     assert state.reserved == {host.name for host in state.hosts.values() if host.reserved is not None}
-    roomy = [(host.room.offer.rare, host.name) for host in state.hosts.values() if host.room and host.room.has_any]
+    roomy = [(host.room.rare, host.name) for host in state.hosts.values() if host.room and host.room.has_any]
     assert sorted(roomy) == sorted((rare, name) for rare, names in state.roomy.items() for name in names)
     for host in state.hosts.values():
         _check_room(state, host)

@@ -14,6 +14,7 @@ from batchwasm.model import Outcome
 
 WAITING, RUNNING = 0, 1
 CODES = max(Outcome) + 1
+_LOST = int(Outcome.LOST)
 SHORT_S = 0.025  # tasks below this are sent ahead
 SMOOTHING = 0.3  # weight of the newest batch in a job's mean duration: follows a drift within a few batches
 _WAITING_TO = {
@@ -152,19 +153,24 @@ class JobState:
 
     def learn(self, records: Iterable[Record]) -> None:
         """What attempts of it took."""
-        ended = [record for record in records if record.outcome != Outcome.LOST]
-        if not ended:
-            return
-        walls = [record.wall_s for record in ended]
-        mean = sum(walls) / len(walls)
-        self.mean_s = mean if self.mean_s is None else self.mean_s + SMOOTHING * (mean - self.mean_s)
-        usage = self.usage
-        usage.count += len(ended)
-        usage.wall_s += mean * len(walls)
-        usage.wall_squares += sum(wall * wall for wall in walls)
-        usage.wall_most_s = max(usage.wall_most_s, *walls)
-        usage.cpu_s += sum(record.cpu_s for record in ended)
-        usage.memory_most_bytes = max(usage.memory_most_bytes, *(record.peak_memory_bytes for record in ended))
+        usage, count, total = self.usage, 0, 0.0
+        for record in records:
+            if record.outcome == _LOST:
+                continue
+            wall = record.wall_s
+            count += 1
+            total += wall
+            usage.wall_squares += wall * wall
+            usage.cpu_s += record.cpu_s
+            if wall > usage.wall_most_s:
+                usage.wall_most_s = wall
+            if record.peak_memory_bytes > usage.memory_most_bytes:
+                usage.memory_most_bytes = record.peak_memory_bytes
+        if count:
+            mean = total / count
+            self.mean_s = mean if self.mean_s is None else self.mean_s + SMOOTHING * (mean - self.mean_s)
+            usage.count += count
+            usage.wall_s += total
 
     def turn_waiting(self, outcome: Outcome) -> int:
         """All tasks that wait end so; how many those are."""

@@ -75,13 +75,9 @@ def has_idle_slot(state: State, n: int, now: float) -> bool:
     job = state.jobs[n]
     return any(
         host.room is not None and host.room.fits_now(amount) and host.is_open(now) and job.allows(host.plan)
-        for host in _with_room(state)
         for amount in job.amounts
+        for host in _with_room(state, amount)
     )
-
-
-def _with_room(state: State) -> Iterator[HostState]:
-    return (state.hosts[name] for names in state.roomy.values() for name in names)
 
 
 class Pick(NamedTuple):
@@ -110,7 +106,7 @@ def place(
             if n not in fresh:
                 yield from _fill(state, n, need, hosts, batch_ids, now)
                 continue
-            for some in _by_parts(state, n, need, hosts, now):
+            for some in _able_ones(state, n, need, hosts, now):
                 yield from _fill(state, n, need, some, batch_ids, now)
                 if not job.startable:
                     break
@@ -123,30 +119,34 @@ def is_open(host: HostState, now: float) -> bool:
     return host.room is not None and host.room.has_any and host.is_open(now)
 
 
-def _by_parts(state: State, n: int, need: int, first: list[HostState], now: float) -> Iterator[list[HostState]]:
-    """All hosts that could take a job, in parts: those that have the least of what is rare come first, and among equals
-    each time others. A part has some for each task, so that the best of many is taken and yet not all are looked at."""
+def _able_ones(state: State, n: int, need: int, first: list[HostState], now: float) -> Iterator[list[HostState]]:
+    """Hosts that could take a job, in parts of which each has enough for all its tasks, and a choice. Not all are
+    looked at where a few do."""
     job, amount = state.jobs[n], state.jobs[n].amounts[need]
-    part, wanted = [host for host in first if able(state, host, n, amount, now)], _wanted(job)
-    looked_at, seen = len(first), set(first)
+    part, looked_at = [host for host in first if able(state, host, n, amount, now)], len(first)
+    seen = set(first)
+    for host in _with_room(state, amount):
+        if host in seen:
+            continue
+        looked_at += 1
+        if able(state, host, n, amount, now) and host.is_open(now):
+            part.append(host)
+        wanted = CHOICE + 2 * job.startable
+        if len(part) >= wanted or (part and looked_at >= LOOKED_AT * wanted):
+            yield part
+            part, looked_at = [], 0
+    yield part
+
+
+def _with_room(state: State, amount: Amount) -> Iterator[HostState]:
+    """Hosts where anything fits: those that have the least of what is rare and not asked for come first, and among
+    equals each time others."""
+    hosts = state.hosts
     for rare in sorted(state.roomy, key=lambda rare: _spared(rare, amount)):
         names = list(state.roomy[rare])
         at = state.placed * STRIDE % len(names) if names else 0
         for name in chain(islice(names, at, None), islice(names, at)):
-            host = state.hosts[name]
-            if host in seen:
-                continue
-            looked_at += 1
-            if able(state, host, n, amount, now) and host.is_open(now):
-                part.append(host)
-            if len(part) >= wanted or (part and looked_at >= LOOKED_AT * wanted):
-                yield part
-                part, looked_at, wanted = [], 0, _wanted(job)
-    yield part
-
-
-def _wanted(job: JobState) -> int:
-    return CHOICE + 2 * job.startable
+            yield hosts[name]
 
 
 def able(state: State, host: HostState, n: int, amount: Amount, now: float) -> bool:
@@ -235,7 +235,7 @@ def preference(host: HostState, n: int, job: JobState, amount: Amount, large: li
     assert room is not None
     spoilt = sum(room.fits_now(other) and not _fits_beside(host, other, amount) for other in large)
     cold = job.plan.input_bytes if job.plan.input_bytes >= LARGE_BYTES and n not in host.warm else 0
-    return _spared(room.offer.rare, amount), spoilt, cold, -room.all_cpus / room.offer.milli_cpus
+    return _spared(room.rare, amount), spoilt, cold, -room.all_cpus / room.offer.milli_cpus
 
 
 def _spared(rare: tuple[str, ...], amount: Amount) -> int:
@@ -326,17 +326,21 @@ def best_to_reserve(state: State, n: int, now: float) -> HostState | None:
 def best_for_a_double(state: State, batch: Batch, now: float) -> HostState | None:
     """Another host where a second attempt of what the batch runs would start at once."""
     job = state.jobs[batch.job]
-    able = [
+    able = (
         host
-        for host in _with_room(state)
+        for host in _with_room(state, batch.amount)
         if host.name != batch.host
         and host.reserved is None
         and host.room is not None
         and host.room.fits_now(batch.amount)
         and host.is_open(now)
         and may_place(host, job)
-    ]
-    return min(able, key=lambda host: (preference(host, batch.job, job, batch.amount, []), host.name), default=None)
+    )
+    return min(
+        islice(able, CHOICE),
+        key=lambda host: (preference(host, batch.job, job, batch.amount, []), host.name),
+        default=None,
+    )
 
 
 def _free_share(host: HostState) -> float:

@@ -88,10 +88,10 @@ class Room:
     others for `firm_` too. Gpus and custom resources are never promised twice.
     """
 
-    __slots__ = ("all_cpus", "all_memory", "firm_cpus", "firm_memory", "gpus", "offer", "resources")
+    __slots__ = ("all_cpus", "all_memory", "firm_cpus", "firm_memory", "gpus", "offer", "rare", "resources")
 
     def __init__(self, offer: Offer) -> None:
-        self.offer = offer
+        self.offer, self.rare = offer, offer.rare
         self.all_cpus = self.firm_cpus = offer.milli_cpus
         self.all_memory = self.firm_memory = offer.memory_bytes
         self.gpus = [MILLI] * offer.gpus

@@ -36,10 +36,12 @@ from batchwasm.core.events import (
 )
 from batchwasm.core.hoststate import Batch, HostState
 from batchwasm.core.policy import RECALL_S, RESERVE_S
+from batchwasm.core.room import Amount
 from batchwasm.core.state import State
 from batchwasm.model import Outcome
 
-LOOK_S = 0.05  # between two looks at all batches, however much happens: the look costs by the number of batches
+BEHIND_LOOK_S = 0.05  # between two looks for what waits behind others, however much happens: it costs by their number
+LATE_LOOK_S = 0.5  # the same for what is late; that is so after STRAGGLER_S at the earliest
 RESERVE_LOOK_S = 1.0  # between two looks for large tasks that wait too long
 EVERY_JOB = -1
 RESERVED_JOBS = 16  # that such a look goes through: what waits behind them has its turn when they are served
@@ -54,7 +56,7 @@ class Scheduler:
         self._batch = 0
         self._open: set[str] = set()
         """Hosts that may have room: all others were tried since they last changed."""
-        self._looked_at = self._reserved_at = float("-inf")
+        self._behind_at = self._late_at = self._reserved_at = float("-inf")
         self._doubtful: set[int] = set()
         """Batches with tasks in them that were withdrawn."""
         self._wide: dict[int, set[int]] = {}
@@ -282,7 +284,7 @@ class Scheduler:
     def _reserve(self, decisions: list[Event], now: float) -> None:
         """Keep hosts for tasks that were passed by smaller ones for too long; give back those that need it no more."""
         state = self.state
-        if len(state.queue) < 2 and not any(host.reserved is not None for host in state.hosts.values()):
+        if len(state.queue) < 2 and not state.reserved:
             return
         if now < self._reserved_at + RESERVE_LOOK_S:
             self._wake(self._reserved_at + RESERVE_LOOK_S)
@@ -290,13 +292,13 @@ class Scheduler:
         self._reserved_at = now
         self._wake(now + RESERVE_LOOK_S)
         held: dict[int, int] = {}
-        for host in state.hosts.values():
-            if host.reserved is not None:
-                job = state.jobs[host.reserved]
-                if not job.startable or job.digest is None or not host.is_open(now):
-                    self._decide(HostReserved(host=host.name, job=None), decisions, now)
-                else:
-                    held[host.reserved] = held.get(host.reserved, 0) + 1
+        for host in map(state.hosts.__getitem__, sorted(state.reserved)):
+            assert host.reserved is not None
+            job = state.jobs[host.reserved]
+            if not job.startable or job.digest is None or not host.is_open(now):
+                self._decide(HostReserved(host=host.name, job=None), decisions, now)
+            else:
+                held[host.reserved] = held.get(host.reserved, 0) + 1
         for rank, (_, n) in enumerate(state.queue[:RESERVED_JOBS]):
             job = state.jobs[n]
             if now < max(job.placed_at, job.ready_at) + RESERVE_S or not placement.is_passed(state, n):
@@ -321,16 +323,19 @@ class Scheduler:
         ending = [n for n in state.working if not state.jobs[n].startable]
         if not ending and not state.silent:
             return  # the usual case, and it must not cost a look at every batch
-        if now < self._looked_at + LOOK_S:
-            self._wake(self._looked_at + LOOK_S)
-            return
-        behind = [batch for n in ending for batch in self._behind(n)]
-        late = [batch for name in sorted(state.silent) for batch in state.batches_on(name)]
-        late += [batch for n in ending for batch in self._late(n, now)]
-        self._recall(behind, decisions, now)
-        self._double(late, decisions, now)
-        if behind or late:
-            self._looked_at = now
+        if now < self._behind_at + BEHIND_LOOK_S:
+            self._wake(self._behind_at + BEHIND_LOOK_S)
+        else:
+            behind = [batch for n in ending for batch in self._behind(n)]
+            self._recall(behind, decisions, now)
+            self._behind_at = now if behind else self._behind_at
+        if now < self._late_at + LATE_LOOK_S:
+            self._wake(self._late_at + LATE_LOOK_S)
+        else:
+            late = [batch for name in sorted(state.silent) for batch in state.batches_on(name)]
+            late += [batch for n in ending for batch in self._late(n, now)]
+            self._double(late, decisions, now)
+            self._late_at = now if late else self._late_at
 
     def _behind(self, n: int) -> list[Batch]:
         """Batches of job `n` with tasks that wait in them for others."""
@@ -367,14 +372,17 @@ class Scheduler:
 
     def _double(self, late: Sequence[Batch], decisions: list[Event], now: float) -> None:
         """Second attempts, where there is room that nobody waits for."""
+        in_vain: dict[tuple[int, Amount], set[str]] = {}
         for batch in late:
             job = self.state.jobs[batch.job]
             host = self.state.hosts[batch.host]
             tasks = [task for task in batch.remaining if task not in job.doubles and task not in job.unwanted]
-            if not tasks:
+            full = in_vain.setdefault((batch.job, batch.amount), set())
+            if not tasks or len(full) > 1 or batch.host in full:
                 continue
             best = placement.best_for_a_double(self.state, batch, now)
             if best is None:
+                full.add(batch.host)  # no other host has room; where two have said so, none has
                 continue
             chosen = tasks if host.silent else tasks[:1]
             placed = BatchPlaced(

@@ -244,7 +244,7 @@ class State(Batches):
     def _set_room(self, host: HostState, offer: Offer | None) -> None:
         self.milli_cpus += (offer.milli_cpus if offer else 0) - (host.room.offer.milli_cpus if host.room else 0)
         if host.room is not None:
-            self.roomy[host.room.offer.rare].pop(host.name, None)
+            self.roomy[host.room.rare].pop(host.name, None)
         host.room = Room(offer) if offer else None
         self._note_room(host)
         host.limits = offer or host.limits
