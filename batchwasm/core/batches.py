@@ -52,14 +52,19 @@ class Batches(Jobs):
             return False  # the other one may succeed yet
         if record.outcome == Outcome.LOST:
             return self.loses_for_good(batch, record.task)
-        if not job.plan.retries:
+        if not job.plan.retries or self.cancelled is not None:
             return True
         return not policy.is_retried(job, record, self.largest_bytes(job), batch.amount.memory_bytes)
 
     def largest_bytes(self, job: JobState) -> int:
-        """Memory of the largest host that the job may use."""
+        """Memory of the largest host that the job may use, now or when it comes back."""
         offers = (
-            host.limits.memory_bytes for host in self.hosts.values() if host.limits and job.plan.allows(host.plan)
+            host.limits.memory_bytes
+            for host in self.hosts.values()
+            if host.limits
+            and not host.removed
+            and (host.connected or host.waiting_may_help)
+            and job.plan.allows(host.plan)
         )
         return max(offers, default=0)
 
@@ -230,9 +235,9 @@ class Batches(Jobs):
     def _lost(self, batch: Batch, task: int, at: float) -> None:
         job = self.jobs[batch.job]
         job.tries[task] = max(job.tries.get(task, 0), batch.remaining[task])
+        job.losses[task] = job.losses.get(task, 0) + 1
         if job.doubles.pop(task, None):
             return
-        job.losses[task] = job.losses.get(task, 0) + 1
         if job.losses[task] >= CRASH_LIMIT:
             self._move(batch.job, task, Outcome.LOST)
         else:

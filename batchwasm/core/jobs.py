@@ -6,6 +6,7 @@ A task is one byte in its job's `codes`. Indexes over the tasks (counts, what ma
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from collections import deque
 
 from batchwasm.core.events import JobPlan, TasksCancelled
 from batchwasm.core.jobstate import CODES, RUNNING, WAITING, JobState, Retry
@@ -27,6 +28,8 @@ class Jobs:
         self.fresh: set[int] = set()
         """Jobs that could start a task where they could not before, for whoever places them to look at all hosts and
         empty it. Nobody else's business: no snapshot has it."""
+        self._ended: deque[tuple[int, int, int]] = deque()
+        """Tasks whose dependents are still to be told: a chain may be longer than the stack is deep."""
 
     @property
     def counts(self) -> list[int]:
@@ -100,6 +103,13 @@ class Jobs:
 
     def _tell_dependents(self, n: int, task: int, outcome: int) -> None:
         """Task of job `n` has its result: what waited for it may start, or never will."""
+        self._ended.append((n, task, outcome))
+        if len(self._ended) == 1:  # else whoever began goes on with it
+            while self._ended:
+                self._tell(*self._ended[0])
+                self._ended.popleft()
+
+    def _tell(self, n: int, task: int, outcome: int) -> None:
         for other, each in self.dependents[n]:
             job = self.jobs[other]
             if outcome != Outcome.SUCCEEDED:
@@ -118,7 +128,6 @@ class Jobs:
         if task is not None:
             if job.codes[task] == WAITING:
                 self._move(n, task, Outcome.SKIPPED)
-                self._tell_dependents(n, task, Outcome.SKIPPED)
         elif job.counts[WAITING]:
             skipped = [t for t, code in enumerate(job.codes) if code == WAITING] if self._has_each(n) else [0]
             job.turn_waiting(Outcome.SKIPPED)

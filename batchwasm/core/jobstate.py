@@ -14,7 +14,8 @@ from batchwasm.model import Outcome
 
 WAITING, RUNNING = 0, 1
 CODES = max(Outcome) + 1
-_LOST = int(Outcome.LOST)
+_UNTOLD = frozenset({int(Outcome.LOST), int(Outcome.INVALID)})
+"""Outcomes of attempts that say nothing of what the job takes."""
 SHORT_S = 0.025  # tasks below this are sent ahead
 SMOOTHING = 0.3  # weight of the newest batch in a job's mean duration: follows a drift within a few batches
 _WAITING_TO = {
@@ -56,7 +57,7 @@ class Usage:
         """Standard deviation of the durations."""
         if not self.count:
             return 0.0
-        return math.sqrt(max(0.0, self.wall_squares / self.count - self.mean_s**2))
+        return math.sqrt(max(0.0, self.wall_squares / self.count - self.mean_s * self.mean_s))
 
 
 @dataclass(slots=True, eq=False)
@@ -155,7 +156,7 @@ class JobState:
         """What attempts of it took."""
         usage, count, total = self.usage, 0, 0.0
         for record in records:
-            if record.outcome == _LOST:
+            if record.outcome in _UNTOLD:
                 continue
             wall = record.wall_s
             count += 1
@@ -175,6 +176,9 @@ class JobState:
     def turn_waiting(self, outcome: Outcome) -> int:
         """All tasks that wait end so; how many those are."""
         turned = self.counts[WAITING]
+        for task in [task for task in self.tries if self.codes[task] == WAITING]:
+            del self.tries[task]
+            self.losses.pop(task, None)
         if turned:
             self.codes = self.codes.translate(_WAITING_TO[outcome])
             self.counts[WAITING] = 0

@@ -200,20 +200,26 @@ def _retries(state: State, job: JobState, need: int, host: HostState, now: float
     chosen: list[int] = []
     memory: int | None = None
     elsewhere: bool | None = None
+    largest: int | None = None
     for looked_at, (task, retry) in enumerate(job.retries.items()):
         if looked_at >= RETRIES_LOOKED_AT or len(chosen) >= size:
             break
-        if now < retry.at or (chosen and retry.memory_bytes != memory):
+        if now < retry.at or (chosen and (retry.memory_bytes is None) != (memory is None)):
             continue
         if retry.avoid == host.name and now < retry.at + AVOID_S:
             if elsewhere is None:
                 elsewhere = _has_another(state, job, host, now)
             if elsewhere:
                 continue
-        if retry.memory_bytes is not None and not fits(host, job, job.amount(need, retry.memory_bytes)):
-            continue
+        wanted = retry.memory_bytes
+        if wanted is not None:
+            # The host that had so much may be gone: then it gets what there is.
+            largest = state.largest_bytes(job) if largest is None else largest
+            wanted = max(min(wanted, largest), job.amounts[need].memory_bytes)
+            if (chosen and wanted != memory) or not fits(host, job, job.amount(need, wanted)):
+                continue
         chosen.append(task)
-        memory = retry.memory_bytes
+        memory = wanted
     return Pick(ranges_of(chosen), memory) if chosen else None
 
 

@@ -67,6 +67,24 @@ class Scheduler:
         """A heap: when retries of a job may start; EVERY_JOB where hosts that were set aside come back."""
         self._suspects: set[str] = set()
         """Hosts where something failed since the last look."""
+        self._may_give_up = True
+        """Some task may have failed for good since the last look."""
+        self._take_over()
+
+    def _take_over(self) -> None:
+        """What another life of a scheduler knew of the state."""
+        state = self.state
+        self._open_all()
+        state.fresh.update(n for _, n in state.queue)
+        self._short.update(n for n, job in enumerate(state.jobs) if job.is_short)
+        for batch in state.batches.values():
+            if len(batch.remaining) > 1:
+                self._wide.setdefault(batch.job, set()).add(batch.id)
+        for n, job in enumerate(state.jobs):
+            for retry in job.retries.values():
+                self._due += [(retry.at, n), (retry.at + policy.AVOID_S, n)]
+        self._due += [(host.aside_until, EVERY_JOB) for host in state.hosts.values() if host.asides]
+        heapq.heapify(self._due)
 
     def observe(self, event: Event, now: float) -> None:
         """Make `event` true. `now` is unix time in seconds."""
@@ -78,6 +96,8 @@ class Scheduler:
         """What follows from all that was observed."""
         decisions: list[Event] = []
         self.wake_at = None
+        for name in ("_behind_at", "_late_at", "_reserved_at"):  # a clock that was put back must not stop the looks
+            setattr(self, name, min(getattr(self, name), now))
         self._give_up(decisions, now)
         self._stop_unwanted(decisions, now)
         self._set_aside(decisions, now)
@@ -148,6 +168,7 @@ class Scheduler:
                     self._wide.setdefault(event.job, set()).add(event.batch)
             case HostJoined():
                 self._open.add(event.host)
+                self._note_losses()
             case HostReserved():
                 if event.job is None:
                     self._open.add(event.host)
@@ -156,18 +177,24 @@ class Scheduler:
             case ArtifactBuilt() | JobAdded() | TasksAdded() | TasksWithdrawn():
                 pass  # what is ready by it is fresh
             case _:
-                if isinstance(event, HostLeft):  # for what was lost with it
-                    heapq.heappush(self._due, (self.state.last_at + policy.AVOID_S, EVERY_JOB))
+                if isinstance(event, HostLeft):
+                    self._note_losses()
                 self._open_all()
 
     def _open_all(self) -> None:
         self._open.update(name for names in self.state.roomy.values() for name in names)
+
+    def _note_losses(self) -> None:
+        """What was lost with a host avoids it for a while, and may have been lost once too often."""
+        heapq.heappush(self._due, (self.state.last_at + policy.AVOID_S, EVERY_JOB))
+        self._may_give_up = True
 
     def _note_failures(self, event: TasksFinished) -> None:
         failed = [record for record in event.records if record.outcome != Outcome.SUCCEEDED]
         if not failed:
             return
         self._suspects.add(event.host)
+        self._may_give_up = True
         retries = self.state.jobs[event.job].retries
         for record in failed:
             if record.task in retries:
@@ -203,7 +230,10 @@ class Scheduler:
     def _give_up(self, decisions: list[Event], now: float) -> None:
         state = self.state
         limit = 1 if state.fail_fast else state.max_failures
-        if limit is None or state.cancelled is not None or state.failures < limit:
+        if limit is None or state.cancelled is not None or not self._may_give_up:
+            return
+        self._may_give_up = False
+        if state.failures < limit:
             return
         if state.fail_fast:
             cancelled = TasksCancelled(
@@ -261,14 +291,15 @@ class Scheduler:
         """Hosts where too much fails get nothing for a while, unless it is everywhere so."""
         for name in sorted(self._suspects):
             host = self.state.hosts[name]
-            if not policy.is_sick(host):
-                continue
+            if now < host.aside_until or not policy.is_sick(host):
+                continue  # what it had before it was set aside does not count twice
             if not self._has_healthy_other(host, now):
                 if host.asides:  # there is nothing to prove where all are the same
                     self._decide(HostSetAside(host=name, until=0.0, text=""), decisions, now)
                 continue
             until = now + policy.aside_s(host.asides)
-            text = f"{host.streak} tasks in a row failed there that succeed elsewhere"
+            what = "a task failed" if host.streak == 1 else f"{host.streak} tasks in a row failed"
+            text = f"{what} there that succeed{'s' if host.streak == 1 else ''} elsewhere"
             self._decide(HostSetAside(host=name, until=until, text=text), decisions, now)
             heapq.heappush(self._due, (until, EVERY_JOB))
         self._suspects.clear()
