@@ -25,7 +25,7 @@ BATCH_BYTES = 8 * 1024**2  # of arguments in a batch: they travel in one frame
 LARGE_BYTES = 1024**2  # of files: to send less than that costs nothing that matters
 RETRIES_LOOKED_AT = 256  # of those that wait for their time: a million failed tasks must not be gone through each time
 JOBS_LOOKED_AT = 64  # of the queue and of those that run: their sizes repeat
-CHOICE = 16  # hosts from which the one for a task is chosen: the best of so many is nearly the best of all
+CHOICE = 8  # hosts from which the one for a task is chosen: the best of so many is nearly the best of all
 LOOKED_AT = 3  # hosts for each of those, where most have no room for the job
 STRIDE = 61  # from one choice to the next, so that all hosts have their turn
 LARGE_JOBS = 3  # for how many waiting large jobs room is kept free where there is a choice
@@ -108,7 +108,7 @@ def place(
                 continue
             for some in _able_ones(state, n, need, hosts, now):
                 yield from _fill(state, n, need, some, batch_ids, now)
-                if not job.startable:
+                if _may_start(job) <= 0:
                     break
         if state.placed != before:
             hosts = [host for host in hosts if is_open(host, now)]
@@ -124,18 +124,23 @@ def _able_ones(state: State, n: int, need: int, first: list[HostState], now: flo
     looked at where a few do."""
     job, amount = state.jobs[n], state.jobs[n].amounts[need]
     part, looked_at = [host for host in first if able(state, host, n, amount, now)], len(first)
-    seen = set(first)
+    seen, wanted = set(first), CHOICE + 2 * _may_start(job)
     for host in _with_room(state, amount):
         if host in seen:
             continue
         looked_at += 1
         if able(state, host, n, amount, now) and host.is_open(now):
             part.append(host)
-        wanted = CHOICE + 2 * job.startable
         if len(part) >= wanted or (part and looked_at >= LOOKED_AT * wanted):
             yield part
-            part, looked_at = [], 0
+            part, looked_at, wanted = [], 0, CHOICE + 2 * _may_start(job)
     yield part
+
+
+def _may_start(job: JobState) -> int:
+    """How many tasks at most, whatever room there is."""
+    most = job.plan.max_parallel
+    return job.startable if most is None else min(job.startable, most - job.batches)
 
 
 def _with_room(state: State, amount: Amount) -> Iterator[HostState]:
@@ -152,7 +157,9 @@ def _with_room(state: State, amount: Amount) -> Iterator[HostState]:
 def able(state: State, host: HostState, n: int, amount: Amount, now: float) -> bool:
     """Whether one more batch of job `n` may go to the host, but for what makes it closed to all."""
     job = state.jobs[n]
-    return fits(host, job, amount) and may_place(host, job) and may_pass(state, host, n, now)
+    if not fits(host, job, amount) or not may_place(host, job):
+        return False
+    return host.reserved is None or may_pass(state, host, n, now)
 
 
 def _fill(
@@ -167,7 +174,7 @@ def _fill(
     heap = [(preference(host, n, job, amount, large) if len(hosts) > 1 else (), host.name) for host in hosts]
     heapq.heapify(heap)
     sure = True
-    while heap and job.startable:
+    while heap and _may_start(job) > 0:
         host = state.hosts[heap[0][1]]
         pick = None
         if sure or (able(state, host, n, amount, now) and host.is_open(now)):
@@ -280,30 +287,37 @@ def may_pass(state: State, host: HostState, n: int, now: float) -> bool:
     job, kept_for = state.jobs[n], state.jobs[host.reserved]
     if job.plan.priority > kept_for.plan.priority:
         return True
-    return job.mean_s is not None and now + 1.5 * job.mean_s <= free_at(state, host, kept_for, now)
+    return job.mean_s is not None and now + 1.5 * job.mean_s <= Ends(state, now).free_at(host, kept_for.amounts[0])
 
 
-def free_at(state: State, host: HostState, job: JobState, now: float) -> float:
-    """When a task of the job is likely to fit on the host, by what tasks usually take; infinite where nobody knows."""
-    room = host.room
-    if room is None:
-        return float("inf")
-    amount = job.amounts[0]
-    cpus, memory = room.all_cpus, room.all_memory
-    ends = sorted((_end_of(state, id_, now), id_) for id_ in host.batches)
-    for end, id_ in [(now, None), *ends]:
-        if id_ is not None:
-            batch = state.batches[id_]
-            cpus, memory = cpus + batch.amount.cpus, memory + batch.amount.memory_bytes
+class Ends:
+    """When batches are likely to end, by what tasks usually take: looked up once for each host at one moment."""
+
+    def __init__(self, state: State, now: float) -> None:
+        self._state, self._now = state, now
+        self._known: dict[str, list[tuple[float, int]]] = {}
+
+    def free_at(self, host: HostState, amount: Amount) -> float:
+        """When that is likely to fit on the host; infinite where nobody knows."""
+        room = host.room
+        if room is None:
+            return float("inf")
+        cpus, memory = room.all_cpus, room.all_memory
         if amount.cpus <= cpus and amount.memory_bytes <= memory:
-            return end
-    return float("inf")
+            return self._now
+        if host.name not in self._known:
+            self._known[host.name] = sorted((self._end_of(id_), id_) for id_ in host.batches)
+        for end, id_ in self._known[host.name]:
+            held = self._state.batches[id_].amount
+            cpus, memory = cpus + held.cpus, memory + held.memory_bytes
+            if amount.cpus <= cpus and amount.memory_bytes <= memory:
+                return end
+        return float("inf")
 
-
-def _end_of(state: State, id_: int, now: float) -> float:
-    batch = state.batches[id_]
-    mean_s = state.jobs[batch.job].mean_s
-    return float("inf") if mean_s is None else max(now, batch.since + mean_s * len(batch.remaining))
+    def _end_of(self, id_: int) -> float:
+        batch = self._state.batches[id_]
+        mean_s = self._state.jobs[batch.job].mean_s
+        return float("inf") if mean_s is None else max(self._now, batch.since + mean_s * len(batch.remaining))
 
 
 def is_passed(state: State, n: int) -> bool:
@@ -318,15 +332,17 @@ def is_passed(state: State, n: int) -> bool:
     )
 
 
-def best_to_reserve(state: State, n: int, now: float) -> HostState | None:
-    """The host where a task of job `n` is likely to fit soonest, of those that are kept for nobody."""
+def best_to_reserve(state: State, n: int, count: int, ends: Ends, now: float) -> list[HostState]:
+    """Hosts where tasks of job `n` are likely to fit soonest, of those that are kept for nobody: so many at most."""
     job = state.jobs[n]
+    if count <= 0 or len(state.reserved) == len(state.hosts):
+        return []
     able = [
-        host
+        (ends.free_at(host, job.amounts[0]), -_free_share(host), host.name)
         for host in state.hosts.values()
         if host.reserved is None and host.is_open(now) and may_place(host, job) and may_take(host, job)
     ]
-    return min(able, key=lambda host: (free_at(state, host, job, now), -_free_share(host), host.name), default=None)
+    return [state.hosts[name] for _, _, name in heapq.nsmallest(count, able)]
 
 
 def best_for_a_double(state: State, batch: Batch, now: float) -> HostState | None:

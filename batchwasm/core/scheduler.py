@@ -330,18 +330,15 @@ class Scheduler:
                 self._decide(HostReserved(host=host.name, job=None), decisions, now)
             else:
                 held[host.reserved] = held.get(host.reserved, 0) + 1
+        ends = placement.Ends(state, now)
         for rank, (_, n) in enumerate(state.queue[:RESERVED_JOBS]):
             job = state.jobs[n]
             if now < max(job.placed_at, job.ready_at) + RESERVE_S or not placement.is_passed(state, n):
                 continue
             # Who goes first anyway must not lose host after host to who comes behind; others get one at a time.
             most = job.startable if rank == 0 else 1
-            while held.get(n, 0) < most:
-                best = placement.best_to_reserve(state, n, now)
-                if best is None:
-                    break
-                held[n] = held.get(n, 0) + 1
-                self._decide(HostReserved(host=best.name, job=n), decisions, now)
+            for host in placement.best_to_reserve(state, n, most - held.get(n, 0), ends, now):
+                self._decide(HostReserved(host=host.name, job=n), decisions, now)
 
     # ------------------------------------------------------------------------------------ what takes too long
 
@@ -359,14 +356,14 @@ class Scheduler:
         else:
             behind = [batch for n in ending for batch in self._behind(n)]
             self._recall(behind, decisions, now)
-            self._behind_at = now if behind else self._behind_at
+            self._behind_at = now
         if now < self._late_at + LATE_LOOK_S:
             self._wake(self._late_at + LATE_LOOK_S)
         else:
             late = [batch for name in sorted(state.silent) for batch in state.batches_on(name)]
             late += [batch for n in ending for batch in self._late(n, now)]
             self._double(late, decisions, now)
-            self._late_at = now if late else self._late_at
+            self._late_at = now
 
     def _behind(self, n: int) -> list[Batch]:
         """Batches of job `n` with tasks that wait in them for others."""
