@@ -474,7 +474,7 @@ def lived(scheduler: Scheduler, durations: tuple[float, ...], until: float, step
 def test_cpus_are_not_kept_idle_for_who_waits_for_a_gpu() -> None:
     rare = JobPlan(name="rare", tasks=100, needs=(Need(cpus=4, memory_bytes=1, gpus=1),))
     scheduler = on({"h": {"cpus": 32, "gpus": 1}}, rare, plan(10_000, name="small"))
-    assert lived(scheduler, (3600.0, 1000.0), 40_000.0, 20.0)["h"] < 0.05 * 32 * 40_000.0
+    assert lived(scheduler, (3600.0, 1000.0), 40_000.0, 20.0)["h"] < 0.1 * 32 * 40_000.0
 
 
 def test_what_leaves_room_enough_beside_it_may_use_a_host_that_is_kept() -> None:
