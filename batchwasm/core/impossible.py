@@ -40,9 +40,9 @@ def _sentence(state: State, job: JobState) -> str | None:
     if any(limits.fits(amount) for limits, _ in offers for amount in job.amounts):
         return None
     amount, limits, nearest = _nearest(job.amounts, offers)
-    lacking = list(_lacking(amount, limits))
-    alone = all(list(_lacking(amount, other)) and _same(amount, other, lacking) for other, _ in offers)
-    asked, has = _list([asks for asks, _ in lacking]), _list([there for _, there in lacking])
+    missing = list(lacking(amount, limits))
+    alone = all(list(lacking(amount, other)) and _same(amount, other, missing) for other, _ in offers)
+    asked, has = _list([asks for asks, _ in missing]), _list([there for _, there in missing])
     if alone:
         why = "more than any host it may use has"
         return f"{_asks(job)}{asked}, {why}; nearest is {nearest} with {has}"
@@ -77,20 +77,20 @@ def _nearness(amount: Amount, limits: Offer) -> float:
     return sum(min(1.0, share) for share in shares)
 
 
-def _same(amount: Amount, other: Offer, lacking: Sequence[tuple[str, str]]) -> bool:
+def _same(amount: Amount, other: Offer, missing: Sequence[tuple[str, str]]) -> bool:
     """Whether what the nearest host lacks is lacking there, too."""
-    asked = {asks for asks, _ in _lacking(amount, other)}
-    return all(asks in asked for asks, _ in lacking)
+    asked = {asks for asks, _ in lacking(amount, other)}
+    return all(asks in asked for asks, _ in missing)
 
 
-def _lacking(amount: Amount, limits: Offer) -> Iterator[tuple[str, str]]:
+def lacking(amount: Amount, limits: Offer) -> Iterator[tuple[str, str]]:
     """What is asked for and more than the host has; each as asked, and as it is there."""
     has = dict(limits.resources)
     if amount.cpus > limits.milli_cpus:
         yield cpus_text(amount.cpus), cpus_text(limits.milli_cpus)
     if amount.memory_bytes > limits.memory_bytes:
         # Rounded away from each other: what does not fit must not look as if it did.
-        yield _memory(amount), _size(limits.memory_bytes, math.floor)
+        yield _memory(amount), size_text(limits.memory_bytes, math.floor)
     if -(-amount.gpus // MILLI) > limits.gpus:
         yield _gpus(amount.gpus / MILLI), _gpus(limits.gpus)
     for name, count in amount.resources:
@@ -102,7 +102,7 @@ def _both(amount: Amount, limits: Offer) -> Iterator[tuple[str, str]]:
     """All that is asked for, and what the host has of it."""
     has = dict(limits.resources)
     yield cpus_text(amount.cpus), cpus_text(limits.milli_cpus)
-    yield _memory(amount), _size(limits.memory_bytes, math.floor)
+    yield _memory(amount), size_text(limits.memory_bytes, math.floor)
     if amount.gpus:
         yield _gpus(amount.gpus / MILLI), _gpus(limits.gpus)
     for name, count in amount.resources:
@@ -110,7 +110,7 @@ def _both(amount: Amount, limits: Offer) -> Iterator[tuple[str, str]]:
 
 
 def _memory(amount: Amount) -> str:
-    return f"{_size(amount.memory_bytes, math.ceil)} of memory"
+    return f"{size_text(amount.memory_bytes, math.ceil)} of memory"
 
 
 def _gpus(count: float) -> str:
@@ -121,6 +121,6 @@ def _list(texts: Sequence[str]) -> str:
     return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} and {texts[-1]}"
 
 
-def _size(size_bytes: int, rounded: Callable[[float], int]) -> str:
+def size_text(size_bytes: int, rounded: Callable[[float], int]) -> str:
     unit, name = (GIB, "GiB") if size_bytes >= GIB else (MIB, "MiB")
     return f"{rounded(size_bytes * 100 / unit) / 100:,.2f}".rstrip("0").rstrip(".") + f" {name}"
