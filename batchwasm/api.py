@@ -102,7 +102,7 @@ def from_source(
     )
 
 
-def _check_job(job: Job) -> Iterator[tuple[KeyPath, str]]:
+def _check_job(job: Job, spec: RunSpec) -> Iterator[tuple[KeyPath, str]]:
     """What no host could run is told with the other problems, where no compiler is needed to see it."""
     if job.source.language in ("wasm", "wat"):
         try:
@@ -111,7 +111,7 @@ def _check_job(job: Job) -> Iterator[tuple[KeyPath, str]]:
             yield ("source",), str(error).removeprefix(f"{job.name}: ")
             return
     if job.source.function is not None:
-        yield from calls.check(job)
+        yield from calls.check(job, spec)
 
 
 def run(

@@ -25,6 +25,7 @@ from batchwasm.core import eventcodec, snapshot
 from batchwasm.core.events import Event, Record, TasksAdded, TasksFinished
 from batchwasm.core.state import State
 from batchwasm.errors import RunError, WorldError
+from batchwasm.model import Outcome
 
 VERSION = 2
 """2 keeps values of functions and their arguments. A journal of version 1 is read as it is, and brought up to 2 by who
@@ -84,6 +85,15 @@ class Attempt(NamedTuple):
     job: int
     host: str
     record: Record
+
+
+class Left(NamedTuple):
+    """What a task that succeeded left for others; as in Record."""
+
+    task: int
+    outputs: str | None
+    value: bytes | None
+    value_path: str | None
 
 
 class Sample(NamedTuple):
@@ -246,6 +256,17 @@ class Journal:
         with _translated(self.path):
             for row in self._db.execute(query, given):
                 yield Attempt(row[0], row[1], row[2], Record(*row[3:]))
+
+    def left(self, job: int, start: int, stop: int) -> Iterator[Left]:
+        """Of tasks `start` to `stop`, which is excluded, those that succeeded, in their order."""
+        # Of a task with several results the last counts: next to max(), SQLite takes columns from the row that has it.
+        query = (
+            "SELECT task, outputs, value, value_path, max(id) FROM attempts "
+            "WHERE job = ? AND task >= ? AND task < ? AND final = 1 AND outcome = ? GROUP BY task ORDER BY task"
+        )
+        with _translated(self.path):
+            for row in self._db.execute(query, (job, start, stop, int(Outcome.SUCCEEDED))):
+                yield Left(*row[:4])
 
     def arguments(self, job: int, task: int) -> bytes | None:
         """Of a call that was added while the run went on, as CBOR; None where there is none, or it was not kept."""

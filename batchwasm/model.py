@@ -10,6 +10,7 @@ import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 JobName = str
@@ -79,17 +80,23 @@ Value = Template | Scalar | ValueOf | tuple["Value", ...] | Mapping[str, "Value"
 """An argument of a function as jobs.toml has it; a text that is exactly `{name}` stands for that value and its type."""
 
 
-def render(value: Value, params: Mapping[str, Scalar]) -> object:
-    """The argument with its templates filled in: lists and dicts of numbers, bools and texts."""
+NO_VALUES: Mapping[JobName, object] = MappingProxyType({})
+
+
+def render(value: Value, params: Mapping[str, Scalar], values: Mapping[JobName, object] = NO_VALUES) -> object:
+    """The argument with its templates filled in: lists and dicts of numbers, bools and texts.
+
+    `values` are those of other jobs, which stand for themselves; all that the argument takes must be there.
+    """
     match value:
         case Template():
             return value.render(params) if value.only_name is None else params[value.only_name]
         case tuple():
-            return [render(item, params) for item in value]
+            return [render(item, params, values) for item in value]
         case Mapping():
-            return {key: render(item, params) for key, item in value.items()}
+            return {key: render(item, params, values) for key, item in value.items()}
         case ValueOf():
-            raise TypeError(f"the value of {value.job} is not known here")
+            return values[value.job]
         case _:
             return value
 
@@ -103,6 +110,19 @@ def names_in(value: Value) -> frozenset[str]:
             return frozenset().union(*map(names_in, value))
         case Mapping():
             return frozenset().union(*map(names_in, value.values()))
+        case _:
+            return frozenset()
+
+
+def jobs_in(value: Value) -> frozenset[JobName]:
+    """Of all whose values an argument takes."""
+    match value:
+        case ValueOf():
+            return frozenset((value.job,))
+        case tuple():
+            return frozenset().union(*map(jobs_in, value))
+        case Mapping():
+            return frozenset().union(*map(jobs_in, value.values()))
         case _:
             return frozenset()
 

@@ -53,3 +53,50 @@ int main(int argc, char **argv) {
 }
 """
 """`COPY_C FROM TO`: copies a file."""
+
+JOIN_WAT = r"""
+(module
+  (import "wasi_snapshot_preview1" "args_sizes_get" (func $sizes (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "args_get" (func $args (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "path_open"
+    (func $path_open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (memory (export "memory") 2)
+  (func $length (param $at i32) (result i32) (local $n i32)
+    (block $end
+      (loop $more
+        (br_if $end (i32.eqz (i32.load8_u (i32.add (local.get $at) (local.get $n)))))
+        (local.set $n (i32.add (local.get $n) (i32.const 1)))
+        (br $more)))
+    (local.get $n))
+  (func $arg (param $n i32) (result i32)
+    (i32.load (i32.add (i32.const 1024) (i32.shl (local.get $n) (i32.const 2)))))
+  (func $open (param $path i32) (param $create i32) (param $rights i64) (result i32)
+    (if (call $path_open (i32.const 3) (i32.const 0) (local.get $path) (call $length (local.get $path))
+          (local.get $create) (local.get $rights) (i64.const 0) (i32.const 0) (i32.const 8))
+      (then (call $exit (i32.const 9))))
+    (i32.load (i32.const 8)))
+  (func $put (param $to i32) (param $at i32) (param $size i32)
+    (i32.store (i32.const 16) (local.get $at))
+    (i32.store (i32.const 20) (local.get $size))
+    (drop (call $write (local.get $to) (i32.const 16) (i32.const 1) (i32.const 12))))
+  (func (export "_start") (local $to i32) (local $n i32)
+    (drop (call $sizes (i32.const 0) (i32.const 4)))
+    (drop (call $args (i32.const 1024) (i32.const 8192)))
+    (local.set $to (call $open (call $arg (i32.const 1)) (i32.const 1) (i64.const 64)))
+    (call $put (local.get $to) (call $arg (i32.const 2)) (call $length (call $arg (i32.const 2))))
+    (local.set $n (i32.const 3))
+    (block $end
+      (loop $more
+        (br_if $end (i32.ge_u (local.get $n) (i32.load (i32.const 0))))
+        (i32.store (i32.const 16) (i32.const 65536))
+        (i32.store (i32.const 20) (i32.const 65536))
+        (drop (call $read (call $open (call $arg (local.get $n)) (i32.const 0) (i64.const 2))
+          (i32.const 16) (i32.const 1) (i32.const 12)))
+        (call $put (local.get $to) (i32.const 65536) (i32.load (i32.const 12)))
+        (local.set $n (i32.add (local.get $n) (i32.const 1)))
+        (br $more)))))
+"""
+"""`JOIN_WAT TO TEXT FILE...`: writes the text and up to 64 KiB of each file to TO; exits with 9 if one is missing."""

@@ -55,8 +55,8 @@ COUNTER = (
 """Gives how often this instance was called, modulo 16."""
 
 
-def write(path: Path, wat: str, name: str, result: Type, *params: Type) -> Path:
-    """The module at `path`, with the signature `name(a, b, ...) -> result`."""
+def write(path: Path, wat: str, name: str, result: Type | None, *params: Type) -> Path:
+    """The module at `path`, with the signature `name(a, b, ...) -> result`, or without a result."""
     named = tuple(Param(name=letter, type=kind) for letter, kind in zip("abcdef", params, strict=False))
     signature = Signature(language="wat", name=name, params=named, result=result, doc=f"{name}, as WAT has it.")
     path.write_bytes(into_module(bytes(wasmtime.wat2wasm(wat)), signature))

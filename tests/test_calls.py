@@ -99,3 +99,76 @@ def test_reuse_is_for_functions(tmp_path: Path) -> None:
     (tmp_path / "jobs.toml").write_text('[jobs.j]\nsource = "a.c"\nreuse = true\n')
     with pytest.raises(SpecError, match="only calls of a function can share an instance"):
         api.load(tmp_path / "jobs.toml")
+
+
+GRAPH = """
+[jobs.prep]
+source = "prep.wasm"
+function = "prep"
+args = [1]
+{prep}
+[jobs.next]
+source = "next.wasm"
+function = "next"
+{next}
+"""
+SWEEP = "sweep = { n = [1, 2, 3] }"
+EACH = SWEEP + "\nafter = { job = 'prep', each = true }"
+
+
+def graph(folder: Path, gives: Type | None, takes: Type, args: str, *, prep: str = "", next: str = "") -> Path:
+    """Two functions, of which one takes what the other gives."""
+    reactors.write(folder / "prep.wasm", reactors.ECHO, "prep", gives, U8)
+    reactors.write(folder / "next.wasm", reactors.ECHO, "next", U8, takes)
+    text = GRAPH.format(prep=prep, next=f"args = {args}\n{next}")
+    (folder / "jobs.toml").write_text(text)
+    return folder / "jobs.toml"
+
+
+@pytest.mark.parametrize(
+    ("gives", "takes", "args", "prep", "next"),
+    [
+        (F64, F64, '["@prep"]', "", ""),
+        (F64, List(F64), '["@prep"]', SWEEP, ""),
+        (F64, F64, '["@prep"]', SWEEP, EACH),
+        (F64, List(F64), '[["@prep", 1, "@prep"]]', "", SWEEP),
+        (F64, POINT, '[{ x = "@prep", y = "{n}" }]', "", SWEEP),
+        (U8, Float(32), '["@prep"]', "", ""),
+        (String(), Map(List(String())), '[{ a = "@prep" }]', SWEEP, ""),
+    ],
+)
+def test_what_a_function_gives_may_be_an_argument_of_another(
+    tmp_path: Path, gives: Type, takes: Type, args: str, prep: str, next: str
+) -> None:
+    spec, _ = api.load(graph(tmp_path, gives, takes, args, prep=prep, next=next))
+    assert [(after.job, after.each) for after in spec.jobs[1].after] == [("prep", next == EACH)]
+
+
+@pytest.mark.parametrize(
+    ("gives", "takes", "args", "prep", "told"),
+    [
+        (String(), F64, '["@prep"]', "", "jobs.toml:10: jobs.next.args[0]: prep gives string; a takes f64"),
+        (F64, U8, '["@prep"]', "", "jobs.next.args[0]: prep gives f64; a takes u8"),
+        (
+            F64,
+            F64,
+            '["@prep"]',
+            SWEEP,
+            "jobs.next.args[0]: prep gives f64, and as a list that of each of its 3 tasks; a takes f64",
+        ),
+        (F64, List(F64), '["@prep"]', "", "jobs.next.args[0]: prep gives f64; a takes list<f64>"),
+        (F64, POINT, '[{ x = 1, y = "@prep", z = 1 }]', "", "jobs.next.args: a: Point has no field 'z'"),
+        (String(), POINT, '[{ x = 1, y = "@prep" }]', "", "jobs.next.args[0]: prep gives string; a.y takes f64"),
+        (String(), List(F64), '[[1, "@prep"]]', "", "jobs.next.args[0]: prep gives string; a[1] takes f64"),
+        (F64, F64, '[["@prep"]]', "", "jobs.next.args: a: expected f64, found a list"),
+        (F64, F64, '["@prep", 1]', "", "jobs.next.args: it takes 1 argument (a: f64), found 2"),
+        (None, F64, '["@prep"]', "", "jobs.next.args[0]: the function of prep gives nothing: prep(a: u8)"),
+    ],
+)
+def test_a_value_whose_type_cannot_fit_is_told_before_anything_starts(
+    tmp_path: Path, gives: Type | None, takes: Type, args: str, prep: str, told: str
+) -> None:
+    with pytest.raises(SpecError) as caught:
+        api.load(graph(tmp_path, gives, takes, args, prep=prep))
+    assert told in str(caught.value)
+    assert len(caught.value.problems) == 1

@@ -41,7 +41,7 @@ def test_the_journal_document_has_every_table_and_column(tmp_path: Path) -> None
 
 def reason_codes() -> set[str]:
     """The codes that the program can give a task: first words of what makes a reason, wherever it is made."""
-    places = {"Verdict": 2, "Stop": 0, "Detail": 0, "LaunchError": 0, "BadModule": 0}
+    places = {"Verdict": 2, "Stop": 0, "Detail": 0, "LaunchError": 0, "BadModule": 0, "Refusal": 2, "NotGiven": 0}
     found = {code for code, _ in TRAPS.values()}
     for path in (ROOT / "batchwasm").rglob("*.py"):
         for call in (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import struct
 import subprocess
@@ -146,3 +147,12 @@ def test_the_percolation_threshold_is_near_the_one_that_is_known(batchwasm: Cli)
     assert [len(points) for points in lines] == [21, 21]
     assert all(40 <= float(point.split(",")[1]) <= 340 for points in lines for point in points)
     assert estimate in [text.text for text in drawing.iter("{http://www.w3.org/2000/svg}text")]
+
+
+def test_a_graph_gives_one_estimate_of_what_its_tasks_measured(batchwasm: Cli) -> None:
+    _, tasks = run(batchwasm, "graph")
+    estimate = tasks[-1]["value"]
+    assert estimate == json.loads((EXAMPLES / "graph/expected.json").read_text())
+    assert abs(estimate["slope"] - 3) < 3 * estimate["error"]  # which is what measure.rs puts noise on
+    fitted = [task["value"]["slope"] for task in tasks if task["job"] == "fit"]
+    assert estimate["slope"] == sum(fitted) / len(fitted)

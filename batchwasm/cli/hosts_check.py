@@ -19,8 +19,8 @@ from batchwasm.model import Host
 if TYPE_CHECKING:
     from batchwasm.engine.check import Check
 
-TITLES = ("host", "state", "key", "ping", "cpus", "memory", "disk free", "python", "remarks")
-NUMBERS = ("ping", "cpus", "memory", "disk free")
+TITLES = ("host", "state", "key", "ping", "cpus", "gpus", "memory", "disk free", "python", "remarks")
+NUMBERS = ("ping", "cpus", "gpus", "memory", "disk free")
 COLUMNS = [Column(title=title, right=title in NUMBERS, words=title in ("state", "key")) for title in TITLES]
 Answers = list["Check | None"]
 
@@ -63,14 +63,20 @@ def _cells(host: Host, check: Check | None) -> list[str]:
     if check is None:
         return [host.name, "connecting", *[""] * (len(TITLES) - 2)]
     facts = check.facts
-    state = "bad" if not check.good else "warning" if check.warnings else "good"
-    known = [] if facts is None else [str(facts.cpus), size_text(facts.memory_bytes), size_text(facts.disk_free_bytes)]
+    seen = check.look
+    state = "bad" if not check.good else "busy" if seen and seen.busy else "warning" if check.warnings else "good"
+    gpus = "" if seen is None else str(seen.gpus)
+    known = (
+        []
+        if facts is None
+        else [str(facts.cpus), gpus, size_text(facts.memory_bytes), size_text(facts.disk_free_bytes)]
+    )
     return [
         host.name,
         state,
         check.key or "" if host.transport == "ssh" else "",
         "" if check.latency_s is None else duration_text(check.latency_s),
-        *(known or ["", "", ""]),
+        *(known or [""] * 4),
         "" if facts is None else facts.python,
         _remarks(check),
     ]
@@ -79,9 +85,12 @@ def _cells(host: Host, check: Check | None) -> list[str]:
 def _remarks(check: Check) -> str:
     if check.error is not None:
         return f"{check.error.code}: {check.error.beside(check.host)}"
-    if check.warnings:
-        return "; ".join(check.warnings)
-    return "ready" if check.runner else "ready; the runner will be installed at the first run"
+    seen = check.look
+    busy = [f"left alone now: {seen.busy}"] if seen and seen.busy else []
+    rules = [f"its owner allows: {', '.join(seen.rules)}"] if seen and seen.rules else []
+    if busy or check.warnings:
+        return "; ".join([*busy, *check.warnings, *rules])
+    return "; ".join(["ready" if check.runner else "ready; the runner will be installed at the first run", *rules])
 
 
 def _explain(checks: Sequence[Check]) -> None:
@@ -93,6 +102,10 @@ def _explain(checks: Sequence[Check]) -> None:
             say(f"\n{check.error.cause}" + (f"\n  {check.error.cure}" if check.error.cure else ""))
         for warning in check.warnings:
             say(f"\n{check.host}: {warning}")
+        if check.look is not None and check.look.busy:
+            say(f"\n{check.host} is left alone now: {check.look.busy}")
+        if check.look is not None and check.look.rules:
+            say("\n".join([f"\n{check.host}: its owner allows", *(f"  {rule}" for rule in check.look.rules)]))
 
 
 def _as_dict(check: Check) -> dict[str, Any]:
@@ -107,6 +120,9 @@ def _as_dict(check: Check) -> dict[str, Any]:
         "latency_s": _rounded(check.latency_s),
         "clock_skew_s": _rounded(check.clock_skew_s),
         "runner": check.runner,
+        "gpus": None if check.look is None else check.look.gpus,
+        "busy": None if check.look is None else check.look.busy,
+        "owner": None if check.look is None else {"rules": list(check.look.rules), "refused": check.look.refused},
         "warnings": list(check.warnings),
         "error": None if error is None else {"code": error.code, "cause": error.cause, "cure": error.cure or None},
         "facts": None if check.facts is None else dataclasses.asdict(check.facts),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from batchwasm.engine.files import LocalFile
 from batchwasm.errors import WorldError
+from batchwasm.model import NO_VALUES, JobName
 
 INLINE_BYTES = 1024**2
 """Larger ones go to hosts as files, by the way that streams them."""
@@ -16,6 +17,8 @@ KEPT_BYTES = 64 * 1024
 """Larger ones, and larger values, are not kept in the journal of an open run: many calls' arrays would fill a disk."""
 
 Given = bytes | LocalFile
+Encode = Callable[[int, Mapping[JobName, object]], bytes]
+"""Makes the arguments of a task, and of values of other jobs."""
 
 
 def given(folder: Path, encoded: bytes) -> Given:
@@ -42,7 +45,7 @@ def size(arguments: Given) -> int:
 class Arguments:
     """Encoded arguments by the task's index, until the task has its result."""
 
-    def __init__(self, folder: Path, encode: Callable[[int], bytes] | None = None) -> None:
+    def __init__(self, folder: Path, encode: Encode | None = None) -> None:
         """`folder` is for large ones. `encode` makes those that were not added."""
         self._folder, self._encode = folder, encode
         self._held: dict[int, Given] = {}
@@ -56,12 +59,15 @@ class Arguments:
         """Those of tasks `first` and following."""
         self._held.update(enumerate(arguments, first))
 
-    def of(self, task: int) -> Given:
-        """Raises WorldError, and what `encode` raises."""
+    def of(self, task: int, values: Mapping[JobName, object] = NO_VALUES) -> Given:
+        """`values` are those of other jobs that it takes. Raises WorldError, and what `encode` raises.
+
+        Any thread may call, one for a task.
+        """
         found = self._held.get(task)
         if found is None:
             assert self._encode is not None, f"the arguments of task {task} were forgotten"
-            found = given(self._folder, self._encode(task))
+            found = given(self._folder, self._encode(task, values))
             if isinstance(found, LocalFile):
                 self._held[task] = found
         return found

@@ -14,6 +14,8 @@ from batchwasm.core.events import ArtifactBuilt
 from batchwasm.engine.arguments import Arguments
 from batchwasm.engine.collect import Answers
 from batchwasm.engine.files import LocalFile
+from batchwasm.engine.taking import Taking
+from batchwasm.engine.upstream import Upstream
 from batchwasm.engine.work import Digests, InputChanged, JobWork
 from batchwasm.errors import SourceError
 from batchwasm.functions import Signature, of_module
@@ -41,6 +43,7 @@ class Building:
         self._limit = asyncio.Semaphore(BUILDS)
         self._end = threading.Event()
         self._digests = Digests()
+        self._upstream = Upstream(spec.jobs, folder)
 
     def end(self) -> None:
         """Compilers still at work are killed."""
@@ -75,14 +78,15 @@ class Building:
 
     def _work(self, job: Job, artifact: Artifact, signature: Signature | None) -> JobWork:
         wasm = LocalFile("wasm", artifact.digest, artifact.path, f"{job.name}.wasm")
-        spec, run = self._spec, self._folder.name
+        spec, run, taking = self._spec, self._folder.name, Taking(job, self._upstream)
         if signature is None:
-            return JobWork(spec, job, wasm, run, self._digests)
+            return JobWork(spec, job, wasm, run, self._digests, taking=taking)
         folder: Path = self._folder.arguments(job.name)
         # Values that jobs.toml gives; those of calls that are added come with them.
         encode = JobCalls(job, signature).arguments if job.values or not signature.params else None
         answers = Answers(checker(signature.result), job.limits.memory_bytes)
-        return JobWork(spec, job, wasm, run, self._digests, arguments=Arguments(folder, encode), answers=answers)
+        arguments = Arguments(folder, encode)
+        return JobWork(spec, job, wasm, run, self._digests, arguments=arguments, answers=answers, taking=taking)
 
     def _hint(self, job: JobName) -> Callable[[str], None]:
         """What the build, which runs in a thread, tells while it takes long."""

@@ -9,6 +9,7 @@ from typing import Literal
 from batchwasm import transports
 from batchwasm.engine.deploy import look_for_mounts, platform_of
 from batchwasm.engine.depot import Depot, Facts
+from batchwasm.engine.look import Look, look
 from batchwasm.engine.pack import pack_for
 from batchwasm.errors import HostError
 from batchwasm.model import GIB, Host, HostName
@@ -36,6 +37,8 @@ class Check:
     """How far its clock is ahead of ours."""
     runner: bool | None
     """Our runner is installed there already."""
+    look: Look | None
+    """What it would say to a run that came now."""
     warnings: tuple[str, ...]
     error: HostError | None
 
@@ -70,6 +73,7 @@ class _Seen:
         self.depot: Depot | None = None
         self.clock: tuple[float, float] | None = None
         self.runner: bool | None = None
+        self.look: Look | None = None
         self.error: HostError | None = None
 
     def told(self) -> Check:
@@ -84,7 +88,8 @@ class _Seen:
             latency_s=self.clock[0] if self.clock else None,
             clock_skew_s=self.clock[1] if self.clock else None,
             runner=self.runner,
-            warnings=tuple(_warnings(self.host, key, facts, self.clock)),
+            look=self.look,
+            warnings=tuple(_warnings(self.host, key, facts, self.clock, self.look)),
             error=self.error,
         )
 
@@ -122,13 +127,18 @@ async def _look(seen: _Seen, transport: transports.Transport) -> None:
     if not seen.runner and facts.disk_free_bytes < pack.installed_bytes:
         cause = f"{host.name}: {facts.workdir}: {_mib(facts.disk_free_bytes)} free, {_mib(pack.installed_bytes)} needed"
         raise HostError("disk", cause, "make room there, or set another `workdir` for this host in the inventory")
+    seen.look = await look(host, transport)
+    if seen.look.refused:
+        raise HostError("owner", f"{host.name}: {seen.look.refused}", "ask who owns it; host.toml there says so")
 
 
 def _mib(size_bytes: int) -> str:
     return f"{size_bytes / 2**20:,.0f} MiB"
 
 
-def _warnings(host: Host, key: Key | None, facts: Facts | None, clock: tuple[float, float] | None) -> list[str]:
+def _warnings(
+    host: Host, key: Key | None, facts: Facts | None, clock: tuple[float, float] | None, seen: Look | None
+) -> list[str]:
     found = []
     if key == "unchecked":
         found.append("its host key is not checked: ~/.ssh/config says StrictHostKeyChecking no")
@@ -136,6 +146,8 @@ def _warnings(host: Host, key: Key | None, facts: Facts | None, clock: tuple[flo
         found.append(f"its clock is {abs(clock[1]):.0f} s {'ahead of' if clock[1] > 0 else 'behind'} ours")
     if facts is not None and host.cpus is not None and host.cpus > facts.cpus:
         found.append(f"cpus is {host.cpus} in the inventory, and it has {facts.cpus}: its tasks share them")
+    if seen is not None and (host.gpus or 0) > seen.gpus:
+        found.append(f"gpus is {host.gpus} in the inventory, and {seen.gpus or 'none'} were found")
     if facts is not None and facts.disk_free_bytes < LOW_DISK_BYTES:
         found.append(f"only {facts.disk_free_bytes / GIB:.1f} GiB are free at {facts.workdir}")
     if facts is not None and facts.kills_left_behind:

@@ -46,6 +46,7 @@ from batchwasm.engine.arguments import KEPT_BYTES, Given
 from batchwasm.engine.building import Building, built
 from batchwasm.engine.collect import Answers
 from batchwasm.engine.groups import the_one
+from batchwasm.engine.orders import Reservation
 from batchwasm.engine.plan import Plan, Watcher
 from batchwasm.engine.session import Session
 from batchwasm.errors import Problem, SourceError, SpecError, WorldError
@@ -144,9 +145,9 @@ class Loop:
             return None
         return self.state.jobs[found.job].plan.name
 
-    def request_of(self, batch: int) -> tuple[int, int]:
+    def request_of(self, batch: int) -> Reservation:
         plan = self.state.jobs[self.state.batches[batch].job].plan
-        return int(plan.cpus), plan.memory_bytes
+        return Reservation(need=plan.needs[0], isolate=plan.isolate)
 
     def stop(self, code: str, text: str) -> None:
         """Let go of the run: guests are stopped, what has not finished stays waiting."""

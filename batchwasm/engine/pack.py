@@ -1,4 +1,4 @@
-"""The runner as it is shipped: a tar of batchwasm/runner and of the wasmtime package for a host's platform.
+"""The runner as it is shipped: a tar of batchwasm/runner, of the wasmtime package for a host's platform, and of tomli.
 
 Named by the sha256 of the tar, which depends on contents alone, so every scheduler of one version makes the same one.
 """
@@ -98,7 +98,7 @@ def pack_for(platform: Platform) -> Pack:
 def _pack_for(platform: Platform) -> Pack:
     tar = io.BytesIO()
     with tarfile.open(fileobj=tar, mode="w", format=tarfile.USTAR_FORMAT) as out:
-        for name, content in sorted([*_runner_files(), *_wasmtime_files(platform)]):
+        for name, content in sorted([*_runner_files(), *tomli_files(), *_wasmtime_files(platform)]):
             entry = tarfile.TarInfo(name)
             entry.size = len(content)
             out.addfile(entry, io.BytesIO(content))
@@ -110,6 +110,13 @@ def _runner_files() -> Iterator[tuple[str, bytes]]:
     for file in resources.files("batchwasm.runner").iterdir():
         if file.name.endswith(".py"):
             yield f"batchwasm_runner/{file.name}", file.read_bytes()
+
+
+def tomli_files() -> Iterator[tuple[str, bytes]]:
+    """For hosts whose Python has no tomllib, which came with 3.11; its compiled form is for this Python alone."""
+    for file in resources.files("tomli").iterdir():
+        if file.name.endswith(".py"):
+            yield f"tomli/{file.name}", file.read_bytes()
 
 
 def _wasmtime_files(platform: Platform) -> Iterator[tuple[str, bytes]]:

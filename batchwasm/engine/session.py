@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Coroutine, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
@@ -18,25 +18,28 @@ from batchwasm import transports
 from batchwasm.core.events import (
     Event,
     FileShipped,
+    HostBusy,
+    HostFree,
+    HostHeard,
     HostJoined,
     HostLeft,
     HostRefused,
+    HostSilent,
     Ranges,
     Record,
     ranges_of,
 )
-from batchwasm.engine import collect
+from batchwasm.engine import collect, wire
 from batchwasm.engine.deploy import Prepared, prepare
 from batchwasm.engine.files import LocalFile
 from batchwasm.engine.groups import the_one
+from batchwasm.engine.orders import Reservation, attach_of, check_offer, sentence, sentences, start_of
 from batchwasm.engine.work import InputChanged, JobWork, Made, Refusal
 from batchwasm.errors import HostError, HostLost
 from batchwasm.model import Host, JobName, Outcome
 from batchwasm.results import RunFolder
-from batchwasm.runner import protocol
 from batchwasm.runner.protocol import (
     Acknowledge,
-    Attach,
     Attached,
     Beat,
     Decoder,
@@ -44,12 +47,10 @@ from batchwasm.runner.protocol import (
     Finished,
     Kill,
     Message,
-    ProtocolError,
     Recall,
     Refused,
     Returned,
     Row,
-    Start,
     encode,
 )
 
@@ -57,10 +58,9 @@ T = TypeVar("T")
 ATTACH_S = 60.0  # a supervisor on a loaded machine may take seconds to fork and import
 SILENCE_S = 30.0  # fifteen heartbeats
 SILENCES = 3  # parts that it is waited in: if it was we who were stopped, that is one silent part, not a silent host
-CPUS_LIMIT = 4096  # what is believed of a host whose inventory says nothing
+# After the first of these parts, five heartbeats, what a host runs is doubted; after the last one the host is given up.
 RETRY_S, RETRY_LIMIT_S = 0.5, 60.0  # doubled each time: a restarted sshd is back soon, a machine that is off is not
 LEAVE_S = 3.0  # for the last word to a host that is dropped, which may not be listening
-READ_BYTES = 256 * 1024
 
 
 class Inbox(Protocol):
@@ -72,9 +72,7 @@ class Inbox(Protocol):
         """The job of an attempt that is waited for from this host; None where it is not, or not any more."""
         ...
 
-    def request_of(self, batch: int) -> tuple[int, int]:
-        """cpus and memory in bytes that the batch reserves."""
-        ...
+    def request_of(self, batch: int) -> Reservation: ...
 
     def is_wanted(self, batch: int) -> bool:
         """False for a batch that was given up: whatever a host says of it is old news."""
@@ -117,6 +115,9 @@ class Session:
         """Files on their way here, and batches that wait for files."""
         self._delay_s = RETRY_S
         self._told: HostRefused | None = None
+        self._busy = ""
+        """Why the host starts nothing now, as it was told."""
+        self._silent = False
         self._supervisor = ""
         self._seen = 0
         """Highest seq of this supervisor that the loop was told."""
@@ -179,6 +180,7 @@ class Session:
     def _leave(self, error: HostError) -> None:
         was_joined, self._joined = self._joined, False
         self._attached = self._group = None
+        self._busy, self._silent = "", False
         name, text = self.host.name, error.beside(self.host.name)
         if was_joined:
             self._inbox.post(HostLeft(host=name, code=error.code, text=text))
@@ -232,14 +234,13 @@ class Session:
         """Prepare the host and ask its supervisor to attach us; its answer, and what it said after that, unread."""
         await transport.connect()
         prepared = self._prepared = await prepare(self.host, transport, self._shipped)
-        order = Attach(self._run, self._incarnation, self._seen, self.host.cpus, self.host.memory_bytes)
-        await prepared.runner.write(encode(order))
+        await prepared.runner.write(encode(attach_of(self.host, self._run, self._incarnation, self._seen)))
         decoder = Decoder()
         messages: list[Message] = []
         try:
-            async with _patience(ATTACH_S, "its runner did not answer"):
+            async with wire.patience(ATTACH_S, "its runner did not answer"):
                 while not messages:
-                    messages = _decoded(decoder, _some(await prepared.runner.read(READ_BYTES), prepared))
+                    messages = wire.decoded(decoder, wire.unless_ended(await wire.some(prepared), prepared))
         except (
             HostLost
         ) as error:  # it was reached a moment ago: the runner can't live there, and trying again won't help
@@ -282,10 +283,7 @@ class Session:
             raise HostError(answer.code, answer.text)
         if not isinstance(answer, Attached):
             raise HostError("protocol", f"its runner began with {answer.kind}")
-        if not 0 < answer.cpus <= (self.host.cpus or CPUS_LIMIT) or answer.memory_bytes < 1:
-            raise HostError(
-                "protocol", f"its runner offers {answer.cpus} cpus and {answer.memory_bytes} bytes of memory"
-            )
+        check_offer(self.host, answer)
         if answer.supervisor != self._supervisor:
             self._supervisor, self._seen = answer.supervisor, 0
         self._unsettled.clear()
@@ -298,9 +296,17 @@ class Session:
             supervisor=answer.supervisor,
             cpus=answer.cpus,
             memory_bytes=answer.memory_bytes,
-            facts={**prepared.depot.facts.as_dict(), "boot": answer.boot, "warnings": answer.warnings},
+            gpus=answer.gpus,
+            facts={
+                **prepared.depot.facts.as_dict(),
+                "boot": answer.boot,
+                "gpus": answer.gpus,
+                "rules": sentences(answer.rules),
+                "warnings": sentences(answer.warnings),
+            },
         )
         self._inbox.post(joined)
+        self._note_busy(answer.busy)
 
     async def _write(self, prepared: Prepared) -> None:
         """Send orders as they come, all that wait at once; returns when the last one of the run is sent."""
@@ -314,10 +320,25 @@ class Session:
         while True:
             for message in messages:
                 self._take(message)
-            data = await _heard(prepared)
+            data = await self._heard(prepared)
             if not data and self._ending.is_set():
                 return  # as we asked it to
-            messages = _decoded(decoder, _some(data, prepared))
+            messages = wire.decoded(decoder, wire.unless_ended(data, prepared))
+
+    async def _heard(self, prepared: Prepared) -> bytes:
+        """What the runner says next. Raises HostLost where it is silent for too long; before that it is told once."""
+        for _ in range(SILENCES):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SILENCE_S / SILENCES):
+                    data = await wire.some(prepared)
+                if self._silent:
+                    self._silent = False
+                    self._inbox.post(HostHeard(host=self.host.name))
+                return data
+            if not self._silent:
+                self._silent = True
+                self._inbox.post(HostSilent(host=self.host.name))
+        raise HostLost(f"it was silent for {SILENCE_S:.0f} s")
 
     # -------------------------------------------------------------------------------------------- reports
 
@@ -325,7 +346,7 @@ class Session:
         match message:
             case Finished():
                 self._note_seq(message.seq)
-                rows = _rows(message)
+                rows = wire.rows_of(message)
                 if not self._inbox.is_wanted(message.batch):
                     self._report(message, [])
                     return
@@ -340,8 +361,18 @@ class Session:
                 self._inbox.returned(self, message.seq, message.batch, ranges, message.why)
             case Beat():
                 self._inbox.beat(self.host.name, message)
+                self._note_busy(message.busy)
+            case Refused():
+                raise HostError(message.code, message.text)  # it changed its mind: the owner's file says so, say
             case _:
                 raise HostError("protocol", f"its runner sent {message.kind}, which is not a report")
+
+    def _note_busy(self, text: str) -> None:
+        text = sentence(text)
+        if text != self._busy:
+            self._busy = text
+            name = self.host.name
+            self._inbox.post(HostBusy(host=name, text=text) if text else HostFree(host=name))
 
     def _note_seq(self, seq: int) -> None:
         self._seen = max(self._seen, seq)
@@ -434,8 +465,7 @@ class Session:
         if made.left:
             self._inbox.returned(self, None, work.batch, made.left, "its arguments did not fit into one message")
         if work.tasks:
-            cpus, memory = self._inbox.request_of(work.batch)
-            self._send(Start(work.batch, cpus, memory, work.time_s, len(work.tasks), work.encode()))
+            self._send(start_of(work, self._inbox.request_of(work.batch)))
 
     def _spool(self, batch: int) -> str:
         assert self._attached is not None
@@ -451,43 +481,3 @@ def _without(made: Made, digest: str, why: str) -> Made:
     refused = [Refusal(t.task, t.number, "input_changed", why) for t in made.work.tasks if t.task in hit]
     work = replace(made.work, tasks=[task for task in made.work.tasks if task.task not in hit])
     return made._replace(work=work, refused=[*made.refused, *refused])
-
-
-async def _heard(prepared: Prepared) -> bytes:
-    """What the runner says next. Raises HostLost where it is silent."""
-    for _ in range(SILENCES):
-        with suppress(TimeoutError):
-            async with asyncio.timeout(SILENCE_S / SILENCES):
-                return await prepared.runner.read(READ_BYTES)
-    raise HostLost(f"it was silent for {SILENCE_S:.0f} s")
-
-
-def _some(data: bytes, prepared: Prepared) -> bytes:
-    """What was read, unless that is the end, which nobody asked for."""
-    if not data:
-        said = prepared.runner.stderr_tail.strip()
-        raise HostLost(f"its runner ended{': ' + said.splitlines()[-1] if said else ''}")
-    return data
-
-
-def _decoded(decoder: Decoder, data: bytes) -> list[Message]:
-    try:
-        return decoder.feed(data)
-    except ProtocolError as error:
-        raise HostError("protocol", f"its runner sent what we don't understand: {error}") from error
-
-
-def _rows(message: Finished) -> list[Row]:
-    try:
-        return protocol.Rows.decode(message.body)
-    except ProtocolError as error:
-        raise HostError("protocol", str(error)) from error
-
-
-@asynccontextmanager
-async def _patience(seconds: float, cause: str) -> AsyncIterator[None]:
-    try:
-        async with asyncio.timeout(seconds):
-            yield
-    except TimeoutError as error:
-        raise HostLost(cause) from error

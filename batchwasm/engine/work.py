@@ -12,19 +12,27 @@ from batchwasm.core.events import Ranges, indexes, ranges_of
 from batchwasm.engine.arguments import Arguments
 from batchwasm.engine.collect import Answers
 from batchwasm.engine.files import LocalFile
+from batchwasm.engine.taking import Taken, Taking
+from batchwasm.engine.upstream import NotGiven
 from batchwasm.errors import BatchwasmError, SpecError
 from batchwasm.functions.values import BadArgument
-from batchwasm.model import Digest, Job, RunSpec, Scalar, Template, names_in
+from batchwasm.model import NO_VALUES, Digest, Job, RunSpec, Scalar, Template, jobs_in, names_in
 from batchwasm.runner.protocol import TaskWork, Work
-from batchwasm.spec.inputs import output_globs, stdin_path, task_inputs
+from batchwasm.spec.inputs import TaskInput, output_globs, stdin_path, task_inputs, together
 
 T = TypeVar("T")
 CALLS_BYTES = 32 * 1024**2  # of arguments in one message: half of what a frame's body may have
 KNOWN_LIMIT = 10_000  # digests kept: a file that only one task reads is not wanted again
 
 
+DIGEST_BYTES = 72  # of an input beside its name, as JSON
+INPUTS_BYTES = 16 * 1024**2  # of names of inputs, and of texts that are other jobs' values, in one message
+
+
 class InputChanged(BatchwasmError):
     """An input vanished, or changed while the run goes on."""
+
+    code = "input_changed"
 
 
 class Refusal(NamedTuple):
@@ -103,39 +111,65 @@ class JobWork:
         *,
         arguments: Arguments | None = None,
         answers: Answers | None = None,
+        taking: Taking | None = None,
     ) -> None:
-        """Of calls of a function, `arguments` has theirs, and `answers` says what may come back."""
+        """Of calls of a function, `arguments` has theirs, and `answers` says what may come back; `taking` has what is
+        taken of other jobs."""
         self._spec, self._job, self._artifact, self._run, self._digests = spec, job, artifact, run, digests
         self.arguments, self.answers = arguments, answers
-        self._args_vary = any(map(names_in, job.args))
+        self._taking = taking or None
+        """None where it takes nothing."""
+        self._args_vary = any(map(names_in, job.args)) or bool(taking and taking.vary(job.args))
         self._env_varies = _vary(job.env.values())
         self._outputs_vary = _vary(job.outputs)
         self._stdin_varies = job.stdin is not None and _vary([job.stdin])
-        self._inputs_vary = _vary(t for i in job.inputs for t in (i.source, i.to) if t is not None)
+        named = _vary(t for i in job.inputs for t in (i.source, i.to) if t is not None)
+        self._inputs_vary = named or bool(taking and taking.files_vary)
+        self._args_late = not self._args_vary and any(map(jobs_in, job.args))
+        self._inputs_late = not self._inputs_vary and any(wanted.job is not None for wanted in job.inputs)
+        self._late = asyncio.Lock()
+        self._never: NotGiven | None = None
+        """Why what is late can't be given: to no task, ever."""
         self._shared: dict[str, Any] = {}
         self._shared_files: list[LocalFile] = []
 
     @property
     def files_vary(self) -> bool:
-        """True where each task has files of its own, which must be read before it can be sent."""
-        return self._inputs_vary or self._stdin_varies
+        """True where something must be read before a task can be sent: files of its own, what other jobs left."""
+        return self._inputs_vary or self._stdin_varies or self._taking is not None
 
     async def load(self) -> None:
-        """Read what all tasks share. Raises InputChanged."""
+        """Read what all tasks share, but for what other jobs leave. Raises InputChanged."""
         job, params = self._job, self._job.params(0)
         shared: dict[str, Any] = {}
-        if not self._args_vary:
-            shared["args"] = _argv(job, params)
+        if not self._args_vary and not self._args_late:
+            shared["args"] = self._args(0, params, None)
         if not self._env_varies:
             shared["env"] = _rendered(job, params)
         if not self._outputs_vary:
             shared["outputs"] = list(output_globs(job, 0))
         if not self._stdin_varies:
             shared["stdin"] = await self._stdin(0, self._shared_files)
-        if not self._inputs_vary:
-            shared["inputs"] = await self._inputs(0, self._shared_files)
+        if not self._inputs_vary and not self._inputs_late:
+            shared["inputs"] = await self._inputs(0, self._shared_files, None)
         self._shared_files.append(self._artifact)
         self._shared = shared
+
+    async def _load_late(self, taken: Taken) -> None:
+        """What all tasks share of other jobs; once. Raises InputChanged, NotGiven."""
+        async with self._late:
+            if self._never is not None:
+                raise self._never
+            try:
+                if self._args_late and "args" not in self._shared:
+                    self._shared["args"] = await asyncio.to_thread(self._args, 0, self._job.params(0), taken)
+                if self._inputs_late and "inputs" not in self._shared:
+                    files: list[LocalFile] = []
+                    self._shared["inputs"] = await self._inputs(0, files, taken)
+                    self._shared_files += files
+            except NotGiven as error:
+                self._never = error
+                raise
 
     def work(self, batch: int, ranges: Ranges, numbers: Iterable[int], spool: str, mounts: dict[str, str]) -> Made:
         """The batch's work and the files it needs, where no task has inputs of its own."""
@@ -145,20 +179,44 @@ class JobWork:
     async def work_with_files(
         self, batch: int, ranges: Ranges, numbers: Iterable[int], spool: str, mounts: dict[str, str]
     ) -> Made:
-        """As `work`, where tasks have inputs of their own."""
-        files = list(self._shared_files)
-        tasks, refused = [], []
-        for index, number in zip(indexes(ranges), numbers, strict=True):
-            task = self._task(index, number)
+        """As `work`, where something must be read first."""
+        taken, wanted = None, list(zip(indexes(ranges), numbers, strict=True))
+        try:
+            if self._taking is not None:
+                taken = await self._taking.of(ranges)
+                await self._load_late(taken)
+        except (InputChanged, NotGiven) as error:
+            refusals = [Refusal(index, number, error.code, str(error)) for index, number in wanted]
+            return self._made(batch, [], spool, mounts, [], refusals)
+        files, size = list(self._shared_files), 0
+        tasks, refused, left = list[TaskWork](), list[Refusal](), list[int]()
+        for index, number in wanted:
             try:
-                if self._stdin_varies:
-                    task = task._replace(stdin=await self._stdin(index, files))
-                if self._inputs_vary:
-                    task = task._replace(inputs=await self._inputs(index, files))
+                own, task = await self._task_with_files(index, number, taken)
+            except (InputChanged, NotGiven) as error:
+                refused.append(Refusal(index, number, error.code, str(error)))
+                continue
+            size += sum(len(to) + DIGEST_BYTES for to, _ in task.inputs or ()) + sum(map(len, task.args or ()))
+            if size > INPUTS_BYTES and tasks:
+                left.append(index)
+            else:
                 tasks.append(task)
-            except InputChanged as error:
-                refused.append(Refusal(index, number, "input_changed", str(error)))
-        return self._made(batch, tasks, spool, mounts, files, refused)
+                files += own
+        if taken is None or self.arguments is None:
+            made = self._made(batch, tasks, spool, mounts, files, refused, taken)
+        else:  # other jobs' values may be large, and hosts must be listened to
+            made = await asyncio.to_thread(self._made, batch, tasks, spool, mounts, files, refused, taken)
+        return made._replace(left=ranges_of(sorted([*indexes(made.left), *left]))) if left else made
+
+    async def _task_with_files(self, index: int, number: int, taken: Taken | None) -> tuple[list[LocalFile], TaskWork]:
+        """A task and the files that it alone needs. Raises InputChanged, NotGiven."""
+        files: list[LocalFile] = []
+        task = self._task(index, number, taken)
+        if self._stdin_varies:
+            task = task._replace(stdin=await self._stdin(index, files))
+        if self._inputs_vary:
+            task = task._replace(inputs=await self._inputs(index, files, taken))
+        return files, task
 
     def _made(
         self,
@@ -168,6 +226,7 @@ class JobWork:
         mounts: dict[str, str],
         files: list[LocalFile],
         refused: list[Refusal],
+        taken: Taken | None = None,
     ) -> Made:
         """Arguments are added to the calls, until a message is full."""
         if self.arguments is None:
@@ -177,9 +236,13 @@ class JobWork:
         size, own = 0, list[LocalFile]()
         for task in tasks:
             try:
-                given = self.arguments.of(task.task)
+                given = self.arguments.of(task.task, taken.values(task.task) if taken else NO_VALUES)
             except BadArgument as error:
-                refused.append(Refusal(task.task, task.number, "argument", str(error)))
+                text = f"{error}; {taken.taking.described()}" if taken and taken.values(task.task) else str(error)
+                refused.append(Refusal(task.task, task.number, "argument", text))
+                continue
+            except NotGiven as error:
+                refused.append(Refusal(task.task, task.number, error.code, str(error)))
                 continue
             if isinstance(given, LocalFile):
                 own.append(given)
@@ -214,28 +277,55 @@ class JobWork:
             **self._shared,
         )
 
-    def _task(self, index: int, number: int) -> TaskWork:
+    def _task(self, index: int, number: int, taken: Taken | None = None) -> TaskWork:
         job = self._job
         if not (self._args_vary or self._env_varies or self._outputs_vary):
             return TaskWork(index, number)
         params = job.params(index)
-        args = _argv(job, params) if self._args_vary else None
+        args = self._args(index, params, taken) if self._args_vary else None
         env = _rendered(job, params) if self._env_varies else None
         outputs = list(output_globs(job, index)) if self._outputs_vary else None
         return TaskWork(index, number, args, env, None, None, outputs)
+
+    def _args(self, index: int, params: dict[str, Scalar], taken: Taken | None) -> list[str]:
+        """Of a program. Raises NotGiven."""
+        args = []
+        for argument in self._job.args:
+            if isinstance(argument, Template):
+                args.append(argument.render(params))
+            else:
+                assert taken is not None, f"{self._job.name} takes the value of {argument.job}"
+                args.append(taken.text(argument.job, index))
+        return args
 
     async def _stdin(self, index: int, files: list[LocalFile]) -> Digest | None:
         path = _still(lambda: stdin_path(self._spec, self._job, index))
         return None if path is None else await self._file(path, files)
 
-    async def _inputs(self, index: int, files: list[LocalFile]) -> list[tuple[str, Digest]]:
+    async def _inputs(self, index: int, files: list[LocalFile], taken: Taken | None) -> list[tuple[str, Digest]]:
         found = _still(lambda: task_inputs(self._spec, self._job, index))
-        return [(i.to, await self._file(i.path, files)) for i in found]
+        if taken is not None and self._inputs_late:  # of all tasks of a job, which may be many
+            found = await asyncio.to_thread(_with_others, self._job, found, taken, index)
+        elif taken is not None:
+            found = _with_others(self._job, found, taken, index)
+        return [(i.to, await self._file(i.path, files, i.digest)) for i in found]
 
-    async def _file(self, path: Path, files: list[LocalFile]) -> Digest:
-        file = LocalFile("files", await self._digests.of(path), path, path.name)
+    async def _file(self, path: Path, files: list[LocalFile], digest: Digest | None = None) -> Digest:
+        file = LocalFile("files", digest or await self._digests.of(path), path, path.name)
         files.append(file)
         return file.digest
+
+
+def _with_others(job: Job, files: list[TaskInput], taken: Taken, index: int) -> list[TaskInput]:
+    """The files of a task with those that it takes of other jobs. Raises NotGiven."""
+    try:
+        found = together(job, [*files, *taken.inputs(index)])
+    except ValueError as error:
+        raise NotGiven("input_conflict", str(error)) from None
+    if (size := sum(len(file.to) + DIGEST_BYTES for file in found)) > INPUTS_BYTES:
+        text = f"it has {len(found):,} inputs, and their names alone take {size:,} bytes; let fewer files hold the same"
+        raise NotGiven("input_missing", text)
+    return found
 
 
 def _still(look: Callable[[], T]) -> T:
@@ -248,10 +338,6 @@ def _still(look: Callable[[], T]) -> T:
 
 def _vary(templates: Iterable[Template]) -> bool:
     return any(template.names for template in templates)
-
-
-def _argv(job: Job, params: dict[str, Scalar]) -> list[str]:
-    return [argument.render(params) for argument in job.args if isinstance(argument, Template)]
 
 
 def _rendered(job: Job, params: dict[str, Scalar]) -> dict[str, str]:

@@ -228,6 +228,11 @@ def _what(kind: Type) -> str:
     return f"{noun} such as {json.dumps(_sample(kind, 0))}"
 
 
+def sample(kind: Type) -> object:
+    """Some value of a type, as an argument."""
+    return from_json(kind, _sample(kind, 0))
+
+
 def _sample(kind: Type, n: int) -> object:
     """The first or second (`n`) of two values of a type, in JSON."""
     match kind:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from ctypes import c_char_p
 from typing import Any, Callable, NamedTuple
 
-from . import abi, limits, outputs, reasons
+from . import abi, gpus, limits, outputs, reasons
 from .abi import Arguments
 from .box import Box, MissingInput, TooDeep, Usage
 from .cache import BadModule, Loaded, Modules
@@ -38,7 +38,7 @@ class _Started(NamedTuple):
     at: float
     """Unix time."""
     ns: int
-    """Monotonic time."""
+    """By the page's clock, which stands still while the worker is suspended."""
     cpu_ns: int
 
 
@@ -59,15 +59,16 @@ class Attempts:
 
     # -------------------------------------------------------------------------------------------- a batch
 
-    def begin(self, work: Work, watch: Watch) -> None:
+    def begin(self, work: Work, watch: Watch, gpu_indexes: Sequence[int] = ()) -> None:
         """What all tasks of a batch have in common. A module that can't run here shows in each task's row."""
         self._work = work
+        self._gpus = gpus.variables(gpu_indexes)
         self._watch = watch
         self._limits = Limits(work.memory_bytes, work.stdout_bytes, work.disk_bytes, work.files)
         self._loaded: Loaded | None = None
         self._bad: Verdict | None = None
         self._judge = reasons.judge_call if work.call else reasons.judge
-        self._page.compile(time.monotonic_ns())
+        self._page.compile(self._page.now_ns())
         try:
             self._loaded = self._modules.load(work.artifact, function=work.call)
             self._launch = self._new_launch(work.args, work.env, self._stdin(work.stdin))
@@ -199,7 +200,7 @@ class Attempts:
         cpu_ns = time.process_time_ns()
         if cpu_ns > self._cpu_until_s * 1e9:
             self._cpu_until_s = limits.raise_cpu(cpu_ns / 1e9, self._work.time_s)
-        started = self._started = _Started(task, time.time(), time.monotonic_ns(), cpu_ns)
+        started = self._started = _Started(task, time.time(), self._page.now_ns(), cpu_ns)
         if self._loaded is None or self._loaded.touches:
             self._box.lend()
         self._page.start(started.ns)
@@ -211,7 +212,7 @@ class Attempts:
         return started, end, stop
 
     def _finish(self, started: _Started, end: End, stop: Stop | None) -> Row:
-        wall_us = (time.monotonic_ns() - started.ns) // 1000
+        wall_us = (self._page.now_ns() - started.ns) // 1000
         cpu_us = (time.process_time_ns() - started.cpu_ns) // 1000
         self._page.collect()
         task = started.task
@@ -323,7 +324,7 @@ class Attempts:
             # A little below the cap, Go collects its garbage in time; without this it dies at twice what it needs.
             given["GOMEMLIMIT"] = str(work.memory_bytes - max(4 * _MIB, work.memory_bytes // 10))
         given.update(env)
-        given.update({"BATCHWASM_RUN": work.run, "BATCHWASM_JOB": work.job})
+        given.update({"BATCHWASM_RUN": work.run, "BATCHWASM_JOB": work.job, **self._gpus})
         names = [
             *given,
             "BATCHWASM_SEED",

@@ -7,6 +7,7 @@ hangs or has died. One side writes a field, the other only reads it; each field 
 from __future__ import annotations
 
 import mmap
+import time
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ GAVE_UP = 75
 """Exit code of a worker that reported its guest, which sleeps in the host and can't be ended, and went: nothing of it
 is lost; tasks that it had not started are to be given back."""
 
-_BATCH, _POSITION, _PHASE, _STARTED_NS, _REPORTED, _RECALL = range(6)
+_BATCH, _POSITION, _PHASE, _STARTED_NS, _REPORTED, _RECALL, _PAUSED_NS = range(7)
 _SIZE_BYTES = 4096
 
 
@@ -44,7 +45,7 @@ class PageView(NamedTuple):
     """Which of the batch's tasks is current, from 0: those before it are over (all of them perhaps not reported)."""
     phase: int
     started_ns: int
-    """time.monotonic_ns() at the guest's start, or at that of COMPILING; 0 in other phases."""
+    """`now_ns` at the guest's start, or at that of COMPILING; 0 in other phases."""
     reported: int
     """How many tasks of the batch, from its first on, went out in Finished frames."""
 
@@ -62,6 +63,19 @@ class Page:
         """Unmaps it on this side."""
         self._words.release()
         self._map.close()
+
+    def now_ns(self) -> int:
+        """The monotonic clock less all the time for which the worker was suspended: by this one guests are timed."""
+        words = self._words
+        while True:
+            paused_ns = words[_PAUSED_NS]
+            now_ns = time.monotonic_ns()
+            if words[_PAUSED_NS] == paused_ns:  # else this worker was stopped between the two
+                return now_ns - paused_ns
+
+    def now(self) -> float:
+        """The same in seconds."""
+        return self.now_ns() / 1e9
 
     # ------------------------------------------------------------------------------------- the worker's side
 
@@ -112,6 +126,10 @@ class Page:
     def recall(self, batch: int) -> None:
         """Ask the worker to give back what it has not started of `batch`."""
         self._words[_RECALL] = batch
+
+    def pause(self, ns: int) -> None:
+        """The worker was stopped for that long; said before it goes on."""
+        self._words[_PAUSED_NS] += ns
 
     def read(self) -> PageView:
         """What the worker is at."""

@@ -13,7 +13,7 @@ import time
 from typing import Callable
 
 from . import local
-from .capacity import Host, Room
+from .capacity import WHOLE, Host, Room
 from .local import Place
 from .page import WorkerSettings
 from .protocol import Finished, Message, ProtocolError, Returned, Start
@@ -47,14 +47,16 @@ class Pool:
 
     def start(self, run: Run, order: Start) -> None:
         """Queues a batch and starts what can be started."""
-        now = time.monotonic()
-        if not run.add(order, now):
+        batch = run.add(order, time.monotonic())
+        if batch is None:
             return
-        batch = run.queue[-1]
         if not run.cap.fits(batch.needs):
             run.drop(batch)
             why = f"it needs {batch.needs}, but this run may have {run.cap} on this host"
             self._report(run, given_back(batch, why))
+        elif run.mood.busy:
+            run.drop(batch)
+            self._report(run, given_back(batch, run.mood.busy))
         self.dispatch()
 
     def recall(self, run: Run, number: int) -> None:
@@ -81,26 +83,61 @@ class Pool:
             local.remove_tree(f"{run.spool}/{number}")
         self.dispatch()
 
-    def end(self, run: Run, why: str = "") -> None:
+    def end(self, run: Run, why: str = "", code: str = "protocol") -> None:
         """Kills what a run still has and forgets it; `gone` follows when the last of its workers is dead."""
         if run.ending is None:
-            run.ending = why
-            run.queue.clear()
-            for worker in self.workers:
-                if worker.run is run:
-                    worker.kill()
+            run.ending, run.ending_code = why, code
+            run.drop_all()
+            for worker in self._of(run):
+                worker.kill()
             self._bury(run)
+
+    # --------------------------------------------------------------------------------------------- courtesy
+
+    def give_back(self, run: Run, why: str) -> None:
+        """All that a run has not started, also what a worker has of it."""
+        try:
+            for batch in run.drop_all():
+                self._report(run, given_back(batch, why))
+        except ProtocolError as error:
+            self.end(run, str(error))
+        for worker in self._of(run):
+            assert worker.batch is not None
+            worker.page.recall(worker.batch.number)
+
+    def suspend(self, run: Run) -> None:
+        """Stops its workers and their time."""
+        for worker in self._of(run):
+            worker.suspend()
+
+    def resume(self, run: Run) -> None:
+        """Lets them go on."""
+        for worker in self._of(run):
+            worker.resume()
+
+    def leave(self, run: Run, why: str) -> None:
+        """Stops what runs and gives it back."""
+        for worker in self._of(run):
+            worker.kill(why)
+
+    def suspended(self, run: Run) -> int:
+        return sum(worker.suspended for worker in self._of(run))
+
+    def _of(self, run: Run) -> list[Worker]:
+        return [worker for worker in self.workers if worker.run is run]
 
     # -------------------------------------------------------------------------------------------------- flow
 
     def dispatch(self) -> None:
         """Starts what has its turn and fits."""
         now = time.monotonic()
-        while (run := self._host.next(self.runs.values(), now)) is not None:
+        while (turn := self._host.next(self.runs.values(), now)) is not None:
+            run = turn.run
             self._served += 1
-            batch = run.take(self._served, now)
+            batch = run.take(turn.needs, turn.gpus, self._served, now)
             try:
-                self._idle_worker().give(run, batch, now)
+                worker = self._new_worker() if batch.start.isolate else self._idle_worker()
+                worker.give(run, batch, now)
             except OSError as error:
                 text = f"this host can't start a worker ({error.strerror})"
                 self._over(run, batch, functools.partial(not_started, batch, text))
@@ -114,7 +151,8 @@ class Pool:
 
     @property
     def cpus_busy(self) -> int:
-        return sum(run.used.cpus for run in self.runs.values())
+        """Slots that are taken, even in part."""
+        return -(-sum(run.used.cpus for run in self.runs.values()) // WHOLE)
 
     def kill_all(self) -> None:
         """Kills every worker, waits for their end, shortly."""
@@ -133,6 +171,10 @@ class Pool:
                 worker = self.workers.pop(at)
                 self.workers.append(worker)
                 return worker
+        return self._new_worker()
+
+    def _new_worker(self) -> Worker:
+        """Raises OSError where the host has no room for one."""
         self._forked += 1
         settings = WorkerSettings(
             cache=self._at.cache, scratch=f"{self._at.scratch}/w{self._forked}", locks=self._at.locks
@@ -157,6 +199,8 @@ class Pool:
         batch.note(message)
         if batch.over:
             worker.release()
+            if batch.start.isolate:
+                worker.kill()  # its process was for this batch alone
             self._over(run, batch, lambda: [message])
             self.dispatch()
         else:

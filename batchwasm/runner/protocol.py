@@ -68,7 +68,7 @@ __all__ = [
     "encode",
 ]
 
-VERSION = 2
+VERSION = 3
 HEADER_LIMIT_BYTES = 4 * 1024 * 1024  # the longest header is a Returned of a whole batch
 BODY_LIMIT_BYTES = 64 * 1024 * 1024  # a worker reports at FLUSH_BYTES, one task's share is at most a few INLINE_BYTES
 _LENGTHS = struct.Struct("!II")
@@ -90,22 +90,40 @@ class Attach:
     """Slots that the inventory gives; None is what the host has."""
     memory_bytes: int | None = None
     version: int = VERSION
+    gpus: int | None = None
+    resources: dict[str, float] = field(default_factory=dict)
+    """Custom ones that the inventory gives, by name."""
+    max_load: float | None = None
+    """This and the next ones: when the machine is left to others, see courtesy.py."""
+    min_free_memory_bytes: int | None = None
+    hours: list[list[int]] = field(default_factory=list)
+    """Windows of [start, stop] in minutes after midnight, by the host's clock; none is always."""
+    min_idle_s: float | None = None
+    when_busy: str = "wait"
     kind: ClassVar[str] = "attach"
 
 
 @dataclass(frozen=True)
 class Start:
-    """Run a batch: tasks of one job, one after the other in one worker, reserving cpus and memory once."""
+    """Run a batch: tasks of one job, one after the other in one worker, reserving what they need once."""
 
     batch: int
     """Unique in the run; see core.events.batch_id."""
-    cpus: int
+    cpus: float
+    """This and the other amounts are whole thousandths."""
     memory_bytes: int
     time_s: float | None
     """Limit of each task, for the supervisor's own kill after a grace; None is none."""
     count: int
     body: bytes = b""
     """Work.encode()."""
+    gpus: float = 0
+    """Whole ones, or a share below 1 of one of them."""
+    resources: dict[str, float] = field(default_factory=dict)
+    isolate: bool = False
+    """In a process that ran nothing before and runs nothing after it."""
+    gpu_indexes: list[int] = field(default_factory=list)
+    """Set by the supervisor when it hands the batch to a worker: it alone knows what all runs on its host hold."""
     kind: ClassVar[str] = "start"
 
 
@@ -158,6 +176,11 @@ class Attached:
     """What it has of this run: queued, running, or over with reports that are not acknowledged, which follow now."""
     warnings: list[str] = field(default_factory=list)
     version: int = VERSION
+    gpus: int = 0
+    rules: list[str] = field(default_factory=list)
+    """What the owner of the machine allows, a line each, for people."""
+    busy: str = ""
+    """As Beat has it."""
     kind: ClassVar[str] = "attached"
 
 
@@ -209,6 +232,10 @@ class Beat:
     """Batches of this run in a worker now."""
     queued: int
     disk_free_bytes: int = 0
+    busy: str = ""
+    """Why this run starts nothing here now: what was measured, and the bound that it passed. '' where it may start."""
+    suspended: int = 0
+    """Batches of this run whose workers are stopped until the host is free again."""
     kind: ClassVar[str] = "beat"
 
 
@@ -263,10 +290,13 @@ _CHECKS = {
     "str": is_text,
     "float": is_number,
     "bytes": lambda value: False,  # never in a header
+    "bool": lambda value: type(value) is bool,
     "int | None": _optional(is_whole),
     "float | None": _optional(is_number),
     "list[int]": _all(is_whole),
+    "list[list[int]]": _all(_all(is_whole)),
     "list[str]": _all(is_text),
+    "dict[str, float]": lambda value: type(value) is dict and all(map(is_number, value.values())),
 }
 _FIELDS: dict[type[Any], dict[str, Any]] = {}
 

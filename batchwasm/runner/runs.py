@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from .capacity import NOTHING, Room
-from .protocol import Finished, ProtocolError, Returned, Start, TaskWork, Work, encode
+from .capacity import NOTHING, Room, Want, per_gpu
+from .courtesy import Mood, Rules
+from .protocol import Attach, Finished, ProtocolError, Returned, Start, TaskWork, Work, encode
 
 RETAINED_LIMIT_BYTES = 256 * 1024 * 1024
 """Reports that wait for their acknowledgement: above it a run starts nothing, its scheduler has to catch up first."""
@@ -26,17 +27,20 @@ class Batch:
     """A batch between its Start and the report of its last task."""
 
     start: Start
+    place: int = 0
+    """Which one it is of its run's, by the order in which they came."""
     finished: int = 0
     """Tasks reported so far: a worker reports them in the batch's order."""
     returned: set[int] = field(default_factory=set)
+    needs: Room = NOTHING
+
+    def __post_init__(self) -> None:
+        start = self.start
+        self.needs = Room.of(start.cpus, start.memory_bytes, start.gpus, start.resources)
 
     @property
     def number(self) -> int:
         return self.start.batch
-
-    @property
-    def needs(self) -> Room:
-        return Room(self.start.cpus, self.start.memory_bytes)
 
     @property
     def over(self) -> bool:
@@ -61,6 +65,18 @@ class Batch:
             self.returned.update(report.tasks)
 
 
+@dataclass
+class Lane:
+    """Batches of a run that need the same: a batch that waits for a gpu holds up none that needs no gpu."""
+
+    waits_since: float
+    """Monotonic time since when its first one is the first."""
+    batches: deque[Batch] = field(default_factory=deque)
+
+
+NO_RULES = Rules()
+
+
 class Report(NamedTuple):
     """A report that may have to be sent again."""
 
@@ -79,13 +95,24 @@ class Run:
     cap: Room
     seq: int
     """Number of the last report. Starts where the scheduler stood, so that numbers grow over supervisors too."""
-    queue: deque[Batch] = field(default_factory=deque)
+    lanes: dict[Room, Lane] = field(default_factory=dict)
+    """What waits, by what it needs; none is empty."""
     running: dict[int, Batch] = field(default_factory=dict)
     ending: str | None = None
     """Why it ends, '' for its own wish, from the moment on that it does: nothing is reported any more."""
+    ending_code: str = "protocol"
+    order: Attach | None = None
+    """The last one of its scheduler."""
+    rules: Rules = NO_RULES
+    """Those of its inventory."""
+    mood: Mood = field(default_factory=lambda: Mood(NO_RULES))
+    """Whether it may work here now."""
     used: Room = NOTHING
+    held_gpus: dict[int, int] = field(default_factory=dict)
+    """Thousandths that its running batches hold, by index."""
     served: int = 0
-    waits_since: float = 0.0
+    came: int = 0
+    """Batches so far."""
     reports: deque[Report] = field(default_factory=deque)
     retained_bytes: int = 0
     queued_bytes: int = 0
@@ -93,9 +120,24 @@ class Run:
     """Reports in `reports` by batch."""
 
     @property
-    def wants(self) -> Room | None:
-        """What the next batch needs; None where none may start."""
-        return self.queue[0].needs if self.queue and self.retained_bytes < RETAINED_LIMIT_BYTES else None
+    def wants(self) -> Sequence[Want]:
+        """What the first of each lane needs, the one first that came first; empty where none may start."""
+        if not self.lanes or self.mood.busy != "" or self.retained_bytes >= RETAINED_LIMIT_BYTES:
+            return ()
+        if len(self.lanes) == 1:
+            return [Want(needs, lane.waits_since) for needs, lane in self.lanes.items()]
+        lanes = sorted(self.lanes.items(), key=lambda item: item[1].batches[0].place)
+        return [Want(needs, lane.waits_since) for needs, lane in lanes]
+
+    @property
+    def queue(self) -> list[Batch]:
+        """All that wait, in the order in which they came."""
+        waiting = [batch for lane in self.lanes.values() for batch in lane.batches]
+        return sorted(waiting, key=lambda batch: batch.place)
+
+    @property
+    def queued_count(self) -> int:
+        return sum(len(lane.batches) for lane in self.lanes.values())
 
     @property
     def batches(self) -> list[int]:
@@ -103,41 +145,63 @@ class Run:
         numbers = {batch.number for batch in self.queue} | self.running.keys() | self.unacknowledged.keys()
         return sorted(numbers)
 
-    def add(self, start: Start, now: float) -> bool:
-        """Queues a batch; False where it is here already. Raises ProtocolError beyond all bounds."""
+    def add(self, start: Start, now: float) -> Batch | None:
+        """Queues a batch; None where it is here already. Raises ProtocolError beyond all bounds."""
         if start.batch in self.running or start.batch in self.unacknowledged or self.queued(start.batch):
-            return False
+            return None
         self.queued_bytes += len(start.body)
         if self.queued_bytes > QUEUED_LIMIT_BYTES:
             raise ProtocolError(f"run {self.id} queues more than {QUEUED_LIMIT_BYTES} bytes of orders")
-        if not self.queue:
-            self.waits_since = now
-        self.queue.append(Batch(start))
-        return True
+        self.came += 1
+        batch = Batch(start, self.came)
+        self.lanes.setdefault(batch.needs, Lane(now)).batches.append(batch)
+        return batch
 
     def queued(self, number: int) -> Batch | None:
         """The batch, where it waits."""
-        return next((batch for batch in self.queue if batch.number == number), None)
+        waiting = (batch for lane in self.lanes.values() for batch in lane.batches)
+        return next((batch for batch in waiting if batch.number == number), None)
 
-    def take(self, served: int, now: float) -> Batch:
-        """Moves the next batch from waiting to running."""
-        batch = self.queue.popleft()
-        self.queued_bytes -= len(batch.start.body)
+    def take(self, needs: Room, gpus: tuple[int, ...], served: int, now: float) -> Batch:
+        """Moves the first batch of a lane from waiting to running, on these gpus."""
+        lane = self.lanes[needs]
+        batch = lane.batches.popleft()
+        lane.waits_since = now
+        if gpus:
+            batch.start = dataclasses.replace(batch.start, gpu_indexes=list(gpus))
+        self._left_the_queue(batch)
         self.running[batch.number] = batch
-        self.used = self.used.plus(batch.needs)
+        self._hold(batch, 1)
+        self.used = self.used.plus(needs)
         self.served = served
-        self.waits_since = now
         return batch
 
     def drop(self, batch: Batch) -> None:
         """Takes a batch out of the queue: it won't run."""
-        self.queue.remove(batch)
+        self.lanes[batch.needs].batches.remove(batch)
+        self._left_the_queue(batch)
+
+    def drop_all(self) -> list[Batch]:
+        """Takes all out of the queue; they won't run."""
+        dropped = self.queue
+        self.lanes.clear()
+        self.queued_bytes = 0
+        return dropped
+
+    def _left_the_queue(self, batch: Batch) -> None:
         self.queued_bytes -= len(batch.start.body)
+        if not self.lanes[batch.needs].batches:
+            del self.lanes[batch.needs]
+
+    def _hold(self, batch: Batch, sign: int) -> None:
+        for index in batch.start.gpu_indexes:
+            self.held_gpus[index] = self.held_gpus.get(index, 0) + sign * per_gpu(batch.needs.gpus)
 
     def end(self, batch: Batch) -> None:
         """A running batch is over."""
         del self.running[batch.number]
         self.used = self.used.minus(batch.needs)
+        self._hold(batch, -1)
 
     def report(self, report: Finished | Returned) -> bytes:
         """Numbers a report and keeps it; returns its frame."""

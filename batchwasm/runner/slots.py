@@ -70,6 +70,8 @@ class Worker:
         self.killed = False
         self.compiles_for_ever = False
         self.time_up: TimeUp | None = None
+        self.why_killed = ""
+        self._suspended_at: float | None = None
         self._status: int | None = None
         ours, theirs = socket.socketpair()
         try:
@@ -96,7 +98,7 @@ class Worker:
     def look(self, now: float) -> None:
         """Ends a guest, or a compilation, whose time is long over; else says in `check_at` when to look again."""
         view = self.page.read()
-        if self.killed:
+        if self.killed or self.suspended:
             self.check_at = float("inf")
         elif self._is_at(view, GUEST):
             self._check(view, self._allowed_s(), now)
@@ -106,9 +108,9 @@ class Worker:
             self.check_at = now + min(self._allowed_s(), COMPILE_S)  # whatever starts from now on has at least that
 
     def _check(self, view: PageView, allowed_s: float, now: float) -> None:
-        until = view.started_ns / 1e9 + allowed_s
-        if now < until:
-            self.check_at = until
+        left_s = allowed_s - self.used_s(view)
+        if left_s > 0:
+            self.check_at = now + left_s
         elif view.phase == GUEST:
             self._end_guest(view)
         else:
@@ -122,12 +124,41 @@ class Worker:
         limit = self.batch.start.time_s
         return float("inf") if limit is None else limit + GRACE_S
 
-    def kill(self) -> None:
-        """SIGKILL; `ended` follows when the channel's end is read."""
-        self.killed = True
+    def used_s(self, view: PageView) -> float:
+        """For how long what the page shows has been under way, without the time for which it was suspended."""
+        stopped_s = time.monotonic() - self._suspended_at if self._suspended_at is not None else 0.0
+        return max(0.0, self.page.now() - view.started_ns / 1e9 - stopped_s)
+
+    @property
+    def suspended(self) -> bool:
+        return self._suspended_at is not None
+
+    def suspend(self) -> None:
+        """Stops it, and the time of what it is at, until `resume`."""
+        if not self.suspended and not self.killed:
+            self._freeze()
+            self._suspended_at = time.monotonic()
+            self.check_at = float("inf")
+
+    def resume(self) -> None:
+        """Lets it go on."""
+        if self._suspended_at is not None:
+            now = time.monotonic()
+            self.page.pause(int((now - self._suspended_at) * 1e9))
+            self._suspended_at = None
+            self._signal(signal.SIGCONT)
+            self.check_at = now
+
+    def kill(self, why: str = "stopped on request") -> None:
+        """SIGKILL, which a suspended one feels too; `ended` follows when the channel's end is read."""
+        if not self.killed:
+            self.killed, self.why_killed = True, why
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: int) -> None:
         if self._status is None:
             try:
-                os.kill(self.pid, signal.SIGKILL)
+                os.kill(self.pid, number)
             except ProcessLookupError:
                 pass
 
@@ -192,8 +223,7 @@ class Worker:
             os.kill(self.pid, signal.SIGCONT)
             self.check_at = time.monotonic()
             return
-        used_s = time.monotonic() - seen.started_ns / 1e9
-        self.time_up = TimeUp(seen, used_s, rescue(self.pid))
+        self.time_up = TimeUp(seen, self.used_s(seen), rescue(self.pid))
         self.kill()
         self.check_at = float("inf")
 

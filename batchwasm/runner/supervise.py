@@ -17,9 +17,12 @@ import socket
 import time
 import traceback
 
-from . import facts, local
-from .capacity import Room
+from . import admission, courtesy, facts, gpus, local, owner
+from .admission import Machine
+from .capacity import WHOLE, Room
+from .keyboard import Keyboard
 from .local import Place
+from .manners import Manners
 from .pool import Pool
 from .protocol import (
     VERSION,
@@ -89,8 +92,11 @@ class Supervisor:
         self._needed_until = time.monotonic() + _FIRST_S
         self._tick_at = self._beat_at = 0.0
         self._workdir = os.stat(at.workdir)
-        room = Room(self._facts.cpus, self._facts.memory_bytes)
-        self._pool = Pool(self.selector, at, room, serve, self._tell, self._gone)
+        self._machine = Machine(self._facts.cpus, self._facts.memory_bytes, gpus.count())
+        self._pool = Pool(self.selector, at, self._machine.room, serve, self._tell, self._gone)
+        self._owner = owner.Files(owner.paths())
+        self._keyboard = Keyboard()
+        self._manners = Manners(self._pool, self._keyboard, self._tell_mood)
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.bind(at.socket)
         self._listener.listen(128)
@@ -129,10 +135,27 @@ class Supervisor:
         for run_id, since in list(self._alone_since.items()):
             if now - since > self._alone_s:
                 self._pool.end(self._pool.runs[run_id])
+        if self._owner.changed():
+            self._obey_owner(now)
+        self._manners.tick(now)
         self._pool.dispatch()
         needed = self._pool.runs or self._connections or now < self._needed_until
         if not needed or self._workdir_vanished():
             self._stopped = True
+
+    def _obey_owner(self, now: float) -> None:
+        """host.toml changed. Who has other caps than he was told comes back and is told them."""
+        refusal = self._owner.wishes.refusal()
+        for run in list(self._pool.runs.values()):
+            if refusal:
+                self._pool.end(run, refusal, "owner")
+            else:
+                self._manners.obey(run, run.rules.and_also(self._owner.wishes.courtesy), now)
+        for connection in list(self._connections):
+            attached = connection.run
+            if attached is not None and attached.order is not None and attached.cap != self._cap(attached.order):
+                self._alone_since[attached.id] = now
+                self._drop(connection)
 
     def _workdir_vanished(self) -> bool:
         try:
@@ -166,6 +189,7 @@ class Supervisor:
         except FileNotFoundError:
             pass
         self._pool.kill_all()
+        self._manners.close()
         for connection in self._connections:
             connection.stream.close()
 
@@ -227,7 +251,7 @@ class Supervisor:
         connection = self._connection(run)
         if connection is not None:
             if why:
-                connection.stream.send(Refused("protocol", why))
+                connection.stream.send(Refused(run.ending_code, why))
             self._drop(connection)
 
     def _connection(self, run: Run) -> Connection | None:
@@ -242,18 +266,26 @@ class Supervisor:
     def _beat(self) -> None:
         load, memory = facts.load(), facts.memory_available_bytes()
         for connection in self._connections:
-            run = connection.run
-            if run is not None and not connection.stream.behind:
-                connection.stream.send(
-                    Beat(
-                        load=load,
-                        memory_available_bytes=memory,
-                        cpus_busy=self._pool.cpus_busy,
-                        running=len(run.running),
-                        queued=len(run.queue),
-                        disk_free_bytes=facts.disk_free_bytes(self._at.spool),
-                    )
-                )
+            if connection.run is not None and not connection.stream.behind:
+                connection.stream.send(self._beat_of(connection.run, load, memory))
+
+    def _beat_of(self, run: Run, load: float, memory_available_bytes: int) -> Beat:
+        return Beat(
+            load=load,
+            memory_available_bytes=memory_available_bytes,
+            cpus_busy=self._pool.cpus_busy,
+            running=len(run.running),
+            queued=run.queued_count,
+            disk_free_bytes=facts.disk_free_bytes(self._at.spool),
+            busy=run.mood.busy or "",
+            suspended=self._pool.suspended(run),
+        )
+
+    def _tell_mood(self, run: Run) -> None:
+        """Before the batches that come back: else they would be sent here again."""
+        connection = self._connection(run)
+        if connection is not None:
+            connection.stream.send(self._beat_of(run, facts.load(), facts.memory_available_bytes()))
 
     # ------------------------------------------------------------------------------------------------ attach
 
@@ -267,17 +299,14 @@ class Supervisor:
             return
         run = self._pool.runs.get(order.run)
         if run is None:
-            run = Run(
-                id=order.run,
-                incarnation=order.incarnation,
-                spool=f"{self._at.spool}/{order.run}",
-                cap=self._cap(order),
-                seq=order.after,
-            )
+            spool = f"{self._at.spool}/{order.run}"
+            run = Run(id=order.run, incarnation=order.incarnation, spool=spool, cap=self._cap(order), seq=order.after)
             self._pool.runs[run.id] = run
         elif (before := self._connection(run)) is not None and before is not connection:
             self._drop(before)
-        run.incarnation, run.cap = order.incarnation, self._cap(order)
+        run.incarnation, run.cap, run.order = order.incarnation, self._cap(order), order
+        run.rules = courtesy.of_inventory(order)
+        self._manners.obey(run, run.rules.and_also(self._owner.wishes.courtesy), time.monotonic())
         connection.run = run
         self._alone_since.pop(run.id, None)
         connection.stream.send(self._attached(run, order))
@@ -285,23 +314,22 @@ class Supervisor:
             connection.stream.send_frame(frame)
         self._pool.dispatch()
 
+    def _cap(self, order: Attach) -> Room:
+        return admission.cap(self._machine, self._owner.wishes, order)
+
     def _attached(self, run: Run, order: Attach) -> Attached:
-        there = self._facts.cpus
-        over = order.cpus is not None and order.cpus > there
-        warnings = [f"cpus = {order.cpus}, but this host has {there}: its tasks share them"] if over else []
-        if facts.ends_at_logout():
-            warnings.append(
-                "systemd ends what a user runs here at the last logout (KillUserProcesses): a lost connection loses "
-                "what runs; 'loginctl enable-linger' on the host prevents that"
-            )
+        logins_known = self._keyboard.known
         return Attached(
             supervisor=self._id,
             boot=self._facts.boot,
-            cpus=run.cap.cpus,
+            cpus=run.cap.cpus // WHOLE,
             memory_bytes=run.cap.memory_bytes,
             spool=run.spool,
             batches=run.batches,
-            warnings=warnings,
+            warnings=admission.warnings(self._machine, order, run.mood.rules, logins_known=logins_known),
+            gpus=run.cap.gpus // WHOLE,
+            rules=list(self._owner.wishes.lines),
+            busy=run.mood.busy or "",
         )
 
     def _refusal(self, order: Attach) -> Refused | None:
@@ -314,24 +342,7 @@ class Supervisor:
             return Refused("busy", "this run is being ended here; try again in a moment")
         if run is not None and order.incarnation < run.incarnation:
             return Refused("stale", f"incarnation {run.incarnation} of this run has taken over this host")
-        return self._impossible(order)
-
-    def _impossible(self, order: Attach) -> Refused | None:
-        there = self._facts.memory_bytes
-        if order.cpus is not None and order.cpus < 1:
-            return Refused("cpus", f"cpus = {order.cpus}; at least 1 is needed")
-        if order.memory_bytes is None and not there:
-            return Refused("memory", "how much memory this host has can't be found out; set `memory` of this host")
-        if order.memory_bytes is not None and (order.memory_bytes < 1 or (there and order.memory_bytes > there)):
-            asked, has = (f"{count / 2**20:,.0f} MiB" for count in (order.memory_bytes, there))
-            return Refused(
-                "memory", f"memory is {asked} in the inventory, and this host has {has}; write less, or nothing"
-            )
-        return None
-
-    def _cap(self, order: Attach) -> Room:
-        there = self._facts
-        return Room(
-            there.cpus if order.cpus is None else order.cpus,
-            there.memory_bytes if order.memory_bytes is None else order.memory_bytes,
-        )
+        if self._owner.changed():
+            self._obey_owner(time.monotonic())
+        refusal = self._owner.wishes.refusal()
+        return Refused("owner", refusal) if refusal else admission.impossible(self._machine, order)

@@ -6,7 +6,7 @@ import os
 import time
 from typing import Union
 
-from .page import GAVE_UP, GUEST, PageView
+from .page import GAVE_UP, GUEST
 from .protocol import Detail, Finished, Returned, Row, Rows, TaskWork, Work
 from .rescue import keep
 from .runs import Batch
@@ -30,16 +30,16 @@ def of_an_end(worker: Worker, batch: Batch, status: int, last_words: str) -> Rep
         row = _time_up(worker.time_up, batch, work)
     elif worker.compiles_for_ever:
         text = f"its module was not compiled to native code within {COMPILE_S:.0f} s on this host"
-        row = _lost(worker.current(), work, left, text)
+        row = _lost(worker, work, left, text)
     elif worker.killed:
-        return _reports(batch, left, None, "stopped on request")
+        return _reports(batch, left, None, worker.why_killed)
     elif os.WIFEXITED(status) and os.WEXITSTATUS(status) == GAVE_UP:
         row = None  # it reported the task that it gave up; a batch that was handed over just then never started
     elif worker.died_idle:
         row = None  # the batch reached it too late, so none of its tasks can be to blame
     else:
         text = f"the worker that ran it {how_it_died(status)}" + (f" ({last_words})" if last_words else "")
-        row = _lost(worker.current(), work, left, text)
+        row = _lost(worker, work, left, text)
     return _reports(batch, left, row, "its worker ended")
 
 
@@ -78,15 +78,17 @@ def _time_up(end: TimeUp, batch: Batch, work: Work) -> Row | None:
     return _row(task, TIMED_OUT, end.used_s, detail, stdout, stderr)
 
 
-def _lost(view: PageView | None, work: Work, left: list[TaskWork], text: str) -> Row | None:
+def _lost(worker: Worker | None, work: Work, left: list[TaskWork], text: str) -> Row | None:
     """The task in hand; without one the first that is left, so that a batch no worker survives ends some time."""
+    view = worker.current() if worker is not None else None
     task = _at(work, view.position) if view is not None else None
     if task not in left:
         task = left[0] if left else None
     if task is None:
         return None
-    ran = view is not None and view.phase == GUEST and view.started_ns > 0
-    used_s = max(0.0, time.monotonic() - view.started_ns / 1e9) if view is not None and ran else 0.0
+    used_s = 0.0
+    if worker is not None and view is not None and view.phase == GUEST and view.started_ns > 0:
+        used_s = worker.used_s(view)
     return _row(task, LOST, used_s, Detail("worker_died", text))
 
 

@@ -39,16 +39,19 @@ class Watch:
         scan: Callable[[], Stop | None],
         tick: Callable[[], None],
         give_up: Callable[[Stop], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`look` each tick and `scan` each second say whether a limit is passed; `tick` is told each tick too.
 
-        `give_up` is called for a guest that can't be ended, and does not return.
+        `give_up` is called for a guest that can't be ended, and does not return. `clock` is monotonic, in seconds; it
+        may stand still while this process does.
         """
         self._interrupt = interrupt
         self._look = look
         self._scan = scan
         self._tick = tick
         self._give_up = give_up
+        self._clock = clock
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._attempt = 0
@@ -66,7 +69,7 @@ class Watch:
     def begin(self, time_s: float | None) -> None:
         """A guest starts now; it may run for `time_s`, None is for ever."""
         with self._lock:
-            now = time.monotonic()
+            now = self._clock()
             self._attempt += 1
             self._running = True
             self._stop = None
@@ -83,7 +86,7 @@ class Watch:
         with self._lock:
             if not self._given_up:
                 self._running = False
-                self._ended = time.monotonic()
+                self._ended = self._clock()
                 return self._stop
         while True:
             time.sleep(3600)  # the watch is about to end this process
@@ -100,7 +103,7 @@ class Watch:
         while True:
             with self._lock:
                 self._wait()
-                now = time.monotonic()
+                now = self._clock()
                 running, attempt = self._running, self._attempt
                 if running and self._stop is None and now >= self._deadline:
                     self._end_it(Stop("time_limit", self._time_s or 0.0, now - self._started), now)
@@ -115,7 +118,7 @@ class Watch:
                 self._inspect(attempt, now)
 
     def _wait(self) -> None:
-        now = time.monotonic()
+        now = self._clock()
         ticking = self._running or now < self._ended + _LINGER_S
         self._wake_at = min(now + TICK_S if ticking else float("inf"), self._open_deadline())
         self._changed.wait(None if self._wake_at == float("inf") else max(0.0, self._wake_at - now))
@@ -130,11 +133,11 @@ class Watch:
         stop = self._look()
         if stop is None and now >= self._scan_at:
             stop = self._scan()
-            self._scan_at = time.monotonic() + SCAN_S
+            self._scan_at = self._clock() + SCAN_S
         if stop is not None:
             with self._lock:
                 if self._running and self._attempt == attempt and self._stop is None:
-                    self._end_it(stop, time.monotonic())
+                    self._end_it(stop, self._clock())
 
     def _end_it(self, stop: Stop, now: float) -> None:
         self._stop = stop

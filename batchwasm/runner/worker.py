@@ -35,7 +35,7 @@ def serve(channel: socket.socket, page: Page, settings: WorkerSettings) -> None:
     while data := channel.recv(_READ_BYTES):
         for message in decoder.feed(data):
             if isinstance(message, Start):
-                worker.run(Work.decode(message.body))
+                worker.run(Work.decode(message.body), message.gpu_indexes)
 
 
 class _Worker:
@@ -50,14 +50,15 @@ class _Worker:
             scan=attempts.scan,
             tick=self._report.flush_late,
             give_up=self._give_up,
+            clock=page.now,
         )
 
-    def run(self, work: Work) -> None:
+    def run(self, work: Work, gpu_indexes: list[int]) -> None:
         """A batch, to its end or until it is recalled."""
         self._work = work
         self._page.begin(work.batch)
         self._report.begin(work.batch)
-        self._attempts.begin(work, self._watch)
+        self._attempts.begin(work, self._watch, gpu_indexes)
         for position, task in enumerate(work.tasks):
             if self._page.recalled(work.batch):
                 self._report.give_back([task.task for task in work.tasks[position:]], "recalled")

@@ -1,18 +1,20 @@
 """The files that a task is given: globs expanded, targets checked. Reads folders, never contents.
 
-Values of parameters are literal in a glob: a sweep over `a[1].txt` means that file.
+Values of parameters are literal in a glob: a sweep over `a[1].txt` means that file. What other jobs leave is not known
+before they ran; who knows it then brings it `together` with the rest.
 """
 
 from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from batchwasm.errors import Problem, SpecError
-from batchwasm.model import Input, Job, RunSpec, Scalar, Template, text_of
+from batchwasm.model import Digest, Input, Job, RunSpec, Scalar, Template, text_of
+from batchwasm.spec import globs
 from batchwasm.spec.lines import KeyPath, scan
 from batchwasm.spec.nodes import Report, did_you_mean, is_text, siblings
 from batchwasm.spec.sweep import Combinations
@@ -26,6 +28,8 @@ class TaskInput:
     """A readable regular file on this machine."""
     to: str
     """Where it goes: relative to the task's folder, normal, never outside it."""
+    digest: Digest | None = None
+    """Of its content, where that is known."""
 
 
 class _Wrong(Exception):
@@ -33,14 +37,17 @@ class _Wrong(Exception):
 
 
 def task_inputs(spec: RunSpec, job: Job, index: int) -> list[TaskInput]:
-    """The files of a task, in the order written. Raises SpecError with all that are missing or land on another."""
+    """The files of a task, in the order written, but for those of other jobs. Raises SpecError with all that are
+    missing or land on another."""
     params = job.params(index)
     found: dict[str, TaskInput] = {}
     problems: list[Problem] = []
     for number, wanted in enumerate(job.inputs):
         try:
-            if wanted.job is None:  # else its files are not there yet
+            if wanted.job is None:
                 _place(found, _expand(wanted, params, spec.folder), job)
+            else:  # its files are not there yet
+                _check_other(wanted, params)
             if number == len(job.inputs) - 1:
                 _check_folders(found)
         except _Wrong as wrong:
@@ -48,6 +55,22 @@ def task_inputs(spec: RunSpec, job: Job, index: int) -> list[TaskInput]:
             problems.append(Problem(file="", line=None, key=key, text=f"task {job.name}/{index}: {wrong}"))
     if problems:
         raise SpecError(problems)
+    return list(found.values())
+
+
+def other_glob(wanted: Input, params: Mapping[str, Scalar]) -> tuple[str, str]:
+    """What an input means among the outputs of another job: as written, which may be a name as it is, and as a glob."""
+    return wanted.source.render(params), _literal(wanted.source, params)
+
+
+def together(job: Job, files: Iterable[TaskInput]) -> list[TaskInput]:
+    """All files of a task, each once. Raises ValueError where two have one target."""
+    found: dict[str, TaskInput] = {}
+    try:
+        _place(found, files, job)
+        _check_folders(found)
+    except _Wrong as wrong:
+        raise ValueError(str(wrong)) from None
     return list(found.values())
 
 
@@ -147,6 +170,14 @@ def _expand(wanted: Input, params: Mapping[str, Scalar], folder: Path) -> list[T
     return [TaskInput(path=Path(_usable(file)), to=_target(file, target, root, folder)) for file in files]
 
 
+def _check_other(wanted: Input, params: Mapping[str, Scalar]) -> None:
+    """As far as it can be before the other job ran."""
+    try:
+        globs.compiled(_literal(wanted.source, params))
+    except ValueError as error:
+        raise _Wrong(str(error)) from None
+
+
 def _matches(written: str, pattern: str, folder: Path) -> tuple[list[str], str]:
     """Regular files that a glob matches, sorted, and the folder that it starts from."""
     if not glob.has_magic(written):
@@ -197,7 +228,7 @@ def _target(path: str, to: str | None, root: str, folder: Path) -> str:
     return target
 
 
-def _place(found: dict[str, TaskInput], files: list[TaskInput], job: Job) -> None:
+def _place(found: dict[str, TaskInput], files: Iterable[TaskInput], job: Job) -> None:
     """Add files to those of the task, or say which two are on one target."""
     for file in files:
         there = found.get(file.to)

@@ -13,8 +13,9 @@ from batchwasm.spec import inventory as inventories
 from batchwasm.spec import jobs as job_files
 from batchwasm.spec.lines import KeyPath
 
-CheckJob = Callable[[Job], Iterable[tuple[KeyPath, str]]]
-"""What else is wrong with a job, as far as that can be said before it is compiled: each key's path, and words."""
+CheckJob = Callable[[Job, RunSpec], Iterable[tuple[KeyPath, str]]]
+"""What else is wrong with a job of a run, as far as that can be said before it is compiled: each key's path, and
+words."""
 
 
 def load(
@@ -43,7 +44,7 @@ def checked(
     if spec:
         inputs.check(spec, found.report)
     for job in spec.jobs if spec else ():
-        for key, wrong in check_job(job) if check_job else ():
+        for key, wrong in check_job(job, spec) if spec and check_job else ():
             found.report.add_to_job(job.name, key, wrong)
     if spec and machines.inventory:
         agreement.check(spec, machines.inventory, machines.names, found.report)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -72,6 +74,25 @@ def test_check_of_good_hosts_is_0_and_says_what_they_are(batchwasm: Cli, pool: l
         assert row["latency_s"] > 0
     shown = batchwasm("hosts", "check").out.splitlines()
     assert [line.split("\t")[:3] for line in shown[1:]] == [[server.name, "good", "known"] for server in pool]
+
+
+def test_check_shows_what_an_owner_allows_and_whether_he_is_there(batchwasm: Cli, pool: list[Sshd]) -> None:
+    rules = pool[0].home / ".config/batchwasm/host.toml"
+    rules.parent.mkdir(parents=True)
+    hour = time.localtime().tm_hour
+    closed = f"{(hour + 2) % 24:02}:00-{(hour + 3) % 24:02}:00"
+    rules.write_text(f'cpus = 1\nhours = "{closed}"\n')
+    try:
+        said = batchwasm("hosts", "check", pool[0].name).out.splitlines()[1].split("\t")
+        (row,) = batchwasm("hosts", "check", pool[0].name, "--json").rows
+    finally:
+        shutil.rmtree(pool[0].home / ".config")
+    assert said[1] == "busy"
+    assert "left alone now: " in said[-1]
+    assert f" is outside {closed}; its owner allows: cpus = 1 ({rules}), hours = " in said[-1]
+    assert (row["good"], row["gpus"], row["owner"]["refused"]) == (True, 0, "")
+    assert row["owner"]["rules"][0] == f"cpus = 1 ({rules})"
+    assert row["busy"].endswith(f" is outside {closed}")
 
 
 def test_check_names_the_bad_ones_and_is_3(batchwasm: Cli, pool: list[Sshd], home: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 from batchwasm.engine.arguments import INLINE_BYTES, Arguments, given, size
@@ -33,7 +34,7 @@ def test_a_large_one_is_a_file_until_its_call_is_over(tmp_path: Path) -> None:
 def test_those_of_a_jobs_toml_are_made_when_they_are_wanted(tmp_path: Path) -> None:
     made: list[int] = []
 
-    def encode(task: int) -> bytes:
+    def encode(task: int, values: Mapping[str, object]) -> bytes:
         made.append(task)
         return LARGE if task == 1 else b"small"
 

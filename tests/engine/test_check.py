@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
+import sys
+from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 
@@ -11,10 +14,12 @@ import pytest
 
 from batchwasm.engine.check import check
 from batchwasm.engine.deploy import install
+from batchwasm.engine.look import Look
 from batchwasm.errors import HostError
-from batchwasm.model import Host
+from batchwasm.model import Courtesy, Host
 from tests.engine.depots import depot_on, executable, here, python_that_mounts
 from tests.sshd import Sshd, configure, free_port, new_key
+from tests.test_architecture import hosts_pythons
 
 
 async def test_a_good_host_shows_what_it_is(ssh_pool: list[Sshd]) -> None:
@@ -32,8 +37,90 @@ async def test_a_good_host_shows_what_it_is(ssh_pool: list[Sshd]) -> None:
 
 
 async def test_looking_installs_nothing(ssh_pool: list[Sshd]) -> None:
-    await check(ssh_pool[0].host)
+    found = await check(ssh_pool[0].host)
+    assert found.look is not None
     assert not ssh_pool[0].workdir.exists()
+
+
+# ------------------------------------------------------------------------------------- owners, gpus, courtesy
+
+
+def write(path: Path, text: str) -> None:
+    path.write_text(text)
+
+
+@pytest.fixture
+def host_toml(ssh_pool: list[Sshd]) -> Iterator[Path]:
+    """Of the owner of the first server; not there yet."""
+    path = ssh_pool[0].home / ".config/batchwasm/host.toml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    yield path
+    shutil.rmtree(ssh_pool[0].home / ".config")
+
+
+async def test_what_the_owner_allows_is_shown(ssh_pool: list[Sshd], host_toml: Path) -> None:
+    write(host_toml, 'cpus = 1\nwhen_busy = "leave"\n')
+    found = await check(ssh_pool[0].host)
+    assert found.good
+    assert found.look == Look(
+        gpus=0, rules=(f"cpus = 1 ({host_toml})", f'when_busy = "leave" ({host_toml})'), refused="", busy=""
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("users = []", "lets nobody use it, not "), ("cpus = 1\nspeed = 2", "host.toml:2: speed: unknown key; keys are")],
+)
+async def test_a_host_whose_owner_does_not_want_us_or_is_not_understood_is_bad(
+    ssh_pool: list[Sshd], host_toml: Path, text: str, words: str
+) -> None:
+    write(host_toml, text)
+    found = await check(ssh_pool[0].host)
+    assert found.error is not None
+    assert (found.error.code, found.error.waiting_may_help) == ("owner", False)
+    assert words in found.error.cause
+
+
+async def test_a_host_that_is_busy_now_says_why(tmp_path: Path) -> None:
+    courtesy = Courtesy(min_free_memory_bytes=2**60, max_load=10_000.0, min_idle_s=1.0)
+    found = await check(dataclasses.replace(here(tmp_path / "w"), courtesy=courtesy))
+    assert found.good
+    assert found.look is not None
+    assert found.look.busy.startswith("memory free ")
+    assert found.look.busy.endswith(" GiB under min_free_memory 1.07374e+09 GiB")
+
+
+async def test_gpus_are_shown_and_more_of_them_than_there_are_are_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executable(tmp_path / "nvidia-smi", "echo 'GPU 0: NVIDIA A100 (UUID: GPU-1)'")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    found = await check(dataclasses.replace(here(tmp_path / "w"), gpus=2))
+    assert found.look is not None
+    assert found.look.gpus == 1
+    assert "gpus is 2 in the inventory, and 1 were found" in found.warnings
+
+
+@pytest.mark.parametrize("python", hosts_pythons())
+async def test_any_python_from_3_9_up_can_be_looked_at_from(tmp_path: Path, home: Path, python: str) -> None:
+    (home / ".config/batchwasm").mkdir(parents=True)
+    (home / ".config/batchwasm/host.toml").write_text("gpus = 0")
+    found = await check(here(tmp_path / "w", python))
+    assert found.error is None
+    assert found.look is not None
+    assert found.look.rules == (f"gpus = 0 ({home}/.config/batchwasm/host.toml)",)
+
+
+async def test_a_host_that_answers_nonsense_is_not_believed(tmp_path: Path) -> None:
+    """Its Python is started four times: to tell its version and for the depot, then the same to look."""
+    python = executable(
+        tmp_path / "python",
+        f'n=$(cat {tmp_path}/n 2>/dev/null); echo "$n." > {tmp_path}/n\n'
+        f'case "$n" in ...) printf "\\nbatchwasm-look/1\\n{{\\"gpus\\": -1}}";; *) exec {sys.executable} "$@";; esac',
+    )
+    found = await check(here(tmp_path / "w", python))
+    assert found.error is not None
+    assert "answers b'{\"gpus\": -1}'" in found.error.cause
 
 
 async def test_an_installed_runner_is_seen(tmp_path: Path) -> None:

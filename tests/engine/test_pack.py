@@ -37,6 +37,7 @@ def names_in(made: pack.Pack) -> set[str]:
 def test_it_has_the_runner_and_this_platforms_wasmtime_and_nothing_else() -> None:
     names = names_in(pack_for(here()))
     assert {"batchwasm_runner/__main__.py", "batchwasm_runner/protocol.py", "wasmtime/_ffi.py"} <= names
+    assert {"tomli/__init__.py", "tomli/_parser.py"} <= names
     libraries = [name for name in names if not name.endswith(".py")]
     assert libraries == [f"wasmtime/linux-{os.uname().machine}/_libwasmtime.so"]
 

@@ -14,15 +14,28 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from batchwasm.core.events import Event, HostJoined, HostLeft, HostRefused, Ranges, Record
+from batchwasm.core.events import (
+    Event,
+    HostBusy,
+    HostFree,
+    HostHeard,
+    HostJoined,
+    HostLeft,
+    HostRefused,
+    HostSilent,
+    Need,
+    Ranges,
+    Record,
+)
 from batchwasm.engine import arguments as calls_arguments
 from batchwasm.engine import session as sessions
 from batchwasm.engine.arguments import Arguments, given
 from batchwasm.engine.collect import Answers
+from batchwasm.engine.orders import Reservation
 from batchwasm.engine.session import Session
 from batchwasm.engine.work import Digests, JobWork, LocalFile
 from batchwasm.errors import HostError
-from batchwasm.model import Host, Job, Outcome, RunSpec, Source, Template
+from batchwasm.model import Courtesy, Host, Hours, Job, Outcome, RunSpec, Source, Template
 from batchwasm.results import RunFolder
 from batchwasm.runner.protocol import (
     INLINE_BYTES,
@@ -54,6 +67,7 @@ class Heard:
         self.reports: list[tuple[int | None, int, list[Record]]] = []
         self.returns: list[tuple[int, Ranges]] = []
         self.beats: list[Beat] = []
+        self.reservation = Reservation(Need(cpus=1, memory_bytes=1024), False)
 
     def post(self, event: Event) -> None:
         self.events.append(event)
@@ -67,8 +81,8 @@ class Heard:
     def answers(self, batch: int) -> Answers | None:
         return None
 
-    def request_of(self, batch: int) -> tuple[int, int]:
-        return 1, 1024
+    def request_of(self, batch: int) -> Reservation:
+        return self.reservation
 
     def report(self, session: Session, seq: int | None, batch: int, records: Sequence[Record]) -> None:
         self.reports.append((seq, batch, list(records)))
@@ -268,11 +282,13 @@ async def test_a_host_that_lies_is_dropped_and_nothing_of_it_is_believed(
     assert all(name != "x" for _, _, names in os.walk(tmp_path) for name in names)
 
 
-@pytest.mark.parametrize(("cpus", "memory"), [(0, 1), (-1, 1), (10**9, 1), (2, 0)])
+@pytest.mark.parametrize(
+    ("cpus", "memory", "gpus"), [(0, 1, 0), (-1, 1, 0), (10**9, 1, 0), (2, 0, 0), (2, 1, -1), (2, 1, 10**6)]
+)
 async def test_a_host_that_offers_nonsense_is_dropped(
-    host: FakeHost, heard: Heard, session: Session, cpus: int, memory: int
+    host: FakeHost, heard: Heard, session: Session, cpus: int, memory: int, gpus: int
 ) -> None:
-    await host.life(Attached("s1", "boot", cpus, memory, "/spool/run"))
+    await host.life(Attached("s1", "boot", cpus, memory, "/spool/run", gpus=gpus))
     await until(lambda: bool(heard.of(HostRefused)))
     assert heard.of(HostRefused)[0].code == "protocol"
     assert heard.of(HostJoined) == []
@@ -324,6 +340,92 @@ async def test_a_stop_of_our_own_is_no_silence_of_the_host(
     assert heard.of(HostLeft) == []
     await until(lambda: bool(heard.of(HostLeft)))
     assert "silent" in heard.of(HostLeft)[0].text
+
+
+async def test_a_silent_host_is_doubted_once_and_not_any_more_when_it_speaks(
+    host: FakeHost, heard: Heard, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "SILENCE_S", 0.3)
+    runner = await host.life()
+    await until(lambda: bool(heard.of(HostSilent)))
+    runner.say(Beat(0.5, 1, 2, 3, 4))
+    await until(lambda: bool(heard.of(HostHeard)))
+    await until(lambda: bool(heard.of(HostLeft)))
+    kinds = [type(event) for event in heard.events if type(event) in (HostJoined, HostSilent, HostHeard, HostLeft)]
+    assert kinds[:5] == [HostJoined, HostSilent, HostHeard, HostSilent, HostLeft]
+
+
+# --------------------------------------------------------------------- what is asked for, what owners allow
+
+
+async def test_a_host_is_told_all_that_the_inventory_says_of_it(host: FakeHost, heard: Heard, tmp_path: Path) -> None:
+    courtesy = Courtesy(max_load=0.8, min_free_memory_bytes=7, hours=(Hours(start=1200, stop=480),), min_idle_s=900)
+    told = Host(name="h", cpus=4, gpus=2, resources={"licence": 2}, courtesy=replace(courtesy, when_busy="leave"))
+    session = Session(told, "0123", 1, RunFolder(path=tmp_path), heard)
+    task = asyncio.create_task(session.run())
+    runner = await host.life(Attached("s1", "boot", 2, 1, "/s", gpus=1, rules=["cpus = 2 (host.toml)"]))
+    attach = await runner.order(Attach)
+    assert (attach.cpus, attach.gpus, attach.resources) == (4, 2, {"licence": 2})
+    assert (attach.max_load, attach.min_free_memory_bytes, attach.min_idle_s) == (0.8, 7, 900)
+    assert (attach.hours, attach.when_busy) == ([[1200, 480]], "leave")
+    await until(lambda: bool(heard.of(HostJoined)))
+    assert heard.of(HostJoined)[0].gpus == 1
+    assert heard.of(HostJoined)[0].facts["rules"] == ["cpus = 2 (host.toml)"]
+    session.end()
+    async with asyncio.timeout(10):
+        await task
+
+
+async def test_a_batch_reserves_what_the_scheduler_says_and_its_guest_may_use_that_memory(
+    host: FakeHost, heard: Heard, session: Session, tmp_path: Path
+) -> None:
+    runner = await host.life()
+    await until(lambda: bool(heard.of(HostJoined)))
+    heard.reservation = Reservation(Need(cpus=0.25, memory_bytes=4096, gpus=0.5, resources={"licence": 1}), True)
+    session.start(7, await work_of(tmp_path), ((0, 1),), [1])
+    start = await runner.order(Start)
+    assert (start.cpus, start.memory_bytes, start.gpus, start.resources) == (0.25, 4096, 0.5, {"licence": 1})
+    assert (start.isolate, start.gpu_indexes) == (True, [])
+    assert Work.decode(start.body).memory_bytes == 4096
+
+
+async def test_a_host_that_others_need_is_told_once_and_again_when_it_is_free(
+    host: FakeHost, heard: Heard, session: Session
+) -> None:
+    runner = await host.life(Attached("s1", "boot", 2, 1, "/s", busy="load 0.9 of others over max_load 0.8"))
+    await until(lambda: bool(heard.of(HostBusy)))
+    kinds = [type(event) for event in heard.events]
+    assert kinds == [HostJoined, HostBusy]
+    for busy in ("load 0.9 of others over max_load 0.8", "", "", "x" * 10_000 + "\ud83d", "half a \ud83d"):
+        runner.say(Beat(0.5, 1, 2, 3, 4, busy=busy))
+    await until(lambda: len(heard.beats) == 5)
+    told = [event for event in heard.events if isinstance(event, HostBusy | HostFree)]
+    assert [type(event) for event in told] == [HostBusy, HostFree, HostBusy, HostBusy]
+    assert [event.text for event in heard.of(HostBusy)] == [
+        "load 0.9 of others over max_load 0.8",
+        "x" * 500,
+        "half a ?",
+    ]
+
+
+async def test_a_host_that_was_busy_when_it_left_is_told_busy_anew(
+    host: FakeHost, heard: Heard, session: Session
+) -> None:
+    runner = await host.life(Attached("s1", "boot", 2, 1, "/s", busy="used 3 min ago"))
+    await until(lambda: bool(heard.of(HostBusy)))
+    runner.say(b"")
+    await host.life(Attached("s1", "boot", 2, 1, "/s", busy="used 3 min ago"))
+    await until(lambda: len(heard.of(HostBusy)) == 2)
+
+
+async def test_an_owner_who_changes_his_mind_ends_the_session(host: FakeHost, heard: Heard, session: Session) -> None:
+    runner = await host.life()
+    await until(lambda: bool(heard.of(HostJoined)))
+    runner.say(Refused("owner", "the owner of this machine lets alice use it, not bob"))
+    await until(lambda: bool(heard.of(HostRefused)))
+    (left,), (refused,) = heard.of(HostLeft), heard.of(HostRefused)
+    assert (left.code, refused.code, refused.waiting_may_help) == ("owner", "owner", False)
+    assert "lets alice use it" in refused.text
 
 
 async def test_a_refusal_is_final_and_told(host: FakeHost, heard: Heard, session: Session) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,7 @@ async def test_a_file_that_vanished_refuses_its_task_alone(tmp_path: Path, key: 
 
 
 async def test_a_call_whose_arguments_do_not_fit_is_refused_alone(tmp_path: Path) -> None:
-    def encode(task: int) -> bytes:
+    def encode(task: int, values: Mapping[str, object]) -> bytes:
         if task == 1:
             raise BadArgument("300 does not fit u8", "a")
         return b"\x81\x01"
@@ -107,7 +108,7 @@ async def test_a_call_whose_arguments_do_not_fit_is_refused_alone(tmp_path: Path
 
 
 async def test_arguments_beyond_a_message_go_back(tmp_path: Path) -> None:
-    calls = await made(tmp_path, arguments=Arguments(tmp_path / "a", lambda task: bytes(INLINE_BYTES)))
+    calls = await made(tmp_path, arguments=Arguments(tmp_path / "a", lambda task, values: bytes(INLINE_BYTES)))
     count = CALLS_BYTES // INLINE_BYTES
     batch = calls.work(7, ((0, count + 2),), [1] * (count + 2), "/spool", {})
     assert len(batch.work.tasks) == count

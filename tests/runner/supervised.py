@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+import tomli
 import wasmtime
 
 import batchwasm.runner
@@ -64,6 +65,18 @@ LOUD_SLEEP = SLEEP.replace(
     (loop $l (call $hello) (br_if $l (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))""",
 )
 """Writes 256 KiB, then sleeps."""
+
+ENVIRONMENT = """(module
+  (import "wasi_snapshot_preview1" "environ_sizes_get" (func $sizes (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "environ_get" (func $get (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 2)
+  (func (export "_start")
+    (drop (call $sizes (i32.const 0) (i32.const 20)))
+    (drop (call $get (i32.const 1024) (i32.const 8192)))
+    (i32.store (i32.const 16) (i32.const 8192))
+    (drop (call $fd_write (i32.const 1) (i32.const 16) (i32.const 1) (i32.const 24)))))"""
+"""Writes its variables, a zero byte behind each."""
 
 
 def eventually(look: Callable[[], T], what: str, patience_s: float = PATIENCE_S) -> T:
@@ -159,12 +172,16 @@ class Scheduler:
         batch: int,
         wat: str | bytes,
         tasks: Sequence[int | TaskWork] = (0,),
-        cpus: int = 1,
+        cpus: float = 1,
         memory: int = 64 << 20,
+        gpus: float = 0,
+        resources: dict[str, float] | None = None,
+        isolate: bool = False,
         **more: Any,
     ) -> None:
         work = self.work(batch, wat, tasks, **more)
-        self.send(Start(batch, cpus, memory, work.time_s, len(tasks), work.encode()))
+        needs = (gpus, resources or {}, isolate)
+        self.send(Start(batch, cpus, memory, work.time_s, len(tasks), work.encode(), *needs))
 
     def collect(self, tasks: int) -> tuple[dict[tuple[int, int], Row], dict[tuple[int, int], str]]:
         """Reads until `tasks` tasks are reported: rows and why returned, each by (batch, task)."""
@@ -217,6 +234,8 @@ class SupervisedHost:
         self.workdir = folder / "work dir"
         self.tmp = Path(tempfile.mkdtemp(prefix="bw-", dir="/tmp"))  # short: a socket's path has a limit
         self.python = sys.executable
+        self.path = ""
+        """A folder of programs that are found before all others."""
         self.relay_options: list[str] = []
         self.schedulers: list[Scheduler] = []
         self.library = self.workdir / "runner" / "digest"
@@ -226,11 +245,19 @@ class SupervisedHost:
             self.library / "batchwasm_runner",
             ignore=shutil.ignore_patterns("__pycache__"),
         )
-        (self.library / "wasmtime").symlink_to(Path(wasmtime.__file__).parent)
+        for package in (wasmtime, tomli):
+            folder = Path(package.__file__).parent
+            (self.library / folder.name).symlink_to(folder)
 
     @property
     def environment(self) -> dict[str, str]:
-        return {**os.environ, "PYTHONPATH": str(self.library), "TMPDIR": str(self.tmp), "PYTHONDONTWRITEBYTECODE": "1"}
+        return {
+            **os.environ,
+            "PATH": f"{self.path}:{os.environ['PATH']}" if self.path else os.environ["PATH"],
+            "PYTHONPATH": str(self.library),
+            "TMPDIR": str(self.tmp),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
 
     def connect(self) -> Scheduler:
         """A relay that is starting."""

@@ -30,7 +30,9 @@ from batchwasm.runner.protocol import (
 MESSAGES: list[Message] = [
     Attach("run", 1, after=7, cpus=2, memory_bytes=None),
     Start(3, 1, 1024, None, 2, b"body"),
-    Start(3, 1, 1024, 1.5, 2),
+    Start(3, 0.25, 1024, 1.5, 2),
+    Start(3, 1, 1024, None, 2, gpus=0.5, resources={"licence": 1}, isolate=True, gpu_indexes=[1]),
+    Attach("run", 1, gpus=2, resources={"ü": 0.5}, max_load=0.8, hours=[[1200, 480]], min_idle_s=9, when_busy="leave"),
     Recall(3),
     Kill(3),
     Acknowledge(9),
@@ -40,7 +42,11 @@ MESSAGES: list[Message] = [
     Finished(3, 1, 4, b"\0\xff"),
     Returned(3, [1, 2], "recalled", 5),
     Beat(0.5, 1, 2, 3, 4, 5),
+    Beat(0.5, 1, 2, 3, 4, 5, "load 0.93 of others over max_load 0.8", 2),
 ]
+
+
+WRONG = ('"resources":[1]', '"resources":{"x":"1"}', '"resources":{"x":1e999}', '"hours":[1]', '"hours":[[1,"2"]]')
 
 
 @given(st.lists(st.sampled_from(MESSAGES), max_size=8), st.integers(1, 50))
@@ -62,7 +68,15 @@ def test_any_bytes_are_messages_or_a_protocol_error(data: bytes) -> None:
 
 @pytest.mark.parametrize(
     "header",
-    [b'{"k":"recall","batch":"3"}', b'{"k":"recall","batch":true}', b'{"k":"recall"}', b'{"k":"dance"}', b"[]", b"{"],
+    [
+        *(f'{{"k":"attach","run":"r","incarnation":1,{field}}}'.encode() for field in WRONG),
+        b'{"k":"recall","batch":"3"}',
+        b'{"k":"recall","batch":true}',
+        b'{"k":"recall"}',
+        b'{"k":"dance"}',
+        b"[]",
+        b"{",
+    ],
 )
 def test_a_field_of_another_type_or_an_unknown_kind_is_refused(header: bytes) -> None:
     with pytest.raises(ProtocolError):

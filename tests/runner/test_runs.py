@@ -5,19 +5,23 @@ from __future__ import annotations
 import pytest
 
 from batchwasm.runner import runs
-from batchwasm.runner.capacity import NOTHING, Room
+from batchwasm.runner.capacity import NOTHING, Room, Want
 from batchwasm.runner.protocol import Decoder, Finished, ProtocolError, Returned, Start, TaskWork, Work
 from batchwasm.runner.runs import Batch, Run
 
 
-def start(batch: int, tasks: int = 3, cpus: int = 1) -> Start:
+def start(batch: int, tasks: int = 3, cpus: float = 1, gpus: float = 0) -> Start:
     work = Work(batch, "r", "j", "d", "/s", 1, 1, 1, 1, tasks=[TaskWork(task, 1) for task in range(tasks)])
-    return Start(batch, cpus, 10, None, tasks, work.encode())
+    return Start(batch, cpus, 10, None, tasks, work.encode(), gpus)
 
 
 @pytest.fixture
 def run() -> Run:
-    return Run(id="r", incarnation=1, spool="/s", cap=Room(4, 100), seq=0)
+    return Run(id="r", incarnation=1, spool="/s", cap=Room.of(4, 100), seq=0)
+
+
+def take(run: Run, now: float = 0.0) -> Batch:
+    return run.take(run.wants[0].needs, (), 1, now)
 
 
 def seqs(run: Run, after: int) -> list[int]:
@@ -28,14 +32,33 @@ def seqs(run: Run, after: int) -> list[int]:
 def test_batches_are_taken_in_the_order_they_came(run: Run) -> None:
     for number in (5, 3, 9):
         run.add(start(number), now=0.0)
-    assert [run.take(1, 0.0).number for _ in range(3)] == [5, 3, 9]
+    assert [take(run).number for _ in range(3)] == [5, 3, 9]
+
+
+def test_what_needs_the_same_waits_in_one_lane_and_the_oldest_lane_comes_first(run: Run) -> None:
+    for number, gpus in ((5, 0), (3, 1), (9, 0)):
+        run.add(start(number, gpus=gpus), now=float(number))
+    assert run.wants == [Want(Room.of(1, 10), 5.0), Want(Room.of(1, 10, 1), 3.0)]
+    assert [batch.number for batch in run.queue] == [5, 3, 9]
+    take(run, now=7.0)
+    assert run.wants == [Want(Room.of(1, 10, 1), 3.0), Want(Room.of(1, 10), 7.0)]
+    assert run.queued_count == 2
+
+
+def test_a_batch_is_told_its_gpus_and_holds_them_until_its_end(run: Run) -> None:
+    run.add(start(1, gpus=0.5), now=0.0)
+    batch = run.take(Room.of(1, 10, 0.5), (2,), 1, 0.0)
+    assert batch.start.gpu_indexes == [2]
+    assert run.held_gpus == {2: 500}
+    run.end(batch)
+    assert run.held_gpus == {2: 0}
 
 
 def test_a_batch_holds_room_from_its_start_to_its_end(run: Run) -> None:
     run.add(start(1, cpus=2), now=0.0)
-    assert (run.used, run.wants) == (NOTHING, Room(2, 10))
-    batch = run.take(1, 0.0)
-    assert (run.used, run.wants) == (Room(2, 10), None)
+    assert (run.used, run.wants) == (NOTHING, [Want(Room.of(2, 10), 0.0)])
+    batch = take(run)
+    assert (run.used, run.wants) == (Room.of(2, 10), ())
     run.end(batch)
     assert run.used == NOTHING
 
@@ -51,7 +74,7 @@ def test_a_batch_is_over_when_every_task_is_finished_or_returned() -> None:
 
 
 def test_reports_are_numbered_from_where_the_scheduler_stood() -> None:
-    run = Run(id="r", incarnation=1, spool="/s", cap=Room(1, 1), seq=41)
+    run = Run(id="r", incarnation=1, spool="/s", cap=Room.of(1, 1), seq=41)
     run.report(Finished(batch=1, count=1, body=b"x"))
     assert seqs(run, 0) == [42]
 
@@ -69,7 +92,7 @@ def test_reports_are_kept_until_acknowledged_and_sent_again_from_any_number(run:
 
 def test_a_running_batch_is_not_done_with_though_its_reports_are_acknowledged(run: Run) -> None:
     run.add(start(1), now=0.0)
-    batch = run.take(1, 0.0)
+    batch = take(run)
     run.report(Finished(batch=1, count=1))
     assert run.acknowledge(1) == []
     run.end(batch)
@@ -80,7 +103,7 @@ def test_a_running_batch_is_not_done_with_though_its_reports_are_acknowledged(ru
 def test_the_same_batch_is_taken_once_until_it_is_forgotten(run: Run) -> None:
     assert run.add(start(1), now=0.0)
     assert not run.add(start(1), now=0.0)
-    batch = run.take(1, 0.0)
+    batch = take(run)
     assert not run.add(start(1), now=0.0)
     run.report(Finished(batch=1, count=3))
     run.end(batch)
@@ -93,9 +116,9 @@ def test_a_scheduler_that_does_not_keep_up_gets_nothing_started(run: Run, monkey
     monkeypatch.setattr(runs, "RETAINED_LIMIT_BYTES", 1000)
     run.add(start(2), now=0.0)
     run.report(Finished(batch=1, count=1, body=bytes(1000)))
-    assert run.wants is None
+    assert not run.wants
     run.acknowledge(1)
-    assert run.wants is not None
+    assert run.wants
 
 
 def test_orders_beyond_all_bounds_are_refused(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -119,6 +119,6 @@ def test_what_a_caller_finds_wrong_with_a_source_is_told_with_the_rest(folder: F
     folder.write("jobs.toml", 'x = 1\n[defaults]\nsource = "a.wasm"\n[jobs.a]\n[jobs.b]\nsource = "b.c"\n')
     with pytest.raises(SpecError) as caught:
         spec.load(
-            folder.jobs, check_job=lambda job: [(("source",), "is empty")] if job.source.language == "wasm" else []
+            folder.jobs, check_job=lambda job, _: [(("source",), "is empty")] if job.source.language == "wasm" else []
         )
     assert [(p.line, p.key) for p in caught.value.problems] == [(1, "x"), (3, "defaults.source")]

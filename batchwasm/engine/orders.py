@@ -1,0 +1,78 @@
+"""Orders to a host from what inventory, plan and scheduler say of it, and what is believed of its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from batchwasm.core.events import Need
+from batchwasm.errors import HostError
+from batchwasm.model import Host
+from batchwasm.runner.protocol import Attach, Attached, Start, Work
+
+CPUS_LIMIT, GPUS_LIMIT = 4096, 256  # what is believed of a host whose inventory says nothing
+SENTENCE_LIMIT, LINES_LIMIT = 500, 50  # what of a host's words is kept
+
+
+class Reservation(NamedTuple):
+    """What a batch has on its host for as long as it runs."""
+
+    need: Need
+    isolate: bool
+    """In a process of its own."""
+
+
+def attach_of(host: Host, run: str, incarnation: int, seen: int) -> Attach:
+    """`seen` is the last report of this run that is in the journal."""
+    courtesy = host.courtesy
+    return Attach(
+        run,
+        incarnation,
+        seen,
+        host.cpus,
+        host.memory_bytes,
+        gpus=host.gpus,
+        resources=dict(host.resources),
+        max_load=courtesy.max_load,
+        min_free_memory_bytes=courtesy.min_free_memory_bytes,
+        hours=[[window.start, window.stop] for window in courtesy.hours],
+        min_idle_s=courtesy.min_idle_s,
+        when_busy=courtesy.when_busy,
+    )
+
+
+def start_of(work: Work, reserved: Reservation) -> Start:
+    """The guest's memory is capped at what is reserved for it, which may have grown since an earlier attempt."""
+    need = reserved.need
+    if need.memory_bytes:
+        work = replace(work, memory_bytes=need.memory_bytes)
+    return Start(
+        work.batch,
+        need.cpus,
+        work.memory_bytes,
+        work.time_s,
+        len(work.tasks),
+        work.encode(),
+        need.gpus,
+        dict(need.resources),
+        reserved.isolate,
+    )
+
+
+def check_offer(host: Host, offer: Attached) -> None:
+    """Raises HostError where a host offers what can't be, or more than the inventory lets it."""
+    cpus, gpus = host.cpus or CPUS_LIMIT, GPUS_LIMIT if host.gpus is None else host.gpus
+    if not 0 < offer.cpus <= cpus or offer.memory_bytes < 1 or not 0 <= offer.gpus <= gpus:
+        what = f"{offer.cpus} cpus, {offer.memory_bytes} bytes of memory and {offer.gpus} gpus"
+        raise HostError("protocol", f"its runner offers {what}")
+
+
+def sentences(lines: Sequence[str]) -> list[str]:
+    """What a host tells people, of bounded length."""
+    return [sentence(line) for line in lines[:LINES_LIMIT]]
+
+
+def sentence(text: str) -> str:
+    """One of them; a half of a character, which JSON can hold and nothing else, is a question mark."""
+    return text[:SENTENCE_LIMIT].encode(errors="replace").decode()
