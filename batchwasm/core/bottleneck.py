@@ -26,7 +26,7 @@ _CLOSED = {
     "drained": "drained",
     "busy": "left to others",
     "silent": "silent",
-    "set_aside": "set aside",
+    "aside": "set aside",
     "probation": "on probation",
 }
 """Words of closed hosts as a sentence has them; one that the inventory has no longer is no host of the run."""
@@ -129,7 +129,7 @@ def _of_hosts(state: State, now: float) -> Iterator[_Weighed]:
         verb = "is" if len(hosts) == 1 else "are"
         text = f"{len(hosts):,} of {counted(total, 'host')} {verb} {_CLOSED[word]}: "
         text += listed([host.name for host in hosts])
-        until = min(host.aside_until for host in hosts) if word == "set_aside" else None
+        until = min(host.aside_until for host in hosts) if word == "aside" else None
         yield _Weighed(state.counts[WAITING] * len(hosts) / total, Reason(code=word, text=text, until=until))
 
 

@@ -96,7 +96,7 @@ class HostState:
         if self.silent:
             yield "silent", "silent; it may be gone"
         if now < self.aside_until:
-            yield "set_aside", f"set aside: {self.aside_text}"
+            yield "aside", f"set aside: {self.aside_text}"
         elif self.asides and self.batches and self.room is not None:
             yield "probation", "on probation: one task after the other until one succeeds"
 

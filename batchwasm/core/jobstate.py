@@ -45,6 +45,7 @@ class Usage:
     wall_most_s: float = 0.0
     cpu_s: float = 0.0
     memory_most_bytes: int = 0
+    disk_most_bytes: int = 0
 
     @property
     def mean_s(self) -> float:

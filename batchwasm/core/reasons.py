@@ -151,7 +151,7 @@ def too_large(amounts: Sequence[Amount], offer: Offer) -> Iterator[Reason]:
 def closed(host: HostState, now: float) -> Iterator[Reason]:
     """Why the host is given nothing new."""
     for word, text in host.closed_by(now):
-        yield Reason(code=word, text=text, until=host.aside_until if word == "set_aside" else None)
+        yield Reason(code=word, text=text, until=host.aside_until if word == "aside" else None)
 
 
 def shortages(state: State, host: HostState, job: JobState, amount: Amount) -> Iterator[Shortage]:

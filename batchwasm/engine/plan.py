@@ -65,6 +65,8 @@ class Plan:
             retry_on=tuple(sorted(job.retries.on)),
             memory_growth=job.retries.memory_growth,
             isolate=job.isolate,
+            time_s=job.limits.time_s,
+            disk_bytes=job.limits.disk_bytes,
         )
 
     def host_plans(self) -> tuple[HostPlan, ...]:

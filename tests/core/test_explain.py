@@ -147,7 +147,7 @@ def test_every_way_in_which_a_host_is_closed_is_told() -> None:
         "h": [],
     }
     [aside] = [group.reasons[0] for group in waiting(scheduler).hosts if group.names == ("f",)]
-    assert (aside.code, aside.until) == ("set_aside", 90.0)
+    assert (aside.code, aside.until) == ("aside", 90.0)
     assert by_host(scheduler, now=91.0)["f h"] == []
     found = said(scheduler)
     assert "1 of 7 hosts is set aside: f" in found
