@@ -21,7 +21,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from batchwasm.core import eventcodec, snapshot
+from batchwasm.core import eventcodec, history, snapshot
 from batchwasm.core.events import Event, Record, TasksAdded, TasksFinished
 from batchwasm.core.state import State
 from batchwasm.errors import RunError, WorldError
@@ -267,6 +267,20 @@ class Journal:
         with _translated(self.path):
             for row in self._db.execute(query, (job, start, stop, int(Outcome.SUCCEEDED))):
                 yield Left(*row[:4])
+
+    def life(self, job: int) -> Iterator[tuple[float, Event]]:
+        """Events that tell of attempts of the job without a report (core/history.py), each with its time.
+
+        It goes through all events: a second for each million.
+        """
+        kinds = ", ".join(f"'{kind.__name__}'" for kind in history.KINDS)
+        query = (
+            f"SELECT at, kind, body FROM events WHERE kind IN ({kinds}) "
+            "AND (kind <> 'BatchPlaced' OR json_extract(body, '$.job') = ?) ORDER BY seq"
+        )
+        with _translated(self.path):
+            for at, kind, body in self._db.execute(query, (job,)):
+                yield at, eventcodec.decode(kind, json.loads(body))
 
     def arguments(self, job: int, task: int) -> bytes | None:
         """Of a call that was added while the run went on, as CBOR; None where there is none, or it was not kept."""

@@ -34,6 +34,7 @@ LAYERS = {
     "calls": 3,
     "journal": 3,
     "rows": 3,
+    "explained": 3,
     "results": 3,
     "spec": 2,
     "toolchains": 2,

@@ -216,6 +216,8 @@ def _summary(ran: Ran) -> None:
         words.append(f"{count_text(status.tasks.waiting)} waiting")
     say(f"{status.run}: {', '.join(words)} of {count_text(status.tasks.total)} in {duration_text(status.wall_s)}")
     _warnings(ran)
+    for sentence in status.advice:
+        say(sentence)
     failed = " --failed" if status.tasks.failed else ""
     say(f"see 'batchwasm results{failed} -r {reference(ran.folder, Path.cwd())}'; files in {status.folder}")
 

@@ -89,6 +89,11 @@ def _of_waiting(state: State, now: float) -> Iterator[_Weighed]:
     for n, job in enumerate(state.jobs):
         if job.waiting:
             yield from _of_job(state, n, now)
+    unbuilt = [job for job in state.jobs if job.digest is None and job.waiting]
+    if unbuilt:
+        verb = "is" if len(unbuilt) == 1 else "are"
+        text = f"{listed([job.plan.name for job in unbuilt])} {verb} not compiled yet"
+        yield _Weighed(sum(job.waiting for job in unbuilt), Reason(code="not_built", text=text))
     queued = [n for _, n in state.queue[:JOBS_LOOKED_AT]]
     yield from _of_room(state, queued, now)
     yield from _of_hosts(state, now)
@@ -98,14 +103,12 @@ def _of_job(state: State, n: int, now: float) -> Iterator[_Weighed]:
     """What holds up all of a job, or many of its tasks, wherever they would run."""
     job = state.jobs[n]
     name, held = job.plan.name, job.waiting - job.startable
-    if job.digest is None:
-        yield _Weighed(job.waiting, Reason(code="not_built", text=f"{name} is not compiled yet"))
     for reason in waits_for(state, n, None):
         yield _Weighed(job.waiting, Reason(code=reason.code, text=f"{name} {reason.text}"))
     if held and not job.blockers:
         others = listed([state.jobs[after.job].plan.name for after in job.plan.after if after.each])
         verb = "waits" if held == 1 else "wait"
-        text = f"{counted(held, 'task')} of {name} {verb} for the task of the same index of {others}"
+        text = f"{counted(held, 'task')} of {name} {verb} for {others}, task by task"
         yield _Weighed(held, Reason(code="after", text=text))
     limit = at_limit(job)
     if limit is not None and job.startable:

@@ -148,7 +148,7 @@ def _before_it(state: State, n: int, task: int) -> Iterator[Reason]:
             for other in ahead[: reasons.NAMES]
         ]
         more = f" and {counted(len(ahead) - reasons.NAMES, 'more job')}" if len(ahead) > reasons.NAMES else ""
-        yield Reason(code="queue", text=f"first in the queue: {', '.join(names)}{more}")
+        yield Reason(code="queue", text=f"behind {', '.join(names)}{more} in the queue")
     own = 0
     if task in job.ready:  # what is tried again goes before what never ran
         own = len(job.retries) + sum(max(0, min(stop, task) - start) for start, stop in job.ready.ranges)

@@ -107,7 +107,7 @@ def test_hosts_that_are_full_say_by_whom_and_are_told_together() -> None:
             "licence: 2 of 2 taken by mean (2); asks for 1, at most 0 free on one",
         ]
     }
-    assert texts(scheduler, 2) == ["first in the queue: sim (5 tasks, older), mean (7 tasks, older)"]
+    assert texts(scheduler, 2) == ["behind sim (5 tasks, older), mean (7 tasks, older) in the queue"]
     assert texts(scheduler, 0, 8) == ["4 tasks of sim go first"]
     assert said(scheduler)[:2] == ["all 10 cpus are taken", "all 2 licence are taken"]
 
@@ -170,9 +170,9 @@ def test_a_task_says_which_jobs_it_waits_for_and_how_far_those_are() -> None:
         "waits for sim: 3 of 3 tasks left",
     ]
     finish(scheduler, batch, 1.0, wall_s=1.0)
-    assert texts(scheduler, 1, 0) == ["first in the queue: prep (2 tasks, older)"]
+    assert texts(scheduler, 1, 0) == ["behind prep (2 tasks, older) in the queue"]
     assert set(said(scheduler)) == {
-        "2 tasks of sim wait for the task of the same index of prep",
+        "2 tasks of sim wait for prep, task by task",
         "mean waits for prep: 2 of 3 tasks left",
         "mean waits for sim: 3 of 3 tasks left",
     }
@@ -196,7 +196,7 @@ def test_what_is_not_compiled_and_what_is_limited_says_so() -> None:
     assert texts(scheduler, 1) == ["b is not compiled yet"]
     assert texts(scheduler, 0, 2) == [
         "max_parallel of a is reached: 1 at once",
-        "first in the queue: c (3 tasks, priority 2)",
+        "behind c (3 tasks, priority 2) in the queue",
         "1 task of a goes first",
     ]
     by_label = "max_parallel of c is reached on hosts with the label slow: 1 at once"
