@@ -12,7 +12,7 @@ import socket
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from batchwasm.core import placement
@@ -128,7 +128,11 @@ class Loop:
         return batch in self.state.batches
 
     def answers(self, batch: int) -> Answers | None:
-        return self._building.works[self.state.batches[batch].job].answers
+        found = self.state.batches[batch]
+        answers = self._building.works[found.job].answers
+        if answers is not None and found.memory_bytes is not None:
+            return answers._replace(most_bytes=found.memory_bytes)
+        return answers
 
     def returned(self, session: Session, seq: int | None, batch: int, ranges: Ranges, why: str) -> None:
         self._add(_Return(session, seq, TasksReturned(batch=batch, ranges=ranges, why=why)))
@@ -146,8 +150,12 @@ class Loop:
         return self.state.jobs[found.job].plan.name
 
     def request_of(self, batch: int) -> Reservation:
-        plan = self.state.jobs[self.state.batches[batch].job].plan
-        return Reservation(need=plan.needs[0], isolate=plan.isolate)
+        found = self.state.batches[batch]
+        plan = self.state.jobs[found.job].plan
+        need = plan.needs[found.need]
+        if found.memory_bytes is not None:
+            need = replace(need, memory_bytes=found.memory_bytes)
+        return Reservation(need=need, isolate=plan.isolate)
 
     def stop(self, code: str, text: str) -> None:
         """Let go of the run: guests are stopped, what has not finished stays waiting."""
