@@ -30,7 +30,8 @@ from batchwasm.core.history import unheard
 from batchwasm.core.state import JobState, State
 from batchwasm.engine import manifest
 from batchwasm.engine.loop import Loop
-from batchwasm.engine.plan import Plan, Watcher, host_plan
+from batchwasm.engine.plan import Plan, Watcher
+from batchwasm.engine.preview import PlannedJob, preview
 from batchwasm.errors import (
     EXIT_INTERRUPTED,
     EXIT_SUCCEEDED,
@@ -210,39 +211,11 @@ def only(spec: RunSpec, chosen: Sequence[JobName]) -> RunSpec:
     return replace(spec, jobs=tuple(spec_files.needed(spec.jobs, chosen)))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PlannedJob:
-    """What a run would do with a job."""
-
-    name: JobName
-    tasks: int
-    language: str
-    cpus: float
-    memory_bytes: int
-    time_limit_s: float | None
-    hosts: tuple[str, ...]
-    """Names of those that it may use."""
-
-    def as_dict(self) -> dict[str, Any]:
-        return {"schema": "plan/1", **rows.shallow(self)}
-
-
-def plan(spec: RunSpec, inventory: Inventory, *, jobs: Sequence[JobName] = ()) -> list[PlannedJob]:
+def plan(
+    spec: RunSpec, inventory: Inventory, *, jobs: Sequence[JobName] = (), store: Store | None = None
+) -> list[PlannedJob]:
     """What `run` would do; nothing is compiled, connected or written."""
-    chosen = only(spec, jobs)
-    plans = Plan(run="", spec=chosen, inventory=inventory, store=Store()).job_plans()
-    return [
-        PlannedJob(
-            name=job.name,
-            tasks=len(job),
-            language=job.source.language,
-            cpus=job.request.cpus,
-            memory_bytes=job.request.memory_bytes,
-            time_limit_s=job.limits.time_s,
-            hosts=tuple(host.name for host in inventory.hosts if planned.allows(host_plan(host))),
-        )
-        for job, planned in zip(chosen.jobs, plans, strict=True)
-    ]
+    return preview(Plan(run="", spec=only(spec, jobs), inventory=inventory, store=store or Store()))
 
 
 # --------------------------------------------------------------------------------------------------- reading

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from batchwasm.core.reasons import Reason
     from batchwasm.explained import AttemptRow, Explained
 
-PIPE_WIDTH = 80  # where nobody can tell how wide the reader is
 NAMES_WIDTH = 24  # of host names before their reasons; longer ones have a line of their own
 GROUPS = 40  # of hosts that are shown; the rest is in --json
 
@@ -49,6 +48,7 @@ def command(task: str | None, run: str | None, as_json: bool) -> None:
 
 def _lines(found: Explained, task: str | None) -> Iterator[str]:
     from batchwasm.cli.escape import visible
+    from batchwasm.cli.render import wrapped
 
     state = found.state.replace("_", " ")
     if task is None:
@@ -57,7 +57,7 @@ def _lines(found: Explained, task: str | None) -> Iterator[str]:
         verb = {"waiting": "waits", "running": "runs"}.get(found.state, f"ended: {state}")
         yield visible(f"{task} of {found.run} {verb}")
     for reason in found.reasons:
-        yield from _wrapped(_told(reason), "  ")
+        yield from wrapped(_told(reason), "  ")
     closed = [group for group in found.hosts if group.reasons] if task is None else found.hosts
     if closed:
         yield ""
@@ -67,12 +67,12 @@ def _lines(found: Explained, task: str | None) -> Iterator[str]:
         yield ""
         yield "now"
         for place in found.places:
-            yield from _wrapped(_place(place), "  ")
+            yield from wrapped(_place(place), "  ")
     if found.attempts:
         yield ""
         yield "attempts that ended"
         for attempt in found.attempts:
-            yield from _wrapped(_attempt(attempt), "  ", f"  {attempt.number:<3}")
+            yield from wrapped(_attempt(attempt), f"  {attempt.number:<3}")
 
 
 def _told(reason: Reason) -> str:
@@ -87,6 +87,7 @@ def clock(at: float) -> str:
 
 
 def _host_lines(groups: Sequence[Hosts]) -> Iterator[str]:
+    from batchwasm.cli.render import wrapped
     from batchwasm.spec.hostlist import fold
 
     shown = groups[:GROUPS]
@@ -96,10 +97,10 @@ def _host_lines(groups: Sequence[Hosts]) -> Iterator[str]:
         said = [_told(reason) for reason in group.reasons] or ["nothing is in the way there"]
         head = f"  {name:<{width}}  "
         if len(name) > width:
-            yield from _wrapped(name, "  ")
+            yield from wrapped(name, "  ")
             head = " " * len(head)
         for text in said:
-            yield from _wrapped(text, " " * (width + 4), head)
+            yield from wrapped(text, head)
             head = " " * (width + 4)
     if len(groups) > GROUPS:
         more = sum(len(group.names) for group in groups[GROUPS:])
@@ -134,21 +135,3 @@ def _attempt(attempt: AttemptRow) -> str:
     if attempt.peak_memory_bytes:
         text += f" and with {size_text(attempt.peak_memory_bytes)}"
     return f"{text}: {attempt.reason}" if attempt.reason else text
-
-
-def _wrapped(text: str, indent: str, first: str | None = None) -> Iterable[str]:
-    """`text` in lines that fit, behind `first` and then `indent`; one of guests or hosts may have several lines."""
-    import sys
-    import textwrap
-
-    from batchwasm.cli.escape import visible
-    from batchwasm.cli.render import terminal_width
-
-    width = terminal_width() if sys.stdout.isatty() else PIPE_WIDTH
-    head = indent if first is None else first
-    rest = " " * len(head)
-    for line in text.splitlines() or [""]:
-        yield from textwrap.wrap(
-            visible(line), max(width, 40), initial_indent=head, subsequent_indent=rest, break_on_hyphens=False
-        )
-        head = rest
