@@ -9,11 +9,11 @@ for row in api.results(ran.folder):
 from __future__ import annotations
 
 import asyncio
+import getpass
 import json
 import os
 import secrets
 import signal
-import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -25,6 +25,7 @@ from batchwasm import calls, explained, functions, rows
 from batchwasm import results as folders
 from batchwasm import spec as spec_files
 from batchwasm.artifacts import Store, build
+from batchwasm.asking import ask, is_alive
 from batchwasm.core.events import Record, RunStopped
 from batchwasm.core.history import unheard
 from batchwasm.core.state import JobState, State
@@ -47,9 +48,9 @@ from batchwasm.explained import AttemptRow, Explained
 from batchwasm.functions.json_values import to_json
 from batchwasm.functions.values import decoder
 from batchwasm.journal import Journal
-from batchwasm.model import Inventory, Job, JobName, Outcome, RunSpec
+from batchwasm.model import HostName, Inventory, Job, JobName, Outcome, RunSpec
 from batchwasm.results import RunFolder
-from batchwasm.rows import Ended, Params, ResultRow, Status
+from batchwasm.rows import Ended, HostHit, Params, ResultRow, Status
 from batchwasm.spec import stored
 from batchwasm.spec.lines import KeyPath
 from batchwasm.version import __version__
@@ -218,6 +219,43 @@ def plan(
     return preview(Plan(run="", spec=only(spec, jobs), inventory=inventory, store=store or Store()))
 
 
+# ------------------------------------------------------------------------------------------- acting on live runs
+
+
+def going_on(cwd: Path | None = None) -> list[tuple[RunFolder, Status]]:
+    """All runs of this user that a scheduler works on now, as far as they are known here or in the index."""
+    found = []
+    for folder in folders.everywhere(cwd or Path.cwd()):
+        if folder.is_held() is not False:
+            with suppress(RunError, WorldError):  # one that can't be read is none that can be asked
+                now = status(folder)
+                if now.state == "running":
+                    found.append((folder, now))
+    return found
+
+
+def drain(folder: RunFolder, hosts: Sequence[HostName], why: str = "") -> list[HostHit]:
+    """Have a run that goes on give these hosts nothing new; what runs there ends.
+
+    Raises RunError for hosts that it has not (then nothing was done), WorldError where it is over, or does not answer.
+    """
+    answer = ask(folder, "drain", {"hosts": list(hosts), "why": why, "by": _user()})
+    return [HostHit.of(folder.name, str(folder.path), hit, drained=True) for hit in answer["hosts"]]
+
+
+def undrain(folder: RunFolder, hosts: Sequence[HostName]) -> list[HostHit]:
+    """Have it use these hosts again: drained ones, and those that were set aside. Raises as `drain`."""
+    answer = ask(folder, "undrain", {"hosts": list(hosts)})
+    return [HostHit.of(folder.name, str(folder.path), hit, drained=False) for hit in answer["hosts"]]
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "a user without a name"
+
+
 # --------------------------------------------------------------------------------------------------- reading
 
 
@@ -230,7 +268,7 @@ def status(folder: RunFolder) -> Status:
     """How far a run is, live or finished."""
     held = folder.is_held()  # before the state is read: a run that ends in between must not look abandoned
     state = _state(folder)
-    alive = _alive(held, state)
+    alive = is_alive(held, state)
     if not alive and not state.finished and state.stopped is None:
         state.apply(_GONE, state.last_at)
     return rows.status(state, str(folder.path), alive=alive, now=time.time())
@@ -364,21 +402,3 @@ def _value_reader(folder: RunFolder, signature: Any) -> Callable[[Record], Any]:
         return None if encoded is None or result is None else to_json(result, decode(encoded))
 
     return read
-
-
-def _alive(held: bool | None, state: State) -> bool:
-    """Whether the scheduler that opened the run last still works on it, as far as can be told from here."""
-    opened = state.opened
-    if opened is None:
-        return False
-    if opened.machine != socket.gethostname():
-        return time.time() - state.last_at < 60  # another machine's process can't be seen: go by what it wrote last
-    if held is not None:
-        return held
-    try:
-        os.kill(opened.pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

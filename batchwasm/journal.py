@@ -7,8 +7,10 @@ Tables (docs/journal.md tells them to people):
     calls        a row for some calls of a function that were added while the run went on: their arguments (CBOR)
     checkpoints  seq, attempt, version, body: the state after event `seq` and row `attempt`; derived, disposable
     samples      what hosts said of themselves now and then: a ring, thinned with age, never replayed
+    requests     what other processes ask of the scheduler, and what it answered
 
-One process writes, any number read meanwhile (WAL). It knows events and states, not what they are for.
+One process writes, any number read meanwhile (WAL); those may add to `requests`, and to nothing else. It knows events
+and states, not what they are for.
 """
 
 from __future__ import annotations
@@ -16,10 +18,10 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from batchwasm.core import eventcodec, history, snapshot
 from batchwasm.core.events import Event, Record, TasksAdded, TasksFinished
@@ -27,16 +29,22 @@ from batchwasm.core.state import State
 from batchwasm.errors import RunError, WorldError
 from batchwasm.model import Outcome
 
-VERSION = 2
-"""2 keeps values of functions and their arguments. A journal of version 1 is read as it is, and brought up to 2 by who
-opens it for writing."""
+VERSION = 3
+"""2 keeps values of functions and their arguments, 3 takes requests. A journal of an earlier version is read as it is,
+and brought up to this one by who opens it for writing."""
 CHECKPOINTS = 2  # the newest, and the one before in case a reader is in it
 SAMPLES = 20_000  # rows: a day of one host at a sample every 4 s, a few MB
 BUSY_S = 30.0  # how long a writer or reader waits for the other
+ASKED_LIMIT = 100  # requests read at once: however many come, the scheduler looks after its hosts in between
 
 _CALLS = """
 CREATE TABLE calls (
     job INTEGER NOT NULL, first INTEGER NOT NULL, sizes TEXT NOT NULL, arguments BLOB NOT NULL, PRIMARY KEY (job, first)
+);
+"""
+_REQUESTS = """
+CREATE TABLE requests (
+    id INTEGER PRIMARY KEY, at REAL NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL, answered_at REAL, answer TEXT
 );
 """
 _TABLES = f"""
@@ -58,18 +66,18 @@ CREATE TABLE samples (
     id INTEGER PRIMARY KEY, at REAL NOT NULL, host TEXT NOT NULL, load REAL, memory_available_bytes INTEGER,
     cpus_busy INTEGER, running INTEGER, queued INTEGER, disk_free_bytes INTEGER
 );
+{_REQUESTS}
 """
 _INSERT_ATTEMPT = f"INSERT INTO attempts VALUES (NULL, ?, ?, ?, ?{', ?' * len(Record._fields)})"
 _INSERT_CALLS = "INSERT INTO calls VALUES (?, ?, ?, ?)"
 _HEAVY = frozenset({"stdout", "stderr", "outputs", "value", "value_path"})
 """Columns that no state needs."""
 _SINCE_2 = frozenset({"value", "value_path"})
-_UPGRADE = f"""
-ALTER TABLE attempts ADD COLUMN value BLOB;
-ALTER TABLE attempts ADD COLUMN value_path TEXT;
-{_CALLS}
-UPDATE meta SET value = '2' WHERE key = 'version';
-"""
+_UPGRADES = {
+    1: f"ALTER TABLE attempts ADD COLUMN value BLOB; ALTER TABLE attempts ADD COLUMN value_path TEXT; {_CALLS}",
+    2: _REQUESTS,
+}
+"""What makes a journal of that version one of the next."""
 
 
 def _columns(without: frozenset[str]) -> str:
@@ -109,6 +117,23 @@ class Sample(NamedTuple):
     disk_free_bytes: int
 
 
+class Asked(NamedTuple):
+    """A row of `requests` as another process wrote it: nothing in it is checked."""
+
+    id: int
+    at: float
+    kind: str
+    body: str
+    """JSON, if it is right."""
+
+
+class Answered(NamedTuple):
+    """What the scheduler says to a request."""
+
+    id: int
+    answer: Mapping[str, Any]
+
+
 class Journal:
     """An open journal. Raises WorldError where it can't be written, RunError where it can't be understood."""
 
@@ -117,14 +142,15 @@ class Journal:
         path: Path,
         connection: sqlite3.Connection,
         *,
-        missing: frozenset[str] = frozenset(),
+        version: int = VERSION,
         keep_values: int | None = None,
     ) -> None:
-        """`missing` are columns of attempts that this journal has not."""
         self._keep_values = keep_values
         self.path = path
+        self.version = version
+        """Of its layout."""
         self._db = connection
-        self._missing = missing
+        self._missing = _SINCE_2 if version < 2 else frozenset[str]()
         with _translated(path):
             self._seq: int = self._db.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0]
 
@@ -141,7 +167,7 @@ class Journal:
 
     @classmethod
     def open(cls, path: Path, *, read_only: bool) -> Journal:
-        """The journal at `path`, of this version."""
+        """The journal at `path`, of this version or an earlier one."""
         if not path.is_file():
             raise RunError(f"{path}: there is no journal; is this a run folder?")
         with _translated(path), ExitStack() as undo:
@@ -149,12 +175,15 @@ class Journal:
             undo.callback(db.close)
             found = db.execute("SELECT value FROM meta WHERE key = 'version'").fetchone()
             version = found[0] if found else "none"
-            if version not in ("1", str(VERSION)):
-                raise RunError(f"{path}: journal of version {version}, this batchwasm reads versions 1 and {VERSION}")
-            if version == "1" and not read_only:
-                db.executescript(f"BEGIN; {_UPGRADE} COMMIT;")
-                version = str(VERSION)
-            journal = cls(path, db, missing=_SINCE_2 if version == "1" else frozenset())
+            if version not in map(str, range(1, VERSION + 1)):
+                raise RunError(f"{path}: journal of version {version}, this batchwasm reads versions 1 to {VERSION}")
+            if not read_only:
+                steps = [_UPGRADES[n] for n in range(int(version), VERSION)]
+                if steps:
+                    version = str(VERSION)
+                    steps.append(f"UPDATE meta SET value = '{version}' WHERE key = 'version';")
+                    db.executescript(f"BEGIN; {' '.join(steps)} COMMIT;")
+            journal = cls(path, db, version=int(version))
             undo.pop_all()
             return journal
 
@@ -163,8 +192,13 @@ class Journal:
 
     # ------------------------------------------------------------------------------------------- writing
 
-    def append(self, batch: Sequence[Event], at: float, *, durable: bool = False) -> int:
-        """Write events in one transaction; returns the last one's seq. `durable` survives a power cut right after."""
+    def append(
+        self, batch: Sequence[Event], at: float, *, answers: Sequence[Answered] = (), durable: bool = False
+    ) -> int:
+        """Write events in one transaction; returns the last one's seq. `durable` survives a power cut right after.
+
+        `answers` are to the requests that the events come from: who asked sees both or neither.
+        """
         rows = []
         attempts: list[tuple[object, ...]] = []
         calls: list[tuple[int, int, str, bytes]] = []
@@ -183,6 +217,9 @@ class Journal:
                 self._db.executemany(_INSERT_ATTEMPT, attempts)
             if calls:
                 self._db.executemany(_INSERT_CALLS, calls)
+            if answers:
+                told = [(at, json.dumps(answer.answer), answer.id) for answer in answers]
+                self._db.executemany("UPDATE requests SET answered_at = ?, answer = ? WHERE id = ?", told)
         self._seq = seq
         return seq
 
@@ -210,6 +247,35 @@ class Journal:
             if count > SAMPLES:
                 middle = "SELECT id FROM samples ORDER BY id LIMIT 1 OFFSET ?"
                 self._db.execute(f"DELETE FROM samples WHERE id < ({middle}) AND id % 2 = ?", (count // 2, low % 2))
+
+    # ------------------------------------------------------------------------------------------ requests
+
+    def ask(self, kind: str, body: Mapping[str, Any], at: float) -> int:
+        """Add a request, as a process that is not the run's scheduler; its id, to ask `answer` for."""
+        with _translated(self.path), self._transaction(durable=False):
+            row = (at, kind, json.dumps(body))
+            return self._db.execute("INSERT INTO requests (at, kind, body) VALUES (?, ?, ?)", row).lastrowid or 0
+
+    def asked(self, after: int) -> list[Asked]:
+        """Requests beyond id `after` that have no answer: some 10 microseconds where there are none."""
+        query = (  # as bytes: one row that is no text must not hide all that come after it
+            "SELECT id, at, CAST(kind AS BLOB), CAST(body AS BLOB) FROM requests "
+            "WHERE id > ? AND answered_at IS NULL ORDER BY id LIMIT ?"
+        )
+        with _translated(self.path):
+            rows = self._db.execute(query, (after, ASKED_LIMIT)).fetchall()
+        return [
+            Asked(id_, at, str(kind, "utf-8", "replace"), str(body, "utf-8", "replace")) for id_, at, kind, body in rows
+        ]
+
+    def answer(self, asked: int) -> Mapping[str, Any] | None:
+        """What was answered to that request; None while it was not."""
+        with _translated(self.path):
+            found = self._db.execute("SELECT answer FROM requests WHERE id = ?", (asked,)).fetchone()
+        if found is None or found[0] is None:
+            return None
+        answer: Mapping[str, Any] = json.loads(found[0])
+        return answer
 
     # ------------------------------------------------------------------------------------------- reading
 
@@ -284,7 +350,7 @@ class Journal:
 
     def arguments(self, job: int, task: int) -> bytes | None:
         """Of a call that was added while the run went on, as CBOR; None where there is none, or it was not kept."""
-        if self._missing:
+        if self.version < 2:
             return None
         query = "SELECT first, sizes, arguments FROM calls WHERE job = ? AND first <= ? ORDER BY first DESC LIMIT 1"
         with _translated(self.path):
@@ -297,6 +363,12 @@ class Journal:
             return None
         at = sum(size or 0 for size in sizes[:n])
         return bytes(found[2][at : at + sizes[n]])
+
+    def last(self) -> str:
+        """The kind of the newest event; '' where there is none."""
+        with _translated(self.path):
+            found = self._db.execute("SELECT kind FROM events ORDER BY seq DESC LIMIT 1").fetchone()
+        return found[0] if found else ""
 
     def samples(self) -> Iterator[Sample]:
         with _translated(self.path):

@@ -2,7 +2,7 @@
 
     batchwasm-runs/NAME-N/          the user's alone (0700)
         journal.db                  what happened (batchwasm.journal reads and writes it)
-        jobs.toml  inventory.toml   as given
+        jobs.toml  inventory.toml   as given; inventory.first.toml where the inventory changed while the run went on
         manifest.json               all that is needed to reproduce the run
         wasm/JOB.wasm
         tasks/JOB/INDEX/out/PATH    declared outputs; beside `out`: stdout, stderr, value too large for the journal
@@ -61,6 +61,11 @@ class RunFolder:
     @property
     def inventory(self) -> Path:
         return self.path / "inventory.toml"
+
+    @property
+    def first_inventory(self) -> Path:
+        """As the run started with it, where it changed since."""
+        return self.path / "inventory.first.toml"
 
     @property
     def manifest(self) -> Path:
@@ -152,6 +157,13 @@ class RunFolder:
         except OSError as error:
             beside.unlink(missing_ok=True)
             raise WorldError(f"{path} can't be written: {error.strerror}") from error
+
+    def replace_inventory(self, text: str) -> None:
+        """`text` is what the run goes by from now on; what it started with is kept. Raises WorldError."""
+        if not self.first_inventory.exists():
+            with suppress(OSError):
+                shutil.copyfile(self.inventory, self.first_inventory)
+        self.write_text(self.inventory, text)
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
         """`manifest` as JSON, indented for people. Raises WorldError as `write_text`."""
@@ -267,6 +279,13 @@ def names(cwd: Path) -> list[str]:
     """Names of the runs that `find` would know, newest first."""
     here = [path.name for path in _newest_first(runs_dir(cwd))]
     return list(dict.fromkeys([*here, *(path.name for path in _indexed())]))
+
+
+def everywhere(cwd: Path) -> list[RunFolder]:
+    """All runs that are known: those here, those of call, map and Fleet, those of the index; each once."""
+    calls = calls_dir()
+    places = [*_newest_first(runs_dir(cwd)), *(_newest_first(calls) if calls else ()), *_indexed()]
+    return [RunFolder(path=path) for path in {os.path.realpath(path): path for path in reversed(places)}.values()][::-1]
 
 
 def files_below(folder: Path) -> Iterator[Path]:

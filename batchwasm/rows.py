@@ -17,7 +17,7 @@ from batchwasm.core.state import RUNNING, WAITING, HostState, JobState, State
 from batchwasm.model import Outcome, Scalar
 
 TEXT_LIMIT_BYTES = 64 * 1024
-STATUS_SCHEMA, RESULT_SCHEMA, RUN_SCHEMA = "status/1", "result/1", "run/1"
+STATUS_SCHEMA, RESULT_SCHEMA, RUN_SCHEMA, DRAIN_SCHEMA = "status/1", "result/1", "run/1", "host-drain/1"
 
 
 def shallow(row: Any) -> dict[str, Any]:
@@ -84,7 +84,11 @@ def usage_dict(found: Sizing | None) -> dict[str, Any] | None:
 class HostRow:
     name: str
     state: str
-    """connecting, ready, down (can't be used), lost (worked, now away), unused (all was done before it answered)."""
+    """connecting, ready, down (can't be used), lost (worked, now away), unused (all was done before it answered).
+
+    It gets nothing new while it is drained, busy (left to others), aside (too much failed there), silent, or removed
+    (from the inventory).
+    """
     reason: str | None
     cpus: float | None
     running: int
@@ -124,6 +128,38 @@ class Status:
             "jobs": [job.as_dict() for job in self.jobs],
             "hosts": [host.as_dict() for host in self.hosts],
         }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HostHit:
+    """What `hosts drain` or `undrain` did to a host of a run."""
+
+    run: str
+    folder: str
+    host: str
+    drained: bool
+    was: str | None
+    """Why it got nothing new before; None where it did."""
+    running: int
+    """Tasks that it has, whether they run or wait there for a slot."""
+    busy: str | None
+    """Why it is left to others now."""
+
+    @classmethod
+    def of(cls, run: str, folder: str, hit: Mapping[str, Any], *, drained: bool) -> HostHit:
+        """From what the run's scheduler answered."""
+        return cls(
+            run=run,
+            folder=folder,
+            host=hit["host"],
+            drained=drained,
+            was=hit["was"],
+            running=hit["running"],
+            busy=hit["busy"],
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"schema": DRAIN_SCHEMA, **shallow(self)}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -185,7 +221,7 @@ def status(state: State, folder: str, *, alive: bool, now: float = 0.0) -> Statu
         jobs=tuple(
             JobRow(name=job.plan.name, tasks=TaskCounts.of(job.counts), usage=sizing(job)) for job in state.jobs
         ),
-        hosts=tuple(_host_row(state, host) for host in state.hosts.values()),
+        hosts=tuple(_host_row(state, host, max(now, state.last_at)) for host in state.hosts.values()),
         by_outcome=by_outcome(counts),
         reason=state.stopped.text if state.stopped else state.cancelled.text if state.cancelled else None,
         wall_s=max(0.0, max(state.last_at, now if running else 0.0) - state.first_at),
@@ -198,18 +234,34 @@ def by_outcome(counts: list[int]) -> dict[str, int]:
     return {outcome.word: counts[outcome] for outcome in Outcome if counts[outcome]}
 
 
-def _host_row(state: State, host: HostState) -> HostRow:
-    joined = host.capacity is not None
-    unheard = "unused" if state.finished else "connecting"
-    word = "ready" if joined else unheard if not host.answered else "lost" if host.limits else "down"
+def _host_row(state: State, host: HostState, now: float) -> HostRow:
+    word, reason = _standing(state, host, now)
     return HostRow(
         name=host.name,
         state=word,
-        reason=None if joined or not host.answered else host.reason,
+        reason=reason or None,
         cpus=host.limits.cpus if host.limits else None,
         running=sum(len(batch.remaining) for batch in state.batches_on(host.name)),
         done=host.done,
     )
+
+
+def _standing(state: State, host: HostState, now: float) -> tuple[str, str | None]:
+    """A host's state in one word, and why."""
+    joined = host.capacity is not None
+    away = host.reason if host.answered and not joined else None
+    if host.removed:
+        return "removed", "the inventory has it no longer"
+    if host.drained is not None:
+        return "drained", "; ".join(filter(None, (host.drained, away)))
+    if not joined:
+        unheard = "unused" if state.finished else "connecting"
+        return unheard if not host.answered else "lost" if host.limits else "down", away
+    if host.busy is not None:
+        return "busy", host.busy
+    if host.silent:
+        return "silent", "it says nothing"
+    return ("aside", host.aside_text) if host.aside_until > now else ("ready", None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,17 @@ STARTED_WAT = r"""
 """
 """Makes an empty file `started` in its folder, then never ends: whoever sees the file knows that a guest runs."""
 
+NAP_WAT = r"""
+(module
+  (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (func (export "_start")
+    (i32.store (i32.const 16) (i32.const 1))
+    (i64.store (i32.const 24) (i64.const 40000000))
+    (drop (call $poll (i32.const 0) (i32.const 64) (i32.const 1) (i32.const 128)))))
+"""
+"""Sleeps for 40 ms, on the monotonic clock: long enough to be sent one by one."""
+
 WORK_C = r"""
 #include <stdio.h>
 #include <stdlib.h>

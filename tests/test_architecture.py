@@ -30,6 +30,7 @@ LAYERS = {
     "api": 5,
     "fleet": 5,
     "engine": 4,
+    "asking": 4,
     "artifacts": 3,
     "calls": 3,
     "journal": 3,

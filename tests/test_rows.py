@@ -4,16 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import pytest
+
 from batchwasm import rows
 from batchwasm.core.events import (
     AfterJob,
     ArtifactBuilt,
     BatchPlaced,
     Event,
+    HostAdded,
+    HostBusy,
+    HostDrained,
+    HostFree,
     HostJoined,
     HostLeft,
     HostPlan,
     HostRefused,
+    HostRemoved,
+    HostSetAside,
+    HostSilent,
+    HostUndrained,
     JobPlan,
     Need,
     Record,
@@ -103,6 +113,27 @@ def test_a_host_that_never_came_is_down_and_one_that_went_is_lost() -> None:
         ("lost", "gone"),
         ("connecting", None),
     ]
+
+
+@pytest.mark.parametrize(
+    ("events", "state", "reason"),
+    [
+        ((HostDrained(host="h", text="exam"),), "drained", "exam"),
+        ((HostDrained(host="h"),), "drained", None),
+        ((HostDrained(host="h", text="exam"), HostUndrained(host="h")), "ready", None),
+        ((HostDrained(host="h", text="exam"), HostLeft(host="h", code="lost", text="gone")), "drained", "exam; gone"),
+        ((HostBusy(host="h", text="load 0.9 over 0.8"),), "busy", "load 0.9 over 0.8"),
+        ((HostBusy(host="h", text="load"), HostFree(host="h")), "ready", None),
+        ((HostSilent(host="h"),), "silent", "it says nothing"),
+        ((HostSetAside(host="h", until=50.0, text="too much fails"),), "aside", "too much fails"),
+        ((HostSetAside(host="h", until=4.0, text="too much fails"),), "ready", None),
+        ((HostDrained(host="h", text="exam"), HostRemoved(host="h")), "removed", "the inventory has it no longer"),
+        ((HostRemoved(host="h"), HostAdded(plan=HostPlan(name="h"))), "ready", None),
+    ],
+)
+def test_a_host_that_gets_nothing_new_says_why(events: tuple[Event, ...], state: str, reason: str | None) -> None:
+    shown = rows.status(state_of(JOINED, *events), "/", alive=True, now=40.0).hosts[1]
+    assert (shown.state, shown.reason) == (state, reason)
 
 
 def test_a_run_whose_scheduler_is_gone_is_stopped() -> None:

@@ -10,11 +10,15 @@ import os
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from click.shell_completion import BashComplete, CompletionItem, add_completion_class, shell_complete, split_arg_string
 
 from batchwasm.errors import BatchwasmError
+
+if TYPE_CHECKING:
+    from batchwasm.rows import Status
 
 VARIABLE = "_BATCHWASM_COMPLETE"
 OFFERS = 200  # more is no help to a person, and a sweep may have a million tasks
@@ -144,6 +148,32 @@ def hosts(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[C
         return []
     before, comma, last = incomplete.rpartition(",")
     return _offer((f"{before}{comma}{host.name}" for host in inventory.hosts), before + comma + last)
+
+
+def live_runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Names of runs that go on."""
+    return _offer((status.run for status in _going_on(None)), incomplete)
+
+
+def live_hosts(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Hosts of the run that -r names, else of all that go on; for `undrain` those that get nothing new."""
+    undrain = ctx.info_name == "undrain"
+    found = (host for status in _going_on(ctx.params.get("run")) for host in status.hosts)
+    there = (
+        host.name for host in found if (host.state in ("drained", "aside") if undrain else host.state != "removed")
+    )
+    return _offer(dict.fromkeys(there), incomplete)
+
+
+def _going_on(run: str | None) -> list[Status]:
+    from batchwasm import api
+
+    try:
+        if run is not None:
+            return [api.status(api.find(run))]
+        return [status for _, status in api.going_on()]
+    except (BatchwasmError, OSError):
+        return []
 
 
 def _offer(words: Iterable[str], incomplete: str) -> list[CompletionItem]:

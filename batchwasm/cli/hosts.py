@@ -1,4 +1,4 @@
-"""`hosts check | list | trust | clean`: the machines of an inventory."""
+"""`hosts check | list | trust | drain | undrain | clean`: the machines of an inventory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import click
 
 from batchwasm.cli import complete
 from batchwasm.cli.commands import Commands
-from batchwasm.cli.options import inventory_options, json_option
+from batchwasm.cli.options import inventory_options, json_option, live_run_option
 
 if TYPE_CHECKING:
     from batchwasm.model import Host
@@ -25,9 +25,9 @@ def host_options(command: F) -> F:
     return names(inventory_options(command))
 
 
-@click.group("hosts", cls=Commands, not_yet=("drain", "undrain", "add"))
+@click.group("hosts", cls=Commands, not_yet=("add",))
 def command() -> None:
-    """Check, list, trust and clean the machines of an inventory.
+    """Check, list, trust, drain and clean the machines of an inventory.
 
     HOST names some of them (lab[01-04] is four); without it all are meant.
     """
@@ -97,6 +97,36 @@ def trust_command(names: tuple[str, ...], inventory: Path | None, hosts: str | N
     from batchwasm.cli import hosts_trust
 
     return hosts_trust.run(chosen(names, inventory, hosts), yes=yes)
+
+
+_LIVE_HOSTS = click.argument("names", nargs=-1, required=True, metavar="HOST...", shell_complete=complete.live_hosts)
+
+
+@command.command("drain")
+@_LIVE_HOSTS
+@live_run_option
+@click.option("--why", default="", metavar="TEXT", help="The reason, which status shows; default: by whom.")
+@json_option
+def drain_command(names: tuple[str, ...], run: str | None, why: str, as_json: bool) -> int:
+    """Give hosts nothing new, in all runs that go on; what runs there ends.
+
+    The runs wait if need be, and use the hosts again after 'batchwasm hosts undrain'. Exit 2 for a host that no run has
+    (nothing is done then), 3 where no run goes on.
+    """
+    from batchwasm.cli import hosts_drain
+
+    return hosts_drain.run(names, run, drained=True, why=why, as_json=as_json)
+
+
+@command.command("undrain")
+@_LIVE_HOSTS
+@live_run_option
+@json_option
+def undrain_command(names: tuple[str, ...], run: str | None, as_json: bool) -> int:
+    """Use hosts again: drained ones, and those that a run set aside because too much failed there."""
+    from batchwasm.cli import hosts_drain
+
+    return hosts_drain.run(names, run, drained=False, as_json=as_json)
 
 
 @command.command("clean")

@@ -50,6 +50,17 @@ def run_option(command: F) -> F:
     )(command)
 
 
+def live_run_option(command: F) -> F:
+    """`-r/--run RUN` of what acts on runs that go on: `run`."""
+    return click.option(
+        "-r",
+        "--run",
+        metavar="RUN",
+        shell_complete=complete.live_runs,
+        help="A run's name or the path of its folder; default: all that go on.",
+    )(command)
+
+
 def inventory_options(command: F) -> F:
     """`-i/--inventory FILE`, `--hosts HOSTLIST`: `inventory`, `hosts`."""
     command = click.option(

@@ -21,8 +21,9 @@ from batchwasm.model import Artifact, HostName, JobName
 if TYPE_CHECKING:
     from rich.text import Text
 
-HostState = Literal["connecting", "shipping", "ready", "down", "lost"]
-"""`shipping`: the runner or artifacts are on their way there; `down`: can't be used; `lost`: worked, now silent."""
+HostState = Literal["connecting", "shipping", "ready", "down", "lost", "removed"]
+"""`shipping`: the runner or artifacts are on their way there; `down`: can't be used; `lost`: worked, now silent;
+`removed`: from the inventory."""
 
 PLAIN_INTERVAL_S = 5.0  # often enough to see life in a log, seldom enough not to fill it
 PLAIN_SAME_S = 60.0  # the same where nothing changes
@@ -266,7 +267,7 @@ def compiled_text(job: JobName, artifact: Artifact) -> str:
 def hosts_text(hosts: list[tuple[HostName, tuple[HostState, str]]]) -> str:
     """`3 ready, 1 shipping: lab04 wasmtime 12 MiB, 1 down`: one host is named where it is the only one in a state."""
     parts = []
-    for state in ("ready", "shipping", "connecting", "lost", "down"):
+    for state in ("ready", "shipping", "connecting", "lost", "down", "removed"):
         here = [(name, text) for name, (its, text) in hosts if its == state]
         if not here:
             continue

@@ -29,6 +29,7 @@ _COLOURS = {
     **dict.fromkeys(("failed", "trapped", "timed_out", "out_of_memory", "limit_exceeded", "invalid"), "31"),
     **dict.fromkeys(("mismatch", "lost", "down", "bad", "unknown", "changed", "unchecked"), "31"),
     **dict.fromkeys(("cancelled", "skipped", "waiting", "stopped", "warning", "missing", "connecting"), "33"),
+    **dict.fromkeys(("drained", "busy", "aside", "silent", "removed"), "33"),
     **dict.fromkeys(("running", "shipping"), "36"),
 }
 """Words that stand for a state -> the colour that says the same at a glance."""

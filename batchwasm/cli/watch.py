@@ -13,9 +13,13 @@ from batchwasm.cli.units import duration_text
 from batchwasm.core.events import (
     Event,
     FileShipped,
+    HostAdded,
+    HostDrained,
     HostJoined,
     HostLeft,
     HostRefused,
+    HostRemoved,
+    HostUndrained,
     Record,
     TasksCancelled,
     TasksFinished,
@@ -83,8 +87,19 @@ class CallsWatcher(Watcher):
                 self._progress.host(event.host, "ready")
             case HostRefused():
                 self._progress.host(event.host, "down", event.text)
+            case HostLeft(code="removed"):
+                self._progress.host(event.host, "removed", "left")
             case HostLeft():
                 self._progress.host(event.host, "lost", event.text)
+            case HostAdded():
+                self._progress.note(f"host {event.plan.name}: the inventory has it now")
+            case HostRemoved():
+                self._progress.note(f"host {event.host}: the inventory has it no longer; it takes no new tasks")
+            case HostDrained():
+                why = f" ({event.text})" if event.text else ""
+                self._progress.note(f"host {event.host}: drained{why}; it takes no new tasks")
+            case HostUndrained():
+                self._progress.note(f"host {event.host}: takes tasks again")
             case TasksCancelled():
                 self._progress.note(f"the rest is cancelled: {event.text}")
             case _:

@@ -15,14 +15,15 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from batchwasm.core import placement
 from batchwasm.core.events import (
     BatchGivenUp,
     BatchPlaced,
     BatchRecalled,
     Event,
+    HostAdded,
     HostJoined,
     HostLeft,
+    HostRemoved,
     HostReserved,
     HostSetAside,
     JobAdded,
@@ -39,20 +40,23 @@ from batchwasm.core.events import (
     TasksReturned,
     TasksWithdrawn,
 )
-from batchwasm.core.impossible import impossible
 from batchwasm.core.scheduler import Scheduler
 from batchwasm.core.state import RUNNING, WAITING, State
 from batchwasm.engine.arguments import KEPT_BYTES, Given
 from batchwasm.engine.building import Building, built
 from batchwasm.engine.collect import Answers
 from batchwasm.engine.groups import the_one
+from batchwasm.engine.inventory import LiveInventory
 from batchwasm.engine.orders import Reservation
-from batchwasm.engine.plan import Plan, Watcher
+from batchwasm.engine.plan import Plan, Watcher, host_plan
+from batchwasm.engine.pool import Pool
+from batchwasm.engine.requests import Requests, reply
 from batchwasm.engine.session import Session
+from batchwasm.engine.world import World
 from batchwasm.errors import Problem, SourceError, SpecError, WorldError
 from batchwasm.functions import Signature
-from batchwasm.journal import Journal, Sample
-from batchwasm.model import Artifact, HostName, Job, JobName
+from batchwasm.journal import Answered, Asked, Journal, Sample
+from batchwasm.model import Artifact, Host, HostName, Job, JobName
 from batchwasm.results import RunFolder
 from batchwasm.runner.protocol import Beat
 
@@ -61,7 +65,6 @@ CHECKPOINT_S = 5.0  # a reader replays about this much
 CHECKPOINT_SHARE = 0.05  # of our time for them: with 1,000 hosts at work a state takes 250 ms to dump
 SAMPLE_S = 5.0
 SHOW_S = 0.1  # between two looks of a watcher at the whole state
-END_S = 10.0  # for the hosts to stop their guests and say goodbye
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,9 @@ class _Return:
     event: TasksReturned
 
 
+_News = Event | Asked | _Report | _Return
+
+
 class Loop:
     """One life of a scheduler over a run."""
 
@@ -95,16 +101,17 @@ class Loop:
         self.facts: dict[HostName, Mapping[str, Any]] = {}
         """What each host that joined said it is."""
         self._scheduler = Scheduler(self.state)
-        self._news: list[Event | _Report | _Return] = []
+        self._news: list[_News] = []
         self._wake = asyncio.Event()
-        self._sessions: dict[str, Session] = {}
-        self._session_tasks: list[asyncio.Task[None]] = []
+        self._pool = Pool(self.state, self._session, self._add)
+        self._requests = Requests(journal)
+        self._group: asyncio.TaskGroup | None = None
         self._stop: RunStopped | None = None
         self._error: Exception | None = None
         """What ended a session or a build that nobody there could deal with: a full disk here, a bug."""
-        self._stuck_since: float | None = None
+        self._world = World(plan, watcher)
         self._latest: dict[str, tuple[float, Beat]] = {}
-        self._checkpoint_at = self._sample_at = self._checked_at = self._shown_at = self._checkpoint_due = 0.0
+        self._checkpoint_at = self._sample_at = self._shown_at = self._checkpoint_due = 0.0
 
     @property
     def signatures(self) -> Mapping[int, Signature]:
@@ -157,12 +164,15 @@ class Loop:
             need = replace(need, memory_bytes=found.memory_bytes)
         return Reservation(need=need, isolate=plan.isolate)
 
+    def _session(self, host: Host) -> Session:
+        return Session(host, self._plan.run, self.state.incarnation, self._folder, self)
+
     def stop(self, code: str, text: str) -> None:
         """Let go of the run: guests are stopped, what has not finished stays waiting."""
         self._stop = self._stop or RunStopped(code=code, text=text)
         self._wake.set()
 
-    def _add(self, news: Event | _Report | _Return) -> None:
+    def _add(self, news: _News) -> None:
         self._news.append(news)
         self._wake.set()
 
@@ -182,18 +192,23 @@ class Loop:
         return self.state
 
     async def _work(self, group: asyncio.TaskGroup) -> None:
-        builds = [group.create_task(self._guard(self._build, n, job)) for n, job in enumerate(self.jobs)]
+        self._group = group
+        inventory = LiveInventory(self._plan.inventory, self._folder, self, self._watcher.note)
+        aside = [self._spawn(self._build, n, job) for n, job in enumerate(self.jobs)]
+        aside += [self._spawn(self._requests.watch, self._add), self._spawn(inventory.watch)]
         for host in self._plan.hosts():
-            session = Session(host, self._plan.run, self.state.incarnation, self._folder, self)
-            self._sessions[host.name] = session
-            self._session_tasks.append(group.create_task(self._guard(session.run)))
+            self._pool.add(host, self._spawn)
         try:
             await self._passes()
         finally:
             self._building.end()
-            for task in builds:
+            for task in aside:
                 task.cancel()
-            await self._end_sessions()
+            await self._pool.end()
+
+    def _spawn(self, part: Callable[..., Coroutine[Any, Any, None]], *args: object) -> asyncio.Task[None]:
+        assert self._group is not None
+        return self._group.create_task(self._guard(part, *args))
 
     async def _guard(self, part: Callable[..., Coroutine[Any, Any, None]], *args: object) -> None:
         """Its error ends the run in order: were it left to the group, no host would be told to stop its guests."""
@@ -219,6 +234,7 @@ class Loop:
         for event in (planned, opened):
             self._scheduler.observe(event, now)
         self._journal.append([planned, opened], now, durable=True)
+        self._requests.turn_away(now)
 
     async def _passes(self) -> None:
         try:
@@ -260,10 +276,10 @@ class Loop:
 
     def _pass(self, now: float) -> None:
         news, self._news = self._news, []
-        events, settled = self._observe(news, now)
+        events, settled, answers = self._observe(news, now)
         decisions = [] if self._building.errors else self._scheduler.decide(now)
-        if events or decisions:
-            self._journal.append([*events, *decisions], now)
+        if events or decisions or answers:
+            self._journal.append([*events, *decisions], now, answers=answers)
             for session, seqs in settled.items():
                 session.settled(seqs)
             self._forget_arguments([*events, *decisions])
@@ -271,16 +287,24 @@ class Loop:
                 self._act(event)
             for event in (*events, *decisions):
                 self._watcher.happened(event)
+        self._pool.settle()
         self._housekeep(now)
 
     def _observe(
-        self, news: Sequence[Event | _Report | _Return], now: float
-    ) -> tuple[list[Event], dict[Session, list[int]]]:
+        self, news: Sequence[_News], now: float
+    ) -> tuple[list[Event], dict[Session, list[int]], list[Answered]]:
         events: list[Event] = []
         settled: dict[Session, list[int]] = {}
+        answers: list[Answered] = []
         for item in news:
-            event: Event | None
+            event: Event | None = None
             match item:
+                case Asked():
+                    said = reply(item, self.state, now)
+                    answers.append(Answered(item.id, said.answer))
+                    for each in said.events:
+                        self._scheduler.observe(each, now)
+                    events += said.events
                 case _Report():
                     event = self._scheduler.admit(item.session.host.name, item.batch, item.records)
                     if item.seq is not None:
@@ -297,7 +321,7 @@ class Loop:
             if event is not None:
                 self._scheduler.observe(event, now)
                 events.append(event)
-        return events, settled
+        return events, settled, answers
 
     def _forget_arguments(self, events: Sequence[Event]) -> None:
         """Of tasks that have their results; all are looked at where some may have ended without a report."""
@@ -326,12 +350,12 @@ class Loop:
         match decision:
             case BatchPlaced():
                 numbers = list(self.state.batches[decision.batch].remaining.values())
-                session = self._sessions[decision.host]
+                session = self._pool[decision.host]
                 session.start(decision.batch, self._building.works[decision.job], decision.ranges, numbers)
             case BatchRecalled():
-                self._sessions[self.state.batches[decision.batch].host].recall(decision.batch)
+                self._pool[self.state.batches[decision.batch].host].recall(decision.batch)
             case BatchGivenUp():
-                self._sessions[decision.host].kill(decision.batch)
+                self._pool[decision.host].kill(decision.batch)
             case HostSetAside() | HostReserved():
                 pass  # it is given nothing, which is all
             case TasksCancelled() | RunFinished():
@@ -364,6 +388,17 @@ class Loop:
             self._watcher.compiled(job.name, artifact)
             self._add(built(n, artifact))
         self._wake.set()
+
+    # ------------------------------------------------------------------------------ Members, for the inventory
+
+    def come(self, host: Host) -> bool:
+        is_new = self._pool.add(self._plan.as_wanted(host), self._spawn)
+        self._add(HostAdded(plan=host_plan(host) if is_new else self.state.hosts[host.name].plan))
+        return is_new
+
+    def go(self, name: HostName) -> None:
+        self._pool.remove(name)
+        self._add(HostRemoved(host=name))
 
     # ----------------------------------------------------------------------------- an open run, in this thread
 
@@ -405,51 +440,27 @@ class Loop:
 
     def _check_world(self) -> None:
         """Raises where the run can't go on: at once where waiting can't mend it, else after `wait_hosts_s`."""
-        if self.state.batches and time.monotonic() - self._checked_at < TICK_S:
-            return  # it goes on, and a look at every host for every report would cost more than the reports
-        self._checked_at = time.monotonic()
-        hopeless_jobs = impossible(self.state)
-        if hopeless_jobs and self._plan.open:
-            for n, sentence in hopeless_jobs.items():  # the other functions go on
+        if not self._world.is_due(self.state):
+            return
+        hopeless = self._world.impossible(self.state)
+        if hopeless and self._plan.open:
+            for n, sentence in hopeless.items():  # the other functions go on
                 self.withdraw(n, self._waiting(n), why=sentence)
             return
-        if hopeless_jobs:
-            raise SpecError([Problem(file="", line=None, key="", text=text) for text in hopeless_jobs.values()])
-        blocked = None if self.state.batches or self._building.pending else self._blocked()
-        if blocked is None:
-            self._stuck_since = None
-            return
-        hopeless, text = blocked
-        now = time.monotonic()
-        if self._stuck_since is None:
-            self._stuck_since = now
-            if not hopeless and self._plan.wait_hosts_s > 0:
-                self._watcher.note(
-                    f"{text}\nwaiting up to {self._plan.wait_hosts_s:,.0f} s for one; --wait-hosts sets that"
-                )
-        if hopeless or now - self._stuck_since >= self._plan.wait_hosts_s:
-            self._append([RunStopped(code="no_hosts", text=text)], time.time())
-            raise WorldError(text)
+        stopped = None
+        if not hopeless:
+            stopped = self._world.stop(self.state, building=bool(self._building.pending))
+        elif self._has_results():  # a host that was late answered too little: what is done is not thrown away for that
+            stopped = RunStopped(code="impossible", text="\n".join(hopeless.values()))
+        else:
+            raise SpecError([Problem(file="", line=None, key="", text=text) for text in hopeless.values()])
+        if stopped is not None:
+            self._append([stopped], time.time())
+            raise WorldError(stopped.text)
 
-    def _blocked(self) -> tuple[bool, str] | None:
-        """None while some waiting job has a host; else whether waiting is hopeless, and what is wrong with each."""
-        waiting = [job for job in self.state.jobs if job.waiting]
-        hosts = [h for h in self.state.hosts.values() if any(placement.may_take(h, job) for job in waiting)]
-        if not waiting or any(host.capacity is not None or not host.answered for host in hosts):
-            return None
-        tasks = sum(job.waiting for job in waiting)
-        what = "the task that waits" if tasks == 1 else f"the {tasks:,} tasks that wait"
-        lines = [f"  {host.name}: {host.reason}" for host in hosts]
-        hopeless = not any(host.waiting_may_help for host in hosts)
-        return hopeless, "\n".join([f"no host is left that could run {what}:", *lines])
-
-    async def _end_sessions(self) -> None:
-        for session in self._sessions.values():
-            session.end()
-        if self._session_tasks:
-            _, late = await asyncio.wait(self._session_tasks, timeout=END_S)
-            for task in late:
-                task.cancel()
+    def _has_results(self) -> bool:
+        counts = self.state.counts
+        return sum(counts) > counts[WAITING] + counts[RUNNING]
 
 
 def _sample(host: str, at: float, beat: Beat) -> Sample:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from batchwasm.errors import SpecError
@@ -51,7 +52,7 @@ def checked(
     problems = [*found.report.problems, *machines.problems]
     if problems or spec is None or machines.inventory is None:
         raise SpecError(problems)
-    return spec, machines.inventory
+    return spec, _as_run(machines.inventory, hosts)
 
 
 def load_inventory(jobs_folder: Path | None, *, inventory: Path | None, hosts: str | None) -> Inventory:
@@ -59,4 +60,9 @@ def load_inventory(jobs_folder: Path | None, *, inventory: Path | None, hosts: s
     found = inventories.find(jobs_folder, inventory=inventory, hosts=hosts)
     if found.inventory is None:
         raise SpecError(found.problems)
-    return found.inventory
+    return _as_run(found.inventory, hosts)
+
+
+def _as_run(inventory: Inventory, hosts: str | None) -> Inventory:
+    """Where `--hosts` says which, they are these and no others, whatever becomes of the file."""
+    return inventory if hosts is None else replace(inventory, path=None)

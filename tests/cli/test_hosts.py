@@ -1,4 +1,4 @@
-"""hosts list, check, trust and clean, over real sshd servers."""
+"""hosts list, check, trust, drain and clean, over real sshd servers; drain of runs that go on is in test_live_hosts."""
 
 from __future__ import annotations
 
@@ -57,9 +57,8 @@ def test_a_wrong_inventory_is_2_with_all_its_problems(batchwasm: Cli) -> None:
     assert "nonsense" in said
 
 
-@pytest.mark.parametrize("name", ["drain", "undrain", "add"])
-def test_what_is_not_built_yet_is_refused_by_name(batchwasm: Cli, name: str) -> None:
-    assert f"{name}: not in this version" in batchwasm("hosts", name, "lab01", code=2).err
+def test_what_is_not_built_yet_is_refused_by_name(batchwasm: Cli) -> None:
+    assert "add: not in this version" in batchwasm("hosts", "add", "lab01", code=2).err
 
 
 # ------------------------------------------------------------------------------------------------------- check
@@ -181,6 +180,14 @@ def test_trust_tells_of_hosts_that_do_not_answer(batchwasm: Cli, pool: list[Sshd
     ended = batchwasm("hosts", "trust", "--yes", code=3)
     assert "3 keys accepted" in ended.err
     assert "gone: " in ended.err
+
+
+# ------------------------------------------------------------------------------------------------------- drain
+
+
+def test_drain_where_no_run_goes_on_is_3_and_says_what_keeps_a_host_out_of_the_next(batchwasm: Cli) -> None:
+    assert "'exclude' of a job" in batchwasm("hosts", "drain", "lab01", code=3).err
+    assert "has an empty name" in batchwasm("hosts", "undrain", "", code=2).err
 
 
 # ------------------------------------------------------------------------------------------------------- clean

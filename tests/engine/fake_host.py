@@ -76,12 +76,12 @@ class FakeRunner:
         for message in messages:
             self._incoming.put_nowait(message if isinstance(message, bytes) else encode(message))
 
-    async def finish(self, outcome: int = Outcome.SUCCEEDED, *, detail: Detail | None = None) -> Work:
+    async def finish(self, outcome: int = Outcome.SUCCEEDED, *, detail: Detail | None = None, wall_us: int = 5) -> Work:
         """Takes the next batch and says that all its tasks ended so; what they were."""
         start = await self.order(Start)
         work = Work.decode(start.body)
         self._seq += 1
-        rows = [Row(task.task, task.number, outcome, 0, 1.0, 5, 5, 65536, detail=detail) for task in work.tasks]
+        rows = [Row(task.task, task.number, outcome, 0, 1.0, wall_us, 5, 65536, detail=detail) for task in work.tasks]
         self.say(Finished(start.batch, len(rows), seq=self._seq, body=Rows.encode(rows)))
         return work
 

@@ -64,7 +64,7 @@ async def test_the_runner_is_shipped_once_and_its_supervisor_answers(host: Host)
     async with prepared(host, shipped) as ready:
         assert isinstance(await attach(ready), Attached)
         installed = Path(ready.facts.workdir, "runner", pack_for(this_platform()).digest)
-        assert sorted(os.listdir(installed)) == ["batchwasm_runner", "wasmtime"]
+        assert sorted(os.listdir(installed)) == ["batchwasm_runner", "tomli", "wasmtime"]
     assert [kind for kind, _, _ in shipped] == ["runner"]
     async with prepared(host, shipped) as ready:
         assert isinstance(await attach(ready), Attached)
