@@ -38,6 +38,7 @@ class AttemptRow:
     wall_s: float | None
     cpu_s: float | None
     peak_memory_bytes: int | None
+    disk_bytes: int | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -139,6 +140,7 @@ def recorded(host: str, record: Record) -> AttemptRow:
         wall_s=record.wall_s,
         cpu_s=record.cpu_s,
         peak_memory_bytes=record.peak_memory_bytes,
+        disk_bytes=record.disk_bytes,
     )
 
 
@@ -155,4 +157,5 @@ def unrecorded(attempt: Unheard) -> AttemptRow:
         wall_s=None,
         cpu_s=None,
         peak_memory_bytes=None,
+        disk_bytes=None,
     )

@@ -72,6 +72,8 @@ class Record(NamedTuple):
     value: bytes | None = None
     """What a function gave, as CBOR, checked; None where it gave none, and where it is a file at value_path."""
     value_path: str | None = None
+    disk_bytes: int | None = None
+    """What it had written into its folder when it ended; None where nobody knows."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -148,6 +148,7 @@ class JobState:
         usage.wall_squares += sum(wall * wall for wall in walls)
         usage.wall_most_s = max(usage.wall_most_s, *walls)
         usage.cpu_s += sum(record.cpu_s for record in ended)
+        usage.disk_most_bytes = max(usage.disk_most_bytes, *(record.disk_bytes or 0 for record in ended))
         usage.memory_most_bytes = max(usage.memory_most_bytes, *(record.peak_memory_bytes for record in ended))
 
     def turn_waiting(self, outcome: Outcome) -> int:

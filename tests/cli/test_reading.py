@@ -107,6 +107,7 @@ def test_status_for_programs_has_the_fields_of_the_contract(read: Cli, made: Mad
     assert [list(usage) for usage in usages] == [["attempts", "cpus", "memory_bytes", "time_s", "disk_bytes"]] * 2
     assert [usage["attempts"] for usage in usages] == [4, 1]
     assert usages[0]["memory_bytes"]["asked"] == 512 * 1024**2
+    assert usages[0]["disk_bytes"] == {"asked": 1024**3, "used": 3, "next": 4 * 1024**2}
     (host,) = status["hosts"]
     assert list(host) == ["name", "state", "reason", "cpus", "running", "done"]
     assert host["done"] == 5

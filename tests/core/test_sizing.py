@@ -76,6 +76,9 @@ def test_cpus_that_no_module_can_use_are_told() -> None:
 
 def test_what_is_close_to_a_limit_or_beyond_it_is_told() -> None:
     close = after(job(memory=320 * MIB, time_s=10.5), **USED)
+    assert sizing.advice(after(job(disk_bytes=100 * MIB), **USED, disk_bytes=95 * MIB).state) == [
+        'sim: wrote 95 MiB of the 100 MiB that it may; disk = "120MiB" is safer'
+    ]
     assert sizing.advice(close.state) == [
         'sim: used 310 MiB of the 320 MiB of memory that it asks for; memory = "400MiB" is safer',
         'sim: took 10 s of its time_limit of 10.5 s; time_limit = "30s" is safer',
