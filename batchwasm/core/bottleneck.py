@@ -183,15 +183,13 @@ def _of_keeping(
 
 def _short(state: State, job: JobState, hosts: list[HostState]) -> Iterator[tuple[Shortage, float]]:
     """What the hosts together lack for one more task of the job, and on which share of them; nothing where it fits."""
-    by_what: dict[str, tuple[Shortage, int]] = {}
+    by_what: dict[str, Shortage] = {}
     for host in hosts:
-        lacks = [list(reasons.shortages(state, host, job, amount)) for amount in job.amounts]
-        if not all(lacks):
-            continue
-        for shortage in lacks[0]:
+        found = reasons.lacks(state, host, job, job.amounts)
+        for shortage in {shortage.what: shortage for shortage in reversed(found)}.values():
             known = by_what.get(shortage.what)
-            by_what[shortage.what] = (shortage, 1) if known is None else (known[0] + shortage, known[1] + 1)
-    yield from ((shortage, count / len(hosts)) for shortage, count in by_what.values())
+            by_what[shortage.what] = shortage if known is None else known + shortage
+    yield from ((shortage, shortage.hosts / len(hosts)) for shortage in by_what.values())
 
 
 def _room_text(state: State, short: Shortage, n: int, *, everywhere: bool) -> str:

@@ -178,7 +178,7 @@ def _by_host(state: State, n: int, task: int, now: float) -> tuple[Hosts, ...]:
     for host in state.hosts.values():
         fixed = list(_of_host(state, host, n, retry, amounts, now))
         able = host.room is not None and not any(reason.code in _NEVER for reason in fixed)
-        lacks = _lacks(state, host, job, amounts) if able else []
+        lacks = reasons.lacks(state, host, job, amounts) if able else []
         key = (
             *((reason.text, reason.until) for reason in fixed),
             *((each.what, each.asked, each.ahead) for each in lacks),
@@ -226,12 +226,6 @@ def label_limits(job: JobState, host: HostState) -> Iterator[Reason]:
         if label in host.plan.labels and job.by_label.get(label, 0) >= most:
             text = f"max_parallel of {job.plan.name} is reached on hosts with the label {label}: {most:,} at once"
             yield Reason(code="max_parallel", text=text)
-
-
-def _lacks(state: State, host: HostState, job: JobState, amounts: tuple[Amount, ...]) -> list[Shortage]:
-    """Nothing where one of the alternatives fits, else what each is short of."""
-    by_need = [list(reasons.shortages(state, host, job, amount)) for amount in amounts]
-    return [] if not all(by_need) else [shortage for found in by_need for shortage in found]
 
 
 # ------------------------------------------------------------------------------------------------ where it runs

@@ -90,7 +90,7 @@ def lacking(amount: Amount, limits: Offer) -> Iterator[tuple[str, str]]:
         yield cpus_text(amount.cpus), cpus_text(limits.milli_cpus)
     if amount.memory_bytes > limits.memory_bytes:
         # Rounded away from each other: what does not fit must not look as if it did.
-        yield _memory(amount), size_text(limits.memory_bytes, math.floor)
+        yield _memory(amount), _size(limits.memory_bytes, math.floor)
     if -(-amount.gpus // MILLI) > limits.gpus:
         yield _gpus(amount.gpus / MILLI), _gpus(limits.gpus)
     for name, count in amount.resources:
@@ -102,7 +102,7 @@ def _both(amount: Amount, limits: Offer) -> Iterator[tuple[str, str]]:
     """All that is asked for, and what the host has of it."""
     has = dict(limits.resources)
     yield cpus_text(amount.cpus), cpus_text(limits.milli_cpus)
-    yield _memory(amount), size_text(limits.memory_bytes, math.floor)
+    yield _memory(amount), _size(limits.memory_bytes, math.floor)
     if amount.gpus:
         yield _gpus(amount.gpus / MILLI), _gpus(limits.gpus)
     for name, count in amount.resources:
@@ -110,7 +110,7 @@ def _both(amount: Amount, limits: Offer) -> Iterator[tuple[str, str]]:
 
 
 def _memory(amount: Amount) -> str:
-    return f"{size_text(amount.memory_bytes, math.ceil)} of memory"
+    return f"{_size(amount.memory_bytes, math.ceil)} of memory"
 
 
 def _gpus(count: float) -> str:
@@ -121,6 +121,6 @@ def _list(texts: Sequence[str]) -> str:
     return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} and {texts[-1]}"
 
 
-def size_text(size_bytes: int, rounded: Callable[[float], int]) -> str:
+def _size(size_bytes: int, rounded: Callable[[float], int]) -> str:
     unit, name = (GIB, "GiB") if size_bytes >= GIB else (MIB, "MiB")
     return f"{rounded(size_bytes * 100 / unit) / 100:,.2f}".rstrip("0").rstrip(".") + f" {name}"

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 
 from batchwasm.core.events import HostPlan, JobPlan
 from batchwasm.core.hoststate import HostState
-from batchwasm.core.impossible import lacking, size_text
+from batchwasm.core.impossible import lacking
 from batchwasm.core.jobstate import JobState
 from batchwasm.core.placement import AHEAD, fits
 from batchwasm.core.room import MILLI, Amount, Offer, milli
 from batchwasm.core.state import State
+from batchwasm.model import GIB, MIB
 
 NAMES = 3  # told one by one in a sentence; the others are counted
 _UNKNOWN = 2**62  # of what an inventory does not say: as much as anybody could ask for
@@ -93,8 +94,10 @@ def listed(names: Sequence[str], most: int = NAMES) -> str:
 
 
 def memory_text(size_bytes: float) -> str:
-    """`512 MiB`, `1.5 GiB`."""
-    return size_text(round(size_bytes), round)
+    """`512 MiB`, `1.5 GiB`, `310 MiB`: three digits are enough to compare."""
+    unit, name = (GIB, "GiB") if size_bytes >= GIB else (MIB, "MiB")
+    value = size_bytes / unit
+    return f"{value:,.0f} {name}" if value >= 100 else f"{value:.3g} {name}"
 
 
 def counted(count: int, what: str) -> str:
@@ -154,7 +157,17 @@ def closed(host: HostState, now: float) -> Iterator[Reason]:
         yield Reason(code=word, text=text, until=host.aside_until if word == "aside" else None)
 
 
-def shortages(state: State, host: HostState, job: JobState, amount: Amount) -> Iterator[Shortage]:
+def lacks(state: State, host: HostState, job: JobState, amounts: Sequence[Amount]) -> list[Shortage]:
+    """What each alternative is short of on the host now, but for those that it could never hold; nothing where one
+    fits."""
+    room = host.room
+    if room is None:
+        return []
+    by_need = [list(_shortages(state, host, job, amount)) for amount in amounts if room.offer.fits(amount)]
+    return [shortage for found in by_need for shortage in found] if all(by_need) else []
+
+
+def _shortages(state: State, host: HostState, job: JobState, amount: Amount) -> Iterator[Shortage]:
     """What the host has too little free of now for one more batch that reserves `amount`."""
     room = host.room
     if room is None or fits(host, job, amount):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from batchwasm.core.bottleneck import limits
@@ -114,10 +115,11 @@ def test_hosts_that_are_full_say_by_whom_and_are_told_together() -> None:
 
 def test_of_alternatives_each_says_what_it_lacks_and_gpus_count_whole_ones() -> None:
     job = JobPlan(name="a", tasks=3, needs=(Need(cpus=1, gpus=1), Need(cpus=4)))
-    scheduler = on({"h": {"cpus": 6, "gpus": 1}}, job)
-    assert len(placed(scheduler.decide(0.0))) == 2
-    assert by_host(scheduler, 0, 2) == {
-        "h": ["gpus: 1 of 1 taken by a (1); asks for 1", "cpus: 5 of 6 taken by a (5); asks for 4"]
+    scheduler = on({"h": {"cpus": 6, "gpus": 1}, "none": {"cpus": 4}}, replace(job, tasks=4))
+    assert len(placed(scheduler.decide(0.0))) == 3
+    assert by_host(scheduler, 0, 3) == {
+        "h": ["gpus: 1 of 1 taken by a (1); asks for 1", "cpus: 5 of 6 taken by a (5); asks for 4"],
+        "none": ["cpus: 4 of 4 taken by a (4); asks for 4"],
     }
 
 
