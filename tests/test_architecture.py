@@ -37,6 +37,7 @@ LAYERS = {
     "rows": 3,
     "explained": 3,
     "results": 3,
+    "simulation": 3,
     "spec": 2,
     "toolchains": 2,
     "functions": 2,

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from batchwasm.core import placement, policy, reasons
-from batchwasm.core.explain import at_limit, label_limits, waits_for
+from batchwasm.core import placement, reasons
+from batchwasm.core.explain import at_limit, is_late, label_limits, waits_for
 from batchwasm.core.hoststate import HostState
 from batchwasm.core.jobstate import WAITING, JobState
 from batchwasm.core.reasons import Reason, Shortage, counted, listed, memory_text, task_name
@@ -73,9 +73,9 @@ def _late(state: State, now: float) -> Iterator[_Weighed]:
     """Running tasks that take much longer than others of their job."""
     found = []
     for batch in state.batches.values():
-        late_at = policy.late_at(state.jobs[batch.job], batch)
-        if late_at is not None and now >= late_at and batch.remaining:
-            found.append(f"{task_name(state.jobs[batch.job].plan, next(iter(batch.remaining)))} on {batch.host}")
+        job = state.jobs[batch.job]
+        if batch.remaining and is_late(job, batch, now):
+            found.append(f"{task_name(job.plan, next(iter(batch.remaining)))} on {batch.host}")
     if found:
         verb = "takes" if len(found) == 1 else "take"
         text = f"{listed(found)} {verb} much longer than others of the same job"

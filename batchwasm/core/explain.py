@@ -236,7 +236,6 @@ def _places(state: State, n: int, task: int, now: float) -> Iterator[Place]:
     for batch in state.batches.values():
         if batch.job == n and task in batch.remaining:
             before = _before(batch, task)
-            late_at = policy.late_at(job, batch)
             yield Place(
                 host=batch.host,
                 number=batch.remaining[task],
@@ -244,8 +243,14 @@ def _places(state: State, n: int, task: int, now: float) -> Iterator[Place]:
                 before=before,
                 double=batch.double,
                 doubted=state.hosts[batch.host].silent,
-                late=not before and late_at is not None and now >= late_at,
+                late=not before and is_late(job, batch, now),
             )
+
+
+def is_late(job: JobState, batch: Batch, now: float) -> bool:
+    """Whether the task that runs in the batch takes much longer than others of its job."""
+    usual_s = policy.usual_s(job)
+    return usual_s is not None and now >= batch.since + usual_s
 
 
 def _before(batch: Batch, task: int) -> int:

@@ -9,8 +9,8 @@ from batchwasm.core.events import HostPlan, JobPlan
 from batchwasm.core.hoststate import HostState
 from batchwasm.core.impossible import lacking
 from batchwasm.core.jobstate import JobState
-from batchwasm.core.placement import AHEAD, fits
-from batchwasm.core.room import MILLI, Amount, Offer, milli
+from batchwasm.core.placement import fits
+from batchwasm.core.room import AHEAD, MILLI, Amount, Offer, milli
 from batchwasm.core.state import State
 from batchwasm.model import GIB, MIB
 

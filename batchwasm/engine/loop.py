@@ -450,8 +450,9 @@ class Loop:
         stopped = None
         if not hopeless:
             stopped = self._world.stop(self.state, building=bool(self._building.pending))
-        elif self._has_results():  # a host that was late answered too little: what is done is not thrown away for that
-            stopped = RunStopped(code="impossible", text="\n".join(hopeless.values()))
+        elif self._has_results():  # a host was late, or came back smaller: what is done is not thrown away for that
+            if not self.state.batches:  # and what goes on does so
+                stopped = RunStopped(code="impossible", text="\n".join(hopeless.values()))
         else:
             raise SpecError([Problem(file="", line=None, key="", text=text) for text in hopeless.values()])
         if stopped is not None:
