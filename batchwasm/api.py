@@ -21,16 +21,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from batchwasm import calls, functions, rows
+from batchwasm import calls, explained, functions, rows
 from batchwasm import results as folders
 from batchwasm import spec as spec_files
 from batchwasm.artifacts import Store, build
 from batchwasm.asking import ask, is_alive
 from batchwasm.core.events import Record, RunStopped
+from batchwasm.core.history import unheard
 from batchwasm.core.state import JobState, State
 from batchwasm.engine import manifest
 from batchwasm.engine.loop import Loop
-from batchwasm.engine.plan import Plan, Watcher, host_plan
+from batchwasm.engine.plan import Plan, Watcher
+from batchwasm.engine.preview import PlannedJob, preview
 from batchwasm.errors import (
     EXIT_INTERRUPTED,
     EXIT_SUCCEEDED,
@@ -42,6 +44,7 @@ from batchwasm.errors import (
     SpecError,
     WorldError,
 )
+from batchwasm.explained import AttemptRow, Explained
 from batchwasm.functions.json_values import to_json
 from batchwasm.functions.values import decoder
 from batchwasm.journal import Journal
@@ -209,39 +212,11 @@ def only(spec: RunSpec, chosen: Sequence[JobName]) -> RunSpec:
     return replace(spec, jobs=tuple(spec_files.needed(spec.jobs, chosen)))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PlannedJob:
-    """What a run would do with a job."""
-
-    name: JobName
-    tasks: int
-    language: str
-    cpus: float
-    memory_bytes: int
-    time_limit_s: float | None
-    hosts: tuple[str, ...]
-    """Names of those that it may use."""
-
-    def as_dict(self) -> dict[str, Any]:
-        return {"schema": "plan/1", **rows.shallow(self)}
-
-
-def plan(spec: RunSpec, inventory: Inventory, *, jobs: Sequence[JobName] = ()) -> list[PlannedJob]:
+def plan(
+    spec: RunSpec, inventory: Inventory, *, jobs: Sequence[JobName] = (), store: Store | None = None
+) -> list[PlannedJob]:
     """What `run` would do; nothing is compiled, connected or written."""
-    chosen = only(spec, jobs)
-    plans = Plan(run="", spec=chosen, inventory=inventory, store=Store()).job_plans()
-    return [
-        PlannedJob(
-            name=job.name,
-            tasks=len(job),
-            language=job.source.language,
-            cpus=job.request.cpus,
-            memory_bytes=job.request.memory_bytes,
-            time_limit_s=job.limits.time_s,
-            hosts=tuple(host.name for host in inventory.hosts if planned.allows(host_plan(host))),
-        )
-        for job, planned in zip(chosen.jobs, plans, strict=True)
-    ]
+    return preview(Plan(run="", spec=only(spec, jobs), inventory=inventory, store=store or Store()))
 
 
 # ------------------------------------------------------------------------------------------- acting on live runs
@@ -322,6 +297,39 @@ def results(
                         yield _absolute(folder, row)
     finally:
         journal.close()
+
+
+def explain(folder: RunFolder, *, job: JobName | None = None, index: int = 0) -> Explained:
+    """Why a task waits, where it runs, how its attempts ended; without `job`, what limits the run now.
+
+    Raises RunError where there is no such task.
+    """
+    word = status(folder).state
+    journal = Journal.open(folder.journal, read_only=True)
+    try:
+        state = journal.state()
+        if word == "stopped" and state.stopped is None:
+            state.apply(_GONE, state.last_at)
+        now = time.time() if word == "running" else state.last_at
+        if job is None:
+            return explained.of_run(state, str(folder.path), word=word, now=now)
+        n = next((n for n, found in enumerate(state.jobs) if found.plan.name == job), None)
+        if n is None or not 0 <= index < state.jobs[n].plan.tasks:
+            raise RunError(f"there is no task {job}/{index} in this run")
+        attempts = _attempts(journal, state, n, index)
+        return explained.of_task(state, n, index, str(folder.path), attempts=attempts, now=now)
+    finally:
+        journal.close()
+
+
+def _attempts(journal: Journal, state: State, n: int, task: int) -> list[AttemptRow]:
+    """All that ended of one task."""
+    found = list(journal.attempts(job=n, task=task))
+    rows_ = [explained.recorded(attempt.host, attempt.record) for attempt in found]
+    if explained.has_gaps(state, n, task, [attempt.record for attempt in found]):
+        known = {attempt.batch: attempt.record.number for attempt in found}
+        rows_ += map(explained.unrecorded, unheard(journal.life(n), n, task, known))
+    return rows_
 
 
 def _absolute(folder: RunFolder, row: ResultRow) -> ResultRow:

@@ -10,9 +10,10 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from batchwasm import functions
 from batchwasm.errors import SourceError
@@ -24,7 +25,7 @@ from batchwasm.toolchains.base import source_folder
 from batchwasm.toolchains.fingerprint import Fingerprint
 from batchwasm.toolchains.wasm import ModuleFacts
 
-__all__ = ["ModuleFacts", "Store", "build", "check", "inspect"]
+__all__ = ["ModuleFacts", "Store", "build", "check", "inspect", "peek"]
 
 VERSION = 1
 """Of notes and keys: another number builds everything again."""
@@ -69,6 +70,58 @@ def build(
         cached=cached,
         wall_s=time.monotonic() - start,
     )
+
+
+class Peek(NamedTuple):
+    """What `build` would do now."""
+
+    toolchain: str | None
+    """What would make the module, or made it; None where nothing here can."""
+    artifact: Artifact | None
+    """Where it is there already."""
+    problem: str = ""
+    """Why it can't be made."""
+
+
+def peek(name: JobName, source: Source, store: Store) -> Peek:
+    """What `build` would do, without doing it: nothing is compiled, written or waited for."""
+    try:
+        _check_files(name, source)
+        if source.language not in TOOLCHAINS:
+            text = _read(name, source.paths[0])
+            key, made_by = _assembled_key(source, text)
+            note = store.note(key)
+            return _peeked(source, store, made_by, [note.decode()] if note else [])
+        language = TOOLCHAINS[source.language]
+        tool = language.find()
+        if tool is None:
+            return Peek(None, None, f"no compiler for {language.title} to wasm is on this machine; {language.get}")
+        glue = _glue(name, source, signature_of(name, source)) if source.function is not None else None
+        key = _source_key(source, tool, commands(name, source, language, tool, cache=cache_folder(), glue=glue), glue)
+        folder = source_folder(source)
+        fresh = (digest for digest, record in _notes(store, key) if fingerprint.still_true(record, folder))
+        return _peeked(source, store, tool.title, fresh)
+    except SourceError as error:
+        return Peek(None, None, str(error).removeprefix(f"{name}: "))
+
+
+def _peeked(source: Source, store: Store, made_by: str, digests: Iterable[Digest]) -> Peek:
+    """The first of these that is there."""
+    for digest in digests:
+        path = store.get(digest)
+        if path is not None:
+            size = path.stat().st_size
+            found = Artifact(
+                digest=digest,
+                path=path,
+                size_bytes=size,
+                language=source.language,
+                toolchain=made_by,
+                cached=True,
+                wall_s=0.0,
+            )
+            return Peek(made_by, found)
+    return Peek(made_by, None)
 
 
 def inspect(path: Path) -> ModuleFacts:
@@ -191,10 +244,7 @@ def _check_files(name: JobName, source: Source) -> None:
 def _assembled(name: JobName, source: Source, store: Store) -> tuple[Digest, str, bool]:
     """Digest, maker, and whether nothing was to be done: WAT text or a ready module."""
     text = _read(name, source.paths[0])
-    tool = find.wasmtime() if source.language == "wat" else None
-    made_by = tool.title if tool else "ready-made"
-    kind = "assemble" if source.function is None else f"function {source.function}"
-    key = _key([kind, source.language, made_by, hashlib.sha256(text).hexdigest()])
+    key, made_by = _assembled_key(source, text)
     with store.lock(key):
         note = store.note(key)
         if note is not None and store.get(note.decode()) is not None:
@@ -204,6 +254,14 @@ def _assembled(name: JobName, source: Source, store: Store) -> tuple[Digest, str
         digest = store.put(module)
         store.keep_note(key, digest.encode())
     return digest, made_by, source.language == "wasm"
+
+
+def _assembled_key(source: Source, text: bytes) -> tuple[Digest, str]:
+    """Of WAT text or a ready module; and its maker."""
+    tool = find.wasmtime() if source.language == "wat" else None
+    made_by = tool.title if tool else "ready-made"
+    kind = "assemble" if source.function is None else f"function {source.function}"
+    return _key([kind, source.language, made_by, hashlib.sha256(text).hexdigest()]), made_by
 
 
 def _from_wat(name: JobName, path: Path, text: bytes) -> bytes:

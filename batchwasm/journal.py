@@ -23,15 +23,15 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from batchwasm.core import eventcodec, snapshot
+from batchwasm.core import eventcodec, history, snapshot
 from batchwasm.core.events import Event, Record, TasksAdded, TasksFinished
 from batchwasm.core.state import State
 from batchwasm.errors import RunError, WorldError
 from batchwasm.model import Outcome
 
 VERSION = 3
-"""2 keeps values of functions and their arguments, 3 takes requests. A journal of an earlier version is read as it is,
-and brought up to this one by who opens it for writing."""
+"""2 keeps values of functions and their arguments, 3 takes requests and knows what was written to disk. A journal of an
+earlier version is read as it is, and brought up to this one by who opens it for writing."""
 CHECKPOINTS = 2  # the newest, and the one before in case a reader is in it
 SAMPLES = 20_000  # rows: a day of one host at a sample every 4 s, a few MB
 BUSY_S = 30.0  # how long a writer or reader waits for the other
@@ -55,7 +55,7 @@ CREATE TABLE attempts (
     task INTEGER NOT NULL, number INTEGER NOT NULL, outcome INTEGER NOT NULL, final INTEGER NOT NULL,
     exit_code INTEGER, started_at REAL NOT NULL, queued_s REAL NOT NULL, wall_s REAL NOT NULL, cpu_s REAL NOT NULL,
     peak_memory_bytes INTEGER NOT NULL, stdout BLOB, stderr BLOB, reason_code TEXT, reason_text TEXT, "limit" REAL,
-    used REAL, stdout_path TEXT, stderr_path TEXT, outputs TEXT, value BLOB, value_path TEXT
+    used REAL, stdout_path TEXT, stderr_path TEXT, outputs TEXT, value BLOB, value_path TEXT, disk_bytes INTEGER
 );
 CREATE INDEX attempts_task ON attempts (job, task);
 {_CALLS}
@@ -72,10 +72,11 @@ _INSERT_ATTEMPT = f"INSERT INTO attempts VALUES (NULL, ?, ?, ?, ?{', ?' * len(Re
 _INSERT_CALLS = "INSERT INTO calls VALUES (?, ?, ?, ?)"
 _HEAVY = frozenset({"stdout", "stderr", "outputs", "value", "value_path"})
 """Columns that no state needs."""
-_SINCE_2 = frozenset({"value", "value_path"})
+_SINCE = {2: frozenset({"value", "value_path"}), 3: frozenset({"disk_bytes"})}
+"""Columns of attempts that journals of earlier versions have not."""
 _UPGRADES = {
     1: f"ALTER TABLE attempts ADD COLUMN value BLOB; ALTER TABLE attempts ADD COLUMN value_path TEXT; {_CALLS}",
-    2: _REQUESTS,
+    2: f"ALTER TABLE attempts ADD COLUMN disk_bytes INTEGER; {_REQUESTS}",
 }
 """What makes a journal of that version one of the next."""
 
@@ -150,7 +151,7 @@ class Journal:
         self.version = version
         """Of its layout."""
         self._db = connection
-        self._missing = _SINCE_2 if version < 2 else frozenset[str]()
+        self._missing = frozenset[str]().union(*(names for since, names in _SINCE.items() if version < since))
         with _translated(path):
             self._seq: int = self._db.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0]
 
@@ -286,7 +287,7 @@ class Journal:
         """
         with _translated(self.path):
             rows = self._db.execute(
-                f"SELECT seq, {_columns(_HEAVY)} FROM attempts WHERE id > ? ORDER BY id", (attempt,)
+                f"SELECT seq, {_columns(_HEAVY | self._missing)} FROM attempts WHERE id > ? ORDER BY id", (attempt,)
             )
             row = rows.fetchone()
             found = self._db.execute("SELECT seq, at, kind, body FROM events WHERE seq > ? ORDER BY seq", (after,))
@@ -333,6 +334,20 @@ class Journal:
         with _translated(self.path):
             for row in self._db.execute(query, (job, start, stop, int(Outcome.SUCCEEDED))):
                 yield Left(*row[:4])
+
+    def life(self, job: int) -> Iterator[tuple[float, Event]]:
+        """Events that tell of attempts of the job without a report (core/history.py), each with its time.
+
+        It goes through all events: a second for each million.
+        """
+        kinds = ", ".join(f"'{kind.__name__}'" for kind in history.KINDS)
+        query = (
+            f"SELECT at, kind, body FROM events WHERE kind IN ({kinds}) "
+            "AND (kind <> 'BatchPlaced' OR json_extract(body, '$.job') = ?) ORDER BY seq"
+        )
+        with _translated(self.path):
+            for at, kind, body in self._db.execute(query, (job,)):
+                yield at, eventcodec.decode(kind, json.loads(body))
 
     def arguments(self, job: int, task: int) -> bytes | None:
         """Of a call that was added while the run went on, as CBOR; None where there is none, or it was not kept."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from batchwasm.core.events import Record
+from batchwasm.core.sizing import Sizing, advice, sizing
 from batchwasm.core.state import RUNNING, WAITING, HostState, JobState, State
 from batchwasm.model import Outcome, Scalar
 
@@ -59,9 +60,24 @@ class TaskCounts:
 class JobRow:
     name: str
     tasks: TaskCounts
+    usage: Sizing | None = None
+    """What it asked for against what it took; None before anything ended."""
 
     def as_dict(self) -> dict[str, Any]:
-        return {"name": self.name, **self.tasks.as_dict()}
+        return {"name": self.name, **self.tasks.as_dict(), "usage": usage_dict(self.usage)}
+
+
+def usage_dict(found: Sizing | None) -> dict[str, Any] | None:
+    """`asked` (null where there is no limit), `used` and `next` of each thing that is asked for."""
+    if found is None:
+        return None
+    return {
+        "attempts": found.attempts,
+        "cpus": shallow(found.cpus),
+        "memory_bytes": shallow(found.memory_bytes),
+        "time_s": {**shallow(found.time_s), "mean": found.mean_s},
+        "disk_bytes": shallow(found.disk_bytes),
+    }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,6 +115,8 @@ class Status:
     """Why it stopped, or why the rest was cancelled."""
     wall_s: float
     """From the run's first event to its last, or to now while it goes on."""
+    advice: tuple[str, ...] = ()
+    """What to ask for next time, a sentence each, where that is worth one."""
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -200,11 +218,14 @@ def status(state: State, folder: str, *, alive: bool, now: float = 0.0) -> Statu
         folder=folder,
         state="finished" if state.finished else "running" if running else "stopped",
         tasks=TaskCounts.of(counts),
-        jobs=tuple(JobRow(name=job.plan.name, tasks=TaskCounts.of(job.counts)) for job in state.jobs),
+        jobs=tuple(
+            JobRow(name=job.plan.name, tasks=TaskCounts.of(job.counts), usage=sizing(job)) for job in state.jobs
+        ),
         hosts=tuple(_host_row(state, host, max(now, state.last_at)) for host in state.hosts.values()),
         by_outcome=by_outcome(counts),
         reason=state.stopped.text if state.stopped else state.cancelled.text if state.cancelled else None,
         wall_s=max(0.0, max(state.last_at, now if running else 0.0) - state.first_at),
+        advice=tuple(advice(state)),
     )
 
 

@@ -35,6 +35,7 @@ LAYERS = {
     "calls": 3,
     "journal": 3,
     "rows": 3,
+    "explained": 3,
     "results": 3,
     "simulation": 3,
     "spec": 2,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -211,3 +212,30 @@ def test_the_first_use_of_a_tool_is_announced_and_only_that(
         source = write(tmp_path, {"a.c": f"int main(void) {{ return {number}; }}\n"}) / "a.c"
         artifacts.build("job", Source(language="c", paths=(source,)), store, talk=said.append)
     assert said == ["first C compile: building libc once, about 40 s"]
+
+
+def test_what_a_build_would_do_is_told_without_doing_it(tmp_path: Path, store: Store) -> None:
+    path = write(tmp_path, {"a.c": "int main(void) { return 0; }\n"}) / "a.c"
+    need("c")
+    source = Source(language="c", paths=(path,))
+    before = artifacts.peek("job", source, store)
+    assert before.artifact is None
+    assert before.toolchain is not None
+    assert not store.root.exists()
+    made = build(store, "c", path)
+    there = artifacts.peek("job", source, store)
+    assert there.artifact is not None
+    assert (there.toolchain, there.artifact.digest) == (made.toolchain, made.digest)
+    path.write_text("int main(void) { return 1; }\n")
+    assert artifacts.peek("job", source, store).artifact is None
+    path.unlink()
+    assert "does not exist" in artifacts.peek("job", source, store).problem
+
+
+def test_without_a_compiler_a_plan_says_how_to_get_one(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path, {"a.rs": "fn main() {}\n"}) / "a.rs"
+    monkeypatch.setitem(TOOLCHAINS, "rust", replace(TOOLCHAINS["rust"], find=lambda: None))
+    found = artifacts.peek("job", Source(language="rust", paths=(path,)), store)
+    assert found.problem.startswith("no compiler for Rust to wasm is on this machine; ")

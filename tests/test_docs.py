@@ -10,6 +10,7 @@ from pathlib import Path
 
 from batchwasm import spec
 from batchwasm.cli.commands import COMMANDS, NOT_YET
+from batchwasm.core import bottleneck
 from batchwasm.core.eventcodec import KINDS
 from batchwasm.journal import Journal
 from batchwasm.model import Outcome
@@ -67,6 +68,21 @@ def test_the_outcomes_document_has_every_reason_code_and_no_other() -> None:
     documented = {code for row in rows for code in re.findall(r"`(\w+)`", row)}
     made_elsewhere = {"stdout", "stderr", "trap", "uncaught_exception"}  # taken from a variable
     assert documented - made_elsewhere == reason_codes() - made_elsewhere
+
+
+def explain_codes() -> set[str]:
+    """The codes of reasons that are written out in the core, words of closed hosts among them."""
+    found: set[str] = set()
+    for path in (ROOT / "batchwasm/core").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Reason":
+                found |= {k.value.value for k in node.keywords if k.arg == "code" and isinstance(k.value, ast.Constant)}
+    return found | set(bottleneck._CLOSED) | {"removed", "cpus", "memory", "gpus", "resource"}
+
+
+def test_the_document_of_explain_has_every_code_and_no_other() -> None:
+    rows = re.findall(r"^\| (`.+?) \|", (DOCS / "explain.md").read_text(), re.MULTILINE)
+    assert {code for row in rows for code in re.findall(r"`(\w+)`", row)} == explain_codes()
 
 
 def test_links_between_documents_lead_somewhere() -> None:

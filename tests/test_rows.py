@@ -71,6 +71,15 @@ FINISHED = TasksFinished(batch=1, job=0, host="h", records=(DONE, FAILED))
 def test_status_has_the_fields_of_the_contract() -> None:
     shown = rows.status(state_of(JOINED, PLACED, FINISHED), "/runs/run-1", alive=True).as_dict()
     none = {"cancelled": 0, "skipped": 0}
+    used = {
+        "usage": {
+            "attempts": 2,
+            "cpus": {"asked": 1, "used": 1.5, "next": 1},
+            "memory_bytes": {"asked": 1, "used": 65536, "next": 4 * 1024**2},
+            "time_s": {"asked": None, "used": 0.2, "next": 1.0, "mean": 0.2},
+            "disk_bytes": {"asked": None, "used": 0, "next": 4 * 1024**2},
+        }
+    }
     assert shown == {
         "schema": "status/1",
         "run": "run-1",
@@ -78,8 +87,8 @@ def test_status_has_the_fields_of_the_contract() -> None:
         "state": "running",
         "tasks": {"total": 6, "waiting": 3, "running": 1, "succeeded": 1, "failed": 1} | none,
         "jobs": [
-            {"name": "a", "total": 4, "waiting": 1, "running": 1, "succeeded": 1, "failed": 1} | none,
-            {"name": "b", "total": 2, "waiting": 2, "running": 0, "succeeded": 0, "failed": 0} | none,
+            {"name": "a", "total": 4, "waiting": 1, "running": 1, "succeeded": 1, "failed": 1} | none | used,
+            {"name": "b", "total": 2, "waiting": 2, "running": 0, "succeeded": 0, "failed": 0} | none | {"usage": None},
         ],
         "hosts": [
             {"name": "g", "state": "connecting", "reason": None, "cpus": None, "running": 0, "done": 0},

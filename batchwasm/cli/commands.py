@@ -17,6 +17,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "map": ("map", "Call a function for every line of stdin; the values as JSON lines."),
     "status": ("status", "How far a run is: its tasks, jobs and hosts."),
     "results": ("results", "The outcome of every task; with --files also what they left."),
+    "explain": ("explain", "Why a task waits, where it runs, how it ended; or what limits a run."),
     "logs": ("logs", "What a task wrote to stdout and stderr."),
     "compile": ("compile", "Compile a source to WebAssembly, and nothing else."),
     "hosts": ("hosts", "Check, list, trust, drain and clean the machines of an inventory."),
@@ -28,7 +29,6 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 """Name -> module in this package with a `command`, and what it does, which spares --help the import."""
 
 NOT_YET: tuple[str, ...] = (
-    "explain",
     "report",
     "tui",
     "wait",

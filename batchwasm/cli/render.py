@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -21,6 +22,7 @@ from typing import Any, TextIO
 from batchwasm.cli.escape import visible
 
 SIZED_BY_ROWS = 200  # the widths of a table are those of its first rows: a million are shown as they come
+PIPE_WIDTH = 80  # of sentences, where nobody can tell how wide the reader is
 _WIDE = re.compile("[^\x00-\u02ff]")
 _COLOURS = {
     **dict.fromkeys(("succeeded", "ready", "good", "finished", "found", "trusted", "cleaned"), "32"),
@@ -128,6 +130,20 @@ def fit(text: str, width: int) -> str:
 
         return set_cell_size(text, width - 1) + "…"
     return text[: width - 1] + "…"
+
+
+def wrapped(text: str, first: str) -> Iterator[str]:
+    """`text` behind `first`, in lines that fit, those after the first indented as far; its own lines are kept."""
+    width = terminal_width() if sys.stdout.isatty() else PIPE_WIDTH
+    for line in text.splitlines() or [""]:
+        yield from textwrap.wrap(
+            visible(line),
+            max(width, 2 * len(first), 40),
+            initial_indent=first,
+            subsequent_indent=" " * len(first),
+            break_on_hyphens=False,
+        )
+        first = " " * len(first)
 
 
 def terminal_width() -> int:

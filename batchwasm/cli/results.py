@@ -27,6 +27,7 @@ FAILED = tuple(word for word in WORDS if word not in ("succeeded", "cancelled", 
 @click.option("--job", metavar="JOB", shell_complete=complete.jobs, help="Only tasks of this job.")
 @click.option("--outcome", "outcomes", multiple=True, type=click.Choice(WORDS), help="Only such; repeatable.")
 @click.option("--failed", is_flag=True, help="Only tasks that failed in whatever way.")
+@click.option("--usage", is_flag=True, help="Of each job instead: what it asked for, used, and should ask for.")
 @click.option("--files", type=PATH, metavar="DIR", help="Write outputs, stdout and stderr to DIR/tasks/JOB/INDEX.")
 @json_option
 def command(
@@ -35,6 +36,7 @@ def command(
     job: str | None,
     outcomes: tuple[str, ...],
     failed: bool,
+    usage: bool,
     files: Path | None,
     as_json: bool,
 ) -> None:
@@ -43,6 +45,9 @@ def command(
     from batchwasm.cli.render import print_json
 
     folder = results.find(run, Path.cwd())
+    if usage:
+        _show_usage(folder, job, as_json, given=(task, *outcomes, failed or None, files))
+        return
     wanted = dict.fromkeys((*outcomes, *(FAILED if failed else ())))
     rows = _rows(folder, task, job, tuple(wanted))
     if files is not None:
@@ -53,6 +58,25 @@ def command(
         _show(rows)
     else:
         deque(rows, maxlen=0)
+
+
+def _show_usage(folder: RunFolder, job: str | None, as_json: bool, given: Sequence[object]) -> None:
+    """Of all jobs, or one; `given` are arguments that go with tasks alone."""
+    from batchwasm import api
+    from batchwasm.cli import usage
+    from batchwasm.cli.render import print_json
+    from batchwasm.cli.tasks import known_job
+
+    if any(item is not None for item in given):
+        raise click.UsageError("--usage is about jobs: of TASK, --outcome, --failed and --files it takes none")
+    status = api.status(folder)
+    if job is not None:
+        known_job(job, {row.name: row.tasks.total for row in status.jobs})
+    jobs = [row for row in status.jobs if job in (None, row.name)]
+    if as_json:
+        print_json(usage.as_dict(status.run, row) for row in jobs)
+    else:
+        usage.show(jobs)
 
 
 def _rows(folder: RunFolder, task: str | None, job: str | None, outcomes: Sequence[str]) -> Iterator[ResultRow]:

@@ -216,6 +216,8 @@ def _summary(ran: Ran) -> None:
         words.append(f"{count_text(status.tasks.waiting)} waiting")
     say(f"{status.run}: {', '.join(words)} of {count_text(status.tasks.total)} in {duration_text(status.wall_s)}")
     _warnings(ran)
+    for sentence in status.advice:
+        say(sentence)
     failed = " --failed" if status.tasks.failed else ""
     say(f"see 'batchwasm results{failed} -r {reference(ran.folder, Path.cwd())}'; files in {status.folder}")
 
@@ -233,30 +235,12 @@ def _warnings(ran: Ran) -> None:
 
 def _dry_run(spec: RunSpec, inventory: Inventory, only: tuple[str, ...], as_json: bool) -> int:
     from batchwasm import api
-    from batchwasm.cli.render import Column, print_json, print_table
-    from batchwasm.cli.units import count_text, duration_text, size_text
-    from batchwasm.spec.quantities import amount_text
+    from batchwasm.cli import plan
+    from batchwasm.cli.render import print_json
 
     planned = api.plan(spec, inventory, jobs=only)
     if as_json:
         print_json([job.as_dict() for job in planned])
-        return 0
-    columns = [Column(title="job"), Column(title="tasks", right=True), Column(title="language")]
-    columns += [Column(title="cpus", right=True)]
-    columns += [Column(title="memory", right=True), Column(title="time limit", right=True), Column(title="hosts")]
-    print_table(
-        columns,
-        [
-            (
-                job.name,
-                count_text(job.tasks),
-                job.language,
-                amount_text(job.cpus),
-                size_text(job.memory_bytes),
-                "none" if job.time_limit_s is None else duration_text(job.time_limit_s),
-                ", ".join(job.hosts[:6]) + (f" and {len(job.hosts) - 6} more" if len(job.hosts) > 6 else ""),
-            )
-            for job in planned
-        ],
-    )
+    else:
+        plan.show(spec.name, planned, [host.name for host in inventory.hosts])
     return 0

@@ -30,6 +30,7 @@ def command(run: str | None, as_json: bool) -> None:
 
 
 def _show(status: Status) -> None:
+    from batchwasm.cli import usage
     from batchwasm.cli.escape import visible, visible_text
     from batchwasm.cli.render import Column, print_table
     from batchwasm.cli.units import duration_text
@@ -45,6 +46,9 @@ def _show(status: Status) -> None:
         print_table(
             columns, ([job.name, *(_number(getattr(job.tasks, word)) for word in counts)] for job in status.jobs)
         )
+    if any(job.usage for job in status.jobs):
+        click.echo()
+        usage.show(status.jobs)
     if status.hosts:
         click.echo()
         columns = [Column(title="host"), Column(title="state", words=True)]

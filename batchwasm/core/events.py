@@ -72,6 +72,8 @@ class Record(NamedTuple):
     value: bytes | None = None
     """What a function gave, as CBOR, checked; None where it gave none, and where it is a file at value_path."""
     value_path: str | None = None
+    disk_bytes: int | None = None
+    """What it had written into its folder when it ended; None where nobody knows."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,6 +121,10 @@ class JobPlan:
     """Each attempt in a process of its own: it is a batch of its own, too."""
     input_bytes: int = 0
     """Of the files that all its tasks share: what a host that had none of them yet must be sent."""
+    time_s: float | None = None
+    """Limit of an attempt; this and the next one decide nothing, and are told beside what was used."""
+    disk_bytes: int | None = None
+    """What an attempt may write; None where nobody knows."""
 
     @property
     def cpus(self) -> float:

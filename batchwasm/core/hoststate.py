@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from batchwasm.core.events import HostPlan, Record
@@ -85,21 +85,25 @@ class HostState:
 
     def why_closed(self, now: float) -> str | None:
         """Why it is given nothing new, for people; None where it may be."""
+        return next((text for _, text in self.closed_by(now)), None)
+
+    def closed_by(self, now: float) -> Iterator[tuple[str, str]]:
+        """All that keeps it from being given anything new, the weightiest first: a word of its state, and why."""
         if self.removed:
-            return "the inventory has it no longer"
+            yield "removed", "the inventory has it no longer"
         if self.room is None:
-            return self.reason
+            word = "connecting" if not self.answered else "lost" if self.limits else "down"
+            yield word, self.reason
         if self.drained is not None:
-            return f"drained{': ' + self.drained if self.drained else ''}"
+            yield "drained", f"drained{': ' + self.drained if self.drained else ''}"
         if self.busy is not None:
-            return f"left to others: {self.busy}"
+            yield "busy", f"left to others: {self.busy}"
         if self.silent:
-            return "silent; it may be gone"
+            yield "silent", "silent; it may be gone"
         if now < self.aside_until:
-            return f"set aside: {self.aside_text}"
-        if self.asides and self.batches:
-            return "on probation: one task after the other until one succeeds"
-        return None
+            yield "aside", f"set aside: {self.aside_text}"
+        elif self.asides and self.batches and self.room is not None:
+            yield "probation", "on probation: one task after the other until one succeeds"
 
 
 @dataclass(slots=True, eq=False)

@@ -40,9 +40,9 @@ def _sentence(state: State, job: JobState) -> str | None:
     if any(limits.fits(amount) for limits, _ in offers for amount in job.amounts):
         return None
     amount, limits, nearest = _nearest(job.amounts, offers)
-    lacking = list(_lacking(amount, limits))
-    alone = all(list(_lacking(amount, other)) and _same(amount, other, lacking) for other, _ in offers)
-    asked, has = _list([asks for asks, _ in lacking]), _list([there for _, there in lacking])
+    missing = list(lacking(amount, limits))
+    alone = all(list(lacking(amount, other)) and _same(amount, other, missing) for other, _ in offers)
+    asked, has = _list([asks for asks, _ in missing]), _list([there for _, there in missing])
     if alone:
         why = "more than any host it may use has"
         return f"{_asks(job)}{asked}, {why}; nearest is {nearest} with {has}"
@@ -77,13 +77,13 @@ def _nearness(amount: Amount, limits: Offer) -> float:
     return sum(min(1.0, share) for share in shares)
 
 
-def _same(amount: Amount, other: Offer, lacking: Sequence[tuple[str, str]]) -> bool:
+def _same(amount: Amount, other: Offer, missing: Sequence[tuple[str, str]]) -> bool:
     """Whether what the nearest host lacks is lacking there, too."""
-    asked = {asks for asks, _ in _lacking(amount, other)}
-    return all(asks in asked for asks, _ in lacking)
+    asked = {asks for asks, _ in lacking(amount, other)}
+    return all(asks in asked for asks, _ in missing)
 
 
-def _lacking(amount: Amount, limits: Offer) -> Iterator[tuple[str, str]]:
+def lacking(amount: Amount, limits: Offer) -> Iterator[tuple[str, str]]:
     """What is asked for and more than the host has; each as asked, and as it is there."""
     has = dict(limits.resources)
     if amount.cpus > limits.milli_cpus:

@@ -47,6 +47,7 @@ class Usage:
     wall_most_s: float = 0.0
     cpu_s: float = 0.0
     memory_most_bytes: int = 0
+    disk_most_bytes: int = 0
 
     @property
     def mean_s(self) -> float:
@@ -167,6 +168,8 @@ class JobState:
                 usage.wall_most_s = wall
             if record.peak_memory_bytes > usage.memory_most_bytes:
                 usage.memory_most_bytes = record.peak_memory_bytes
+            if record.disk_bytes and record.disk_bytes > usage.disk_most_bytes:
+                usage.disk_most_bytes = record.disk_bytes
         if count:
             mean = total / count
             self.mean_s = mean if self.mean_s is None else self.mean_s + SMOOTHING * (mean - self.mean_s)

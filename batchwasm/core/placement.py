@@ -223,7 +223,7 @@ def _retries(
             continue
         if retry.avoid == host.name and now < retry.at + AVOID_S:
             if elsewhere is None:
-                elsewhere = _has_another(state, job, host, now)
+                elsewhere = has_another(state, job, host, now)
             if elsewhere:
                 continue
         wanted = retry.memory_bytes
@@ -238,7 +238,7 @@ def _retries(
     return Pick(ranges_of(chosen), memory) if chosen else None
 
 
-def _has_another(state: State, job: JobState, host: HostState, now: float) -> bool:
+def has_another(state: State, job: JobState, host: HostState, now: float) -> bool:
     """Whether there is another host that could take a task of the job, now or later."""
     return any(
         other is not host and other.room is not None and other.drained is None and not other.removed

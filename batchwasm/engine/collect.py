@@ -88,6 +88,8 @@ def _plain(row: Row, detail: Detail) -> Record:
         *(task, number, outcome, True, exit_code, float(started_at), 0.0, wall_us / 1e6, cpu_us / 1e6, memory_bytes),
         *(stdout, stderr, code, text, limit, used, None, None, None),
         value if outcome == Outcome.SUCCEEDED else None,
+        None,
+        detail.disk_bytes,
     )
 
 

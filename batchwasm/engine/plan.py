@@ -68,6 +68,8 @@ class Plan:
             memory_growth=job.retries.memory_growth,
             isolate=job.isolate,
             input_bytes=_shared_bytes(self.spec, job),
+            time_s=job.limits.time_s,
+            disk_bytes=job.limits.disk_bytes,
         )
 
     def host_plans(self) -> tuple[HostPlan, ...]:

@@ -213,7 +213,7 @@ class OutputFile(NamedTuple):
 
 
 class Detail(NamedTuple):
-    """What only few attempts have; None for a plain success or a plain exit code."""
+    """What only few attempts have; None for a plain success or a plain exit code of one that wrote no file."""
 
     code: str = ""
     """reason.code; '' for a success."""
@@ -226,6 +226,8 @@ class Detail(NamedTuple):
     stderr_spooled: tuple[int, str] | None = None
     value_spooled: tuple[int, str] | None = None
     """The same of a value over VALUE_INLINE_BYTES: `INDEX/value`."""
+    disk_bytes: int = 0
+    """What was in its folder at its end, but for the inputs."""
 
 
 class Row(NamedTuple):
@@ -380,15 +382,15 @@ def _row_in(head: Any, body: bytes, at: int) -> tuple[Row, int]:
 
 
 def _detail(head: Any) -> Detail:
-    code, text, limit, used, outputs, *rest = head
+    code, text, limit, used, outputs, *rest, disk_bytes = head
     if len(rest) != 3:
         raise ValueError(f"a detail is {head!r:.200}")
     files = [OutputFile(*entry) for entry in outputs]
-    spooled = [None if s is None else (s[0], s[1]) for s in rest]
+    out, err, value = spooled = [None if s is None else (s[0], s[1]) for s in rest]
     texts = [code, text, *(f.path for f in files), *(f.sha256 for f in files), *(s[1] for s in spooled if s)]
-    sizes = [*(f.bytes for f in files), *(s[0] for s in spooled if s)]
+    sizes = [*(f.bytes for f in files), *(s[0] for s in spooled if s), disk_bytes]
     if not all(map(is_text, texts)) or not all(type(n) is int and 0 <= n < 2**63 for n in sizes):
         raise ValueError(f"a detail is {head!r:.200}")
     if not all(type(f.inline) is bool for f in files) or not all(n is None or is_number(n) for n in (limit, used)):
         raise ValueError(f"a detail is {head!r:.200}")
-    return Detail(code, text, limit, used, files, *spooled)
+    return Detail(code, text, limit, used, files, out, err, value, disk_bytes)

@@ -233,9 +233,11 @@ class Attempts:
         stderr, stderr_spooled = self._take(self._stderr, stderr_bytes, task, "stderr")
         value, value_spooled = self._value(end, verdict, task)
         detail = None
-        if verdict.code or collected.outputs or stdout_spooled or stderr_spooled or value_spooled:
+        disk_bytes = 0 if usage is None else usage.bytes
+        if verdict.code or collected.outputs or disk_bytes or stdout_spooled or stderr_spooled or value_spooled:
             detail = _detail(verdict)._replace(
                 outputs=collected.outputs,
+                disk_bytes=disk_bytes,
                 stdout_spooled=stdout_spooled,
                 stderr_spooled=stderr_spooled,
                 value_spooled=value_spooled,

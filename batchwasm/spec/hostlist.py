@@ -1,16 +1,17 @@
-"""Hostlists, Slurm's grammar: `lab[01-12,15],gpu1` is fourteen names. Text to names and nothing else."""
+"""Hostlists, Slurm's grammar: `lab[01-12,15],gpu1` is fourteen names. Text to names and back, and nothing else."""
 
 from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 LONGEST = (
     10_000  # names of one hostlist; twenty times the largest pool we mean to serve, and a typo can't eat the memory
 )
 _PIECE = re.compile(r"\[([^\[\]]*)\]|([^\[\]]+)")
 _RANGE = re.compile(r"([0-9]+)(?:-([0-9]+))?")
+_LAST_NUMBER = re.compile(r"(.*?)([0-9]*)([^0-9]*)", re.ASCII | re.DOTALL)
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*", re.ASCII)
 _NAME_LENGTH = 200  # a host's name becomes part of file names; most file systems stop at 255 bytes
 
@@ -24,6 +25,28 @@ def expand(text: str) -> list[str]:
             if len(names) > LONGEST:
                 raise ValueError(f"{text!r} is more than {LONGEST:,} hosts")
     return list(names)
+
+
+def fold(names: Iterable[str]) -> str:
+    """A hostlist of all the names, as short as their last numbers allow; `expand` gives the same names."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for name in dict.fromkeys(names):
+        prefix, digits, suffix = _LAST_NUMBER.fullmatch(name).groups()  # type: ignore[union-attr]
+        groups.setdefault((prefix, suffix), []).append(digits)
+    return ",".join(f"{prefix}{_folded(numbers)}{suffix}" for (prefix, suffix), numbers in groups.items())
+
+
+def _folded(numbers: list[str]) -> str:
+    """`[01-12,15]`; a lone number as it is."""
+    if len(numbers) == 1:
+        return numbers[0]
+    runs: list[list[str]] = []
+    for number in sorted(numbers, key=lambda digits: (int(digits), len(digits))):
+        if runs and number == f"{int(runs[-1][-1]) + 1:0{len(runs[-1][0])}d}":
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return f"[{','.join(run[0] if len(run) == 1 else f'{run[0]}-{run[-1]}' for run in runs)}]"
 
 
 def is_range(text: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -98,10 +99,15 @@ def test_status_for_programs_has_the_fields_of_the_contract(read: Cli, made: Mad
     assert status["folder"] == str(made.run)
     counts = {"waiting": 0, "running": 0, "cancelled": 0, "skipped": 0}
     assert status["tasks"] == {"total": 5, "succeeded": 3, "failed": 2, **counts}
+    usages = [job.pop("usage") for job in status["jobs"]]
     assert status["jobs"] == [
         {"name": "modes", "total": 4, "succeeded": 2, "failed": 2, **counts},
         {"name": "one", "total": 1, "succeeded": 1, "failed": 0, **counts},
     ]
+    assert [list(usage) for usage in usages] == [["attempts", "cpus", "memory_bytes", "time_s", "disk_bytes"]] * 2
+    assert [usage["attempts"] for usage in usages] == [4, 1]
+    assert usages[0]["memory_bytes"]["asked"] == 512 * 1024**2
+    assert usages[0]["disk_bytes"] == {"asked": 1024**3, "used": 3, "next": 4 * 1024**2}
     (host,) = status["hosts"]
     assert list(host) == ["name", "state", "reason", "cpus", "running", "done"]
     assert host["done"] == 5
@@ -270,3 +276,50 @@ def test_jobs_and_tasks_of_the_run_are_completed(read: Cli) -> None:
 def test_every_line_of_json_is_ascii_and_strict(made: Made) -> None:
     for line in raw(made, "results", "--json").stdout.decode("ascii").splitlines():
         json.loads(line, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+
+
+# ------------------------------------------------------------------------------------------------------ usage
+
+
+def test_what_jobs_asked_for_and_used_is_shown_for_people_and_programs(read: Cli) -> None:
+    lines = read("results", "--usage", "--job", "one").out.splitlines()
+    assert [line.split("\t")[:2] for line in lines] == [
+        ["job", "attempts"],
+        ["one", "used by 1"],
+        ["one", "asked for"],
+        ["one", "next time"],
+    ]
+    assert lines[2].split("\t")[2:] == ["1", "512 MiB", "-", "1 GiB"]
+    assert lines[3].split("\t")[3] == "4MiB"
+    rows = read("results", "--usage", "--json").rows
+    assert [(row["schema"], row["run"], row["job"]) for row in rows] == [
+        ("usage/1", "read-1", "modes"),
+        ("usage/1", "read-1", "one"),
+    ]
+    assert "modes\tused by 4\t" in read("status").out
+    assert "--usage is about jobs" in read("results", "--usage", "modes/0", code=2).err
+
+
+# ---------------------------------------------------------------------------------------------------- explain
+
+
+def test_explain_says_how_a_task_ended_for_people_and_programs(read: Cli) -> None:
+    shown = read("explain", "modes/2").out.splitlines()
+    assert shown[:3] == ["modes/2 of read-1 ended: failed", "", "attempts that ended"]
+    assert re.match(r"  1  failed on localhost, started at \d\d:\d\d, after .*:", shown[3])
+    assert " ".join(" ".join(shown[3:]).split()).endswith("exited with code 3: no such thing")
+    found = read("explain", "one", "--json").json
+    assert list(found) == ["schema", "run", "folder", "job", "index", "state", "reasons", "hosts", "places", "attempts"]
+    assert (found["schema"], found["job"], found["index"], found["state"]) == ("explain/1", "one", 0, "succeeded")
+    assert [attempt["number"] for attempt in found["attempts"]] == [1]
+
+
+def test_explain_of_a_run_says_that_it_is_done(read: Cli) -> None:
+    assert read("explain").out == "run read-1 is finished; what limits it:\n  nothing: it is done\n"
+    found = read("explain", "--json").json
+    assert (found["job"], found["state"], found["reasons"][0]["code"]) == (None, "finished", "done")
+
+
+def test_explain_takes_a_task_as_logs_does(read: Cli) -> None:
+    assert "job modes has 4 tasks; write which: modes/0 to modes/3" in read("explain", "modes", code=2).err
+    assert "did you mean modes?" in read("explain", "mode/1", code=2).err

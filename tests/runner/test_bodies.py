@@ -36,6 +36,7 @@ details = st.builds(
     stdout_spooled=spooled,
     stderr_spooled=spooled,
     value_spooled=spooled,
+    disk_bytes=sizes,
 )
 numbers: dict[str, st.SearchStrategy[Any]] = {
     "task": sizes,

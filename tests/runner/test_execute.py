@@ -254,6 +254,15 @@ def test_an_untouched_input_is_no_output(host: Forked) -> None:
     assert outputs(row) == {"new": b"x"}
 
 
+def test_what_a_task_wrote_is_counted_without_its_inputs(host: Forked) -> None:
+    row = host.tool(
+        "write", "new", "1000", "write", "scratch", "24", outputs=["new"], inputs=[("old", host.file(b"old"))]
+    )
+    assert row.detail is not None
+    assert row.detail.disk_bytes == 1024
+    assert host.tool("say", "x").detail is None
+
+
 def test_outputs_come_back_whatever_the_outcome(host: Forked) -> None:
     row = host.tool("write", "a", "1", "abort", outputs=["a", "b"])
     assert outcome(row) == ("trapped", "unreachable")

@@ -77,3 +77,22 @@ def test_any_text_is_names_or_a_value_error(text: str) -> None:
         return
     assert names
     assert all(hostlist.check_name(name) is None for name in names)
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [
+        (["lab02", "lab01", "lab03", "lab15", "gpu1"], "lab[01-03,15],gpu1"),
+        (["lab8", "lab9", "lab10"], "lab[8-10]"),
+        (["a", "b"], "a,b"),
+        (["r1n1.cs", "r1n2.cs", "r2n1.cs"], "r1n[1-2].cs,r2n1.cs"),
+        ([], ""),
+    ],
+)
+def test_names_fold_into_a_hostlist(names: list[str], text: str) -> None:
+    assert hostlist.fold(names) == text
+
+
+@given(st.lists(st.from_regex(r"[a-z]{1,2}[0-9]{0,3}[a-z.]?", fullmatch=True), min_size=1, max_size=20))
+def test_a_folded_hostlist_names_the_same_hosts(names: list[str]) -> None:
+    assert set(hostlist.expand(hostlist.fold(names))) == set(names)

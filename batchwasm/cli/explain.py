@@ -1,0 +1,137 @@
+"""`explain [TASK]`: why a task waits, where it runs, how its attempts ended; without TASK, what limits the run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from batchwasm.cli import complete
+from batchwasm.cli.options import json_option, run_option
+
+if TYPE_CHECKING:
+    from batchwasm.core.explain import Hosts, Place
+    from batchwasm.core.reasons import Reason
+    from batchwasm.explained import AttemptRow, Explained
+
+NAMES_WIDTH = 24  # of host names before their reasons; longer ones have a line of their own
+GROUPS = 40  # of hosts that are shown; the rest is in --json
+
+
+@click.command("explain")
+@click.argument("task", required=False, metavar="[TASK]", shell_complete=complete.tasks)
+@run_option
+@json_option
+def command(task: str | None, run: str | None, as_json: bool) -> None:
+    """Why TASK (JOB/INDEX, or JOB where it has one task) waits, where it runs, or how its attempts ended.
+
+    Without TASK: what keeps the whole run from being faster now.
+    """
+    from batchwasm import api, results
+    from batchwasm.cli.render import print_json
+    from batchwasm.cli.tasks import parse
+
+    folder = results.find(run, Path.cwd())
+    job, index = None, 0
+    if task is not None:
+        job, index = parse(task, {row.name: row.tasks.total for row in api.status(folder).jobs})
+    found = api.explain(folder, job=job, index=index)
+    if as_json:
+        print_json([found.as_dict()])
+        return
+    for line in _lines(found, task):
+        click.echo(line)
+
+
+def _lines(found: Explained, task: str | None) -> Iterator[str]:
+    from batchwasm.cli.escape import visible
+    from batchwasm.cli.render import wrapped
+
+    state = found.state.replace("_", " ")
+    if task is None:
+        yield visible(f"run {found.run} is {state}; what limits it:")
+    else:
+        verb = {"waiting": "waits", "running": "runs"}.get(found.state, f"ended: {state}")
+        yield visible(f"{task} of {found.run} {verb}")
+    for reason in found.reasons:
+        yield from wrapped(_told(reason), "  ")
+    closed = [group for group in found.hosts if group.reasons] if task is None else found.hosts
+    if closed:
+        yield ""
+        yield "hosts that get nothing new" if task is None else "host by host"
+        yield from _host_lines(closed)
+    if found.places:
+        yield ""
+        yield "now"
+        for place in found.places:
+            yield from wrapped(_place(place), "  ")
+    if found.attempts:
+        yield ""
+        yield "attempts that ended"
+        for attempt in found.attempts:
+            yield from wrapped(_attempt(attempt), f"  {attempt.number:<3}")
+
+
+def _told(reason: Reason) -> str:
+    return reason.text if reason.until is None else f"{reason.text} (until {clock(reason.until)})"
+
+
+def clock(at: float) -> str:
+    """Local time as people say it today: `10:42`; with its date on another day."""
+    then = time.localtime(at)
+    today = then[:3] == time.localtime()[:3]
+    return time.strftime("%H:%M" if today else "%Y-%m-%d %H:%M", then)
+
+
+def _host_lines(groups: Sequence[Hosts]) -> Iterator[str]:
+    from batchwasm.cli.render import wrapped
+    from batchwasm.spec.hostlist import fold
+
+    shown = groups[:GROUPS]
+    names = [fold(group.names) for group in shown]
+    width = min(NAMES_WIDTH, max(map(len, names)))
+    for name, group in zip(names, shown, strict=True):
+        said = [_told(reason) for reason in group.reasons] or ["nothing is in the way there"]
+        head = f"  {name:<{width}}  "
+        if len(name) > width:
+            yield from wrapped(name, "  ")
+            head = " " * len(head)
+        for text in said:
+            yield from wrapped(text, head)
+            head = " " * (width + 4)
+    if len(groups) > GROUPS:
+        more = sum(len(group.names) for group in groups[GROUPS:])
+        yield f"  and {more:,} more hosts; --json has all"
+
+
+def _place(place: Place) -> str:
+    from batchwasm.cli.units import count_text
+
+    words = [f"attempt {place.number} on {place.host}"]
+    if place.before:
+        before = "1 task" if place.before == 1 else f"{count_text(place.before)} tasks"
+        words.append(f"sent there at {clock(place.since)}, behind {before} of the same batch")
+    else:
+        words.append(f"since {clock(place.since)}")
+    if place.double:
+        words.append("started beside another attempt; the first result counts")
+    if place.late:
+        words.append("much longer than others of its job")
+    if place.doubted:
+        words.append("doubted, since the host is silent")
+    return ", ".join(words)
+
+
+def _attempt(attempt: AttemptRow) -> str:
+    from batchwasm.cli.units import duration_text, size_text
+
+    outcome = attempt.outcome.replace("_", " ")
+    text = f"{outcome} on {attempt.host}, started at {clock(attempt.started_at)}"
+    if attempt.wall_s is not None:
+        text += f", after {duration_text(attempt.wall_s)}"
+    if attempt.peak_memory_bytes:
+        text += f" and with {size_text(attempt.peak_memory_bytes)}"
+    return f"{text}: {attempt.reason}" if attempt.reason else text

@@ -1,0 +1,99 @@
+"""Attempts of a task that left no report: where they ran and why nobody heard of their end. Pure.
+
+What ended by itself has its record. A host that went away took its attempts with it, and an attempt whose task had its
+result from another one was stopped: of these only the events tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from batchwasm.core.events import (
+    BatchGivenUp,
+    BatchPlaced,
+    Event,
+    HostJoined,
+    HostLeft,
+    Ranges,
+    RunOpened,
+    RunStopped,
+    TasksReturned,
+)
+
+KINDS = (BatchPlaced, TasksReturned, BatchGivenUp, HostLeft, HostJoined, RunOpened, RunStopped)
+"""Events that it wants; of BatchPlaced those of the task's job."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unheard:
+    """An attempt without a report."""
+
+    number: int
+    host: str
+    placed_at: float
+    ended_at: float
+    lost: bool
+    """Else it was stopped."""
+    text: str
+
+
+@dataclass(slots=True)
+class _Open:
+    """An attempt that may still run."""
+
+    number: int
+    host: str
+    placed_at: float
+
+
+def unheard(events: Iterable[tuple[float, Event]], job: int, task: int, recorded: Mapping[int, int]) -> list[Unheard]:
+    """Of one task. `events` are those of KINDS, in order, each with its time; `recorded` has the number of the attempt
+    by the batch of each that has a record."""
+    found: list[Unheard] = []
+    there: dict[int, _Open] = {}
+    last = 0
+    for at, event in events:
+        gone: list[int] = []
+        lost, text = True, ""
+        match event:
+            case BatchPlaced() if event.job == job and _has(event.ranges, task):
+                number = recorded.get(event.batch) or max([last, *(each.number for each in there.values())]) + 1
+                there[event.batch] = _Open(number, event.host, at)
+                if event.batch in recorded:
+                    last = max(last, number)
+            case TasksReturned() if event.batch in there and _has(event.ranges, task):
+                del there[event.batch]  # it was never started
+            case BatchGivenUp() if event.batch in there:
+                gone, lost, text = [event.batch], False, "another attempt had the result first, or it was not wanted"
+            case HostLeft():
+                gone, text = _on(there, event.host), f"its host was lost: {event.text}"
+            case HostJoined():
+                gone, text = _on(there, event.host), "its host came back without it"
+            case RunOpened() | RunStopped():
+                there.clear()  # taken back: nobody is to blame
+            case _:
+                pass
+        for batch in gone:
+            ended = there.pop(batch)
+            if batch not in recorded:
+                last = max(last, ended.number)
+                found.append(
+                    Unheard(
+                        number=ended.number,
+                        host=ended.host,
+                        placed_at=ended.placed_at,
+                        ended_at=at,
+                        lost=lost,
+                        text=text,
+                    )
+                )
+    return found
+
+
+def _has(ranges: Ranges, task: int) -> bool:
+    return any(start <= task < stop for start, stop in ranges)
+
+
+def _on(there: Mapping[int, _Open], host: str) -> list[int]:
+    return [batch for batch, each in there.items() if each.host == host]
