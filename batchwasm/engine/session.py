@@ -33,7 +33,7 @@ from batchwasm.engine import collect, wire
 from batchwasm.engine.deploy import Prepared, prepare
 from batchwasm.engine.files import LocalFile
 from batchwasm.engine.groups import the_one
-from batchwasm.engine.orders import Reservation, attach_of, check_offer, sentence, sentences, start_of
+from batchwasm.engine.orders import Reservation, attach_of, check_offer, in_a_line, sentence, sentences, start_of
 from batchwasm.engine.work import InputChanged, JobWork, Made, Refusal
 from batchwasm.errors import HostError, HostLost
 from batchwasm.model import Host, JobName, Outcome
@@ -280,7 +280,7 @@ class Session:
 
     def _attach(self, answer: Message, prepared: Prepared) -> None:
         if isinstance(answer, Refused):
-            raise HostError(answer.code, answer.text)
+            raise HostError(answer.code, in_a_line(answer.text))
         if not isinstance(answer, Attached):
             raise HostError("protocol", f"its runner began with {answer.kind}")
         check_offer(self.host, answer)
@@ -363,7 +363,8 @@ class Session:
                 self._inbox.beat(self.host.name, message)
                 self._note_busy(message.busy)
             case Refused():
-                raise HostError(message.code, message.text)  # it changed its mind: the owner's file says so, say
+                # It changed its mind: the owner's file says so, say.
+                raise HostError(message.code, in_a_line(message.text))
             case _:
                 raise HostError("protocol", f"its runner sent {message.kind}, which is not a report")
 
