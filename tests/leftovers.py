@@ -37,7 +37,10 @@ class Leftovers:
     def _folders(self) -> list[str]:
         """What tasks ran in and what they left for fetching, in the runner's folder of this test's HOME."""
         workdir = self.home / ".cache/batchwasm"
-        return [f"folder {path}" for name in ("scratch", "spool") for path in sorted((workdir / name).glob("*/*"))]
+        try:
+            return [f"folder {path}" for name in ("scratch", "spool") for path in sorted((workdir / name).glob("*/*"))]
+        except FileNotFoundError:  # one went while we looked
+            return self._folders()
 
     def _is_ours(self, pid: int, command: str) -> bool:
         """Started by this session: its temporary folder is on the command line or in the environment."""

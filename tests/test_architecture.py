@@ -36,6 +36,7 @@ LAYERS = {
     "journal": 3,
     "rows": 3,
     "results": 3,
+    "simulation": 3,
     "spec": 2,
     "toolchains": 2,
     "functions": 2,

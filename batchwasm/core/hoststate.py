@@ -10,8 +10,11 @@ from batchwasm.core.jobstate import JobState
 from batchwasm.core.room import Amount, Offer, Room
 from batchwasm.model import Outcome
 
+_ITS_OWN = frozenset(map(int, (Outcome.INVALID, Outcome.OUT_OF_MEMORY, Outcome.LIMIT_EXCEEDED)))
+"""Outcomes that are the task's own on any host."""
 
-@dataclass(slots=True)
+
+@dataclass(slots=True, eq=False)
 class HostState:
     """A host of the inventory. `room` is None while it is not connected."""
 
@@ -75,7 +78,7 @@ class HostState:
             if record.outcome == Outcome.SUCCEEDED:
                 self.streak = self.asides = 0
                 job.good_host = self.name
-            elif job.good_host not in ("", self.name):
+            elif record.outcome not in _ITS_OWN and job.good_host not in ("", self.name):
                 self.streak += 1
 
     def why_closed(self, now: float) -> str | None:
@@ -97,7 +100,7 @@ class HostState:
         return None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Batch:
     """Tasks of one job that were sent to a host together."""
 

@@ -17,6 +17,10 @@ def check(state: State) -> None:
         assert batch.id in state.hosts[batch.host].batches
         for task in batch.remaining:
             running[batch.job][task] = running[batch.job].get(task, 0) + 1
+    assert state.silent == {host.name for host in state.hosts.values() if host.silent}
+    assert state.reserved == {host.name for host in state.hosts.values() if host.reserved is not None}
+    roomy = [(host.room.rare, host.name) for host in state.hosts.values() if host.room and host.room.has_any]
+    assert sorted(roomy) == sorted((rare, name) for rare, names in state.roomy.items() for name in names)
     for host in state.hosts.values():
         _check_room(state, host)
     for n, job in enumerate(state.jobs):
@@ -28,7 +32,9 @@ def check(state: State) -> None:
         _check_waiting(state, n, job)
         assert all(job.codes[t] in (WAITING, RUNNING) for t in (*job.tries, *job.losses))
         assert job.unwanted <= running[n].keys()
-        assert job.batches == sum(batch.job == n for batch in state.batches.values())
+        assert job.on_hosts.keys() == {batch.id for batch in state.batches.values() if batch.job == n}
+        since = [state.batches[id_].since for id_ in job.on_hosts]
+        assert since == sorted(since)
         assert (n in state.working) == (job.batches > 0)
     assert state.queue == sorted(
         (-job.plan.priority, n)

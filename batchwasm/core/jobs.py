@@ -6,6 +6,7 @@ A task is one byte in its job's `codes`. Indexes over the tasks (counts, what ma
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from collections import deque
 
 from batchwasm.core.events import JobPlan, TasksCancelled
 from batchwasm.core.jobstate import CODES, RUNNING, WAITING, JobState, Retry
@@ -24,6 +25,11 @@ class Jobs:
         self.queue: list[tuple[int, int]] = []
         """Jobs that have tasks to start, by (-priority, number): who is first in it goes first."""
         self.cancelled: TasksCancelled | None = None
+        self.fresh: set[int] = set()
+        """Jobs that could start a task where they could not before, for whoever places them to look at all hosts and
+        empty it. Nobody else's business: no snapshot has it."""
+        self._ended: deque[tuple[int, int, int]] = deque()
+        """Tasks whose dependents are still to be told: a chain may be longer than the stack is deep."""
 
     @property
     def counts(self) -> list[int]:
@@ -78,12 +84,18 @@ class Jobs:
         if job.blockers:
             return
         if job.waiting == job.plan.tasks and not any(after.each for after in job.plan.after):
-            job.ready.add(0, job.plan.tasks)
+            self._make_ready(n, 0, job.plan.tasks)
         else:  # some wait for others still, or were withdrawn while they waited
             for task in range(job.plan.tasks):
                 if job.codes[task] == WAITING and self.is_released(job, task):
-                    job.ready.add(task, task + 1)
+                    self._make_ready(n, task, task + 1)
         self._queue(n)
+
+    def _make_ready(self, n: int, start: int, stop: int) -> None:
+        ready = self.jobs[n].ready
+        if not ready.count:
+            self.fresh.add(n)
+        ready.add(start, stop)
 
     def is_released(self, job: JobState, task: int) -> bool:
         """Whether all that it waits for element by element has succeeded."""
@@ -91,13 +103,20 @@ class Jobs:
 
     def _tell_dependents(self, n: int, task: int, outcome: int) -> None:
         """Task of job `n` has its result: what waited for it may start, or never will."""
+        self._ended.append((n, task, outcome))
+        if len(self._ended) == 1:  # else whoever began goes on with it
+            while self._ended:
+                self._tell(*self._ended[0])
+                self._ended.popleft()
+
+    def _tell(self, n: int, task: int, outcome: int) -> None:
         for other, each in self.dependents[n]:
             job = self.jobs[other]
             if outcome != Outcome.SUCCEEDED:
                 self._skip(other, task if each else None)
             elif each:
                 if job.codes[task] == WAITING and not job.blockers and self.is_released(job, task):
-                    job.ready.add(task, task + 1)
+                    self._make_ready(other, task, task + 1)
                     self._queue(other)
             elif self.jobs[n].succeeded:
                 job.blockers -= 1
@@ -109,7 +128,6 @@ class Jobs:
         if task is not None:
             if job.codes[task] == WAITING:
                 self._move(n, task, Outcome.SKIPPED)
-                self._tell_dependents(n, task, Outcome.SKIPPED)
         elif job.counts[WAITING]:
             skipped = [t for t, code in enumerate(job.codes) if code == WAITING] if self._has_each(n) else [0]
             job.turn_waiting(Outcome.SKIPPED)
@@ -129,6 +147,7 @@ class Jobs:
         wanted = job.digest is not None and job.startable > 0
         if wanted and not there:
             insort(self.queue, key)
+            self.fresh.add(n)
         elif there and not wanted:
             del self.queue[at]
 
@@ -153,7 +172,7 @@ class Jobs:
         job.counts[before] -= 1
         job.counts[code] += 1
         if code == WAITING:
-            job.ready.add(task, task + 1)
+            self._make_ready(n, task, task + 1)
             self._queue(n)
         elif code != RUNNING:
             if before == WAITING:

@@ -7,13 +7,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from batchwasm.core.events import JobPlan, Record
+from batchwasm.core.events import HostPlan, JobPlan, Record
 from batchwasm.core.room import Amount, amount_of
 from batchwasm.core.taskset import TaskSet
 from batchwasm.model import Outcome
 
 WAITING, RUNNING = 0, 1
 CODES = max(Outcome) + 1
+_UNTOLD = frozenset({int(Outcome.LOST), int(Outcome.INVALID)})
+"""Outcomes of attempts that say nothing of what the job takes."""
 SHORT_S = 0.025  # tasks below this are sent ahead
 SMOOTHING = 0.3  # weight of the newest batch in a job's mean duration: follows a drift within a few batches
 _WAITING_TO = {
@@ -55,7 +57,7 @@ class Usage:
         """Standard deviation of the durations."""
         if not self.count:
             return 0.0
-        return math.sqrt(max(0.0, self.wall_squares / self.count - self.mean_s**2))
+        return math.sqrt(max(0.0, self.wall_squares / self.count - self.mean_s * self.mean_s))
 
 
 @dataclass(slots=True, eq=False)
@@ -85,8 +87,8 @@ class JobState:
     """Tasks that are on a host and were withdrawn: they do not wait again."""
     doubles: dict[int, tuple[int, int]] = field(default_factory=dict)
     """Tasks of which two attempts run, and their batches."""
-    batches: int = 0
-    """Of its tasks, on hosts now."""
+    on_hosts: dict[int, None] = field(default_factory=dict)
+    """Ids of its batches that are on hosts now, in the order of when something last happened in each."""
     by_label: dict[str, int] = field(default_factory=dict)
     """Of those, how many are on hosts with a label that `max_parallel` counts."""
     good_host: str = ""
@@ -95,6 +97,8 @@ class JobState:
     """When a task of it was last given to a host."""
     usage: Usage = field(default_factory=Usage)
     amounts: tuple[Amount, ...] = ()
+    _allowed: dict[str, bool] = field(default_factory=dict)
+    """By name of a host: what `allows` found."""
 
     @classmethod
     def new(cls, plan: JobPlan) -> JobState:
@@ -116,6 +120,11 @@ class JobState:
         return self.ready.count + len(self.retries)
 
     @property
+    def batches(self) -> int:
+        """How many are on hosts now."""
+        return len(self.on_hosts)
+
+    @property
     def is_short(self) -> bool:
         return self.mean_s is not None and self.mean_s <= SHORT_S
 
@@ -133,25 +142,43 @@ class JobState:
         found = self.amounts[need]
         return found if memory_bytes is None else found._replace(memory_bytes=memory_bytes)
 
+    def allows(self, host: HostPlan) -> bool:
+        """As its plan does, which takes longer. Whoever changes a host's plan calls `forget_host`."""
+        found = self._allowed.get(host.name)
+        if found is None:
+            found = self._allowed[host.name] = self.plan.allows(host)
+        return found
+
+    def forget_host(self, name: str) -> None:
+        self._allowed.pop(name, None)
+
     def learn(self, records: Iterable[Record]) -> None:
         """What attempts of it took."""
-        ended = [record for record in records if record.outcome != Outcome.LOST]
-        if not ended:
-            return
-        walls = [record.wall_s for record in ended]
-        mean = sum(walls) / len(walls)
-        self.mean_s = mean if self.mean_s is None else self.mean_s + SMOOTHING * (mean - self.mean_s)
-        usage = self.usage
-        usage.count += len(ended)
-        usage.wall_s += mean * len(walls)
-        usage.wall_squares += sum(wall * wall for wall in walls)
-        usage.wall_most_s = max(usage.wall_most_s, *walls)
-        usage.cpu_s += sum(record.cpu_s for record in ended)
-        usage.memory_most_bytes = max(usage.memory_most_bytes, *(record.peak_memory_bytes for record in ended))
+        usage, count, total = self.usage, 0, 0.0
+        for record in records:
+            if record.outcome in _UNTOLD:
+                continue
+            wall = record.wall_s
+            count += 1
+            total += wall
+            usage.wall_squares += wall * wall
+            usage.cpu_s += record.cpu_s
+            if wall > usage.wall_most_s:
+                usage.wall_most_s = wall
+            if record.peak_memory_bytes > usage.memory_most_bytes:
+                usage.memory_most_bytes = record.peak_memory_bytes
+        if count:
+            mean = total / count
+            self.mean_s = mean if self.mean_s is None else self.mean_s + SMOOTHING * (mean - self.mean_s)
+            usage.count += count
+            usage.wall_s += total
 
     def turn_waiting(self, outcome: Outcome) -> int:
         """All tasks that wait end so; how many those are."""
         turned = self.counts[WAITING]
+        for task in [task for task in self.tries if self.codes[task] == WAITING]:
+            del self.tries[task]
+            self.losses.pop(task, None)
         if turned:
             self.codes = self.codes.translate(_WAITING_TO[outcome])
             self.counts[WAITING] = 0

@@ -8,24 +8,26 @@ the slots. Everything else is sent only where it fits right now.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator
-from itertools import islice
+from collections.abc import Iterable, Iterator, Set
+from itertools import chain, islice
 from typing import NamedTuple
 
 from batchwasm.core.events import BatchPlaced, Ranges, ranges_of
 from batchwasm.core.hoststate import Batch, HostState
 from batchwasm.core.jobstate import JobState
 from batchwasm.core.policy import AVOID_S
-from batchwasm.core.room import MILLI, Amount
+from batchwasm.core.room import AHEAD, MILLI, Amount
 from batchwasm.core.state import State
 
 BATCH_S = 0.015  # of work in a batch: long against the 0.4 ms that a batch costs, short against a person's patience
-AHEAD = 3  # batches a slot for short tasks: one runs, two wait in the host's queue
 BATCH_LIMIT = 1000  # tasks in a batch: bounds what one lost worker or one frame can carry
 BATCH_BYTES = 8 * 1024**2  # of arguments in a batch: they travel in one frame
 LARGE_BYTES = 1024**2  # of files: to send less than that costs nothing that matters
 RETRIES_LOOKED_AT = 256  # of those that wait for their time: a million failed tasks must not be gone through each time
 JOBS_LOOKED_AT = 64  # of the queue and of those that run: their sizes repeat
+CHOICE = 8  # hosts from which the one for a task is chosen: the best of so many is nearly the best of all
+LOOKED_AT = 3  # hosts for each of those, where most have no room for the job
+STRIDE = 61  # from one choice to the next, so that all hosts have their turn
 LARGE_JOBS = 3  # for how many waiting large jobs room is kept free where there is a choice
 
 
@@ -65,16 +67,16 @@ def may_place(host: HostState, job: JobState) -> bool:
     for label, most in plan.max_parallel_by_label.items():
         if label in host.plan.labels and job.by_label.get(label, 0) >= most:
             return False
-    return plan.allows(host.plan)
+    return job.allows(host.plan)
 
 
 def has_idle_slot(state: State, n: int, now: float) -> bool:
     """Whether there is a host where a task of job `n` would start at once, with nothing queued before it."""
     job = state.jobs[n]
     return any(
-        host.room is not None and host.is_open(now) and job.plan.allows(host.plan) and host.room.fits_now(amount)
-        for host in state.hosts.values()
+        host.room is not None and host.room.fits_now(amount) and host.is_open(now) and job.allows(host.plan)
         for amount in job.amounts
+        for host in _with_room(state, amount)
     )
 
 
@@ -85,26 +87,79 @@ class Pick(NamedTuple):
     memory_bytes: int | None
 
 
-def place(state: State, open_hosts: Iterable[str], batch_ids: Iterator[int], now: float) -> Iterator[BatchPlaced]:
-    """Fill the open hosts: jobs by rank, smaller ones in the gaps.
+def place(
+    state: State, opened: Iterable[str], fresh: Set[int], batch_ids: Iterator[int], now: float
+) -> Iterator[BatchPlaced]:
+    """Fill the opened hosts with any job, and any host with the fresh ones: jobs by rank, smaller ones in the gaps.
 
     The caller applies each decision before it takes the next one: the state is read anew for every batch.
     """
-    hosts = [host for host in map(state.hosts.__getitem__, open_hosts) if host.is_open(now) and _has_room(host)]
+    hosts = [host for host in map(state.hosts.__getitem__, opened) if is_open(host, now)]
     for _, n in list(state.queue):
-        if not hosts:
-            return
+        if not hosts and n not in fresh:
+            continue
         job = state.jobs[n]
         if job.plan.max_parallel is not None and job.batches >= job.plan.max_parallel:
             continue
+        before = state.placed
         for need in range(len(job.amounts)):
-            yield from _fill(state, n, need, hosts, batch_ids, now)
-        hosts = [host for host in hosts if _has_room(host) and host.is_open(now)]
+            if n not in fresh:
+                yield from _fill(state, n, need, hosts, batch_ids, now)
+                continue
+            for some in _able_ones(state, n, need, hosts, now):
+                yield from _fill(state, n, need, some, batch_ids, now)
+                if _may_start(job) <= 0:
+                    break
+        if state.placed != before:
+            hosts = [host for host in hosts if is_open(host, now)]
 
 
-def _has_room(host: HostState) -> bool:
-    room = host.room
-    return room is not None and room.firm_cpus > 0 and room.all_cpus > -(AHEAD - 1) * room.offer.milli_cpus
+def is_open(host: HostState, now: float) -> bool:
+    """Whether anything may be sent there."""
+    return host.room is not None and host.room.has_any and host.is_open(now)
+
+
+def _able_ones(state: State, n: int, need: int, first: list[HostState], now: float) -> Iterator[list[HostState]]:
+    """Hosts that could take a job, in parts of which each has enough for all its tasks, and a choice. Not all are
+    looked at where a few do."""
+    job, amount = state.jobs[n], state.jobs[n].amounts[need]
+    part, looked_at = [host for host in first if able(state, host, n, amount, now)], len(first)
+    seen, wanted = set(first), CHOICE + 2 * _may_start(job)
+    for host in _with_room(state, amount):
+        if host in seen:
+            continue
+        looked_at += 1
+        if able(state, host, n, amount, now) and host.is_open(now):
+            part.append(host)
+        if len(part) >= wanted or (part and looked_at >= LOOKED_AT * wanted):
+            yield part
+            part, looked_at, wanted = [], 0, CHOICE + 2 * _may_start(job)
+    yield part
+
+
+def _may_start(job: JobState) -> int:
+    """How many tasks at most, whatever room there is."""
+    most = job.plan.max_parallel
+    return job.startable if most is None else min(job.startable, most - job.batches)
+
+
+def _with_room(state: State, amount: Amount) -> Iterator[HostState]:
+    """Hosts where anything fits: those that have the least of what is rare and not asked for come first, and among
+    equals each time others."""
+    hosts = state.hosts
+    for rare in sorted(state.roomy, key=lambda rare: _spared(rare, amount)):
+        names = list(state.roomy[rare])
+        at = state.placed * STRIDE % len(names) if names else 0
+        for name in chain(islice(names, at, None), islice(names, at)):
+            yield hosts[name]
+
+
+def able(state: State, host: HostState, n: int, amount: Amount, now: float) -> bool:
+    """Whether one more batch of job `n` may go to the host, but for what makes it closed to all."""
+    job = state.jobs[n]
+    if not fits(host, job, amount) or not may_place(host, job):
+        return False
+    return host.reserved is None or may_pass(state, host, n, now)
 
 
 def _fill(
@@ -112,26 +167,27 @@ def _fill(
 ) -> Iterator[BatchPlaced]:
     """As much of one job as fits, the best host first."""
     job, amount = state.jobs[n], state.jobs[n].amounts[need]
+    hosts = [host for host in hosts if able(state, host, n, amount, now)]
+    if not hosts:
+        return
     large = [] if len(hosts) == 1 else _large_ones(state, n, amount)
-
-    def able(host: HostState) -> bool:
-        return fits(host, job, amount) and may_place(host, job) and may_pass(state, host, n, now)
-
-    heap = [(preference(host, n, job, amount, large), host.name) for host in hosts if able(host)]
+    heap = [(preference(host, n, job, amount, large) if len(hosts) > 1 else (), host.name) for host in hosts]
     heapq.heapify(heap)
-    while heap and job.startable:
-        _, name = heapq.heappop(heap)
-        host = state.hosts[name]
-        if not able(host) or not host.is_open(now):
-            continue
-        pick = next_tasks(state, job, need, host, now)
+    sure = True
+    while heap and _may_start(job) > 0:
+        host = state.hosts[heap[0][1]]
+        pick = None
+        if sure or (able(state, host, n, amount, now) and host.is_open(now)):
+            pick = next_tasks(state, job, need, host, now)
+        sure = False
         if pick is None:
-            continue  # what is left of it waits for another host, or for its time
+            heapq.heappop(heap)  # full, or what is left of the job waits for another host, or for its time
+            continue
         yield BatchPlaced(
-            batch=next(batch_ids), job=n, host=name, ranges=pick.ranges, need=need, memory_bytes=pick.memory_bytes
+            batch=next(batch_ids), job=n, host=host.name, ranges=pick.ranges, need=need, memory_bytes=pick.memory_bytes
         )
-        if able(host):
-            heapq.heappush(heap, (preference(host, n, job, amount, large), name))
+        if len(heap) > 1:
+            heapq.heapreplace(heap, (preference(host, n, job, amount, large), host.name))
 
 
 def next_tasks(state: State, job: JobState, need: int, host: HostState, now: float) -> Pick | None:
@@ -151,20 +207,26 @@ def _retries(state: State, job: JobState, need: int, host: HostState, now: float
     chosen: list[int] = []
     memory: int | None = None
     elsewhere: bool | None = None
+    largest: int | None = None
     for looked_at, (task, retry) in enumerate(job.retries.items()):
         if looked_at >= RETRIES_LOOKED_AT or len(chosen) >= size:
             break
-        if now < retry.at or (chosen and retry.memory_bytes != memory):
+        if now < retry.at or (chosen and (retry.memory_bytes is None) != (memory is None)):
             continue
         if retry.avoid == host.name and now < retry.at + AVOID_S:
             if elsewhere is None:
                 elsewhere = _has_another(state, job, host, now)
             if elsewhere:
                 continue
-        if retry.memory_bytes is not None and not fits(host, job, job.amount(need, retry.memory_bytes)):
-            continue
+        wanted = retry.memory_bytes
+        if wanted is not None:
+            # The host that had so much may be gone: then it gets what there is.
+            largest = state.largest_bytes(job) if largest is None else largest
+            wanted = max(min(wanted, largest), job.amounts[need].memory_bytes)
+            if (chosen and wanted != memory) or not fits(host, job, job.amount(need, wanted)):
+                continue
         chosen.append(task)
-        memory = retry.memory_bytes
+        memory = wanted
     return Pick(ranges_of(chosen), memory) if chosen else None
 
 
@@ -184,12 +246,17 @@ def preference(host: HostState, n: int, job: JobState, amount: Amount, large: li
     """Less is better: scarce things are kept free, then files need not be sent, then the largest free share wins."""
     room = host.room
     assert room is not None
-    scarce = sum(name not in dict(amount.resources) for name, _ in room.offer.resources)
-    if room.offer.gpus and not amount.gpus:
-        scarce += 1
     spoilt = sum(room.fits_now(other) and not _fits_beside(host, other, amount) for other in large)
     cold = job.plan.input_bytes if job.plan.input_bytes >= LARGE_BYTES and n not in host.warm else 0
-    return scarce, spoilt, cold, -room.all_cpus / room.offer.milli_cpus
+    return _spared(room.rare, amount), spoilt, cold, -room.all_cpus / room.offer.milli_cpus
+
+
+def _spared(rare: tuple[str, ...], amount: Amount) -> int:
+    """How many of these are not asked for."""
+    if not rare:
+        return 0
+    asked = dict(amount.resources)
+    return sum(not amount.gpus if name == "gpus" else name not in asked for name in rare)
 
 
 def _fits_beside(host: HostState, other: Amount, amount: Amount) -> bool:
@@ -220,30 +287,37 @@ def may_pass(state: State, host: HostState, n: int, now: float) -> bool:
     job, kept_for = state.jobs[n], state.jobs[host.reserved]
     if job.plan.priority > kept_for.plan.priority:
         return True
-    return job.mean_s is not None and now + 1.5 * job.mean_s <= free_at(state, host, kept_for, now)
+    return job.mean_s is not None and now + 1.5 * job.mean_s <= Ends(state, now).free_at(host, kept_for.amounts[0])
 
 
-def free_at(state: State, host: HostState, job: JobState, now: float) -> float:
-    """When a task of the job is likely to fit on the host, by what tasks usually take; infinite where nobody knows."""
-    room = host.room
-    if room is None:
-        return float("inf")
-    amount = job.amounts[0]
-    cpus, memory = room.all_cpus, room.all_memory
-    ends = sorted((_end_of(state, id_, now), id_) for id_ in host.batches)
-    for end, id_ in [(now, None), *ends]:
-        if id_ is not None:
-            batch = state.batches[id_]
-            cpus, memory = cpus + batch.amount.cpus, memory + batch.amount.memory_bytes
+class Ends:
+    """When batches are likely to end, by what tasks usually take: looked up once for each host at one moment."""
+
+    def __init__(self, state: State, now: float) -> None:
+        self._state, self._now = state, now
+        self._known: dict[str, list[tuple[float, int]]] = {}
+
+    def free_at(self, host: HostState, amount: Amount) -> float:
+        """When that is likely to fit on the host; infinite where nobody knows."""
+        room = host.room
+        if room is None:
+            return float("inf")
+        cpus, memory = room.all_cpus, room.all_memory
         if amount.cpus <= cpus and amount.memory_bytes <= memory:
-            return end
-    return float("inf")
+            return self._now
+        if host.name not in self._known:
+            self._known[host.name] = sorted((self._end_of(id_), id_) for id_ in host.batches)
+        for end, id_ in self._known[host.name]:
+            held = self._state.batches[id_].amount
+            cpus, memory = cpus + held.cpus, memory + held.memory_bytes
+            if amount.cpus <= cpus and amount.memory_bytes <= memory:
+                return end
+        return float("inf")
 
-
-def _end_of(state: State, id_: int, now: float) -> float:
-    batch = state.batches[id_]
-    mean_s = state.jobs[batch.job].mean_s
-    return float("inf") if mean_s is None else max(now, batch.since + mean_s * len(batch.remaining))
+    def _end_of(self, id_: int) -> float:
+        batch = self._state.batches[id_]
+        mean_s = self._state.jobs[batch.job].mean_s
+        return float("inf") if mean_s is None else max(self._now, batch.since + mean_s * len(batch.remaining))
 
 
 def is_passed(state: State, n: int) -> bool:
@@ -258,31 +332,37 @@ def is_passed(state: State, n: int) -> bool:
     )
 
 
-def best_to_reserve(state: State, n: int, now: float) -> HostState | None:
-    """The host where a task of job `n` is likely to fit soonest, of those that are kept for nobody."""
+def best_to_reserve(state: State, n: int, count: int, ends: Ends, now: float) -> list[HostState]:
+    """Hosts where tasks of job `n` are likely to fit soonest, of those that are kept for nobody: so many at most."""
     job = state.jobs[n]
+    if count <= 0 or len(state.reserved) == len(state.hosts):
+        return []
     able = [
-        host
+        (ends.free_at(host, job.amounts[0]), -_free_share(host), host.name)
         for host in state.hosts.values()
         if host.reserved is None and host.is_open(now) and may_place(host, job) and may_take(host, job)
     ]
-    return min(able, key=lambda host: (free_at(state, host, job, now), -_free_share(host), host.name), default=None)
+    return [state.hosts[name] for _, _, name in heapq.nsmallest(count, able)]
 
 
 def best_for_a_double(state: State, batch: Batch, now: float) -> HostState | None:
     """Another host where a second attempt of what the batch runs would start at once."""
     job = state.jobs[batch.job]
-    able = [
+    able = (
         host
-        for host in state.hosts.values()
+        for host in _with_room(state, batch.amount)
         if host.name != batch.host
         and host.reserved is None
-        and host.is_open(now)
         and host.room is not None
         and host.room.fits_now(batch.amount)
+        and host.is_open(now)
         and may_place(host, job)
-    ]
-    return min(able, key=lambda host: (preference(host, batch.job, job, batch.amount, []), host.name), default=None)
+    )
+    return min(
+        islice(able, CHOICE),
+        key=lambda host: (preference(host, batch.job, job, batch.amount, []), host.name),
+        default=None,
+    )
 
 
 def _free_share(host: HostState) -> float:
@@ -291,7 +371,7 @@ def _free_share(host: HostState) -> float:
 
 def may_take(host: HostState, job: JobState) -> bool:
     """Whether `job` may use the host, and has room there when nothing else runs, as far as is known of it."""
-    if host.removed or not job.plan.allows(host.plan):
+    if host.removed or not job.allows(host.plan):
         return False
     limits = host.limits
     return limits is None or any(map(limits.fits, job.amounts))

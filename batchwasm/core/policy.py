@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from batchwasm.core.events import Record
-from batchwasm.core.hoststate import Batch, HostState
+from batchwasm.core.hoststate import HostState
 from batchwasm.core.jobstate import JobState
 from batchwasm.model import Outcome
 
@@ -57,10 +57,9 @@ def is_sick(host: HostState) -> bool:
     return host.streak >= SICK_STREAK or (host.asides > 0 and host.streak > 0)
 
 
-def late_at(job: JobState, batch: Batch) -> float | None:
-    """When the task that runs in the batch counts as late; None where nobody can tell."""
+def usual_s(job: JobState) -> float | None:
+    """What its tasks take at most, but for those that are late; None where nobody can tell."""
     usage = job.usage
     if usage.count < STRAGGLER_KNOWN:
         return None
-    usual_s = max(STRAGGLER_FACTOR * usage.mean_s, usage.mean_s + 4 * usage.deviation_s, STRAGGLER_S)
-    return batch.since + usual_s
+    return max(STRAGGLER_FACTOR * usage.mean_s, usage.mean_s + 4 * usage.deviation_s, STRAGGLER_S)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from batchwasm.core.events import Need
 
 MILLI = 1000
+AHEAD = 3  # batches a slot for short tasks: one runs, two wait in the host's queue
 
 
 class Amount(NamedTuple):
@@ -38,6 +39,11 @@ class Offer(NamedTuple):
     """How many there are."""
     resources: tuple[tuple[str, int], ...] = ()
     """Thousandths by name."""
+
+    @property
+    def rare(self) -> tuple[str, ...]:
+        """Names of what few hosts have, so that it is kept for those who ask for it."""
+        return (*(("gpus",) if self.gpus else ()), *(name for name, _ in self.resources))
 
     @property
     def cpus(self) -> float:
@@ -82,15 +88,20 @@ class Room:
     others for `firm_` too. Gpus and custom resources are never promised twice.
     """
 
-    __slots__ = ("all_cpus", "all_memory", "firm_cpus", "firm_memory", "gpus", "offer", "resources")
+    __slots__ = ("all_cpus", "all_memory", "firm_cpus", "firm_memory", "gpus", "offer", "rare", "resources")
 
     def __init__(self, offer: Offer) -> None:
-        self.offer = offer
+        self.offer, self.rare = offer, offer.rare
         self.all_cpus = self.firm_cpus = offer.milli_cpus
         self.all_memory = self.firm_memory = offer.memory_bytes
         self.gpus = [MILLI] * offer.gpus
         """Free thousandths of each."""
         self.resources = dict(offer.resources)
+
+    @property
+    def has_any(self) -> bool:
+        """Whether anything at all may be sent there."""
+        return self.firm_cpus > 0 and self.all_cpus > -(AHEAD - 1) * self.offer.milli_cpus
 
     def fits_firmly(self, amount: Amount) -> bool:
         """Whether it could start when nothing but short tasks is before it."""

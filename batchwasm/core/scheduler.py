@@ -10,19 +10,23 @@ Decisions are applied already when they are returned; the caller journals events
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from batchwasm.core import placement, policy
 from batchwasm.core.events import (
+    ArtifactBuilt,
     BatchGivenUp,
     BatchPlaced,
     BatchRecalled,
     Event,
+    HostJoined,
     HostLeft,
     HostReserved,
     HostSetAside,
+    JobAdded,
     Record,
     RunFinished,
+    TasksAdded,
     TasksCancelled,
     TasksFinished,
     TasksReturned,
@@ -32,11 +36,14 @@ from batchwasm.core.events import (
 )
 from batchwasm.core.hoststate import Batch, HostState
 from batchwasm.core.policy import RECALL_S, RESERVE_S
+from batchwasm.core.room import Amount
 from batchwasm.core.state import State
 from batchwasm.model import Outcome
 
-LOOK_S = 0.05  # between two looks at all batches, however much happens: the look costs by the number of batches
+BEHIND_LOOK_S = 0.05  # between two looks for what waits behind others, however much happens: it costs by their number
+LATE_LOOK_S = 0.5  # the same for what is late; that is so after STRAGGLER_S at the earliest
 RESERVE_LOOK_S = 1.0  # between two looks for large tasks that wait too long
+EVERY_JOB = -1
 RESERVED_JOBS = 16  # that such a look goes through: what waits behind them has its turn when they are served
 
 
@@ -49,13 +56,35 @@ class Scheduler:
         self._batch = 0
         self._open: set[str] = set()
         """Hosts that may have room: all others were tried since they last changed."""
-        self._looked_at = self._reserved_at = float("-inf")
+        self._behind_at = self._late_at = self._reserved_at = float("-inf")
         self._doubtful: set[int] = set()
         """Batches with tasks in them that were withdrawn."""
-        self._due: list[float] = []
-        """A heap: when retries may start, and hosts that were set aside come back."""
+        self._wide: dict[int, set[int]] = {}
+        """Batches of more than one task, by job; some are over already."""
+        self._short: set[int] = set()
+        """Jobs that are."""
+        self._due: list[tuple[float, int]] = []
+        """A heap: when retries of a job may start; EVERY_JOB where hosts that were set aside come back."""
         self._suspects: set[str] = set()
         """Hosts where something failed since the last look."""
+        self._may_give_up = True
+        """Some task may have failed for good since the last look."""
+        self._take_over()
+
+    def _take_over(self) -> None:
+        """What another life of a scheduler knew of the state."""
+        state = self.state
+        self._open_all()
+        state.fresh.update(n for _, n in state.queue)
+        self._short.update(n for n, job in enumerate(state.jobs) if job.is_short)
+        for batch in state.batches.values():
+            if len(batch.remaining) > 1:
+                self._wide.setdefault(batch.job, set()).add(batch.id)
+        for n, job in enumerate(state.jobs):
+            for retry in job.retries.values():
+                self._due += [(retry.at, n), (retry.at + policy.AVOID_S, n)]
+        self._due += [(host.aside_until, EVERY_JOB) for host in state.hosts.values() if host.asides]
+        heapq.heapify(self._due)
 
     def observe(self, event: Event, now: float) -> None:
         """Make `event` true. `now` is unix time in seconds."""
@@ -67,6 +96,8 @@ class Scheduler:
         """What follows from all that was observed."""
         decisions: list[Event] = []
         self.wake_at = None
+        for name in ("_behind_at", "_late_at", "_reserved_at"):  # a clock that was put back must not stop the looks
+            setattr(self, name, min(getattr(self, name), now))
         self._give_up(decisions, now)
         self._stop_unwanted(decisions, now)
         self._set_aside(decisions, now)
@@ -113,64 +144,80 @@ class Scheduler:
     def _note_before(self, event: Event) -> None:
         """What an event changes that can be told only while it is not yet true."""
         match event:
-            case TasksReturned() | BatchGivenUp():
-                self._open_all()
-            case TasksFinished():
+            case TasksFinished() | TasksReturned() | BatchGivenUp():
                 batch = self.state.batches.get(event.batch)
                 if batch is not None:
-                    self._note_room_on(batch)
+                    self._open.add(batch.host)
+            case BatchPlaced():
+                if self.state.hosts[event.host].reserved == event.job:
+                    self._open.add(event.host)  # it is kept for nobody now
             case TasksWithdrawn():
-                self._doubtful |= {b.id for b in self.state.batches.values() if b.job == event.job}
-            case BatchPlaced() | BatchRecalled() | HostReserved():
-                pass
+                self._doubtful |= self.state.jobs[event.job].on_hosts.keys()
             case _:
-                self._open_all()
+                pass
 
     def _note_after(self, event: Event) -> None:
         match event:
             case TasksFinished():
                 self._note_failures(event)
-            case TasksReturned() | BatchGivenUp() | BatchPlaced() | BatchRecalled() | HostReserved():
+                self._note_length(event.job)
+                if event.batch not in self.state.batches and event.job in self._wide:
+                    self._wide[event.job].discard(event.batch)
+            case BatchPlaced():
+                if len(self.state.batches[event.batch].remaining) > 1:
+                    self._wide.setdefault(event.job, set()).add(event.batch)
+            case HostJoined():
+                self._open.add(event.host)
+                self._note_losses()
+            case HostReserved():
+                if event.job is None:
+                    self._open.add(event.host)
+            case TasksReturned() | BatchGivenUp() | BatchRecalled():
                 pass
-            case HostLeft():
-                heapq.heappush(self._due, self.state.last_at + policy.AVOID_S)  # for what was lost with it
-                self._open_all()
+            case ArtifactBuilt() | JobAdded() | TasksAdded() | TasksWithdrawn():
+                pass  # what is ready by it is fresh
             case _:
-                self._open_all()  # a host has joined, tasks are ready that were not
-
-    def _note_room_on(self, batch: Batch) -> None:
-        """A batch may end, or be all but over."""
-        job = self.state.jobs[batch.job]
-        if job.plan.max_parallel is not None or job.plan.max_parallel_by_label:
-            self._open_all()
-        else:
-            self._open.add(batch.host)
-        if self.state.dependents[batch.job] or batch.superseded:
-            self._open_all()
+                if isinstance(event, HostLeft):
+                    self._note_losses()
+                self._open_all()
 
     def _open_all(self) -> None:
-        self._open.update(name for name, host in self.state.hosts.items() if host.room is not None)
+        self._open.update(name for names in self.state.roomy.values() for name in names)
+
+    def _note_losses(self) -> None:
+        """What was lost with a host avoids it for a while, and may have been lost once too often."""
+        heapq.heappush(self._due, (self.state.last_at + policy.AVOID_S, EVERY_JOB))
+        self._may_give_up = True
 
     def _note_failures(self, event: TasksFinished) -> None:
         failed = [record for record in event.records if record.outcome != Outcome.SUCCEEDED]
         if not failed:
             return
         self._suspects.add(event.host)
-        self._open_all()
+        self._may_give_up = True
         retries = self.state.jobs[event.job].retries
         for record in failed:
             if record.task in retries:
                 at = retries[record.task].at
                 for due in (at, at + policy.AVOID_S):  # elsewhere, and then anywhere
-                    heapq.heappush(self._due, due)
+                    heapq.heappush(self._due, (due, event.job))
+
+    def _note_length(self, n: int) -> None:
+        """A job that has become short may be sent ahead, and what it has on hosts leaves room for others."""
+        if self.state.jobs[n].is_short != (n in self._short):
+            self._short ^= {n}
+            self._open_all()
 
     def _wait_for_due(self, now: float) -> None:
         """Retries whose time has come, and hosts that come back, are looked at; the next ones wake us."""
-        while self._due and self._due[0] <= now:
-            heapq.heappop(self._due)
-            self._open_all()
+        while self._due and self._due[0][0] <= now:
+            _, job = heapq.heappop(self._due)
+            if job == EVERY_JOB:
+                self._open_all()
+            else:
+                self.state.fresh.add(job)
         if self._due:
-            self._wake(self._due[0])
+            self._wake(self._due[0][0])
 
     # ------------------------------------------------------------------------------------------- decisions
 
@@ -183,7 +230,10 @@ class Scheduler:
     def _give_up(self, decisions: list[Event], now: float) -> None:
         state = self.state
         limit = 1 if state.fail_fast else state.max_failures
-        if limit is None or state.cancelled is not None or state.failures < limit:
+        if limit is None or state.cancelled is not None or not self._may_give_up:
+            return
+        self._may_give_up = False
+        if state.failures < limit:
             return
         if state.fail_fast:
             cancelled = TasksCancelled(
@@ -195,9 +245,10 @@ class Scheduler:
         self._decide(cancelled, decisions, now)
 
     def _place(self, decisions: list[Event], now: float) -> None:
-        if self._open:
+        fresh, self.state.fresh = self.state.fresh, set()
+        if self._open or fresh:
             hosts, self._open = self._open, set()
-            for placed in placement.place(self.state, hosts, iter(self._next_batch, None), now):
+            for placed in placement.place(self.state, hosts, fresh, iter(self._next_batch, None), now):
                 self._decide(placed, decisions, now)
 
     def _next_batch(self) -> int:
@@ -240,16 +291,17 @@ class Scheduler:
         """Hosts where too much fails get nothing for a while, unless it is everywhere so."""
         for name in sorted(self._suspects):
             host = self.state.hosts[name]
-            if not policy.is_sick(host):
-                continue
+            if now < host.aside_until or not policy.is_sick(host):
+                continue  # what it had before it was set aside does not count twice
             if not self._has_healthy_other(host, now):
                 if host.asides:  # there is nothing to prove where all are the same
                     self._decide(HostSetAside(host=name, until=0.0, text=""), decisions, now)
                 continue
             until = now + policy.aside_s(host.asides)
-            text = f"{host.streak} tasks in a row failed there that succeed elsewhere"
+            what = "a task failed" if host.streak == 1 else f"{host.streak} tasks in a row failed"
+            text = f"{what} there that succeed{'s' if host.streak == 1 else ''} elsewhere"
             self._decide(HostSetAside(host=name, until=until, text=text), decisions, now)
-            heapq.heappush(self._due, until)
+            heapq.heappush(self._due, (until, EVERY_JOB))
         self._suspects.clear()
 
     def _has_healthy_other(self, host: HostState, now: float) -> bool:
@@ -263,7 +315,7 @@ class Scheduler:
     def _reserve(self, decisions: list[Event], now: float) -> None:
         """Keep hosts for tasks that were passed by smaller ones for too long; give back those that need it no more."""
         state = self.state
-        if len(state.queue) < 2 and not any(host.reserved is not None for host in state.hosts.values()):
+        if len(state.queue) < 2 and not state.reserved:
             return
         if now < self._reserved_at + RESERVE_LOOK_S:
             self._wake(self._reserved_at + RESERVE_LOOK_S)
@@ -271,26 +323,22 @@ class Scheduler:
         self._reserved_at = now
         self._wake(now + RESERVE_LOOK_S)
         held: dict[int, int] = {}
-        for host in state.hosts.values():
-            if host.reserved is not None:
-                job = state.jobs[host.reserved]
-                if not job.startable or job.digest is None or not host.is_open(now):
-                    self._decide(HostReserved(host=host.name, job=None), decisions, now)
-                    self._open.add(host.name)
-                else:
-                    held[host.reserved] = held.get(host.reserved, 0) + 1
+        for host in map(state.hosts.__getitem__, sorted(state.reserved)):
+            assert host.reserved is not None
+            job = state.jobs[host.reserved]
+            if not job.startable or job.digest is None or not host.is_open(now):
+                self._decide(HostReserved(host=host.name, job=None), decisions, now)
+            else:
+                held[host.reserved] = held.get(host.reserved, 0) + 1
+        ends = placement.Ends(state, now)
         for rank, (_, n) in enumerate(state.queue[:RESERVED_JOBS]):
             job = state.jobs[n]
             if now < max(job.placed_at, job.ready_at) + RESERVE_S or not placement.is_passed(state, n):
                 continue
             # Who goes first anyway must not lose host after host to who comes behind; others get one at a time.
             most = job.startable if rank == 0 else 1
-            while held.get(n, 0) < most:
-                best = placement.best_to_reserve(state, n, now)
-                if best is None:
-                    break
-                held[n] = held.get(n, 0) + 1
-                self._decide(HostReserved(host=best.name, job=n), decisions, now)
+            for host in placement.best_to_reserve(state, n, most - held.get(n, 0), ends, now):
+                self._decide(HostReserved(host=host.name, job=n), decisions, now)
 
     # ------------------------------------------------------------------------------------ what takes too long
 
@@ -300,39 +348,47 @@ class Scheduler:
         Both only where a slot is idle. What a silent host runs is started a second time at any time.
         """
         state = self.state
-        ending = {n for n in state.working if not state.jobs[n].startable}
-        silent = [host for host in state.hosts.values() if host.silent and host.batches] if state.working else []
-        if not ending and not silent:
+        ending = [n for n in state.working if not state.jobs[n].startable]
+        if not ending and not state.silent:
             return  # the usual case, and it must not cost a look at every batch
-        if now < self._looked_at + LOOK_S:
-            self._wake(self._looked_at + LOOK_S)
-            return
-        behind: list[Batch] = []
-        late: list[Batch] = [batch for host in silent for batch in state.batches_on(host.name)]
-        for batch in state.batches.values():
-            if batch.job not in ending or batch.double or batch.superseded:
-                continue
-            if len(batch.remaining) > 1 and not batch.recalled:
-                behind.append(batch)
-            if self._is_late(batch, now):
-                late.append(batch)
-        self._recall(behind, decisions, now)
-        self._double(late, decisions, now)
-        if behind or late:
-            self._looked_at = now
+        if now < self._behind_at + BEHIND_LOOK_S:
+            self._wake(self._behind_at + BEHIND_LOOK_S)
+        else:
+            behind = [batch for n in ending for batch in self._behind(n)]
+            self._recall(behind, decisions, now)
+            self._behind_at = now
+        if now < self._late_at + LATE_LOOK_S:
+            self._wake(self._late_at + LATE_LOOK_S)
+        else:
+            late = [batch for name in sorted(state.silent) for batch in state.batches_on(name)]
+            late += [batch for n in ending for batch in self._late(n, now)]
+            self._double(late, decisions, now)
+            self._late_at = now
 
-    def _is_late(self, batch: Batch, now: float) -> bool:
-        """Whether its first task should have ended long ago; wakes us when that may be so."""
-        job = self.state.jobs[batch.job]
-        if next(iter(batch.remaining)) in job.doubles:
-            return False
-        late_at = policy.late_at(job, batch)
-        if late_at is None:
-            return False
-        if now < late_at:
-            self._wake(late_at)
-            return False
-        return True
+    def _behind(self, n: int) -> list[Batch]:
+        """Batches of job `n` with tasks that wait in them for others."""
+        found: list[Batch] = []
+        wide = self._wide.get(n, set())
+        for id_ in sorted(wide):
+            batch = self.state.batches.get(id_)
+            if batch is None or len(batch.remaining) < 2 or batch.recalled:
+                wide.discard(id_)
+            elif not batch.double and not batch.superseded:
+                found.append(batch)
+        return found
+
+    def _late(self, n: int, now: float) -> Iterator[Batch]:
+        """Batches of job `n` whose first task should have ended long ago; wakes us when there will be more."""
+        job = self.state.jobs[n]
+        usual_s = policy.usual_s(job)
+        if usual_s is None:
+            return
+        for batch in map(self.state.batches.__getitem__, job.on_hosts):
+            if now < batch.since + usual_s:
+                self._wake(batch.since + usual_s)
+                return  # what follows began later
+            if not batch.double and not batch.superseded and next(iter(batch.remaining)) not in job.doubles:
+                yield batch
 
     def _recall(self, behind: Sequence[Batch], decisions: list[Event], now: float) -> None:
         idle = {n for n in {b.job for b in behind} if placement.has_idle_slot(self.state, n, now)}
@@ -344,14 +400,17 @@ class Scheduler:
 
     def _double(self, late: Sequence[Batch], decisions: list[Event], now: float) -> None:
         """Second attempts, where there is room that nobody waits for."""
+        in_vain: dict[tuple[int, Amount], set[str]] = {}
         for batch in late:
             job = self.state.jobs[batch.job]
             host = self.state.hosts[batch.host]
             tasks = [task for task in batch.remaining if task not in job.doubles and task not in job.unwanted]
-            if not tasks:
+            full = in_vain.setdefault((batch.job, batch.amount), set())
+            if not tasks or len(full) > 1 or batch.host in full:
                 continue
             best = placement.best_for_a_double(self.state, batch, now)
             if best is None:
+                full.add(batch.host)  # no other host has room; where two have said so, none has
                 continue
             chosen = tasks if host.silent else tasks[:1]
             placed = BatchPlaced(

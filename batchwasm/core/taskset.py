@@ -57,6 +57,10 @@ class TaskSet:
         """Tasks start to stop, stop excluded; those that are not in it stay so."""
         if start >= stop:
             return
+        if self._starts and self._starts[0] == start and stop < self._stops[0]:
+            self._starts[0] = stop  # as all tasks of a job leave it that are not tried twice
+            self.count -= stop - start
+            return
         first = bisect_right(self._stops, start)  # the first range that ends behind our start
         last = bisect_left(self._starts, stop)  # the first one that begins at or behind our stop
         if first == last:
@@ -75,6 +79,8 @@ class TaskSet:
 
     def first(self, count: int) -> Ranges:
         """The lowest `count` tasks, or all where there are less."""
+        if self.count and count <= self._stops[0] - self._starts[0]:
+            return ((self._starts[0], self._starts[0] + count),)
         ranges = []
         for start, stop in zip(self._starts, self._stops, strict=True):
             if count <= 0:

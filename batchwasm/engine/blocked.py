@@ -10,6 +10,7 @@ from batchwasm.core import placement
 from batchwasm.core.impossible import unplaced
 from batchwasm.core.state import HostState, State
 
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Blocked:
     """No host takes any task that waits."""
@@ -24,7 +25,8 @@ class Blocked:
 
 def blocked(state: State, inventory: Path | None) -> Blocked | None:
     """None while some waiting job has a host, or none waits. Into `inventory` hosts may still be written."""
-    waiting = [job for job in state.jobs if job.waiting]
+    # Not those that wait for others: whoever these are is in the way, and is what must be told.
+    waiting = [job for job in state.jobs if job.waiting and (job.startable or job.digest is None)]
     gone = [h for h in state.hosts.values() if h.removed and any(job.plan.allows(h.plan) for job in waiting)]
     there = [h for h in state.hosts.values() if not h.removed and any(placement.may_take(h, job) for job in waiting)]
     if not waiting or any(not host.answered or (host.connected and not _is_held(host)) for host in there):

@@ -31,6 +31,7 @@ class Answers(NamedTuple):
 
 REPORTABLE = frozenset(Outcome) - {Outcome.MISMATCH, Outcome.CANCELLED, Outcome.SKIPPED}
 """What a host may say of an attempt; the others are the scheduler's own words."""
+LONGEST_US = 100 * 365 * 86400 * 10**6  # a hundred years: longer ones are made up, and would spoil every mean
 REASON_LIMIT = 4096  # characters: a backtrace fits, a flood does not
 
 
@@ -50,6 +51,8 @@ def record(row: Row, answers: Answers | None = None) -> Record:
         raise HostError("protocol", f"its runner reported outcome {row.outcome}, which is not its to tell")
     if len(row.stdout) > INLINE_BYTES or len(row.stderr) > INLINE_BYTES:
         raise HostError("protocol", "its runner sent more output in a report than fits there")
+    if not (0 <= row.wall_us <= LONGEST_US and 0 <= row.cpu_us <= LONGEST_US * 1000):
+        raise HostError("protocol", f"its runner reported an attempt of {row.wall_us} us and {row.cpu_us} us of cpu")
     detail = row.detail or _PLAIN
     _check_value(row, detail, answers)
     found = _plain(row, detail)

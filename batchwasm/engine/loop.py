@@ -40,11 +40,9 @@ from batchwasm.core.events import (
     TasksReturned,
     TasksWithdrawn,
 )
-from batchwasm.core.impossible import impossible
 from batchwasm.core.scheduler import Scheduler
 from batchwasm.core.state import RUNNING, WAITING, State
 from batchwasm.engine.arguments import KEPT_BYTES, Given
-from batchwasm.engine.blocked import Blocked, blocked
 from batchwasm.engine.building import Building, built
 from batchwasm.engine.collect import Answers
 from batchwasm.engine.groups import the_one
@@ -54,6 +52,7 @@ from batchwasm.engine.plan import Plan, Watcher, host_plan
 from batchwasm.engine.pool import Pool
 from batchwasm.engine.requests import Requests, reply
 from batchwasm.engine.session import Session
+from batchwasm.engine.world import World
 from batchwasm.errors import Problem, SourceError, SpecError, WorldError
 from batchwasm.functions import Signature
 from batchwasm.journal import Answered, Asked, Journal, Sample
@@ -110,10 +109,9 @@ class Loop:
         self._stop: RunStopped | None = None
         self._error: Exception | None = None
         """What ended a session or a build that nobody there could deal with: a full disk here, a bug."""
-        self._stuck_since: float | None = None
-        self._told: Blocked | None = None
+        self._world = World(plan, watcher)
         self._latest: dict[str, tuple[float, Beat]] = {}
-        self._checkpoint_at = self._sample_at = self._checked_at = self._shown_at = self._checkpoint_due = 0.0
+        self._checkpoint_at = self._sample_at = self._shown_at = self._checkpoint_due = 0.0
 
     @property
     def signatures(self) -> Mapping[int, Signature]:
@@ -445,40 +443,28 @@ class Loop:
 
     def _check_world(self) -> None:
         """Raises where the run can't go on: at once where waiting can't mend it, else after `wait_hosts_s`."""
-        if self.state.batches and time.monotonic() - self._checked_at < TICK_S:
-            return  # it goes on, and a look at every host for every report would cost more than the reports
-        self._checked_at = time.monotonic()
-        hopeless_jobs = self._impossible()
-        if hopeless_jobs and self._plan.open:
-            for n, sentence in hopeless_jobs.items():  # the other functions go on
+        if not self._world.is_due(self.state):
+            return
+        hopeless = self._world.impossible(self.state)
+        if hopeless and self._plan.open:
+            for n, sentence in hopeless.items():  # the other functions go on
                 self.withdraw(n, self._waiting(n), why=sentence)
             return
-        if hopeless_jobs:
-            raise SpecError([Problem(file="", line=None, key="", text=text) for text in hopeless_jobs.values()])
-        why = None
-        if not self.state.batches and not self._building.pending:
-            why = blocked(self.state, self._plan.inventory.path)
-        if why is None or why.held:
-            self._stuck_since = None
-            if why is not None and self._told is None:
-                self._watcher.note(why.text)
-            self._told = why
-            return
-        now = time.monotonic()
-        if self._stuck_since is None:
-            self._stuck_since = now
-            if not why.hopeless and self._plan.wait_hosts_s > 0:
-                self._watcher.note(
-                    f"{why.text}\nwaiting up to {self._plan.wait_hosts_s:,.0f} s for one; --wait-hosts sets that"
-                )
-        if why.hopeless or now - self._stuck_since >= self._plan.wait_hosts_s:
-            self._append([RunStopped(code="no_hosts", text=why.text)], time.time())
-            raise WorldError(why.text)
+        stopped = None
+        if not hopeless:
+            stopped = self._world.stop(self.state, building=bool(self._building.pending))
+        elif self._has_results():  # a host was late, or came back smaller: what is done is not thrown away for that
+            if not self.state.batches:  # and what goes on does so
+                stopped = RunStopped(code="impossible", text="\n".join(hopeless.values()))
+        else:
+            raise SpecError([Problem(file="", line=None, key="", text=text) for text in hopeless.values()])
+        if stopped is not None:
+            self._append([stopped], time.time())
+            raise WorldError(stopped.text)
 
-    def _impossible(self) -> Mapping[int, str]:
-        """Jobs that never could run here, which is the user's mistake; not those whose host was taken out meanwhile."""
-        shrunk = any(host.removed for host in self.state.hosts.values())
-        return {} if shrunk and not self._plan.open else impossible(self.state)
+    def _has_results(self) -> bool:
+        counts = self.state.counts
+        return sum(counts) > counts[WAITING] + counts[RUNNING]
 
 
 def _sample(host: str, at: float, beat: Beat) -> Sample:

@@ -63,7 +63,8 @@ def start_of(work: Work, reserved: Reservation) -> Start:
 def check_offer(host: Host, offer: Attached) -> None:
     """Raises HostError where a host offers what can't be, or more than the inventory lets it."""
     cpus, gpus = host.cpus or CPUS_LIMIT, GPUS_LIMIT if host.gpus is None else host.gpus
-    if not 0 < offer.cpus <= cpus or offer.memory_bytes < 1 or not 0 <= offer.gpus <= gpus:
+    memory = host.memory_bytes or offer.memory_bytes
+    if not 0 < offer.cpus <= cpus or not 1 <= offer.memory_bytes <= memory or not 0 <= offer.gpus <= gpus:
         what = f"{offer.cpus} cpus, {offer.memory_bytes} bytes of memory and {offer.gpus} gpus"
         raise HostError("protocol", f"its runner offers {what}")
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from batchwasm.artifacts import Store
 from batchwasm.core.events import AfterJob, Event, HostPlan, JobPlan, Need
 from batchwasm.core.state import State
+from batchwasm.errors import SpecError
 from batchwasm.model import Artifact, Host, HostName, Inventory, Job, JobName, Request, RunSpec
+from batchwasm.spec.inputs import task_inputs
 
 
 class Watcher:
@@ -65,6 +67,7 @@ class Plan:
             retry_on=tuple(sorted(job.retries.on)),
             memory_growth=job.retries.memory_growth,
             isolate=job.isolate,
+            input_bytes=_shared_bytes(self.spec, job),
         )
 
     def host_plans(self) -> tuple[HostPlan, ...]:
@@ -98,3 +101,18 @@ def host_plan(host: Host) -> HostPlan:
         gpus=host.gpus,
         resources=dict(host.resources),
     )
+
+
+def _shared_bytes(spec: RunSpec, job: Job) -> int:
+    """Size of the files that all tasks of the job are given: a host that has them already is the better one.
+
+    Those of single tasks are not looked at: there may be a million of them.
+    """
+    shared = tuple(i for i in job.inputs if i.job is None and not i.source.names and not (i.to and i.to.names))
+    if not shared:
+        return 0
+    try:
+        found = task_inputs(spec, replace(job, inputs=shared), 0)
+        return sum(file.path.stat().st_size for file in found)
+    except (SpecError, OSError):
+        return 0  # it vanished since it was checked; who sends it says so

@@ -370,7 +370,7 @@ class Session:
             case Returned():
                 self._note_seq(message.seq)
                 ranges = ranges_of(message.tasks)
-                self._inbox.returned(self, message.seq, message.batch, ranges, message.why)
+                self._inbox.returned(self, message.seq, message.batch, ranges, sentence(message.why))
             case Beat():
                 self._inbox.beat(self.host.name, message)
                 self._note_busy(message.busy)

@@ -134,3 +134,13 @@ def test_a_chain_of_a_million_is_two_ranges_and_no_objects() -> None:
     assert sum(prep.counts[2:]) + sum(sim.counts[2:]) > 2000
     assert len(prep.ready.ranges) == 1
     assert len(sim.ready.ranges) <= 4
+
+
+def test_a_chain_of_thousands_is_skipped_to_its_end() -> None:
+    jobs = [plan(1, name=f"j{n}", after=after(n - 1) if n else ()) for n in range(3000)]
+    scheduler = begin(*jobs)
+    (first,) = placed(scheduler.decide(0.0))
+    finish(scheduler, first, 1.0, outcome=Outcome.FAILED, wall_s=1.0)
+    scheduler.decide(1.0)
+    assert scheduler.state.finished
+    assert scheduler.state.counts[Outcome.SKIPPED] == 2999

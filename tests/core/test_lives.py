@@ -39,7 +39,7 @@ from batchwasm.core.events import (
     indexes,
     ranges_of,
 )
-from batchwasm.core.placement import fits, may_place, next_tasks
+from batchwasm.core.placement import able, is_open, next_tasks
 from batchwasm.core.scheduler import Scheduler
 from batchwasm.core.state import RUNNING, WAITING, State
 from batchwasm.model import Outcome
@@ -83,9 +83,11 @@ class Lives(RuleBasedStateMachine):
     others, are added and withdrawn; the journal is replayed beside it."""
 
     @initialize(
-        jobs=st.lists(st.tuples(JOBS, AFTER), min_size=1, max_size=4), hosts=st.integers(1, 4), open_=st.booleans()
+        jobs=st.lists(st.tuples(JOBS, AFTER), min_size=1, max_size=4),
+        hosts=st.integers(1, 4),
+        ending=st.sampled_from(["", "", "open", "max_failures", "fail_fast"]),
     )
-    def begin(self, jobs: list[tuple[dict[str, Any], list[tuple[int, bool]]]], hosts: int, open_: bool) -> None:
+    def begin(self, jobs: list[tuple[dict[str, Any], list[tuple[int, bool]]]], hosts: int, ending: str) -> None:
         plans: list[JobPlan] = []
         for n, (fields, afters) in enumerate(jobs):
             after = {job: each for job, each in afters if job < n}
@@ -104,7 +106,17 @@ class Lives(RuleBasedStateMachine):
         self.sent_ahead = False  # once a job was short, more may be on a host than runs there at once
         self.hosts = [f"h{n}" for n in range(hosts)]
         offered = tuple(map(host_plan, range(hosts)))
-        self.observe(RunPlanned(run="r", name="r-1", jobs=tuple(plans), hosts=offered, open=open_))
+        self.observe(
+            RunPlanned(
+                run="r",
+                name="r-1",
+                jobs=tuple(plans),
+                hosts=offered,
+                open=ending == "open",
+                max_failures=5 if ending == "max_failures" else None,
+                fail_fast=ending == "fail_fast",
+            )
+        )
         self.observe(RunOpened(incarnation=1, pid=1, machine="m", version="0"))
         for n in range(len(plans)):
             self.observe(built(n))
@@ -272,14 +284,14 @@ class Lives(RuleBasedStateMachine):
     def nothing_waits_while_it_could_run(self) -> None:
         state, now = self.state, self.now
         for host in state.hosts.values():
-            if not host.is_open(now) or host.batches or host.reserved is not None:
+            if not is_open(host, now):
                 continue
             for _, n in state.queue:
                 job = state.jobs[n]
                 for need, amount in enumerate(job.amounts):
-                    if fits(host, job, amount) and may_place(host, job):
+                    if able(state, host, n, amount, now):
                         pick = next_tasks(state, job, need, host, now)
-                        assert pick is None, f"{host.name} is idle and could run {job.plan.name}"
+                        assert pick is None, f"{host.name} has room and could run {job.plan.name}"
 
     def teardown(self) -> None:
         if not hasattr(self, "log"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from batchwasm.core import invariants, snapshot
 from batchwasm.core.events import (
     BatchGivenUp,
     BatchPlaced,
@@ -14,6 +15,7 @@ from batchwasm.core.events import (
     HostJoined,
     HostLeft,
     HostPlan,
+    HostRemoved,
     HostReserved,
     HostSetAside,
     HostSilent,
@@ -362,3 +364,93 @@ def test_reservations_end_with_the_job_that_they_were_for() -> None:
     (large,) = placed(scheduler.decide(13.0))
     assert large.job == 1
     assert scheduler.state.hosts["h"].reserved is None
+
+
+def test_what_already_ran_on_a_host_that_is_set_aside_does_not_count_again() -> None:
+    scheduler = on({"good": {"cpus": 1}, "sick": {"cpus": 12}}, plan(100))
+    batches = placed(scheduler.decide(0.0))
+    finish(scheduler, next(batch for batch in batches if batch.host == "good"), 1.0, wall_s=1.0)
+    asides = []
+    for batch in batches:
+        if batch.host == "sick":
+            finish(scheduler, batch, 1.0, outcome=Outcome.TRAPPED, wall_s=1.0)
+            asides += [event for event in scheduler.decide(1.0) if isinstance(event, HostSetAside)]
+    assert len(asides) == 1
+    assert scheduler.state.hosts["sick"].asides == 1
+
+
+def test_what_we_refuse_ourselves_speaks_against_no_host_and_tells_no_duration() -> None:
+    scheduler = on({"good": {"cpus": 1}, "other": {"cpus": 8}}, plan(100))
+    batches = placed(scheduler.decide(0.0))
+    finish(scheduler, next(batch for batch in batches if batch.host == "good"), 1.0, wall_s=100.0)
+    for batch in batches:
+        if batch.host == "other":
+            finish(scheduler, batch, 1.0, outcome=Outcome.INVALID, wall_s=0.0)
+    assert not [event for event in scheduler.decide(1.0) if isinstance(event, HostSetAside)]
+    assert scheduler.state.jobs[0].mean_s == 100.0
+    assert scheduler.state.jobs[0].usage.count == 1
+
+
+def test_a_task_that_may_be_tried_again_has_failed_for_good_once_the_rest_is_cancelled() -> None:
+    scheduler = started(plan(3, retries=5, retry_on=("failed",)), plan(1, name="b", priority=1), max_failures=1)
+    scheduler.observe(joined("h", cpus=4), 0.0)
+    other, first, *_ = placed(scheduler.decide(0.0))
+    finish(scheduler, other, 1.0, outcome=Outcome.TRAPPED, wall_s=1.0)
+    scheduler.decide(1.0)
+    finish(scheduler, first, 2.0, outcome=Outcome.FAILED, wall_s=1.0)
+    assert scheduler.state.counts[Outcome.FAILED] == 1
+    invariants.check(scheduler.state)
+
+
+def test_a_cancelled_retry_leaves_nothing_behind() -> None:
+    scheduler = started(plan(1, retries=1, retry_on=("failed",)), plan(1, name="b"), max_failures=1)
+    scheduler.observe(joined("h", cpus=2), 0.0)
+    first, other = placed(scheduler.decide(0.0))
+    finish(scheduler, first, 1.0, outcome=Outcome.FAILED, wall_s=1.0)
+    finish(scheduler, other, 1.0, outcome=Outcome.TRAPPED, wall_s=1.0)
+    scheduler.decide(1.0)
+    assert scheduler.state.finished
+    invariants.check(scheduler.state)
+
+
+def test_a_scheduler_that_takes_over_wakes_for_the_retries_that_it_finds() -> None:
+    scheduler = on({"a": {}}, plan(1, retries=1, retry_on=("failed",)))
+    (first,) = placed(scheduler.decide(0.0))
+    finish(scheduler, first, 1.0, outcome=Outcome.FAILED, wall_s=1.0)
+    heir = Scheduler(snapshot.load(snapshot.dump(scheduler.state)))
+    assert placed(heir.decide(1.0)) == []
+    assert heir.wake_at is not None
+    assert len(placed(heir.decide(heir.wake_at))) == 1
+
+
+def test_a_loss_counts_though_a_second_attempt_goes_on() -> None:
+    scheduler = on({"a": {"cpus": 2}, "b": {"cpus": 2}}, plan(4))
+    straggler, at = late(scheduler)
+    placed(scheduler.decide(at))
+    scheduler.observe(HostLeft(host=straggler.host, code="lost", text="gone"), at + 1)
+    ((task, losses),) = scheduler.state.jobs[0].losses.items()
+    assert (((task, task + 1),), losses) == (straggler.ranges, 1)
+
+
+def test_a_clock_that_is_put_back_stops_no_look() -> None:
+    scheduler = on({"a": {"cpus": 2}, "b": {"cpus": 2}}, plan(4))
+    straggler, at = late(scheduler)
+    assert scheduler.decide(at - 0.001) == []  # looked at, and not yet late
+    scheduler.state.batches[straggler.batch].since -= 2.0
+    scheduler.decide(at - 2.5)
+    assert placed(scheduler.decide(at - 1.9)), "put back by seconds or hours, it is looked at all the same"
+
+
+def test_grown_memory_that_no_host_has_any_more_is_cut_to_what_there_is() -> None:
+    need = Need(memory_bytes=20 * GIB)
+    job = JobPlan(name="a", tasks=1, needs=(need,), retries=2, retry_on=("out_of_memory",), memory_growth=2)
+    scheduler = on({"a": {}, "b": {}}, job)
+    (first,) = placed(scheduler.decide(0.0))
+    finish(scheduler, first, 1.0, outcome=Outcome.OUT_OF_MEMORY, wall_s=1.0)
+    small = next(name for name in ("a", "b") if name != first.host)
+    scheduler.observe(HostRemoved(host=first.host), 1.0)
+    scheduler.observe(HostLeft(host=small, code="lost", text="gone"), 1.0)
+    smaller = HostJoined(host=small, supervisor="s", cpus=1, memory_bytes=30 * GIB, facts={})
+    scheduler.observe(smaller, 2.0)
+    (again,) = placed(scheduler.decide(10.0))
+    assert again.memory_bytes == 30 * GIB

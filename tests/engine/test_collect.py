@@ -52,6 +52,12 @@ def test_outcomes_that_are_not_a_hosts_to_tell_are_refused(outcome: int) -> None
         collect.record(row(outcome=outcome))
 
 
+@pytest.mark.parametrize("made_up", [{"wall_us": 10**18}, {"wall_us": -1}, {"cpu_us": -5}])
+def test_durations_that_no_attempt_can_take_are_refused(made_up: dict[str, int]) -> None:
+    with pytest.raises(HostError, match="reported an attempt of"):
+        collect.record(row(**made_up))
+
+
 def test_a_reason_is_cut_to_what_a_person_reads() -> None:
     record = collect.record(row(Detail(code="c" * 1000, text="t" * 1_000_000)))
     assert record.reason_code is not None

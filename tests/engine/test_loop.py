@@ -165,6 +165,31 @@ async def test_without_a_host_it_ends_and_can_be_resumed(
         assert (stopped.stopped.code, stopped.counts[WAITING]) == ("no_hosts", 3)
 
 
+async def test_a_job_that_waits_for_a_host_that_is_still_connecting_is_told(host: FakeHost, tmp_path: Path) -> None:
+    jobs = (job(tmp_path, 1), job(tmp_path, 1, name="large", requests=(Request(cpus=16),)))
+    async with running(tmp_path, *jobs, hosts=("g", "h")) as run:
+        small = await host.life(attached(2))
+        await small.finish()
+        waits = "large waits: no host that is there can take it, but "
+        await until(lambda: any(note.startswith(waits) for note in run.seen.notes))
+        other = await host.life(attached(16))
+        await other.finish()
+        assert (await run.end()).finished
+
+
+async def test_what_is_done_is_kept_when_the_last_host_turns_out_too_small(host: FakeHost, tmp_path: Path) -> None:
+    jobs = (job(tmp_path, 1), job(tmp_path, 1, name="large", requests=(Request(cpus=16),)))
+    async with running(tmp_path, *jobs, hosts=("g", "h")) as run:
+        small = await host.life(attached(2))
+        await small.finish()
+        await until(lambda: run.journal.state().counts[Outcome.SUCCEEDED] == 1)
+        await host.life(attached(4))
+        assert "jobs.large: asks for 16 cpus" in await run.fails(WorldError)
+        kept = run.journal.state()
+        assert kept.stopped is not None
+        assert (kept.stopped.code, kept.counts[WAITING]) == ("impossible", 1)
+
+
 async def test_a_host_too_small_for_what_waits_is_no_hope(host: FakeHost, tmp_path: Path) -> None:
     """The one that would do is away: that another is connected must not make the run wait for ever."""
     host.errors["large"] = AWAY

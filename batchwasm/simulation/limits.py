@@ -1,0 +1,231 @@
+"""What a run can't be faster than on a pool, and why: lower bounds of its makespan, from its tasks' durations alone."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from operator import add
+
+from batchwasm.core.events import HostPlan, JobPlan, Need
+from batchwasm.core.room import MILLI, Amount, Offer, amount_of, offer_of
+
+SAME = 1.02  # of two bounds that say nearly the same, the simpler one is enough
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bound:
+    """The run takes at least `seconds`, because of ..."""
+
+    kind: str
+    """`resource`: all that is asked of one, over what there is. `fit`: how many tasks of one job fit on the pool at
+    once. `max_parallel`: of one job. `task`: the longest one. `chain`: tasks that wait for each other. `stages`: jobs
+    that wait for whole jobs."""
+    seconds: float
+    jobs: tuple[str, ...] = ()
+    """Whose; of a chain, in their order."""
+    resource: str = ""
+    """cpus, memory, gpus or the name of a custom one; of `fit`, what there is least of."""
+    amount: float = 0.0
+    """How much of it there is; of `fit` and `max_parallel` tasks at once."""
+    hosts: tuple[str, ...] = ()
+    """Where these jobs may use no others."""
+    usable_cpus: float = 0.0
+    """Of `fit`: how many cpus its tasks can have at once, ..."""
+    cpus: float = 0.0
+    """... and how many there are."""
+
+
+def bounds(jobs: Sequence[JobPlan], hosts: Sequence[HostPlan], times: Sequence[array[float]]) -> list[Bound]:
+    """All that says something, the largest first. `times` are the durations of each job's tasks."""
+    pool = _Pool(jobs, hosts, times)
+    found = [*pool.of_resources(), *pool.of_fits(), *pool.of_max_parallel(), *pool.of_longest()]
+    chains = _Chains(pool, {bound.jobs[0]: bound.seconds for bound in found if len(bound.jobs) == 1 and bound.jobs})
+    found += chains.bounds(max((bound.seconds for bound in found), default=0.0))
+    return sorted(found, key=lambda bound: -bound.seconds)
+
+
+def offer(host: HostPlan) -> Offer:
+    """What it has, as the inventory says."""
+    return offer_of(host.cpus or 0, host.memory_bytes or 0, host.gpus or 0, host.resources)
+
+
+class _Pool:
+    """Jobs and where they may run."""
+
+    def __init__(self, jobs: Sequence[JobPlan], hosts: Sequence[HostPlan], times: Sequence[array[float]]) -> None:
+        self.jobs, self.times = jobs, times
+        self.walls = [math.fsum(each) for each in times]
+        self.longest = [max(each, default=0.0) for each in times]
+        self.offers = {host.name: offer(host) for host in hosts}
+        self.allowed = [
+            tuple(
+                host.name
+                for host in hosts
+                if job.allows(host) and any(self.offers[host.name].fits(amount_of(need)) for need in job.needs)
+            )
+            for job in jobs
+        ]
+
+    def of_resources(self) -> Iterator[Bound]:
+        """All work over all capacity; also of the jobs that may use some hosts alone."""
+        whole = tuple(self.offers)
+        for hosts in dict.fromkeys([whole, *self.allowed]):
+            among = set(hosts)
+            inside = [n for n, allowed in enumerate(self.allowed) if self.walls[n] and among.issuperset(allowed)]
+            has = _sum([_vector_of_offer(self.offers[name]) for name in hosts])
+            asked = _sum([_scaled(_least(self.jobs[n].needs), self.walls[n]) for n in inside])
+            for name, amount in asked.items():
+                if amount and has.get(name):
+                    yield Bound(
+                        kind="resource",
+                        seconds=amount / has[name],
+                        resource=name,
+                        amount=has[name],
+                        jobs=tuple(self.jobs[n].name for n in inside if _least(self.jobs[n].needs).get(name)),
+                        hosts=() if hosts == whole else hosts,
+                    )
+
+    def of_fits(self) -> Iterator[Bound]:
+        """Whole tasks on whole hosts: what is left over on each is of no use to a job."""
+        for n, job in enumerate(self.jobs):
+            if len(job.needs) != 1 or not self.walls[n]:
+                continue
+            asked = _vector(amount_of(job.needs[0]))
+            there = [_vector_of_offer(self.offers[name]) for name in self.allowed[n]]
+            by_resource = {
+                name: sum(int(has.get(name, 0.0) // amount) for has in there)
+                for name, amount in asked.items()
+                if amount
+            }
+            slots = sum(_slots(asked, has) for has in there)
+            if not slots or not by_resource:
+                continue
+            cpus = sum(has["cpus"] for has in there)
+            yield Bound(
+                kind="fit",
+                seconds=self.walls[n] / slots,
+                jobs=(job.name,),
+                resource=min(by_resource, key=lambda name: by_resource[name]),
+                amount=slots,
+                hosts=() if len(there) == len(self.offers) else self.allowed[n],
+                usable_cpus=slots * asked["cpus"],
+                cpus=cpus,
+            )
+
+    def of_max_parallel(self) -> Iterator[Bound]:
+        for n, job in enumerate(self.jobs):
+            if job.max_parallel is not None and self.walls[n]:
+                most = job.max_parallel
+                seconds = max(self.walls[n] / most, self.longest[n])
+                yield Bound(kind="max_parallel", seconds=seconds, jobs=(job.name,), amount=most)
+
+    def of_longest(self) -> Iterator[Bound]:
+        for n, job in enumerate(self.jobs):
+            if self.walls[n]:
+                yield Bound(kind="task", seconds=self.longest[n], jobs=(job.name,))
+
+
+class _Chains:
+    """What waits for each other: element by element, task after task; else all of a job after all of another."""
+
+    def __init__(self, pool: _Pool, alone: Mapping[str, float]) -> None:
+        """`alone` is what each job takes at least by itself."""
+        self._jobs, self._times, self._longest = pool.jobs, pool.times, pool.longest
+        self._alone = [alone.get(job.name, 0.0) for job in pool.jobs]
+        self._single = {after.job for job in pool.jobs for after in job.after if after.each}
+        """Jobs of which it matters when each single task ends."""
+        self._ends: dict[int, tuple[float, array[float] | None]] = {}
+        self._stages: dict[int, tuple[float, tuple[str, ...]]] = {}
+
+    def bounds(self, others: float) -> Iterator[Bound]:
+        waiting = [n for n, job in enumerate(self._jobs) if job.after and self._times[n]]
+        if not waiting:
+            return
+        last = max(waiting, key=lambda n: self._end(n)[0])
+        chain = self._path(last)
+        yield Bound(kind="chain", seconds=self._end(last)[0], jobs=tuple(self._jobs[n].name for n in chain))
+        seconds, stages = max(self._stage(n) for n in waiting)
+        if seconds > SAME * max(others, self._end(last)[0]):
+            yield Bound(kind="stages", seconds=seconds, jobs=stages)
+
+    def _end(self, n: int) -> tuple[float, array[float] | None]:
+        """When all of job `n` could have ended at the earliest, and, where that matters, each of its tasks."""
+        if n not in self._ends:
+            job, times = self._jobs[n], self._times[n]
+            whole = max((self._end(after.job)[0] for after in job.after if not after.each), default=0.0)
+            each = [ends for after in job.after if after.each and (ends := self._end(after.job)[1]) is not None]
+            if not each and n not in self._single:
+                self._ends[n] = (whole + self._longest[n], None)
+            else:
+                before: Sequence[float] = [whole] * len(times)
+                for ends in each:
+                    before = list(map(max, before, ends))
+                single = array("d", map(add, before, times))
+                self._ends[n] = (max(single, default=whole), single)
+        return self._ends[n]
+
+    def _path(self, n: int) -> list[int]:
+        """The jobs of the longest chain that ends with a task of job `n`."""
+        afters = self._jobs[n].after
+        if not afters:
+            return [n]
+        latest = max(afters, key=lambda after: self._end(after.job)[0])
+        return [*self._path(latest.job), n]
+
+    def _stage(self, n: int) -> tuple[float, tuple[str, ...]]:
+        """When job `n` could be over, if each job before it takes what it takes at least by itself."""
+        if n not in self._stages:
+            befores = [self._stage(after.job) for after in self._jobs[n].after if not after.each]
+            start, path = max(befores, default=(0.0, ()))
+            ends = max(start + self._alone[n], self._end(n)[0])
+            self._stages[n] = (ends, (*path, self._jobs[n].name))
+        return self._stages[n]
+
+
+# ------------------------------------------------------------------------------------------------- vectors
+
+
+def _vector(amount: Amount) -> dict[str, float]:
+    """Cpus, gpus and custom resources in units, memory in bytes."""
+    resources = {name: count / MILLI for name, count in amount.resources}
+    return {
+        "cpus": amount.cpus / MILLI,
+        "memory": float(amount.memory_bytes),
+        "gpus": amount.gpus / MILLI,
+        **resources,
+    }
+
+
+def _vector_of_offer(offer: Offer) -> dict[str, float]:
+    resources = {name: count / MILLI for name, count in offer.resources}
+    return {
+        "cpus": offer.milli_cpus / MILLI,
+        "memory": float(offer.memory_bytes),
+        "gpus": float(offer.gpus),
+        **resources,
+    }
+
+
+def _least(needs: Sequence[Need]) -> dict[str, float]:
+    """Of alternatives the least of each resource: whatever is taken, it is no less."""
+    vectors = [_vector(amount_of(need)) for need in needs]
+    return {name: min(vector.get(name, 0.0) for vector in vectors) for name in vectors[0]}
+
+
+def _scaled(vector: Mapping[str, float], factor: float) -> dict[str, float]:
+    return {name: amount * factor for name, amount in vector.items()}
+
+
+def _sum(vectors: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    total: dict[str, float] = {}
+    for vector in vectors:
+        for name, amount in vector.items():
+            total[name] = total.get(name, 0.0) + amount
+    return total
+
+
+def _slots(asked: Mapping[str, float], has: Mapping[str, float]) -> int:
+    """How many fit on one host."""
+    return min(int(has.get(name, 0.0) // amount) for name, amount in asked.items() if amount)
