@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from batchwasm.core import placement, reasons
+from batchwasm.core import placement, reasons, reserving
 from batchwasm.core.explain import at_limit, is_late, label_limits, waits_for
 from batchwasm.core.hoststate import HostState
 from batchwasm.core.jobstate import WAITING, JobState
@@ -170,7 +170,9 @@ def _of_keeping(
     """Hosts that are kept for others, and labels whose share of the job is used up."""
     kept: dict[int, list[str]] = {}
     for host in hosts:
-        if host.reserved is not None and not placement.may_pass(state, host, n, now):
+        if host.reserved is not None and not any(
+            reserving.may_pass(state, host, n, amount, now) for amount in job.amounts
+        ):
             kept.setdefault(host.reserved, []).append(host.name)
     for other, names in kept.items():
         verb = "is" if len(names) == 1 else "are"
