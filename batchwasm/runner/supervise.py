@@ -151,10 +151,13 @@ class Supervisor:
                 self._pool.end(run, refusal, "owner")
             else:
                 self._manners.obey(run, run.rules.and_also(self._owner.wishes.courtesy), now)
+        if refusal:
+            return  # which each is told when the last of its workers is dead
         for connection in list(self._connections):
             attached = connection.run
             if attached is not None and attached.order is not None and attached.cap != self._cap(attached.order):
                 self._alone_since[attached.id] = now
+                connection.stream.send(Refused("busy", "its owner allows another share of it now; it is asked again"))
                 self._drop(connection)
 
     def _workdir_vanished(self) -> bool:

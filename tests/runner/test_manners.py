@@ -188,6 +188,7 @@ def test_the_owner_caps_what_any_inventory_says(host: SupervisedHost, host_toml:
 def test_a_cap_that_changes_has_the_scheduler_come_back_for_it(host: SupervisedHost, host_toml: Path) -> None:
     scheduler = host.attach(cpus=2)
     host_toml.write_text("cpus = 1")
+    assert scheduler.read() == Refused("busy", "its owner allows another share of it now; it is asked again")
     assert scheduler.read() is None
     assert host.attach(cpus=2, incarnation=2).attached.cpus == 1
 
@@ -205,9 +206,22 @@ def test_a_host_whose_owner_does_not_want_us_is_left_at_once(host: SupervisedHos
     eventually(lambda: not host.workers(), "what ran there is ended")
 
 
+def test_an_owner_who_wants_us_no_longer_says_so_whatever_else_he_changed(
+    host: SupervisedHost, host_toml: Path
+) -> None:
+    host_toml.write_text("cpus = 1")
+    scheduler = host.attach(cpus=2)
+    scheduler.start(1, SPIN)
+    host.wait_until_a_guest_speaks()
+    host_toml.write_text("users = []")
+    answer = scheduler.read()
+    assert isinstance(answer, Refused)
+    assert answer.code == "owner"
+
+
 def test_a_host_whose_owner_is_not_understood_is_refused(host: SupervisedHost, host_toml: Path) -> None:
     host_toml.write_text("# careful\nmax_lood = 1")
     answer = host.connect().try_to_attach()
     assert isinstance(answer, Refused)
     assert answer.code == "owner"
-    assert answer.text.startswith(f"{host_toml}:2: max_lood: unknown key; keys are ")
+    assert answer.text.startswith(f"{host_toml}:2: max_lood: unknown key; did you mean 'max_load'?")
