@@ -201,7 +201,7 @@ def _room_text(state: State, short: Shortage, n: int, *, everywhere: bool) -> st
         has, of, asked = map(memory_text, (taken, short.offered, short.asked))
         used = f", of which it used {memory_text(job.usage.memory_most_bytes)} at most" if job.usage.count else ""
         return f"{has} of {of} of memory{where} are taken, and {name} asks for {asked} a task{used}"
-    offered = f"{short.offered / MILLI:g}"
+    offered, what = f"{short.offered / MILLI:g}", f"of {short.what}" if short.kind == "resource" else short.what
     if taken >= short.offered:
-        return f"all {offered} {short.what}{where} are taken"
-    return f"{taken / MILLI:g} of {offered} {short.what}{where} are taken, and {name} asks for {short.asked / MILLI:g}"
+        return f"all {offered} {what}{where} are taken"
+    return f"{taken / MILLI:g} of {offered} {what}{where} are taken, and {name} asks for {short.asked / MILLI:g}"

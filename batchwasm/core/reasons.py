@@ -12,7 +12,7 @@ from batchwasm.core.jobstate import JobState
 from batchwasm.core.placement import fits
 from batchwasm.core.room import AHEAD, MILLI, Amount, Offer, milli
 from batchwasm.core.state import State
-from batchwasm.model import GIB, MIB
+from batchwasm.model import GIB, KIB, MIB
 
 NAMES = 3  # told one by one in a sentence; the others are counted
 _UNKNOWN = 2**62  # of what an inventory does not say: as much as anybody could ask for
@@ -95,7 +95,7 @@ def listed(names: Sequence[str], most: int = NAMES) -> str:
 
 def memory_text(size_bytes: float) -> str:
     """`512 MiB`, `1.5 GiB`, `310 MiB`: three digits are enough to compare."""
-    unit, name = (GIB, "GiB") if size_bytes >= GIB else (MIB, "MiB")
+    unit, name = next(((u, n) for u, n in ((GIB, "GiB"), (MIB, "MiB")) if size_bytes >= u), (KIB, "KiB"))
     value = size_bytes / unit
     return f"{value:,.0f} {name}" if value >= 100 else f"{value:.3g} {name}"
 

@@ -127,7 +127,7 @@ def test_a_task_after_one_that_failed_says_so_in_a_real_run(batchwasm: Cli) -> N
     assert "  after     prep\n" in shown
     assert "  retries   1 after " in shown
     ended = batchwasm("run", "jobs.toml", code=1)
-    assert 'fat: asks for 2 GiB of memory and used at most 0.06 MiB; memory = "4MiB"' in ended.err
+    assert 'fat: asks for 2 GiB of memory and used at most 64 KiB; memory = "4MiB"' in ended.err
     assert batchwasm("explain", "sim").out == (
         "sim of jobs-1 ended: skipped\n  it comes after prep, which did not succeed (trapped)\n"
     )
