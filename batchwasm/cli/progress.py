@@ -21,9 +21,9 @@ from batchwasm.model import Artifact, HostName, JobName
 if TYPE_CHECKING:
     from rich.text import Text
 
-HostState = Literal["connecting", "shipping", "ready", "down", "lost", "removed"]
-"""`shipping`: the runner or artifacts are on their way there; `down`: can't be used; `lost`: worked, now silent;
-`removed`: from the inventory."""
+HostState = Literal["connecting", "shipping", "ready", "busy", "down", "lost", "removed"]
+"""`shipping`: the runner or artifacts are on their way there; `busy`: left to others; `down`: can't be used; `lost`:
+worked, now silent; `removed`: from the inventory."""
 
 PLAIN_INTERVAL_S = 5.0  # often enough to see life in a log, seldom enough not to fill it
 PLAIN_SAME_S = 60.0  # the same where nothing changes
@@ -133,9 +133,10 @@ class Plain:
         self.note(compiled_text(job, artifact))
 
     def host(self, name: HostName, state: HostState, text: str = "") -> None:
-        if self._hosts.get(name) == (state, text):
-            return
+        before = self._hosts.get(name)
         self._hosts[name] = (state, text)
+        if before == (state, text) or (state == "busy" and before is not None and before[0] == state):
+            return  # that it is busy with another number is no news
         if self._is_news(name, state):
             self.note(f"host {name}: {state}{f', {text}' if text else ''}")
 
@@ -267,11 +268,11 @@ def compiled_text(job: JobName, artifact: Artifact) -> str:
 def hosts_text(hosts: list[tuple[HostName, tuple[HostState, str]]]) -> str:
     """`3 ready, 1 shipping: lab04 wasmtime 12 MiB, 1 down`: one host is named where it is the only one in a state."""
     parts = []
-    for state in ("ready", "shipping", "connecting", "lost", "down", "removed"):
+    for state in ("ready", "shipping", "connecting", "busy", "lost", "down", "removed"):
         here = [(name, text) for name, (its, text) in hosts if its == state]
         if not here:
             continue
-        named = len(here) == 1 and state in ("shipping", "lost")
+        named = len(here) == 1 and state in ("shipping", "busy", "lost")
         detail = f": {here[0][0]} {here[0][1]}".rstrip() if named else ""
         parts.append(f"{count_text(len(here))} {state}{detail}")
     return ", ".join(parts)
@@ -287,7 +288,7 @@ def tally(counts: Counts, rate: float | None) -> Iterator[str]:
             yield f"{count_text(number)} {word}"
     if rate is not None:
         yield f"{count_text(round(rate))}/s" if rate >= 10 else f"{rate:.2g}/s"
-        if counts.total > counts.done:
+        if counts.total > counts.done and counts.running:  # else nobody knows when it goes on
             yield f"{duration_text((counts.total - counts.done) / rate)} left"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -14,11 +15,14 @@ from batchwasm.core.events import (
     Event,
     FileShipped,
     HostAdded,
+    HostBusy,
     HostDrained,
+    HostFree,
     HostJoined,
     HostLeft,
     HostRefused,
     HostRemoved,
+    HostSetAside,
     HostUndrained,
     Record,
     TasksCancelled,
@@ -95,6 +99,13 @@ class CallsWatcher(Watcher):
                 self._progress.note(f"host {event.plan.name}: the inventory has it now")
             case HostRemoved():
                 self._progress.note(f"host {event.host}: the inventory has it no longer; it takes no new tasks")
+            case HostBusy():
+                self._progress.host(event.host, "busy", f"left to others: {event.text}")
+            case HostFree():
+                self._progress.host(event.host, "ready")
+            case HostSetAside():
+                until = time.strftime("%H:%M:%S", time.localtime(event.until))
+                self._progress.note(f"host {event.host}: set aside until {until}: {event.text}")
             case HostDrained():
                 why = f" ({event.text})" if event.text else ""
                 self._progress.note(f"host {event.host}: drained{why}; it takes no new tasks")
@@ -155,7 +166,8 @@ class RunWatcher(CallsWatcher):
         task = name if name in self._lone else f"{name}/{record.task}"
         outcome = Outcome(record.outcome).word.replace("_", " ")
         reason = f": {record.reason_text}" if record.reason_text else ""
-        return f"{task} {outcome} on {event.host} in {duration_text(record.wall_s)}{reason}"
+        again = "" if record.final else "; it is tried again"
+        return f"{task} {outcome} on {event.host} in {duration_text(record.wall_s)}{reason}{again}"
 
 
 def _counts(codes: list[int], jobs: Mapping[JobName, Counts] | None = None) -> Counts:

@@ -82,9 +82,9 @@ class Batches(Jobs):
             else:
                 among.pop(host.name, None)
 
-    def _keep(self, host: HostState, job: int | None) -> None:
+    def _keep(self, host: HostState, job: int | None, memory_bytes: int | None = None) -> None:
         """Keep a host for a job, or for nobody."""
-        host.reserved = job
+        host.reserved, host.reserved_bytes = job, memory_bytes
         (self.reserved.discard if job is None else self.reserved.add)(host.name)
 
     # ----------------------------------------------------------------------------- what happens to batches

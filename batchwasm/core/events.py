@@ -314,6 +314,8 @@ class HostReserved:
 
     host: str
     job: int | None
+    memory_bytes: int | None = None
+    """Of a retry that needs more than its job asked for: for none of its other tasks, then."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

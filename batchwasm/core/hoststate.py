@@ -44,6 +44,8 @@ class HostState:
     """How often it was set aside since its last success; above 0 it has to prove itself."""
     reserved: int | None = None
     """The job that it is kept for."""
+    reserved_bytes: int | None = None
+    """Where it is kept for a retry with that much memory, and not for the job's other tasks."""
     warm: set[int] = field(default_factory=set)
     """Jobs whose files are there already."""
 

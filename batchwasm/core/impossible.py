@@ -18,6 +18,16 @@ def impossible(state: State) -> dict[int, str]:
 
     Hosts that have not answered yet count as able to take anything.
     """
+    return _sentences(state, lambda allowed: not any(map(_may_answer, allowed)), "it may use has")
+
+
+def unplaced(state: State) -> dict[int, str]:
+    """Of each job that fits on no host that has answered, while others may answer yet: the same."""
+    return _sentences(state, lambda allowed: any(map(_may_answer, allowed)), "that answered has")
+
+
+def _sentences(state: State, wanted: Callable[[Sequence[HostState]], bool], these: str) -> dict[int, str]:
+    """For jobs whose hosts are as `wanted`."""
     sentences: dict[int, str] = {}
     known: dict[object, str | None] = {}
     for n, job in enumerate(state.jobs):
@@ -26,32 +36,29 @@ def impossible(state: State) -> dict[int, str]:
         plan = job.plan
         kind = (job.amounts, plan.hosts, plan.exclude, plan.labels, plan.mounts)
         if kind not in known:
-            known[kind] = _sentence(state, job)
+            allowed = [host for host in state.hosts.values() if not host.removed and plan.allows(host.plan)]
+            known[kind] = _sentence(job, allowed, these) if wanted(allowed) else None
         if known[kind] is not None:
             sentences[n] = f"jobs.{plan.name}: {known[kind]}"
     return sentences
 
 
-def _sentence(state: State, job: JobState) -> str | None:
-    allowed = [host for host in state.hosts.values() if not host.removed and job.plan.allows(host.plan)]
+def _sentence(job: JobState, allowed: Sequence[HostState], these: str) -> str | None:
     offers = [(host.limits, host.name) for host in allowed if host.limits is not None]
-    if any(map(_may_answer, allowed)) or not offers:
-        return None
-    if any(limits.fits(amount) for limits, _ in offers for amount in job.amounts):
+    if not offers or any(limits.fits(amount) for limits, _ in offers for amount in job.amounts):
         return None
     amount, limits, nearest = _nearest(job.amounts, offers)
     missing = list(lacking(amount, limits))
     alone = all(list(lacking(amount, other)) and _same(amount, other, missing) for other, _ in offers)
     asked, has = _list([asks for asks, _ in missing]), _list([there for _, there in missing])
     if alone:
-        why = "more than any host it may use has"
-        return f"{_asks(job)}{asked}, {why}; nearest is {nearest} with {has}"
+        return f"{_asks(job)}{asked}, more than any host {these}; nearest is {nearest} with {has}"
     asked, has = (
         _list([asks for asks, _ in _both(amount, limits)]),
         _list([there for _, there in _both(amount, limits)]),
     )
     what = "both" if len(list(_both(amount, limits))) == 2 else "all of it"
-    return f"{_asks(job)}{asked}, and no host it may use has {what}; nearest is {nearest} with {has}"
+    return f"{_asks(job)}{asked}, and no host {these} {what}; nearest is {nearest} with {has}"
 
 
 def _may_answer(host: HostState) -> bool:

@@ -16,6 +16,7 @@ from batchwasm.core.events import BatchPlaced, Ranges, ranges_of
 from batchwasm.core.hoststate import Batch, HostState
 from batchwasm.core.jobstate import JobState
 from batchwasm.core.policy import AVOID_S
+from batchwasm.core.reserving import may_pass
 from batchwasm.core.room import AHEAD, MILLI, Amount
 from batchwasm.core.state import State
 
@@ -24,7 +25,6 @@ BATCH_LIMIT = 1000  # tasks in a batch: bounds what one lost worker or one frame
 BATCH_BYTES = 8 * 1024**2  # of arguments in a batch: they travel in one frame
 LARGE_BYTES = 1024**2  # of files: to send less than that costs nothing that matters
 RETRIES_LOOKED_AT = 256  # of those that wait for their time: a million failed tasks must not be gone through each time
-JOBS_LOOKED_AT = 64  # of the queue and of those that run: their sizes repeat
 CHOICE = 8  # hosts from which the one for a task is chosen: the best of so many is nearly the best of all
 LOOKED_AT = 3  # hosts for each of those, where most have no room for the job
 STRIDE = 61  # from one choice to the next, so that all hosts have their turn
@@ -159,7 +159,7 @@ def able(state: State, host: HostState, n: int, amount: Amount, now: float) -> b
     job = state.jobs[n]
     if not fits(host, job, amount) or not may_place(host, job):
         return False
-    return host.reserved is None or may_pass(state, host, n, now)
+    return host.reserved is None or may_pass(state, host, n, amount, now)
 
 
 def _fill(
@@ -193,6 +193,8 @@ def _fill(
 def next_tasks(state: State, job: JobState, need: int, host: HostState, now: float) -> Pick | None:
     """What of a job goes to this host next: retries that are due and may run there, else those that never ran."""
     size = batch_size(state, job, need)
+    if host.reserved_bytes is not None and host.reserved is not None and state.jobs[host.reserved] is job:
+        return _retries(state, job, need, host, now, size, least=host.reserved_bytes)
     if job.retries:
         pick = _retries(state, job, need, host, now, size)
         if pick is not None:
@@ -202,8 +204,10 @@ def next_tasks(state: State, job: JobState, need: int, host: HostState, now: flo
     return Pick(job.ready.first(size), None)
 
 
-def _retries(state: State, job: JobState, need: int, host: HostState, now: float, size: int) -> Pick | None:
-    """Retries that go together: those with the same memory."""
+def _retries(
+    state: State, job: JobState, need: int, host: HostState, now: float, size: int, least: int = 0
+) -> Pick | None:
+    """Retries that go together: those with the same memory, which is `least` or more."""
     chosen: list[int] = []
     memory: int | None = None
     elsewhere: bool | None = None
@@ -211,7 +215,11 @@ def _retries(state: State, job: JobState, need: int, host: HostState, now: float
     for looked_at, (task, retry) in enumerate(job.retries.items()):
         if looked_at >= RETRIES_LOOKED_AT or len(chosen) >= size:
             break
-        if now < retry.at or (chosen and (retry.memory_bytes is None) != (memory is None)):
+        if (
+            now < retry.at
+            or (least and (retry.memory_bytes or 0) < least)
+            or (chosen and (retry.memory_bytes is None) != (memory is None))
+        ):
             continue
         if retry.avoid == host.name and now < retry.at + AVOID_S:
             if elsewhere is None:
@@ -277,74 +285,6 @@ def _large_ones(state: State, n: int, amount: Amount) -> list[Amount]:
     return found[:LARGE_JOBS]
 
 
-# ------------------------------------------------------------------------------------ room for large tasks
-
-
-def may_pass(state: State, host: HostState, n: int, now: float) -> bool:
-    """Whether job `n` may use a host that is kept for another: where it goes first anyway, or is over in time."""
-    if host.reserved is None or host.reserved == n:
-        return True
-    job, kept_for = state.jobs[n], state.jobs[host.reserved]
-    if job.plan.priority > kept_for.plan.priority:
-        return True
-    return job.mean_s is not None and now + 1.5 * job.mean_s <= Ends(state, now).free_at(host, kept_for.amounts[0])
-
-
-class Ends:
-    """When batches are likely to end, by what tasks usually take: looked up once for each host at one moment."""
-
-    def __init__(self, state: State, now: float) -> None:
-        self._state, self._now = state, now
-        self._known: dict[str, list[tuple[float, int]]] = {}
-
-    def free_at(self, host: HostState, amount: Amount) -> float:
-        """When that is likely to fit on the host; infinite where nobody knows."""
-        room = host.room
-        if room is None:
-            return float("inf")
-        cpus, memory = room.all_cpus, room.all_memory
-        if amount.cpus <= cpus and amount.memory_bytes <= memory:
-            return self._now
-        if host.name not in self._known:
-            self._known[host.name] = sorted((self._end_of(id_), id_) for id_ in host.batches)
-        for end, id_ in self._known[host.name]:
-            held = self._state.batches[id_].amount
-            cpus, memory = cpus + held.cpus, memory + held.memory_bytes
-            if amount.cpus <= cpus and amount.memory_bytes <= memory:
-                return end
-        return float("inf")
-
-    def _end_of(self, id_: int) -> float:
-        batch = self._state.batches[id_]
-        mean_s = self._state.jobs[batch.job].mean_s
-        return float("inf") if mean_s is None else max(self._now, batch.since + mean_s * len(batch.remaining))
-
-
-def is_passed(state: State, n: int) -> bool:
-    """Whether others may take gaps that are too small for job `n`, so that it has to wait for a larger one."""
-    mine = state.jobs[n].amounts[0]
-    others = {other for _, other in state.queue[:JOBS_LOOKED_AT]}
-    others.update(islice(state.working, JOBS_LOOKED_AT))
-    return any(
-        amount.cpus < mine.cpus or amount.memory_bytes < mine.memory_bytes
-        for other in others
-        for amount in state.jobs[other].amounts
-    )
-
-
-def best_to_reserve(state: State, n: int, count: int, ends: Ends, now: float) -> list[HostState]:
-    """Hosts where tasks of job `n` are likely to fit soonest, of those that are kept for nobody: so many at most."""
-    job = state.jobs[n]
-    if count <= 0 or len(state.reserved) == len(state.hosts):
-        return []
-    able = [
-        (ends.free_at(host, job.amounts[0]), -_free_share(host), host.name)
-        for host in state.hosts.values()
-        if host.reserved is None and host.is_open(now) and may_place(host, job) and may_take(host, job)
-    ]
-    return [state.hosts[name] for _, _, name in heapq.nsmallest(count, able)]
-
-
 def best_for_a_double(state: State, batch: Batch, now: float) -> HostState | None:
     """Another host where a second attempt of what the batch runs would start at once."""
     job = state.jobs[batch.job]
@@ -363,10 +303,6 @@ def best_for_a_double(state: State, batch: Batch, now: float) -> HostState | Non
         key=lambda host: (preference(host, batch.job, job, batch.amount, []), host.name),
         default=None,
     )
-
-
-def _free_share(host: HostState) -> float:
-    return host.room.all_cpus / host.room.offer.milli_cpus if host.room else -1.0
 
 
 def may_take(host: HostState, job: JobState) -> bool:

@@ -98,6 +98,14 @@ class Room:
         """Free thousandths of each."""
         self.resources = dict(offer.resources)
 
+    def copy(self) -> Room:
+        """For trying what would be."""
+        found = Room(self.offer)
+        found.all_cpus, found.all_memory = self.all_cpus, self.all_memory
+        found.firm_cpus, found.firm_memory = self.firm_cpus, self.firm_memory
+        found.gpus, found.resources = list(self.gpus), dict(self.resources)
+        return found
+
     @property
     def has_any(self) -> bool:
         """Whether anything at all may be sent there."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator, Sequence
 
-from batchwasm.core import placement, policy
+from batchwasm.core import placement, policy, reserving
 from batchwasm.core.events import (
     ArtifactBuilt,
     BatchGivenUp,
@@ -35,7 +35,7 @@ from batchwasm.core.events import (
     ranges_of,
 )
 from batchwasm.core.hoststate import Batch, HostState
-from batchwasm.core.policy import RECALL_S, RESERVE_S
+from batchwasm.core.policy import RECALL_S
 from batchwasm.core.room import Amount
 from batchwasm.core.state import State
 from batchwasm.model import Outcome
@@ -315,7 +315,7 @@ class Scheduler:
     def _reserve(self, decisions: list[Event], now: float) -> None:
         """Keep hosts for tasks that were passed by smaller ones for too long; give back those that need it no more."""
         state = self.state
-        if len(state.queue) < 2 and not state.reserved:
+        if not state.reserved and len(state.queue) < 2 and not any(state.jobs[n].retries for _, n in state.queue):
             return
         if now < self._reserved_at + RESERVE_LOOK_S:
             self._wake(self._reserved_at + RESERVE_LOOK_S)
@@ -326,19 +326,19 @@ class Scheduler:
         for host in map(state.hosts.__getitem__, sorted(state.reserved)):
             assert host.reserved is not None
             job = state.jobs[host.reserved]
-            if not job.startable or job.digest is None or not host.is_open(now):
+            needless = not job.retries if host.reserved_bytes is not None else not job.startable
+            if needless or job.digest is None or not host.is_open(now):
                 self._decide(HostReserved(host=host.name, job=None), decisions, now)
             else:
                 held[host.reserved] = held.get(host.reserved, 0) + 1
-        ends = placement.Ends(state, now)
         for rank, (_, n) in enumerate(state.queue[:RESERVED_JOBS]):
-            job = state.jobs[n]
-            if now < max(job.placed_at, job.ready_at) + RESERVE_S or not placement.is_passed(state, n):
+            want = reserving.wanted(state, n, now)
+            if want is None or not reserving.is_passed(state, n, want.amounts):
                 continue
             # Who goes first anyway must not lose host after host to who comes behind; others get one at a time.
-            most = job.startable if rank == 0 else 1
-            for host in placement.best_to_reserve(state, n, most - held.get(n, 0), ends, now):
-                self._decide(HostReserved(host=host.name, job=n), decisions, now)
+            most = want.tasks if rank == 0 else 1
+            for host in reserving.best(state, n, want, most - held.get(n, 0), now):
+                self._decide(HostReserved(host=host.name, job=n, memory_bytes=want.memory_bytes), decisions, now)
 
     # ------------------------------------------------------------------------------------ what takes too long
 

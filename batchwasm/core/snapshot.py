@@ -23,7 +23,7 @@ VERSION = 5
 _JOB_FIELDS = ("digest", "ready_at", "blockers", "mean_s", "argument_bytes", "good_host", "placed_at", "by_label")
 _HOST_FIELDS = (
     *("reason", "code", "answered", "waiting_may_help", "done", "drained", "removed", "busy", "silent", "streak"),
-    *("aside_until", "aside_text", "asides", "reserved"),
+    *("aside_until", "aside_text", "asides", "reserved", "reserved_bytes"),
 )
 _BATCH_FIELDS = ("id", "job", "host", "placed_at", "since", "need", "memory_bytes", "gpus", "firm", "recalled")
 _BATCH_FLAGS = ("double", "superseded")

@@ -186,7 +186,7 @@ class State(Batches):
                 host.aside_until, host.aside_text = event.until, event.text
                 host.asides, host.streak = host.asides + 1 if event.until > at else 0, 0
             case HostReserved():
-                self._keep(self.hosts[event.host], event.job)
+                self._keep(self.hosts[event.host], event.job, event.memory_bytes)
             case _:
                 raise AssertionError(f"no event of a run: {event}")
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batchwasm.core import placement
+from batchwasm.core.impossible import unplaced
 from batchwasm.core.state import HostState, State
 
 
@@ -37,7 +38,8 @@ def blocked(state: State, inventory: Path | None) -> Blocked | None:
     if held:
         text = "\n".join([f"no host is free for {what}:", *lines, *_cures(held)])
         return Blocked(text=text, held=True, hopeless=False)
-    text = "\n".join([f"no host is left that could run {what}:", *lines])
+    small = [f"  {sentence}" for sentence in unplaced(state).values()]
+    text = "\n".join([f"no host is left that could run {what}:", *lines, *small])
     if gone and inventory is not None:
         text += f"\nwrite one into {inventory}"
         return Blocked(text=text, held=False, hopeless=False)

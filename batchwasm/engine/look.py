@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from importlib import resources
 
 from batchwasm.engine.announced import Announced
-from batchwasm.engine.orders import GPUS_LIMIT, attach_of, sentence, sentences
+from batchwasm.engine.orders import GPUS_LIMIT, attach_of, in_a_line, sentence, sentences
 from batchwasm.engine.pack import tomli_files
 from batchwasm.engine.python import with_python
 from batchwasm.errors import HostError, HostLost
@@ -91,5 +91,5 @@ def _seen(name: str, answer: bytes, said: str) -> Look:
             0 <= gpus <= GPUS_LIMIT and all(isinstance(line, str) for line in rules)
         ):
             lines = tuple(sentences(rules))
-            return Look(gpus=gpus, rules=lines, refused=sentence(refused), busy=sentence(busy))
+            return Look(gpus=gpus, rules=lines, refused=in_a_line(refused), busy=sentence(busy))
     raise HostLost(f"{name}: being looked at, it answers {answer!r:.80}")

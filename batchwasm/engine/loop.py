@@ -144,6 +144,9 @@ class Loop:
     def returned(self, session: Session, seq: int | None, batch: int, ranges: Ranges, why: str) -> None:
         self._add(_Return(session, seq, TasksReturned(batch=batch, ranges=ranges, why=why)))
 
+    def twin_of(self, host: str, supervisor: str) -> HostName | None:
+        return self._pool.twin_of(host, supervisor)
+
     def beat(self, host: str, beat: Beat) -> None:
         self._latest[host] = (time.time(), beat)
 

@@ -74,6 +74,11 @@ def sentences(lines: Sequence[str]) -> list[str]:
     return [sentence(line) for line in lines[:LINES_LIMIT]]
 
 
+def in_a_line(text: str) -> str:
+    """Several of them that came as lines, such as all that is wrong with a file there."""
+    return "; ".join(sentences(text.splitlines()))
+
+
 def sentence(text: str) -> str:
     """One of them; a half of a character, which JSON can hold and nothing else, is a question mark."""
     return text[:SENTENCE_LIMIT].encode(errors="replace").decode()

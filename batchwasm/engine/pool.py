@@ -38,6 +38,14 @@ class Pool:
     def __getitem__(self, name: HostName) -> Session:
         return self._sessions[name]
 
+    def twin_of(self, name: HostName, supervisor: str) -> HostName | None:
+        """Another host that takes part, and has this very supervisor."""
+        for other, session in self._sessions.items():
+            takes_part = other not in self._left and not self._lives[other].done()
+            if other != name and session.supervisor == supervisor and takes_part:
+                return other
+        return None
+
     def add(self, host: Host, spawn: Spawn) -> bool:
         """`host` takes part from now on. False for one that was about to go: it stays, as the host that it was."""
         self._going.discard(host.name)

@@ -33,10 +33,10 @@ from batchwasm.engine import collect, wire
 from batchwasm.engine.deploy import Prepared, prepare
 from batchwasm.engine.files import LocalFile
 from batchwasm.engine.groups import the_one
-from batchwasm.engine.orders import Reservation, attach_of, check_offer, sentence, sentences, start_of
+from batchwasm.engine.orders import Reservation, attach_of, check_offer, in_a_line, sentence, sentences, start_of
 from batchwasm.engine.work import InputChanged, JobWork, Made, Refusal
 from batchwasm.errors import HostError, HostLost
-from batchwasm.model import Host, JobName, Outcome
+from batchwasm.model import Host, HostName, JobName, Outcome
 from batchwasm.results import RunFolder
 from batchwasm.runner.protocol import (
     Acknowledge,
@@ -90,6 +90,10 @@ class Inbox(Protocol):
         """Tasks were not started and won't be; `seq` is None where we did not even send them."""
         ...
 
+    def twin_of(self, host: str, supervisor: str) -> HostName | None:
+        """Another host of the run that has this very supervisor."""
+        ...
+
     def beat(self, host: str, beat: Beat) -> None: ...
 
     def shipping(self, host: str, text: str) -> None: ...
@@ -123,6 +127,11 @@ class Session:
         """Highest seq of this supervisor that the loop was told."""
         self._unsettled: set[int] = set()
         """seqs that came and are not in the journal yet."""
+
+    @property
+    def supervisor(self) -> str:
+        """Id of that which it had last; '' before that."""
+        return self._supervisor
 
     # ------------------------------------------------------------------------------------ told by the loop
 
@@ -280,10 +289,13 @@ class Session:
 
     def _attach(self, answer: Message, prepared: Prepared) -> None:
         if isinstance(answer, Refused):
-            raise HostError(answer.code, answer.text)
+            raise HostError(answer.code, in_a_line(answer.text))
         if not isinstance(answer, Attached):
             raise HostError("protocol", f"its runner began with {answer.kind}")
         check_offer(self.host, answer)
+        twin = self._inbox.twin_of(self.host.name, answer.supervisor)
+        if twin is not None:  # each of the two would take the machine from the other, with what runs there
+            raise HostError("twin", f"it is the same machine as {twin}", "take one of them out of the inventory")
         if answer.supervisor != self._supervisor:
             self._supervisor, self._seen = answer.supervisor, 0
         self._unsettled.clear()
@@ -363,7 +375,8 @@ class Session:
                 self._inbox.beat(self.host.name, message)
                 self._note_busy(message.busy)
             case Refused():
-                raise HostError(message.code, message.text)  # it changed its mind: the owner's file says so, say
+                # It changed its mind: the owner's file says so, say.
+                raise HostError(message.code, in_a_line(message.text))
             case _:
                 raise HostError("protocol", f"its runner sent {message.kind}, which is not a report")
 

@@ -6,6 +6,7 @@ A file that can't be understood stops all work: a wish that is not understood mu
 
 from __future__ import annotations
 
+import difflib
 import os
 import pwd
 import re
@@ -147,7 +148,7 @@ def parse(content: bytes, path: str) -> Wishes:
     for key, value in table.items():
         try:
             if key not in _KEYS:
-                raise ValueError(f"unknown key; keys are {', '.join(_KEYS)}")
+                raise ValueError(_unknown(key))
             values[key] = _KEYS[key](value)
         except ValueError as error:
             problems.append(f"{path}:{_line_of(key, text)}: {key}: {error}")
@@ -160,6 +161,11 @@ def parse(content: bytes, path: str) -> Wishes:
         lines=tuple(f"{key} = {_shown(table[key])} ({path})" for key in values),
         **caps,
     )
+
+
+def _unknown(key: str) -> str:
+    near = difflib.get_close_matches(key, _KEYS, 1)
+    return f"unknown key; did you mean '{near[0]}'?" if near else f"unknown key; keys are {', '.join(_KEYS)}"
 
 
 def _line_of(key: str, text: str) -> int:

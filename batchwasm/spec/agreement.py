@@ -20,7 +20,9 @@ def check(spec: RunSpec, inventory: Inventory, names: frozenset[HostName], repor
         elif _labelled(job, hosts, inventory, report):
             hosts = [host for host in hosts if _has_labels(job, host)]
             if _offered(job, hosts, inventory, report):
-                capacity.check(job, [host for host in hosts if _mounted(job, host)], _of(inventory), report)
+                hosts = [host for host in hosts if _mounted(job, host)]
+                its = " it may use" if len(hosts) < len(inventory.hosts) else ""
+                capacity.check(job, hosts, its, _of(inventory), report)
 
 
 def _known_hosts(job: Job, known: frozenset[HostName], inventory: Inventory, report: Report) -> bool:

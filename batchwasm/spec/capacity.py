@@ -39,8 +39,11 @@ class _Part:
         return f"{amount_text(amount)} {self.unit[:-1] if amount == 1 and self.unit in _COUNTED else self.unit}"
 
 
-def check(job: Job, hosts: Sequence[Host], of: str, report: Report) -> None:
-    """Write into the book why none of these hosts, `of` an inventory, can hold a task; one alternative is enough."""
+def check(job: Job, hosts: Sequence[Host], its: str, of: str, report: Report) -> None:
+    """Write into the book why none of these hosts can hold a task; one alternative is enough.
+
+    `its` is " it may use" where the inventory, "of lab.toml", has others that might.
+    """
     if any(_holds(host, request) for host in hosts for request in job.requests):
         return
     asked = [_parts(request, hosts) for request in job.requests]
@@ -48,9 +51,9 @@ def check(job: Job, hosts: Sequence[Host], of: str, report: Report) -> None:
         within: KeyPath = () if len(asked) == 1 else ("any", number)
         missing = [part for part in parts if part.fits_none]
         for part in missing:
-            report.add_to_job(job.name, within or part.key, _too_much(part, hosts, of))
+            report.add_to_job(job.name, within or part.key, _too_much(part, hosts, its, of))
         if not missing:
-            report.add_to_job(job.name, within, _not_together(parts, hosts))
+            report.add_to_job(job.name, within, _not_together(parts, hosts, its))
 
 
 def _holds(host: Host, request: Request) -> bool:
@@ -69,25 +72,25 @@ def _parts(request: Request, hosts: Sequence[Host]) -> list[_Part]:
     return parts
 
 
-def _too_much(part: _Part, hosts: Sequence[Host], of: str) -> str:
-    """What no host has by itself. `of` as in "of lab.toml"."""
+def _too_much(part: _Part, hosts: Sequence[Host], its: str, of: str) -> str:
+    """What no host has by itself."""
     most = max(range(len(hosts)), key=lambda host: part.stated[host] or 0)
     has = part.stated[most] or 0
     if not has and part.key[0] == "resources":
         known = sorted({name for host in hosts for name in host.resources})
         near = did_you_mean(part.unit, known) or f"; write resources = {{ {part.unit} = N }} into a host's table there"
-        return f"no host {of} has the resource {part.unit!r}{near}"
+        return f"no host {of}{its and ' that'}{its} has the resource {part.unit!r}{near}"
     verb = "is" if not part.unit or part.amount == 1 else "are"
     nearest = f"{hosts[most].name} with {amount_text(has) if part.unit else in_units(int(has))}"
     where = of.removeprefix("of ")
-    return f"{part.text(part.amount)} {verb} more than any host has; the nearest is {nearest} ({where})"
+    return f"{part.text(part.amount)} {verb} more than any host{its} has; the nearest is {nearest} ({where})"
 
 
-def _not_together(parts: Sequence[_Part], hosts: Sequence[Host]) -> str:
+def _not_together(parts: Sequence[_Part], hosts: Sequence[Host], its: str) -> str:
     """Each part is somewhere, but not all on one host."""
     lacking = [[part for part in parts if not part.fits(host)] for host in range(len(hosts))]
     nearest = min(range(len(hosts)), key=lambda host: len(lacking[host]))
     scarce = [part for part in parts if not all(map(part.fits, range(len(hosts))))]
     *most, last = [part.text(part.amount) for part in scarce]
     has = " and ".join(part.text(part.stated[nearest] or 0) for part in lacking[nearest])
-    return f"no host has both {', '.join(most)} and {last}; the nearest is {hosts[nearest].name}, which has {has}"
+    return f"no host{its} has both {', '.join(most)} and {last}; the nearest is {hosts[nearest].name}, which has {has}"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from batchwasm.cli.progress import Counts, Pace, Plain, Progress, Terminal, make
+from batchwasm.cli.progress import Counts, Pace, Plain, Progress, Terminal, make, tally
 from batchwasm.model import Artifact
 from tests.cli.terminal import on_a_terminal
 
@@ -130,6 +130,25 @@ def test_plain_lines_are_not_repeated_while_nothing_happens() -> None:
         plain.counts(Counts(total=4, running=1))
     plain.close()
     assert stream.getvalue().splitlines() == ["tasks: 0 of 4 done, 1 running"] * 3
+
+
+def test_a_host_that_is_left_to_others_is_told_when_it_is_and_when_it_is_free_again() -> None:
+    stream = io.StringIO()
+    plain = Plain(stream, clock=Clock())
+    plain.host("lab01", "ready")
+    plain.host("lab01", "busy", "load 0.93 of others over max_load 0.8")
+    plain.host("lab01", "busy", "load 0.97 of others over max_load 0.8")
+    plain.host("lab01", "ready")
+    assert stream.getvalue().splitlines() == [
+        "host lab01: ready",
+        "host lab01: busy, load 0.93 of others over max_load 0.8",
+        "host lab01: ready",
+    ]
+
+
+def test_no_time_is_told_that_is_left_while_nothing_runs() -> None:
+    assert list(tally(Counts(total=4, succeeded=1), 0.5)) == ["1 of 4 done", "0 running", "0.5/s"]
+    assert list(tally(Counts(total=4, succeeded=1, running=1), 0.5))[-1] == "6 s left"
 
 
 def test_what_went_wrong_is_counted_by_kind() -> None:

@@ -33,6 +33,7 @@ from batchwasm.core.events import (
     RunOpened,
     RunPlanned,
     TasksAdded,
+    TasksCancelled,
     TasksFinished,
     TasksReturned,
     TasksWithdrawn,
@@ -139,6 +140,9 @@ class Lives(RuleBasedStateMachine):
                 self.out[event.batch] = event
             elif isinstance(event, BatchGivenUp):
                 self.stale.append(self.out.pop(event.batch))
+            elif isinstance(event, TasksCancelled) and event.running:
+                self.stale += self.out.values()
+                self.out.clear()
 
     def check_order(self, event: BatchPlaced) -> None:
         """What it waits for has succeeded before a task starts."""

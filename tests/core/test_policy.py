@@ -454,3 +454,55 @@ def test_grown_memory_that_no_host_has_any_more_is_cut_to_what_there_is() -> Non
     scheduler.observe(smaller, 2.0)
     (again,) = placed(scheduler.decide(10.0))
     assert again.memory_bytes == 30 * GIB
+
+
+def lived(scheduler: Scheduler, durations: tuple[float, ...], until: float, step: float) -> dict[str, float]:
+    """Runs it in steps of virtual time; cpu seconds that were idle, by host."""
+    now, idle = 0.0, dict.fromkeys(scheduler.state.hosts, 0.0)
+    ends: list[tuple[float, BatchPlaced]] = []
+    while now < until:
+        for end, batch in [pair for pair in ends if pair[0] <= now]:
+            ends.remove((end, batch))
+            finish(scheduler, batch, now, wall_s=durations[batch.job])
+        ends += [(now + durations[batch.job], batch) for batch in placed(scheduler.decide(now))]
+        for name, host in scheduler.state.hosts.items():
+            idle[name] += host.room.all_cpus / 1000 * step if host.room else 0.0
+        now += step
+    return idle
+
+
+def test_cpus_are_not_kept_idle_for_who_waits_for_a_gpu() -> None:
+    rare = JobPlan(name="rare", tasks=100, needs=(Need(cpus=4, memory_bytes=1, gpus=1),))
+    scheduler = on({"h": {"cpus": 32, "gpus": 1}}, rare, plan(10_000, name="small"))
+    assert lived(scheduler, (3600.0, 1000.0), 40_000.0, 20.0)["h"] < 0.1 * 32 * 40_000.0
+
+
+def test_what_leaves_room_enough_beside_it_may_use_a_host_that_is_kept() -> None:
+    scheduler = on({"h": {"cpus": 6}}, plan(100, name="large", cpus=4), plan(1_000, name="small"))
+    assert lived(scheduler, (3600.0, 5000.0), 100_000.0, 20.0)["h"] < 0.01 * 6 * 100_000.0
+
+
+def test_a_host_is_kept_for_the_alternative_that_fits_there() -> None:
+    large = JobPlan(name="large", tasks=1, needs=(Need(cpus=8, gpus=1), Need(cpus=4)))
+    scheduler = on({"h": {"cpus": 4}}, plan(10_000, name="small"), large)
+    lived(scheduler, (5.0, 5.0), 60.0, 0.7)
+    assert not scheduler.state.jobs[1].waiting
+
+
+def test_a_host_is_kept_for_a_retry_that_needs_more_than_its_jobs_other_tasks() -> None:
+    need = Need(memory_bytes=8 * GIB)
+    job = JobPlan(name="a", tasks=9_999, needs=(need,), retries=3, retry_on=("out_of_memory",), memory_growth=7)
+    scheduler = on({"h": {"cpus": 8}}, job)
+    first, *others = placed(scheduler.decide(0.0))
+    finish(scheduler, first, 0.5, outcome=Outcome.OUT_OF_MEMORY, wall_s=0.5)
+    now, ran = 0.0, [batch.batch for batch in others]
+    while scheduler.state.jobs[0].retries:
+        now += 0.6
+        assert now < 60.0, "it starves"
+        batch = scheduler.state.batches[ran.pop(0)]
+        ((task, number),) = batch.remaining.items()
+        event = scheduler.admit("h", batch.id, [record(task, number, wall_s=5.0)])
+        assert event is not None
+        scheduler.observe(event, now)
+        ran += [each.batch for each in placed(scheduler.decide(now))]
+    assert any(batch.memory_bytes == 56 * GIB for batch in scheduler.state.batches.values())

@@ -28,7 +28,7 @@ from batchwasm.core.events import (
     indexes,
     ranges_of,
 )
-from batchwasm.core.impossible import impossible
+from batchwasm.core.impossible import impossible, unplaced
 from batchwasm.core.scheduler import RECALL_S, Scheduler
 from batchwasm.core.state import CRASH_LIMIT, WAITING, State
 from batchwasm.model import Outcome
@@ -132,9 +132,12 @@ def test_a_request_that_fits_nowhere_is_told_with_the_nearest_host() -> None:
     scheduler = started(plan(1, cpus=16), hosts=("g", "h"))
     scheduler.observe(joined("g", cpus=2), 0.0)
     assert impossible(scheduler.state) == {}  # h has not answered yet
+    told = "jobs.a: asks for 16 cpus, more than any host that answered has; nearest is g with 2 cpus"
+    assert list(unplaced(scheduler.state).values()) == [told]
     scheduler.observe(joined("h", cpus=8), 0.0)
     told = "jobs.a: asks for 16 cpus, more than any host it may use has; nearest is h with 8 cpus"
     assert list(impossible(scheduler.state).values()) == [told]
+    assert unplaced(scheduler.state) == {}
 
 
 @pytest.mark.parametrize(

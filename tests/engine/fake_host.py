@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +115,8 @@ class FakeHost:
     def __init__(self, monkeypatch: Any) -> None:
         self.depot = FakeDepot()
         self.lives: asyncio.Queue[FakeRunner] = asyncio.Queue()
+        self.one_machine = False
+        """All names lead to the same supervisor."""
         self.error: HostError | HostLost | None = None
         self.errors: dict[str, HostError] = {}
         """Why a host of that name can't be reached; `error` is for the others."""
@@ -134,7 +136,8 @@ class FakeHost:
         """The next connection, attached."""
         async with asyncio.timeout(10):
             runner = await self.lives.get()
-        runner.say(attached or Attached("s1", "boot", 2, 8 * 1024**3, "/spool/run"))
+        said = attached or Attached("s1", "boot", 2, 8 * 1024**3, "/spool/run")
+        runner.say(said if self.one_machine else replace(said, supervisor=f"{said.supervisor} of {runner.host}"))
         return runner
 
 

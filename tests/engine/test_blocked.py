@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from batchwasm.core.events import AfterJob, HostDrained, HostRefused, JobPlan
 from batchwasm.engine.blocked import blocked
-from tests.core.test_scheduler import joined, plan, started
+from tests.core.test_scheduler import built, joined, plan, started
 
 REFUSED = HostRefused(host="a", code="auth", text="it wants a key", waiting_may_help=False)
 
@@ -31,3 +31,17 @@ def test_a_drained_host_is_worth_waiting_for() -> None:
     assert why is not None
     assert why.held
     assert "batchwasm hosts undrain a" in why.text
+
+
+def test_a_host_that_is_too_small_is_told_beside_those_that_are_down() -> None:
+    scheduler = started(plan(1, cpus=16), hosts=("g", "h"))
+    scheduler.observe(built(0), 0.0)
+    scheduler.observe(joined("g", cpus=2), 0.0)
+    scheduler.observe(HostRefused(host="h", code="unreachable", text="no route", waiting_may_help=True), 0.0)
+    found = blocked(scheduler.state, None)
+    assert found is not None
+    assert found.text.splitlines() == [
+        "no host is left that could run the task that waits:",
+        "  h: no route",
+        "  jobs.a: asks for 16 cpus, more than any host that answered has; nearest is g with 2 cpus",
+    ]

@@ -69,7 +69,10 @@ async def test_what_the_owner_allows_is_shown(ssh_pool: list[Sshd], host_toml: P
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("users = []", "lets nobody use it, not "), ("cpus = 1\nspeed = 2", "host.toml:2: speed: unknown key; keys are")],
+    [
+        ("users = []", "lets nobody use it, not "),
+        ("cpus = 1\nmemroy = 2", "host.toml:2: memroy: unknown key; did you mean 'memory'?"),
+    ],
 )
 async def test_a_host_whose_owner_does_not_want_us_or_is_not_understood_is_bad(
     ssh_pool: list[Sshd], host_toml: Path, text: str, words: str
@@ -79,6 +82,17 @@ async def test_a_host_whose_owner_does_not_want_us_or_is_not_understood_is_bad(
     assert found.error is not None
     assert (found.error.code, found.error.waiting_may_help) == ("owner", False)
     assert words in found.error.cause
+
+
+async def test_all_that_is_wrong_with_an_owners_file_is_told_in_full_and_in_a_line(
+    ssh_pool: list[Sshd], host_toml: Path
+) -> None:
+    write(host_toml, 'cpus = 0\nhours = "8"\nmax_load = "x"\nmin_idle = "soon"\nmin_free_memory = "lots"\nusers = "me"')
+    found = await check(ssh_pool[0].host)
+    assert found.error is not None
+    assert found.error.cause.count("; /") == 5
+    assert "\n" not in found.error.cause
+    assert found.error.cause.endswith('users: "me" is no list of user names; write it as ["alice", "bob"]')
 
 
 async def test_a_host_that_is_busy_now_says_why(tmp_path: Path) -> None:

@@ -198,7 +198,8 @@ async def test_a_host_too_small_for_what_waits_is_no_hope(host: FakeHost, tmp_pa
         await host.life(attached(2))
         text = await run.fails(WorldError)
         assert "large: connection refused" in text
-        assert "small" not in text
+        assert "small:" not in text
+        assert "asks for 16 cpus, more than any host that answered has; nearest is small with 2 cpus" in text
 
 
 async def test_a_host_that_comes_late_takes_part(host: FakeHost, tmp_path: Path) -> None:

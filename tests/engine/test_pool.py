@@ -248,3 +248,18 @@ async def test_a_request_that_makes_no_sense_is_answered_and_the_run_goes_on(hos
         await finish(h)
         await run.end()
         assert sum(isinstance(event, BatchPlaced) for event in run.seen.events) == 1
+
+
+async def test_a_machine_under_two_names_works_under_one_of_them(host: FakeHost, tmp_path: Path) -> None:
+    host.one_machine = True
+    async with running(tmp_path, job(tmp_path, 2), hosts=("g", "h")) as run:
+        first = await host.life(attached(1))
+        await until(lambda: starts(first) == 1)
+        second = await host.life(attached(1))
+        await second.order(Detach)
+        (refused,) = [event for event in run.seen.events if isinstance(event, HostRefused)]
+        assert (refused.host, refused.waiting_may_help) == (second.host, False)
+        assert refused.text == f"it is the same machine as {first.host}; take one of them out of the inventory"
+        for _ in range(2):
+            await finish(first)
+        await run.end()

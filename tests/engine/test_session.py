@@ -90,6 +90,9 @@ class Heard:
     def returned(self, session: Session, seq: int, batch: int, ranges: Ranges, why: str) -> None:
         self.returns.append((seq, ranges))
 
+    def twin_of(self, host: str, supervisor: str) -> str | None:
+        return None
+
     def beat(self, host: str, beat: Beat) -> None:
         self.beats.append(beat)
 

@@ -57,7 +57,7 @@ def test_a_job_that_some_host_can_take_is_right(folder: Folder, keys: str) -> No
         ),
         (
             'cpus = 5\nmounts = ["data"]',
-            "3: jobs.j.cpus: 5 cpus are more than any host has; the nearest is lab03 with 4",
+            "3: jobs.j.cpus: 5 cpus are more than any host it may use has; the nearest is lab03 with 4",
         ),
     ],
 )
@@ -141,7 +141,7 @@ def test_a_job_that_some_host_of_the_pool_can_take_is_right(folder: Folder, keys
         ('labels = ["gpu", "!old"]', ["labels: no host of INVENTORY agrees with all of gpu, !old; ask for fewer"]),
         ('labels = ["fast-disk"]\nhosts = "big"', ["labels: no host of INVENTORY has the label 'fast-disk'"]),
         ("gpus = 3", ["gpus: 3 gpus are more than any host has; the nearest is big with 2 (INVENTORY)"]),
-        ('gpus = 0.5\nexclude = "big"', ["gpus: 0.5 gpus are more than any host has; the nearest is lab01 with 0"]),
+        ('gpus = 0.5\nexclude = "big"', ["gpus: 0.5 gpus are more than any host it may use has; the nearest is lab01"]),
         ("cpus = 64.5", ["cpus: 64.5 cpus are more than any host has; the nearest is big with 64 (INVENTORY)"]),
         (
             "resources = { licence = 2.25 }",
@@ -150,6 +150,18 @@ def test_a_job_that_some_host_of_the_pool_can_take_is_right(folder: Folder, keys
         (
             "resources = { licens = 1 }",
             ["resources.licens: no host of INVENTORY has the resource 'licens'; did you mean 'licence'?"],
+        ),
+        (
+            'resources = { licence = 1 }\nexclude = "lab[01-03]"',
+            ["resources.licence: 1 licence is more than any host it may use has; the nearest is big with 0.5"],
+        ),
+        (
+            'resources = { tape = 1 }\nhosts = "lab02"',
+            ["resources.tape: no host of INVENTORY that it may use has the resource 'tape'; write"],
+        ),
+        (
+            'gpus = 1\nresources = { licence = 1 }\nexclude = "lab02"',
+            ["no host it may use has both 1 gpu and 1 licence; the nearest is lab01, which has 0 gpus"],
         ),
         (
             "resources = { tape = 1 }",
