@@ -13,6 +13,7 @@ from batchwasm.core.explain import at_limit, is_late, label_limits, waits_for
 from batchwasm.core.hoststate import HostState
 from batchwasm.core.jobstate import WAITING, JobState
 from batchwasm.core.reasons import Reason, Shortage, counted, listed, memory_text, task_name
+from batchwasm.core.reserving import may_pass
 from batchwasm.core.room import MILLI
 from batchwasm.core.state import State
 
@@ -170,7 +171,7 @@ def _of_keeping(
     """Hosts that are kept for others, and labels whose share of the job is used up."""
     kept: dict[int, list[str]] = {}
     for host in hosts:
-        if host.reserved is not None and not placement.may_pass(state, host, n, now):
+        if host.reserved is not None and not any(may_pass(state, host, n, amount, now) for amount in job.amounts):
             kept.setdefault(host.reserved, []).append(host.name)
     for other, names in kept.items():
         verb = "is" if len(names) == 1 else "are"

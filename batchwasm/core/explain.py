@@ -14,6 +14,7 @@ from batchwasm.core import placement, policy, reasons
 from batchwasm.core.hoststate import Batch, HostState
 from batchwasm.core.jobstate import RUNNING, WAITING, JobState, Retry
 from batchwasm.core.reasons import Reason, Shortage, counted, task_name
+from batchwasm.core.reserving import may_pass
 from batchwasm.core.room import Amount
 from batchwasm.core.state import State
 from batchwasm.model import Outcome
@@ -206,8 +207,7 @@ def _of_host(
     yield from reasons.not_allowed(job.plan, host.plan)
     yield from reasons.too_large(amounts, host.limits or reasons.stated(host.plan))
     yield from label_limits(job, host)
-    if not placement.may_pass(state, host, n, now):
-        assert host.reserved is not None
+    if host.reserved is not None and not any(may_pass(state, host, n, amount, now) for amount in amounts):
         kept_for = state.jobs[host.reserved].plan.name
         yield Reason(code="reserved", text=f"kept for a task of {kept_for}, which waited too long")
     if (
