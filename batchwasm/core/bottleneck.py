@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from batchwasm.core import placement, reasons, reserving
+from batchwasm.core import placement, reasons
 from batchwasm.core.explain import at_limit, is_late, label_limits, waits_for
 from batchwasm.core.hoststate import HostState
 from batchwasm.core.jobstate import WAITING, JobState
 from batchwasm.core.reasons import Reason, Shortage, counted, listed, memory_text, task_name
+from batchwasm.core.reserving import may_pass
 from batchwasm.core.room import MILLI
 from batchwasm.core.state import State
 
@@ -170,9 +171,7 @@ def _of_keeping(
     """Hosts that are kept for others, and labels whose share of the job is used up."""
     kept: dict[int, list[str]] = {}
     for host in hosts:
-        if host.reserved is not None and not any(
-            reserving.may_pass(state, host, n, amount, now) for amount in job.amounts
-        ):
+        if host.reserved is not None and not any(may_pass(state, host, n, amount, now) for amount in job.amounts):
             kept.setdefault(host.reserved, []).append(host.name)
     for other, names in kept.items():
         verb = "is" if len(names) == 1 else "are"
@@ -203,7 +202,7 @@ def _room_text(state: State, short: Shortage, n: int, *, everywhere: bool) -> st
         has, of, asked = map(memory_text, (taken, short.offered, short.asked))
         used = f", of which it used {memory_text(job.usage.memory_most_bytes)} at most" if job.usage.count else ""
         return f"{has} of {of} of memory{where} are taken, and {name} asks for {asked} a task{used}"
-    offered = f"{short.offered / MILLI:g}"
+    offered, what = f"{short.offered / MILLI:g}", f"of {short.what}" if short.kind == "resource" else short.what
     if taken >= short.offered:
-        return f"all {offered} {short.what}{where} are taken"
-    return f"{taken / MILLI:g} of {offered} {short.what}{where} are taken, and {name} asks for {short.asked / MILLI:g}"
+        return f"all {offered} {what}{where} are taken"
+    return f"{taken / MILLI:g} of {offered} {what}{where} are taken, and {name} asks for {short.asked / MILLI:g}"

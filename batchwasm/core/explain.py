@@ -10,10 +10,11 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from batchwasm.core import placement, policy, reasons, reserving
+from batchwasm.core import placement, policy, reasons
 from batchwasm.core.hoststate import Batch, HostState
 from batchwasm.core.jobstate import RUNNING, WAITING, JobState, Retry
 from batchwasm.core.reasons import Reason, Shortage, counted, task_name
+from batchwasm.core.reserving import may_pass
 from batchwasm.core.room import Amount
 from batchwasm.core.state import State
 from batchwasm.model import Outcome
@@ -208,8 +209,7 @@ def _of_host(
     yield from label_limits(job, host)
     if host.reserved == n and host.reserved_bytes is not None and (retry is None or retry.memory_bytes is None):
         yield Reason(code="reserved", text="kept for a task of this job that needs more memory than it asked for")
-    if not any(reserving.may_pass(state, host, n, amount, now) for amount in amounts):
-        assert host.reserved is not None
+    if host.reserved is not None and not any(may_pass(state, host, n, amount, now) for amount in amounts):
         kept_for = state.jobs[host.reserved].plan.name
         yield Reason(code="reserved", text=f"kept for a task of {kept_for}, which waited too long")
     if (

@@ -95,7 +95,7 @@ def listed(names: Sequence[str], most: int = NAMES) -> str:
 
 def memory_text(size_bytes: float) -> str:
     """`512 MiB`, `1.5 GiB`, `310 MiB`: three digits are enough to compare."""
-    unit, name = (GIB, "GiB") if size_bytes >= GIB else (MIB, "MiB") if size_bytes >= MIB else (KIB, "KiB")
+    unit, name = next(((u, n) for u, n in ((GIB, "GiB"), (MIB, "MiB")) if size_bytes >= u), (KIB, "KiB"))
     value = size_bytes / unit
     return f"{value:,.0f} {name}" if value >= 100 else f"{value:.3g} {name}"
 

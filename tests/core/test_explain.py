@@ -110,7 +110,7 @@ def test_hosts_that_are_full_say_by_whom_and_are_told_together() -> None:
     }
     assert texts(scheduler, 2) == ["behind sim (5 tasks, older), mean (7 tasks, older) in the queue"]
     assert texts(scheduler, 0, 8) == ["4 tasks of sim go first"]
-    assert said(scheduler)[:2] == ["all 10 cpus are taken", "all 2 licence are taken"]
+    assert said(scheduler)[:2] == ["all 10 cpus are taken", "all 2 of licence are taken"]
 
 
 def test_of_alternatives_each_says_what_it_lacks_and_gpus_count_whole_ones() -> None:
