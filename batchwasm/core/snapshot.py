@@ -19,7 +19,7 @@ from batchwasm.core.room import Offer, Room
 from batchwasm.core.state import State
 from batchwasm.core.taskset import TaskSet
 
-VERSION = 5
+VERSION = 6
 _JOB_FIELDS = ("digest", "ready_at", "blockers", "mean_s", "argument_bytes", "good_host", "placed_at", "by_label")
 _HOST_FIELDS = (
     *("reason", "code", "answered", "waiting_may_help", "done", "drained", "removed", "busy", "silent", "streak"),
