@@ -33,6 +33,8 @@ from batchwasm.engine import manifest
 from batchwasm.engine.loop import Loop
 from batchwasm.engine.plan import Plan, Watcher
 from batchwasm.engine.preview import PlannedJob, preview
+from batchwasm.engine.simulating import Simulated
+from batchwasm.engine.simulating import simulate as simulated
 from batchwasm.errors import (
     EXIT_INTERRUPTED,
     EXIT_SUCCEEDED,
@@ -217,6 +219,24 @@ def plan(
 ) -> list[PlannedJob]:
     """What `run` would do; nothing is compiled, connected or written."""
     return preview(Plan(run="", spec=only(spec, jobs), inventory=inventory, store=store or Store()))
+
+
+def simulate(
+    spec: RunSpec,
+    inventory: Inventory,
+    durations: Sequence[str] = (),
+    *,
+    jobs: Sequence[JobName] = (),
+    text: Callable[[float], str] = "{:.0f} s".format,
+    watch: Callable[[State], None] | None = None,
+) -> Simulated:
+    """How long the run would take on these hosts, and what limits it, in virtual time; nothing is compiled or written.
+
+    `durations` are such as `lognormal(mean=30s)`, `from RUN` or `prep=5s`; `text` writes seconds in the sentences.
+    Raises SpecError, and RunError where a run whose times are wanted can't be read.
+    """
+    planned = Plan(run="", spec=only(spec, jobs), inventory=inventory, store=Store())
+    return simulated(planned, spec.name, durations, text, watch)
 
 
 # ------------------------------------------------------------------------------------------- acting on live runs

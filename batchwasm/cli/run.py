@@ -46,6 +46,13 @@ _LISTS = {"inputs": "--input", "outputs": "--output", "labels": "--label"}
 @click.option("--runs-dir", type=click.Path(path_type=Path), help="Where run folders go; default: beside the file.")
 @click.option("--wait-hosts", default="10m", show_default=True, help="How long to wait for a host when none is left.")
 @click.option("--dry-run", is_flag=True, help="Check everything, show what would run, start nothing.")
+@click.option("--simulate", is_flag=True, help="In virtual time: how long it would take there, and what limits it.")
+@click.option(
+    "--durations",
+    multiple=True,
+    metavar="HOW",
+    help="With --simulate: 30s, lognormal(mean=30s), uniform(..), exponential(..), 'from RUN', JOB=HOW; several times.",
+)
 @click.option("--json", "as_json", is_flag=True, help="At the end, print one JSON object about the run.")
 @click.option("-q", "--quiet", is_flag=True, help="Do not show what tasks print, nor progress.")
 @click.option("--sweep", multiple=True, metavar="NAME=VALUES", help="For a SOURCE: n=1..100 or n=1,2,5; several times.")
@@ -78,6 +85,8 @@ def command(
     runs_dir: Path | None,
     wait_hosts: str,
     dry_run: bool,
+    simulate: bool,
+    durations: tuple[str, ...],
     as_json: bool,
     quiet: bool,
     print_toml: bool,
@@ -93,7 +102,13 @@ def command(
     if print_toml:
         sys.stdout.write(spec.text)
         return 0
+    if durations and not simulate:
+        raise click.UsageError("--durations: with --simulate only; a real run takes as long as it takes")
     _warn(spec, machines, only)
+    if simulate:
+        from batchwasm.cli import simulate as simulating
+
+        return simulating.run(spec, machines, only, durations, as_json=as_json, quiet=quiet)
     if dry_run:
         return _dry_run(spec, machines, only, as_json)
     return _run(spec, machines, only, fail_fast, runs_dir, seconds(wait_hosts), as_json, quiet)

@@ -121,7 +121,7 @@ def _part(part: str, jobs: Sequence[str]) -> tuple[str | None, Distribution | Fr
     if job not in jobs:
         near = difflib.get_close_matches(job, jobs, n=1)
         raise ValueError(
-            f"there is no job {job!r}; {f'did you mean {near[0]!r}' if near else f'jobs are {_list(jobs)}'}"
+            f"there is no job {job!r}; {f'did you mean {near[0]!r}?' if near else f'jobs are {_list(jobs)}'}"
         )
     return job, _model(text)
 
@@ -141,7 +141,7 @@ def _model(text: str) -> Distribution | FromRun:
     name, inside = call[1], call[2]
     if name not in _SHAPES:
         near = difflib.get_close_matches(name, _SHAPES, n=1)
-        raise ValueError(f"{name!r} is no distribution; {f'did you mean {near[0]!r}' if near else f'write {_FORMS}'}")
+        raise ValueError(f"{name!r} is no distribution; {f'did you mean {near[0]!r}?' if near else f'write {_FORMS}'}")
     shape = _SHAPES[name]
     return shape.make(_arguments(name, inside, shape))
 
