@@ -88,14 +88,14 @@ class Pick(NamedTuple):
 
 
 def place(
-    state: State, opened: Iterable[str], fresh: Set[int], batch_ids: Iterator[int], now: float
+    state: State, order: Iterable[int], opened: Iterable[str], fresh: Set[int], batch_ids: Iterator[int], now: float
 ) -> Iterator[BatchPlaced]:
-    """Fill the opened hosts with any job, and any host with the fresh ones: jobs by rank, smaller ones in the gaps.
+    """Fill the opened hosts with any job, and any host with the fresh ones: in that order, smaller ones in the gaps.
 
     The caller applies each decision before it takes the next one: the state is read anew for every batch.
     """
     hosts = [host for host in map(state.hosts.__getitem__, opened) if is_open(host, now)]
-    for _, n in list(state.queue):
+    for n in order:
         if not hosts and n not in fresh:
             continue
         job = state.jobs[n]

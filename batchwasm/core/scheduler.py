@@ -38,6 +38,7 @@ from batchwasm.core.hoststate import Batch, HostState
 from batchwasm.core.policy import RECALL_S
 from batchwasm.core.room import Amount
 from batchwasm.core.state import State
+from batchwasm.core.urgency import Urgency, ranked
 from batchwasm.model import Outcome
 
 BEHIND_LOOK_S = 0.05  # between two looks for what waits behind others, however much happens: it costs by their number
@@ -61,6 +62,7 @@ class Scheduler:
         """Batches with tasks in them that were withdrawn."""
         self._wide: dict[int, set[int]] = {}
         """Batches of more than one task, by job; some are over already."""
+        self._urgency = Urgency()
         self._short: set[int] = set()
         """Jobs that are."""
         self._due: list[tuple[float, int]] = []
@@ -248,7 +250,8 @@ class Scheduler:
         fresh, self.state.fresh = self.state.fresh, set()
         if self._open or fresh:
             hosts, self._open = self._open, set()
-            for placed in placement.place(self.state, hosts, fresh, iter(self._next_batch, None), now):
+            order = ranked(self.state, self._urgency.wanted.keys())
+            for placed in placement.place(self.state, order, hosts, fresh, iter(self._next_batch, None), now):
                 self._decide(placed, decisions, now)
 
     def _next_batch(self) -> int:
@@ -331,12 +334,14 @@ class Scheduler:
                 self._decide(HostReserved(host=host.name, job=None), decisions, now)
             else:
                 held[host.reserved] = held.get(host.reserved, 0) + 1
-        for rank, (_, n) in enumerate(state.queue[:RESERVED_JOBS]):
-            want = reserving.wanted(state, n, now)
+        self._urgency.look(state)
+        for rank, n in enumerate(ranked(state, self._urgency.wanted.keys())[:RESERVED_JOBS]):
+            urgent = self._urgency.lacking(state, n)
+            want = reserving.Wanted(state.jobs[n].amounts, None, urgent) if urgent else reserving.wanted(state, n, now)
             if want is None or not reserving.is_passed(state, n, want.amounts):
                 continue
             # Who goes first anyway must not lose host after host to who comes behind; others get one at a time.
-            most = want.tasks if rank == 0 else 1
+            most = want.tasks if rank == 0 or urgent else 1
             for host in reserving.best(state, n, want, most - held.get(n, 0), now):
                 self._decide(HostReserved(host=host.name, job=n, memory_bytes=want.memory_bytes), decisions, now)
 

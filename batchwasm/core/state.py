@@ -66,6 +66,8 @@ class State(Batches):
         """Hosts that are."""
         self.milli_cpus = 0
         """Of all hosts that are connected, in thousandths."""
+        self.pool_changes = 0
+        """Grows with every change of what hosts there are and what they offer; no snapshot has it."""
         self.incarnation = 0
         self.opened: RunOpened | None = None
         self.opened_at = 0.0
@@ -168,6 +170,7 @@ class State(Batches):
                 self._set_silent(host, False)
             case HostRemoved():
                 self.hosts[event.host].removed = True
+                self.pool_changes += 1
             case HostDrained():
                 self.hosts[event.host].drained = event.text
             case HostUndrained():
@@ -213,6 +216,7 @@ class State(Batches):
             self._take_back(name)
             self.hosts[name] = HostState(host.plan, done=host.done, drained=host.drained, removed=host.removed)
         self.milli_cpus = 0
+        self.pool_changes += 1
         self.roomy.clear()
         self.silent.clear()
         self.reserved.clear()
@@ -227,6 +231,7 @@ class State(Batches):
             self.hosts[plan.name] = HostState(plan)
         else:
             there.plan, there.removed = plan, False
+            self.pool_changes += 1
             for job in self.jobs:
                 job.forget_host(plan.name)
             if there.room is None:
@@ -248,6 +253,7 @@ class State(Batches):
         host.room = Room(offer) if offer else None
         self._note_room(host)
         host.limits = offer or host.limits
+        self.pool_changes += 1
         self._keep(host, None)
         host.warm.clear()
 

@@ -132,56 +132,62 @@ class _Chains:
 
     def __init__(self, pool: _Pool, alone: Mapping[str, float]) -> None:
         """`alone` is what each job takes at least by itself."""
-        self._jobs, self._times, self._longest = pool.jobs, pool.times, pool.longest
+        self._jobs, self._times = pool.jobs, pool.times
         self._alone = [alone.get(job.name, 0.0) for job in pool.jobs]
         self._single = {after.job for job in pool.jobs for after in job.after if after.each}
         """Jobs of which it matters when each single task ends."""
-        self._ends: dict[int, tuple[float, array[float] | None]] = {}
-        self._stages: dict[int, tuple[float, tuple[str, ...]]] = {}
+        self._ends: dict[int, float] = {}
+        """When all of a job could have ended at the earliest, ..."""
+        self._singly: dict[int, array[float]] = {}
+        """... and, where that matters, each of its tasks."""
+        self._stages: dict[int, float] = {}
+        """When a job could be over, if each before it takes what it takes at least by itself."""
+        for n in _in_order(pool.jobs):
+            self._add(n, pool.longest[n])
+
+    def _add(self, n: int, longest: float) -> None:
+        """A job; all that it waits for was added before."""
+        job, times = self._jobs[n], self._times[n]
+        whole = max((self._ends[after.job] for after in job.after if not after.each), default=0.0)
+        each = [self._singly[after.job] for after in job.after if after.each]
+        self._ends[n] = whole + longest
+        if each or n in self._single:
+            before: Sequence[float] = [whole] * len(times)
+            for ends in each:
+                before = list(map(max, before, ends))
+            self._singly[n] = array("d", map(add, before, times))
+            self._ends[n] = max(self._singly[n], default=whole)
+        start = max((self._stages[after.job] for after in job.after if not after.each), default=0.0)
+        self._stages[n] = max(start + self._alone[n], self._ends[n])
 
     def bounds(self, others: float) -> Iterator[Bound]:
         waiting = [n for n, job in enumerate(self._jobs) if job.after and self._times[n]]
         if not waiting:
             return
-        last = max(waiting, key=lambda n: self._end(n)[0])
-        chain = self._path(last)
-        yield Bound(kind="chain", seconds=self._end(last)[0], jobs=tuple(self._jobs[n].name for n in chain))
-        seconds, stages = max(self._stage(n) for n in waiting)
-        if seconds > SAME * max(others, self._end(last)[0]):
-            yield Bound(kind="stages", seconds=seconds, jobs=stages)
+        last = max(waiting, key=self._ends.__getitem__)
+        yield Bound(kind="chain", seconds=self._ends[last], jobs=self._path(last, self._ends))
+        final = max(waiting, key=self._stages.__getitem__)
+        if self._stages[final] > SAME * max(others, self._ends[last]):
+            yield Bound(kind="stages", seconds=self._stages[final], jobs=self._path(final, self._stages))
 
-    def _end(self, n: int) -> tuple[float, array[float] | None]:
-        """When all of job `n` could have ended at the earliest, and, where that matters, each of its tasks."""
-        if n not in self._ends:
-            job, times = self._jobs[n], self._times[n]
-            whole = max((self._end(after.job)[0] for after in job.after if not after.each), default=0.0)
-            each = [ends for after in job.after if after.each and (ends := self._end(after.job)[1]) is not None]
-            if not each and n not in self._single:
-                self._ends[n] = (whole + self._longest[n], None)
-            else:
-                before: Sequence[float] = [whole] * len(times)
-                for ends in each:
-                    before = list(map(max, before, ends))
-                single = array("d", map(add, before, times))
-                self._ends[n] = (max(single, default=whole), single)
-        return self._ends[n]
+    def _path(self, n: int, ends: Mapping[int, float]) -> tuple[str, ...]:
+        """The jobs that make it so late, the first of them first."""
+        path = [n]
+        while self._jobs[path[-1]].after:
+            path.append(max((after.job for after in self._jobs[path[-1]].after), key=ends.__getitem__))
+        return tuple(self._jobs[each].name for each in reversed(path))
 
-    def _path(self, n: int) -> list[int]:
-        """The jobs of the longest chain that ends with a task of job `n`."""
-        afters = self._jobs[n].after
-        if not afters:
-            return [n]
-        latest = max(afters, key=lambda after: self._end(after.job)[0])
-        return [*self._path(latest.job), n]
 
-    def _stage(self, n: int) -> tuple[float, tuple[str, ...]]:
-        """When job `n` could be over, if each job before it takes what it takes at least by itself."""
-        if n not in self._stages:
-            befores = [self._stage(after.job) for after in self._jobs[n].after if not after.each]
-            start, path = max(befores, default=(0.0, ()))
-            ends = max(start + self._alone[n], self._end(n)[0])
-            self._stages[n] = (ends, (*path, self._jobs[n].name))
-        return self._stages[n]
+def _in_order(jobs: Sequence[JobPlan]) -> list[int]:
+    """Each job behind those that it waits for."""
+    found: dict[int, None] = {}
+    while len(found) < len(jobs):
+        found.update(
+            dict.fromkeys(
+                n for n, job in enumerate(jobs) if n not in found and all(after.job in found for after in job.after)
+            )
+        )
+    return list(found)
 
 
 # ------------------------------------------------------------------------------------------------- vectors
