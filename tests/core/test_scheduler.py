@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import pytest
@@ -352,3 +353,20 @@ def test_large_arguments_make_small_batches() -> None:
     (first,) = placed(scheduler.decide(0.0))
     finish(scheduler, first, 1.0, wall_s=0.0001)
     assert [batch.ranges for batch in placed(scheduler.decide(1.0))] == [((1, 3),), ((3, 5),), ((5, 7),)]
+
+
+def test_no_object_stands_for_a_task_that_waits_or_has_ended() -> None:
+    """A hundred thousand of them, long ones, so that each is a batch of its own: a few objects more or less in all."""
+    scheduler = started(plan(100_000))
+    scheduler.observe(joined("h", cpus=4), 0.0)
+    running = placed(scheduler.decide(0.0))
+    gc.collect()
+    before = len(gc.get_objects())
+    now = 0.0
+    for _ in range(50_000):
+        now += 1.0
+        finish(scheduler, running.pop(0), now, wall_s=1.0)
+        running += placed(scheduler.decide(now))
+    gc.collect()
+    assert scheduler.state.counts[Outcome.SUCCEEDED] == 50_000
+    assert len(gc.get_objects()) - before < 200
