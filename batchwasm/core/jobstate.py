@@ -150,6 +150,16 @@ class JobState:
             found = self._allowed[host.name] = self.plan.allows(host)
         return found
 
+    def may_take_more(self, host: HostPlan) -> bool:
+        """Whether its own limits let one more batch of it go to this host."""
+        plan = self.plan
+        if plan.max_parallel is not None and self.batches >= plan.max_parallel:
+            return False
+        for label, most in plan.max_parallel_by_label.items():
+            if label in host.labels and self.by_label.get(label, 0) >= most:
+                return False
+        return self.allows(host)
+
     def forget_host(self, name: str) -> None:
         self._allowed.pop(name, None)
 

@@ -59,17 +59,6 @@ def fits(host: HostState, job: JobState, amount: Amount) -> bool:
     )
 
 
-def may_place(host: HostState, job: JobState) -> bool:
-    """Whether the job's own limits let one more batch of it go to this host."""
-    plan = job.plan
-    if plan.max_parallel is not None and job.batches >= plan.max_parallel:
-        return False
-    for label, most in plan.max_parallel_by_label.items():
-        if label in host.plan.labels and job.by_label.get(label, 0) >= most:
-            return False
-    return job.allows(host.plan)
-
-
 def has_idle_slot(state: State, n: int, now: float) -> bool:
     """Whether there is a host where a task of job `n` would start at once, with nothing queued before it."""
     job = state.jobs[n]
@@ -157,7 +146,7 @@ def _with_room(state: State, amount: Amount) -> Iterator[HostState]:
 def able(state: State, host: HostState, n: int, amount: Amount, now: float) -> bool:
     """Whether one more batch of job `n` may go to the host, but for what makes it closed to all."""
     job = state.jobs[n]
-    if not fits(host, job, amount) or not may_place(host, job):
+    if not fits(host, job, amount) or not job.may_take_more(host.plan):
         return False
     return host.reserved is None or may_pass(state, host, n, amount, now)
 
@@ -296,7 +285,7 @@ def best_for_a_double(state: State, batch: Batch, now: float) -> HostState | Non
         and host.room is not None
         and host.room.fits_now(batch.amount)
         and host.is_open(now)
-        and may_place(host, job)
+        and job.may_take_more(host.plan)
     )
     return min(
         islice(able, CHOICE),

@@ -71,7 +71,7 @@ def best(state: State, n: int, want: Wanted, count: int, now: float) -> list[Hos
     able = []
     for host in state.hosts.values():
         room = host.room
-        if room is None or host.reserved is not None or not host.is_open(now) or not _may_use(host, job):
+        if room is None or host.reserved is not None or not host.is_open(now) or not job.may_take_more(host.plan):
             continue
         fitting = [amount for amount in want.amounts if room.offer.fits(amount)]
         if not fitting or any(_has_cpus_and_memory(room, amount) for amount in fitting):
@@ -83,16 +83,6 @@ def best(state: State, n: int, want: Wanted, count: int, now: float) -> list[Hos
 
 def _has_cpus_and_memory(room: Room, amount: Amount) -> bool:
     return amount.cpus <= room.all_cpus and amount.memory_bytes <= room.all_memory
-
-
-def _may_use(host: HostState, job: JobState) -> bool:
-    plan = job.plan
-    if plan.max_parallel is not None and job.batches >= plan.max_parallel:
-        return False
-    for label, most in plan.max_parallel_by_label.items():
-        if label in host.plan.labels and job.by_label.get(label, 0) >= most:
-            return False
-    return job.allows(host.plan)
 
 
 def may_pass(state: State, host: HostState, n: int, amount: Amount, now: float) -> bool:
