@@ -489,6 +489,7 @@ def test_a_lower_case_function_deep_in_an_old_module_uses_its_dependencies(weird
     assert build(store, weird_tmp_path / "app", AREA, how).cached
 
 
+@pytest.mark.long  # six builds; tests/toolchains/test_go.py has the short form
 def test_a_module_is_built_again_when_what_its_function_uses_changes(tmp_path: Path, store: Store) -> None:
     project = write(tmp_path, MODULE) / "app"
     assert not build(store, project, AREA).cached

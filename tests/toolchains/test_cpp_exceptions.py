@@ -190,6 +190,7 @@ system_error: disk: I/O error
 """
 
 
+@pytest.mark.long  # half a minute of one compiler; what it adds to the others is breadth
 def test_what_the_standard_library_throws_is_caught(program: Program) -> None:
     assert start(program(CAUGHT)) == Ended(code=0, stdout=CAUGHT_SAYS, stderr="")
 
