@@ -371,6 +371,12 @@ class Journal:
             found = self._db.execute("SELECT kind FROM events ORDER BY seq DESC LIMIT 1").fetchone()
         return found[0] if found else ""
 
+    def walls(self, job: int) -> Iterator[tuple[int, float]]:
+        """Of a job's tasks that succeeded, by index: how long each took."""
+        query = "SELECT task, wall_s FROM attempts WHERE job = ? AND final = 1 AND outcome = ? ORDER BY task"
+        with _translated(self.path):
+            yield from self._db.execute(query, (job, int(Outcome.SUCCEEDED)))
+
     def samples(self) -> Iterator[Sample]:
         with _translated(self.path):
             columns = ", ".join(Sample._fields)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import deque
+from collections.abc import Set
 
 from batchwasm.core.events import JobPlan, TasksCancelled
 from batchwasm.core.jobstate import CODES, RUNNING, WAITING, JobState, Retry
@@ -25,6 +26,8 @@ class Jobs:
         self.queue: list[tuple[int, int]] = []
         """Jobs that have tasks to start, by (-priority, number): who is first in it goes first."""
         self.cancelled: TasksCancelled | None = None
+        self.urgent: Set[int] = frozenset()
+        """Jobs that decide when the run ends, as whoever places them sees it; no snapshot has it, either."""
         self.fresh: set[int] = set()
         """Jobs that could start a task where they could not before, for whoever places them to look at all hosts and
         empty it. Nobody else's business: no snapshot has it."""

@@ -74,11 +74,26 @@ def best(state: State, n: int, want: Wanted, count: int, now: float) -> list[Hos
         if room is None or host.reserved is not None or not host.is_open(now) or not job.may_take_more(host.plan):
             continue
         fitting = [amount for amount in want.amounts if room.offer.fits(amount)]
+        if is_lost(state, host, n, want.memory_bytes):
+            continue
         if not fitting or any(_has_cpus_and_memory(room, amount) for amount in fitting):
             continue
         at = min(ends.of(host, amount).at for amount in fitting)
         able.append((at, -room.all_cpus / room.offer.milli_cpus, host.name))
     return [state.hosts[name] for _, _, name in heapq.nsmallest(count, able)]
+
+
+def is_lost(state: State, host: HostState, n: int, memory_bytes: int | None) -> bool:
+    """Whether urgent jobs hold so much of a host that job `n` does not fit beside them: as long as they are urgent what
+    ends there is theirs again, and to keep the rest free would be in vain."""
+    if n in state.urgent or host.room is None:
+        return False
+    room = Room(host.room.offer)
+    held = [batch.amount for batch in state.batches_on(host.name) if batch.job in state.urgent]
+    for amount in held:
+        room.take_these(amount._replace(gpus=0), (), firm=True)
+    job = state.jobs[n]
+    return bool(held) and not any(room.fits_now(job.amount(need, memory_bytes)) for need in range(len(job.amounts)))
 
 
 def _has_cpus_and_memory(room: Room, amount: Amount) -> bool:
@@ -92,6 +107,8 @@ def may_pass(state: State, host: HostState, n: int, amount: Amount, now: float) 
         return True
     job, kept_for = state.jobs[n], state.jobs[host.reserved]
     if job.plan.priority > kept_for.plan.priority:
+        return True
+    if n in state.urgent and host.reserved not in state.urgent and job.plan.priority == kept_for.plan.priority:
         return True
     ends = Ends(state, now)
     amounts = [_kept(kept_for, need, host) for need in range(len(kept_for.amounts))]

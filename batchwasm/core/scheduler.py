@@ -38,7 +38,7 @@ from batchwasm.core.hoststate import Batch, HostState
 from batchwasm.core.policy import RECALL_S
 from batchwasm.core.room import Amount
 from batchwasm.core.state import State
-from batchwasm.core.urgency import Urgency, ranked
+from batchwasm.core.urgency import Urgency
 from batchwasm.model import Outcome
 
 BEHIND_LOOK_S = 0.05  # between two looks for what waits behind others, however much happens: it costs by their number
@@ -250,7 +250,7 @@ class Scheduler:
         fresh, self.state.fresh = self.state.fresh, set()
         if self._open or fresh:
             hosts, self._open = self._open, set()
-            order = ranked(self.state, self._urgency.wanted.keys())
+            order = self._urgency.ranked(self.state)
             for placed in placement.place(self.state, order, hosts, fresh, iter(self._next_batch, None), now):
                 self._decide(placed, decisions, now)
 
@@ -319,6 +319,7 @@ class Scheduler:
         """Keep hosts for tasks that were passed by smaller ones for too long; give back those that need it no more."""
         state = self.state
         if not state.reserved and len(state.queue) < 2 and not any(state.jobs[n].retries for _, n in state.queue):
+            self._urgency.clear(state)
             return
         if now < self._reserved_at + RESERVE_LOOK_S:
             self._wake(self._reserved_at + RESERVE_LOOK_S)
@@ -330,12 +331,13 @@ class Scheduler:
             assert host.reserved is not None
             job = state.jobs[host.reserved]
             needless = not job.retries if host.reserved_bytes is not None else not job.startable
+            needless = needless or reserving.is_lost(state, host, host.reserved, host.reserved_bytes)
             if needless or job.digest is None or not host.is_open(now):
                 self._decide(HostReserved(host=host.name, job=None), decisions, now)
             else:
                 held[host.reserved] = held.get(host.reserved, 0) + 1
         self._urgency.look(state)
-        for rank, n in enumerate(ranked(state, self._urgency.wanted.keys())[:RESERVED_JOBS]):
+        for rank, n in enumerate(self._urgency.ranked(state)[:RESERVED_JOBS]):
             urgent = self._urgency.lacking(state, n)
             want = reserving.Wanted(state.jobs[n].amounts, None, urgent) if urgent else reserving.wanted(state, n, now)
             if want is None or not reserving.is_passed(state, n, want.amounts):

@@ -7,8 +7,9 @@ a job took so far; where none has ended yet, those of tasks in general. Pure fun
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 
 from batchwasm.core.jobstate import RUNNING, WAITING, JobState
 from batchwasm.core.placement import may_take
@@ -62,7 +63,21 @@ class Urgency:
             if job.waiting and pool_s:
                 needs_s = max(alone_s.get(n, 0.0), tails.get(n, 0.0))
                 if needs_s >= pool_s * (ENDS if n in before else BEGINS):
-                    self.wanted[n] = max(1, round(left[n] / pool_s + 0.5))
+                    begun_s = max(pool_s - means[n], means[n])  # until then the last one has to start
+                    self.wanted[n] = max(1, ceil(left[n] / begun_s))
+        state.urgent = self.wanted.keys()
+
+    def clear(self, state: State) -> None:
+        """Nothing is: there is nothing to choose."""
+        if self.wanted:
+            self.wanted = {}
+            state.urgent = self.wanted.keys()
+
+    def ranked(self, state: State) -> list[int]:
+        """Jobs that have tasks to start: by priority, then urgent ones that need more at once, then older ones."""
+        if not self.wanted:
+            return [n for _, n in state.queue]
+        return [n for *_, n in sorted((priority, not self.lacking(state, n), n) for priority, n in state.queue)]
 
     def lacking(self, state: State, n: int) -> int:
         """How many more tasks of an urgent job should run now; 0 of others."""
@@ -162,13 +177,6 @@ def _tails(
         for other, each in state.dependents[n]:
             tails[n] = max(tails[n], (means[n] if each else max(alone, means[n])) + tails[other])
     return {n: tail for n, tail in tails.items() if state.dependents[n]}
-
-
-def ranked(state: State, urgent: Set[int]) -> list[int]:
-    """Jobs that have tasks to start: by priority, then urgent ones first, then older ones."""
-    if not urgent:
-        return [n for _, n in state.queue]
-    return [n for *_, n in sorted((priority, n not in urgent, n) for priority, n in state.queue)]
 
 
 def _least(job: JobState) -> Vector:

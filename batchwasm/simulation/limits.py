@@ -26,13 +26,13 @@ class Bound:
     jobs: tuple[str, ...] = ()
     """Whose; of a chain, in their order."""
     resource: str = ""
-    """cpus, memory, gpus or the name of a custom one; of `fit`, what there is least of."""
+    """cpus, memory, gpus or the name of a custom one; of `fit`, what most hosts have too little of."""
     amount: float = 0.0
     """How much of it there is; of `fit` and `max_parallel` tasks at once."""
     hosts: tuple[str, ...] = ()
-    """Where these jobs may use no others."""
+    """Where these jobs may use no others; of `fit`, those that have too little."""
     usable_cpus: float = 0.0
-    """Of `fit`: how many cpus its tasks can have at once, ..."""
+    """Of `fit`: how many cpus of these hosts its tasks can have at once, ..."""
     cpus: float = 0.0
     """... and how many there are."""
 
@@ -90,28 +90,28 @@ class _Pool:
     def of_fits(self) -> Iterator[Bound]:
         """Whole tasks on whole hosts: what is left over on each is of no use to a job."""
         for n, job in enumerate(self.jobs):
-            if len(job.needs) != 1 or not self.walls[n]:
+            if len(job.needs) != 1 or not self.walls[n] or not self.allowed[n]:
                 continue
             asked = _vector(amount_of(job.needs[0]))
-            there = [_vector_of_offer(self.offers[name]) for name in self.allowed[n]]
-            by_resource = {
-                name: sum(int(has.get(name, 0.0) // amount) for has in there)
-                for name, amount in asked.items()
-                if amount
-            }
-            slots = sum(_slots(asked, has) for has in there)
-            if not slots or not by_resource:
-                continue
-            cpus = sum(has["cpus"] for has in there)
+            scarce: dict[str, list[str]] = {}
+            slots = {}
+            for name in self.allowed[n]:
+                has = _vector_of_offer(self.offers[name])
+                least = min((int(has.get(each, 0.0) // amount), each) for each, amount in asked.items() if amount)
+                slots[name] = least[0]
+                if least[0] < has["cpus"] // asked["cpus"]:
+                    scarce.setdefault(least[1], []).append(name)
+            resource = max(scarce, key=lambda name: len(scarce[name]), default="cpus")
+            hosts = scarce.get(resource, self.allowed[n])
             yield Bound(
                 kind="fit",
-                seconds=self.walls[n] / slots,
+                seconds=self.walls[n] / sum(slots.values()),
                 jobs=(job.name,),
-                resource=min(by_resource, key=lambda name: by_resource[name]),
-                amount=slots,
-                hosts=() if len(there) == len(self.offers) else self.allowed[n],
-                usable_cpus=slots * asked["cpus"],
-                cpus=cpus,
+                resource=resource,
+                amount=sum(slots.values()),
+                hosts=tuple(hosts),
+                usable_cpus=sum(slots[name] for name in hosts) * asked["cpus"],
+                cpus=sum(self.offers[name].milli_cpus for name in hosts) / MILLI,
             )
 
     def of_max_parallel(self) -> Iterator[Bound]:
@@ -230,8 +230,3 @@ def _sum(vectors: Sequence[Mapping[str, float]]) -> dict[str, float]:
         for name, amount in vector.items():
             total[name] = total.get(name, 0.0) + amount
     return total
-
-
-def _slots(asked: Mapping[str, float], has: Mapping[str, float]) -> int:
-    """How many fit on one host."""
-    return min(int(has.get(name, 0.0) // amount) for name, amount in asked.items() if amount)

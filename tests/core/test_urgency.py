@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from batchwasm.core.events import AfterJob, HostPlan, JobPlan, Need, RunOpened, RunPlanned
+from batchwasm.core import reserving
+from batchwasm.core.events import AfterJob, HostPlan, HostReserved, JobPlan, Need, RunOpened, RunPlanned
 from batchwasm.core.scheduler import Scheduler
 from batchwasm.core.state import State
-from batchwasm.core.urgency import Urgency, ranked
+from batchwasm.core.urgency import Urgency
 from tests.core.test_scheduler import GIB, built, finish, joined, placed
 
 HOSTS = {"large": 8, "small": 2, "tiny": 2}
@@ -69,8 +70,20 @@ def test_max_parallel_makes_a_job_urgent() -> None:
 
 def test_urgent_jobs_go_before_older_ones_but_not_before_higher_priority() -> None:
     scheduler = begun(job("a", 100), job("b", 100), job("c", 100, priority=1))
-    assert ranked(scheduler.state, set()) == [2, 0, 1]
-    assert ranked(scheduler.state, {1}) == [2, 1, 0]
+    urgency = Urgency()
+    assert urgency.ranked(scheduler.state) == [2, 0, 1]
+    urgency.wanted = {1: 3}
+    assert urgency.ranked(scheduler.state) == [2, 1, 0]
+
+
+def test_an_urgent_job_that_runs_as_many_as_it_takes_waits_for_its_turn() -> None:
+    scheduler = begun(job("a", 100), job("b", 100))
+    urgency = Urgency()
+    running = scheduler.state.jobs[0].batches
+    urgency.wanted = {0: running, 1: 1}
+    assert urgency.ranked(scheduler.state) == [1, 0]
+    urgency.wanted = {0: running + 1}
+    assert urgency.ranked(scheduler.state) == [0, 1]
 
 
 def test_hosts_are_kept_for_an_urgent_job_though_it_has_some() -> None:
@@ -80,6 +93,23 @@ def test_hosts_are_kept_for_an_urgent_job_though_it_has_some() -> None:
         assert batch.job == 0, "small tasks hold every host"
     scheduler.decide(now)
     assert scheduler.state.reserved == {"large"}
+
+
+def test_an_urgent_job_may_use_what_is_kept_for_another_which_then_gives_it_back() -> None:
+    """An old job that needs all of a host waits for it; one that decides when the run ends is let through, and while
+    it goes on there keeping the rest free is in vain."""
+    scheduler = begun(job("whole", 2, 8), job("sweep", 100), job("licensed", 60))
+    state, large = scheduler.state, scheduler.state.hosts["large"]
+    [there] = [batch for batch in placed(scheduler.decide(20.0)) if batch.host == "large"]
+    assert there.job == 0
+    amount, state.urgent = state.jobs[2].amounts[0], {2}
+    scheduler.observe(HostReserved(host="large", job=0), 20.0)
+    assert not reserving.may_pass(state, large, 1, amount, 20.0)
+    assert reserving.may_pass(state, large, 2, amount, 20.0)
+    assert not reserving.is_lost(state, large, 0, None)
+    state.batches[there.batch].job = 2
+    assert reserving.is_lost(state, large, 0, None)
+    assert not reserving.is_lost(state, large, 2, None), "of those that are urgent none gives way"
 
 
 def test_a_chain_of_a_thousand_jobs_can_be_weighed() -> None:
