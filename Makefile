@@ -11,7 +11,7 @@ help:
 	@echo "make test       formatter, linter, types and tests"
 	@echo "make test-long  the tests that take minutes or gigabytes"
 	@echo "make lint       formatter, linter and types only;  make format  lets them mend what they can"
-	@echo "make bench      tasks and calls a second against GNU parallel, HyperQueue and dask"
+	@echo "make bench      tasks and calls a second against GNU parallel, HyperQueue and dask; the scheduler by itself"
 	@echo "make dist       wheel and sdist in dist/;  make clean  removes what was made, .venv too"
 
 demo:
@@ -35,6 +35,8 @@ format: setup-test
 bench: setup-test
 	@$(BIN)/python benchmarks/throughput.py $(ARGS)
 	@$(BIN)/python benchmarks/functions.py
+	@$(BIN)/python benchmarks/core.py --tasks 1000 100000
+	@$(BIN)/python benchmarks/makespan.py --hosts 100 --tasks 100000
 
 dist: setup-test
 	@$(BIN)/python -m build --outdir dist .

@@ -38,3 +38,25 @@ def test_the_functions_benchmark_measures_calls_and_arrays(tmp_path: Path) -> No
         figures["calls_per_s"]
     )
     assert all(figure > 0 for each in figures["array_gb_per_s"].values() for figure in each)
+
+
+def test_the_core_benchmark_measures_cost_and_memory(tmp_path: Path) -> None:
+    found = tmp_path / "found.json"
+    command: list[str | Path] = [sys.executable, ROOT / "benchmarks/core.py", "--hosts", "10", "--tasks", "1000"]
+    done = subprocess.run([*command, "-o", found], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(found.read_text())
+    [cost] = figures["cost"]
+    assert (cost["hosts"], cost["tasks"]) == (10, 1000)
+    assert 0 < cost["short"] < cost["long"]
+    assert all(20 < row["peak_mb"] < 300 for row in figures["memory"])
+
+
+def test_the_makespan_benchmark_compares_with_a_bound(tmp_path: Path) -> None:
+    found = tmp_path / "found.json"
+    options = ["--hosts", "20", "--tasks", "2000", "--only", "chains", "-o", found]
+    command: list[str | Path] = [sys.executable, ROOT / "benchmarks/makespan.py", *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    [row] = json.loads(found.read_text())["mixes"]
+    assert row["bound_s"] < row["makespan_s"] < 2 * row["bound_s"]

@@ -21,6 +21,7 @@ from batchwasm.errors import Problem, RunError, SpecError
 from batchwasm.journal import Journal
 from batchwasm.model import Host, JobName
 from batchwasm.simulation import Bound, Distribution, FromRun, Simulation, Walls
+from batchwasm.spec.hostlist import fold
 
 SCHEMA = "simulate/1"
 NEAR = 0.6  # of the time that the run takes: bounds below that limit nothing
@@ -158,8 +159,8 @@ class _Times:
     @staticmethod
     def _read(journal: Journal, n: int, tasks: int) -> array[float]:
         walls = array("d", [0.0]) * tasks
-        for attempt in journal.attempts(job=n, final=True):
-            walls[attempt.record.task] = attempt.record.wall_s
+        for task, wall_s in journal.walls(n):
+            walls[task] = wall_s
         return walls
 
     def of(self, job: JobPlan) -> Walls:
@@ -169,7 +170,7 @@ class _Times:
         if not known:
             jobs = ", ".join(name for name, times in self._walls.items() if any(times)) or "none"
             raise RunError(
-                f"run {self._run} has no finished task of {job.name}; its jobs with some: {jobs}. "
+                f"run {self._run} has no task of {job.name} that succeeded; its jobs with some: {jobs}. "
                 f"Say how long it takes: --durations '{job.name}=lognormal(mean=30s)'"
             )
         return Walls(by_task=walls if len(walls) == job.tasks else (), others=known)
@@ -190,7 +191,7 @@ def _limits(made: Simulation, text: Callable[[float], str]) -> tuple[str, ...]:
 
 def _sentence(bound: Bound, text: Callable[[float], str]) -> str:
     takes, jobs = text(bound.seconds), listed(list(bound.jobs))
-    on = f" of {listed(list(bound.hosts))}" if bound.hosts else ""
+    on = f" of {fold(bound.hosts)}" if bound.hosts else ""
     match bound.kind:
         case "task":
             return f"the longest task of {jobs} takes {takes}"
@@ -201,9 +202,9 @@ def _sentence(bound: Bound, text: Callable[[float], str]) -> str:
         case "max_parallel":
             return f"max_parallel = {bound.amount:g} of {jobs}: {takes}"
         case "fit":
-            why = f" for want of {bound.resource}" if bound.resource != "cpus" else ""
-            used = f"{bound.usable_cpus:g} of {bound.cpus:g} cpus"
-            return f"{bound.amount:g} tasks of {jobs} fit at once{why} ({used}{on}): {takes}"
+            why = f", for want of {bound.resource}" if bound.resource != "cpus" else ""
+            used = f"{bound.usable_cpus:g} of the {bound.cpus:g} cpus{on}"
+            return f"{bound.amount:g} tasks of {jobs} fit at once, which can use {used}{why}: {takes}"
         case _:
             has = memory_text(bound.amount) if bound.resource == "memory" else f"{bound.amount:g} {bound.resource}"
             return f"{bound.resource}: all that is asked of the {has}{on} takes {takes}"

@@ -41,7 +41,11 @@ def bounds(jobs: Sequence[JobPlan], hosts: Sequence[HostPlan], times: Sequence[a
     """All that says something, the largest first. `times` are the durations of each job's tasks."""
     pool = _Pool(jobs, hosts, times)
     found = [*pool.of_resources(), *pool.of_fits(), *pool.of_max_parallel(), *pool.of_longest()]
-    chains = _Chains(pool, {bound.jobs[0]: bound.seconds for bound in found if len(bound.jobs) == 1 and bound.jobs})
+    alone: dict[str, float] = {}
+    for bound in found:
+        if len(bound.jobs) == 1:
+            alone[bound.jobs[0]] = max(alone.get(bound.jobs[0], 0.0), bound.seconds)
+    chains = _Chains(pool, alone)
     found += chains.bounds(max((bound.seconds for bound in found), default=0.0))
     return sorted(found, key=lambda bound: -bound.seconds)
 

@@ -56,7 +56,7 @@ def test_durations_are_taken_from_a_run(batchwasm: Cli, folder: Path) -> None:
     assert made["durations"]["prep"] == "from short-1"
     assert made["jobs"][0]["longest_s"] < 1.0
     refused = batchwasm(*asked, "from short-1", code=None)
-    assert "has no finished task of sim" in refused.err
+    assert "has no task of sim that succeeded" in refused.err
 
 
 def test_what_is_wrong_is_told_at_once(batchwasm: Cli, folder: Path) -> None:
