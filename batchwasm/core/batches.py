@@ -54,7 +54,9 @@ class Batches(Jobs):
             return self.loses_for_good(batch, record.task)
         if not job.plan.retries or self.cancelled is not None:
             return True
-        return not policy.is_retried(job, record, self.largest_bytes(job), batch.amount.memory_bytes)
+        if not policy.is_retried(job, record):
+            return True
+        return policy.grows(job, record) and batch.amount.memory_bytes >= self.largest_bytes(job)
 
     def largest_bytes(self, job: JobState) -> int:
         """Memory of the largest host that the job may use, now or when it comes back."""
@@ -197,8 +199,9 @@ class Batches(Jobs):
         if job.doubles.pop(task, None):
             return
         failures = job.tries[task] - job.losses.get(task, 0)
-        had = batch.amount.memory_bytes
-        memory = policy.grown_bytes(job, record, self.largest_bytes(job), had)
+        memory = batch.amount.memory_bytes
+        if policy.grows(job, record):
+            memory = policy.grown_bytes(job, memory, self.largest_bytes(job))
         wait_s = policy.backoff_s(self.run, job.plan.name, task, failures)
         asked = job.amounts[batch.need].memory_bytes
         self._move(batch.job, task, WAITING)

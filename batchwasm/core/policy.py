@@ -33,23 +33,22 @@ def aside_s(times: int) -> float:
     return min(ASIDE_S * 2.0**times, ASIDE_LIMIT_S)
 
 
-def is_retried(job: JobState, record: Record, largest_bytes: int, memory_bytes: int) -> bool:
-    """Whether an attempt that failed is tried again. `memory_bytes` is what it had, `largest_bytes` what the largest
-    host has: more than that can't be given."""
+def is_retried(job: JobState, record: Record) -> bool:
+    """Whether an attempt that failed is tried again, if there is memory for one that is to have more."""
     attempts = max(record.number, job.tries.get(record.task, 0))
     failed = attempts - job.losses.get(record.task, 0)  # this one included
     if failed > job.plan.retries or record.task in job.unwanted:
         return False
-    outcome = Outcome(record.outcome)
-    if outcome == Outcome.OUT_OF_MEMORY and job.plan.memory_growth > 1 and memory_bytes >= largest_bytes:
-        return False
-    return outcome.word in job.plan.retry_on or f"exit:{record.exit_code}" in job.plan.retry_on
+    return Outcome(record.outcome).word in job.plan.retry_on or f"exit:{record.exit_code}" in job.plan.retry_on
 
 
-def grown_bytes(job: JobState, record: Record, largest_bytes: int, memory_bytes: int) -> int:
-    """The memory of the next attempt."""
-    if record.outcome != Outcome.OUT_OF_MEMORY:
-        return memory_bytes
+def grows(job: JobState, record: Record) -> bool:
+    """Whether the next attempt is to have more memory."""
+    return record.outcome == Outcome.OUT_OF_MEMORY and job.plan.memory_growth > 1
+
+
+def grown_bytes(job: JobState, memory_bytes: int, largest_bytes: int) -> int:
+    """The memory of the next attempt, where the one before had `memory_bytes`: at most what the largest host has."""
     return max(memory_bytes, min(int(memory_bytes * job.plan.memory_growth), largest_bytes))
 
 
