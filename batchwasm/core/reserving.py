@@ -74,9 +74,9 @@ def best(state: State, n: int, want: Wanted, count: int, now: float) -> list[Hos
         if room is None or host.reserved is not None or not host.is_open(now) or not job.may_take_more(host.plan):
             continue
         fitting = [amount for amount in want.amounts if room.offer.fits(amount)]
-        if is_lost(state, host, n, want.memory_bytes):
-            continue
         if not fitting or any(_has_cpus_and_memory(room, amount) for amount in fitting):
+            continue
+        if is_lost(state, host, n, want.memory_bytes):
             continue
         at = min(ends.of(host, amount).at for amount in fitting)
         able.append((at, -room.all_cpus / room.offer.milli_cpus, host.name))
@@ -86,7 +86,7 @@ def best(state: State, n: int, want: Wanted, count: int, now: float) -> list[Hos
 def is_lost(state: State, host: HostState, n: int, memory_bytes: int | None) -> bool:
     """Whether urgent jobs hold so much of a host that job `n` does not fit beside them: as long as they are urgent what
     ends there is theirs again, and to keep the rest free would be in vain."""
-    if n in state.urgent or host.room is None:
+    if not state.urgent or n in state.urgent or host.room is None:
         return False
     room = Room(host.room.offer)
     held = [batch.amount for batch in state.batches_on(host.name) if batch.job in state.urgent]
