@@ -33,8 +33,7 @@ def _sentences(state: State, wanted: Callable[[Sequence[HostState]], bool], thes
     for n, job in enumerate(state.jobs):
         if not job.waiting:
             continue
-        plan = job.plan
-        kind = (job.amounts, plan.hosts, plan.exclude, plan.labels, plan.mounts)
+        plan, kind = job.plan, job.kind
         if kind not in known:
             allowed = [host for host in state.hosts.values() if not host.removed and plan.allows(host.plan)]
             known[kind] = _sentence(job, allowed, these) if wanted(allowed) else None
@@ -49,15 +48,12 @@ def _sentence(job: JobState, allowed: Sequence[HostState], these: str) -> str | 
         return None
     amount, limits, nearest = _nearest(job.amounts, offers)
     missing = list(lacking(amount, limits))
-    alone = all(list(lacking(amount, other)) and _same(amount, other, missing) for other, _ in offers)
-    asked, has = _list([asks for asks, _ in missing]), _list([there for _, there in missing])
+    alone = all(_same(amount, other, missing) for other, _ in offers)
+    told = missing if alone else [(asks, there) for asks, there, _ in _compared(amount, limits)]
+    asked, has = _list([asks for asks, _ in told]), _list([there for _, there in told])
     if alone:
         return f"{_asks(job)}{asked}, more than any host {these}; nearest is {nearest} with {has}"
-    asked, has = (
-        _list([asks for asks, _ in _both(amount, limits)]),
-        _list([there for _, there in _both(amount, limits)]),
-    )
-    what = "both" if len(list(_both(amount, limits))) == 2 else "all of it"
+    what = "both" if len(told) == 2 else "all of it"
     return f"{_asks(job)}{asked}, and no host {these} {what}; nearest is {nearest} with {has}"
 
 
@@ -92,32 +88,21 @@ def _same(amount: Amount, other: Offer, missing: Sequence[tuple[str, str]]) -> b
 
 def lacking(amount: Amount, limits: Offer) -> Iterator[tuple[str, str]]:
     """What is asked for and more than the host has; each as asked, and as it is there."""
-    has = dict(limits.resources)
-    if amount.cpus > limits.milli_cpus:
-        yield cpus_text(amount.cpus), cpus_text(limits.milli_cpus)
-    if amount.memory_bytes > limits.memory_bytes:
-        # Rounded away from each other: what does not fit must not look as if it did.
-        yield _memory(amount), _size(limits.memory_bytes, math.floor)
-    if -(-amount.gpus // MILLI) > limits.gpus:
-        yield _gpus(amount.gpus / MILLI), _gpus(limits.gpus)
-    for name, count in amount.resources:
-        if count > has.get(name, 0):
-            yield f"{count / MILLI:g} of {name}", f"{has.get(name, 0) / MILLI:g} of {name}"
+    return ((asks, there) for asks, there, lacks in _compared(amount, limits) if lacks)
 
 
-def _both(amount: Amount, limits: Offer) -> Iterator[tuple[str, str]]:
-    """All that is asked for, and what the host has of it."""
+def _compared(amount: Amount, limits: Offer) -> Iterator[tuple[str, str, bool]]:
+    """All that is asked for, what the host has of it, and whether that is less."""
     has = dict(limits.resources)
-    yield cpus_text(amount.cpus), cpus_text(limits.milli_cpus)
-    yield _memory(amount), _size(limits.memory_bytes, math.floor)
+    yield cpus_text(amount.cpus), cpus_text(limits.milli_cpus), amount.cpus > limits.milli_cpus
+    # Rounded away from each other: what does not fit must not look as if it did.
+    there = _size(limits.memory_bytes, math.floor)
+    yield f"{_size(amount.memory_bytes, math.ceil)} of memory", there, amount.memory_bytes > limits.memory_bytes
     if amount.gpus:
-        yield _gpus(amount.gpus / MILLI), _gpus(limits.gpus)
+        yield _gpus(amount.gpus / MILLI), _gpus(limits.gpus), -(-amount.gpus // MILLI) > limits.gpus
     for name, count in amount.resources:
-        yield f"{count / MILLI:g} of {name}", f"{has.get(name, 0) / MILLI:g} of {name}"
-
-
-def _memory(amount: Amount) -> str:
-    return f"{_size(amount.memory_bytes, math.ceil)} of memory"
+        found = has.get(name, 0)
+        yield f"{count / MILLI:g} of {name}", f"{found / MILLI:g} of {name}", count > found
 
 
 def _gpus(count: float) -> str:

@@ -116,6 +116,12 @@ class JobState:
         return self.counts[RUNNING]
 
     @property
+    def kind(self) -> object:
+        """Equal for jobs that the same hosts can take."""
+        plan = self.plan
+        return self.amounts, plan.hosts, plan.exclude, plan.labels, plan.mounts
+
+    @property
     def startable(self) -> int:
         """How many tasks could start but for room (or, of retries, the time)."""
         return self.ready.count + len(self.retries)

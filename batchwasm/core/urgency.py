@@ -112,11 +112,9 @@ def _groups(state: State) -> list[_Group]:
     kinds: dict[object, frozenset[str]] = {}
     allowed: list[frozenset[str]] = []
     for job in state.jobs:
-        plan = job.plan
-        kind = (job.amounts, plan.hosts, plan.exclude, plan.labels, plan.mounts)
-        if kind not in kinds:
-            kinds[kind] = frozenset(host.name for host in hosts if may_take(host, job))
-        allowed.append(kinds[kind])
+        if job.kind not in kinds:
+            kinds[job.kind] = frozenset(host.name for host in hosts if may_take(host, job))
+        allowed.append(kinds[job.kind])
     whole = frozenset(host.name for host in hosts)
     groups = []
     for among in dict.fromkeys([whole, *allowed]):

@@ -27,7 +27,6 @@ SCHEMA = "simulate/1"
 NEAR = 0.6  # of the time that the run takes: bounds below that limit nothing
 TOLD = 3  # bounds
 TIGHT = 0.9  # of the time: what bounds it so closely is the reason; else it is how the tasks happen to fall
-KINDS = ("chain", "stages", "task", "max_parallel", "fit", "resource")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
