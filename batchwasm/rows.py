@@ -87,7 +87,7 @@ class HostRow:
     """connecting, ready, down (can't be used), lost (worked, now away), unused (all was done before it answered).
 
     It gets nothing new while it is drained, busy (left to others), aside (too much failed there), silent, or removed
-    (from the inventory).
+    (from the inventory), and one task at a time on probation.
     """
     reason: str | None
     cpus: float | None
@@ -247,21 +247,14 @@ def _host_row(state: State, host: HostState, now: float) -> HostRow:
 
 
 def _standing(state: State, host: HostState, now: float) -> tuple[str, str | None]:
-    """A host's state in one word, and why."""
-    joined = host.capacity is not None
-    away = host.reason if host.answered and not joined else None
-    if host.removed:
-        return "removed", "the inventory has it no longer"
-    if host.drained is not None:
-        return "drained", "; ".join(filter(None, (host.drained, away)))
-    if not joined:
-        unheard = "unused" if state.finished else "connecting"
-        return unheard if not host.answered else "lost" if host.limits else "down", away
-    if host.busy is not None:
-        return "busy", host.busy
-    if host.silent:
-        return "silent", "it says nothing"
-    return ("aside", host.aside_text) if host.aside_until > now else ("ready", None)
+    """A host's state in one word, and why. What a person wants of it is told before what became of it."""
+    closed = dict(host.closed_by(now))
+    if "drained" in closed and not host.removed:
+        return "drained", "; ".join(filter(None, (closed["drained"], closed.get("lost"), closed.get("down"))))
+    word = next(iter(closed), "ready")
+    if word == "connecting":
+        return ("unused" if state.finished else word), None
+    return word, closed.get(word)
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,26 +84,39 @@ class HostState:
                 self.streak += 1
 
     def why_closed(self, now: float) -> str | None:
-        """Why it is given nothing new, for people; None where it may be."""
-        return next((text for _, text in self.closed_by(now)), None)
+        """Why it is given nothing new, as a sentence; None where it may be."""
+        return next((closed_text(word, why) for word, why in self.closed_by(now)), None)
 
     def closed_by(self, now: float) -> Iterator[tuple[str, str]]:
-        """All that keeps it from being given anything new, the weightiest first: a word of its state, and why."""
+        """All that keeps it from being given anything new, the weightiest first: a word of its state, and why ('' where
+        nobody said)."""
         if self.removed:
             yield "removed", "the inventory has it no longer"
         if self.room is None:
             word = "connecting" if not self.answered else "lost" if self.limits else "down"
             yield word, self.reason
         if self.drained is not None:
-            yield "drained", f"drained{': ' + self.drained if self.drained else ''}"
+            yield "drained", self.drained
         if self.busy is not None:
-            yield "busy", f"left to others: {self.busy}"
+            yield "busy", self.busy
         if self.silent:
-            yield "silent", "silent; it may be gone"
+            yield "silent", "it says nothing"
         if now < self.aside_until:
-            yield "aside", f"set aside: {self.aside_text}"
+            yield "aside", self.aside_text
         elif self.asides and self.batches and self.room is not None:
-            yield "probation", "on probation: one task after the other until one succeeds"
+            yield "probation", "one task after the other until one succeeds"
+
+
+_WORDS = {"drained": "drained", "busy": "left to others", "aside": "set aside", "probation": "on probation"}
+"""What stands before the reason, where it does not say it by itself."""
+
+
+def closed_text(word: str, why: str) -> str:
+    """As `closed_by` gives them, as a sentence."""
+    if word == "silent":
+        return "silent; it may be gone"
+    said = _WORDS.get(word)
+    return why if said is None else f"{said}: {why}" if why else said
 
 
 @dataclass(slots=True, eq=False)

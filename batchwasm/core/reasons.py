@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from batchwasm.core.events import HostPlan, JobPlan
-from batchwasm.core.hoststate import HostState
+from batchwasm.core.hoststate import HostState, closed_text
 from batchwasm.core.impossible import lacking
 from batchwasm.core.jobstate import JobState
 from batchwasm.core.placement import fits
@@ -153,8 +153,8 @@ def too_large(amounts: Sequence[Amount], offer: Offer) -> Iterator[Reason]:
 
 def closed(host: HostState, now: float) -> Iterator[Reason]:
     """Why the host is given nothing new."""
-    for word, text in host.closed_by(now):
-        yield Reason(code=word, text=text, until=host.aside_until if word == "aside" else None)
+    for word, why in host.closed_by(now):
+        yield Reason(code=word, text=closed_text(word, why), until=host.aside_until if word == "aside" else None)
 
 
 def lacks(state: State, host: HostState, job: JobState, amounts: Sequence[Amount]) -> list[Shortage]:
