@@ -5,7 +5,7 @@ Fractions are counted in whole thousandths (`MILLI`), gpus each for itself: thre
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from batchwasm.core.events import Need
@@ -23,6 +23,11 @@ class Amount(NamedTuple):
     gpus: int = 0
     """A multiple of MILLI, or less than it: a share of one."""
     resources: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """All that is asked for by name: cpus, memory, and gpus and custom resources where there are any."""
+        return _counts(self.cpus, self.memory_bytes, self.gpus, self.resources)
 
     @property
     def is_plain(self) -> bool:
@@ -46,6 +51,11 @@ class Offer(NamedTuple):
         return (*(("gpus",) if self.gpus else ()), *(name for name, _ in self.resources))
 
     @property
+    def counts(self) -> dict[str, int]:
+        """The same of what there is, gpus too in thousandths."""
+        return _counts(self.milli_cpus, self.memory_bytes, self.gpus * MILLI, self.resources)
+
+    @property
     def cpus(self) -> float:
         return whole(self.milli_cpus / MILLI)
 
@@ -57,6 +67,18 @@ class Offer(NamedTuple):
             and -(-amount.gpus // MILLI) <= self.gpus
             and all(count <= dict(self.resources).get(name, 0) for name, count in amount.resources)
         )
+
+
+def _counts(cpus: int, memory_bytes: int, gpus: int, resources: tuple[tuple[str, int], ...]) -> dict[str, int]:
+    return {"cpus": cpus, "memory": memory_bytes, **({"gpus": gpus} if gpus else {}), **dict(resources)}
+
+
+def least(amounts: Sequence[Amount]) -> dict[str, int]:
+    """Of alternatives the least of each: whatever is taken, it is no less. What one does without is not in it."""
+    first, *others = (amount.counts for amount in amounts)
+    for other in others:
+        first = {name: min(count, other[name]) for name, count in first.items() if name in other}
+    return first
 
 
 def whole(number: float) -> float:

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from batchwasm.core.jobstate import RUNNING, WAITING, JobState
+from batchwasm.core.jobstate import RUNNING, WAITING
 from batchwasm.core.placement import may_take
-from batchwasm.core.room import MILLI, Amount, Offer
+from batchwasm.core.room import Amount, Offer, least
 from batchwasm.core.state import State
 
 BEGINS = 0.9  # of the time that the pool needs: what is left is for times that come out longer than they were so far
@@ -90,13 +90,13 @@ class Urgency:
         for group in self._groups:
             asked: Vector = {}
             for n in group.jobs:
-                for name, amount in _least(state.jobs[n]).items():
+                for name, amount in least(state.jobs[n].amounts).items():
                     asked[name] = asked.get(name, 0.0) + amount * left[n]
             times = {name: amount / group.capacity[name] for name, amount in asked.items() if group.capacity.get(name)}
             if group.whole:
                 pool_s = max((times.get(name, 0.0) for name in COMMON), default=0.0)
             for n in group.jobs:
-                names = [name for name in _least(state.jobs[n]) if not group.whole or name not in COMMON]
+                names = [name for name in least(state.jobs[n].amounts) if not group.whole or name not in COMMON]
                 needs_s = max((times.get(name, 0.0) for name in names), default=0.0)
                 alone_s[n] = max(alone_s.get(n, 0.0), needs_s)
         for n, job in enumerate(state.jobs):
@@ -123,7 +123,7 @@ def _groups(state: State) -> list[_Group]:
         for name in among:
             room = state.hosts[name].room
             assert room is not None
-            for resource, amount in _offered(room.offer).items():
+            for resource, amount in room.offer.counts.items():
                 capacity[resource] = capacity.get(resource, 0.0) + amount
         groups.append(_Group(capacity, jobs, among == whole))
     return groups
@@ -141,8 +141,8 @@ def _slots(state: State) -> list[int]:
 
 
 def _times_in(offer: Offer, amount: Amount) -> int:
-    has = _offered(offer)
-    return int(min(has.get(name, 0.0) // asked for name, asked in _asked(amount).items() if asked))
+    has = offer.counts
+    return min(has.get(name, 0) // asked for name, asked in amount.counts.items() if asked)
 
 
 def _means(state: State) -> list[float]:
@@ -175,25 +175,3 @@ def _tails(
         for other, each in state.dependents[n]:
             tails[n] = max(tails[n], (means[n] if each else max(alone, means[n])) + tails[other])
     return {n: tail for n, tail in tails.items() if state.dependents[n]}
-
-
-def _least(job: JobState) -> Vector:
-    """Of alternatives the least of each resource."""
-    first, *others = map(_asked, job.amounts)
-    for other in others:
-        first = {name: min(amount, other[name]) for name, amount in first.items() if name in other}
-    return first
-
-
-def _asked(amount: Amount) -> Vector:
-    gpus = {"gpus": float(amount.gpus)} if amount.gpus else {}
-    return {"cpus": float(amount.cpus), "memory": float(amount.memory_bytes), **gpus, **dict(amount.resources)}
-
-
-def _offered(offer: Offer) -> Vector:
-    return {
-        "cpus": float(offer.milli_cpus),
-        "memory": float(offer.memory_bytes),
-        "gpus": float(offer.gpus * MILLI),
-        **dict(offer.resources),
-    }

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import add
 
-from batchwasm.core.events import HostPlan, JobPlan, Need
-from batchwasm.core.room import MILLI, Amount, Offer, amount_of, offer_of
+from batchwasm.core.events import HostPlan, JobPlan
+from batchwasm.core.room import MILLI, Offer, amount_of, least, offer_of
 
 SAME = 1.02  # of two bounds that say nearly the same, the simpler one is enough
 
@@ -62,6 +62,7 @@ class _Pool:
         self.jobs, self.times = jobs, times
         self.walls = [math.fsum(each) for each in times]
         self.longest = [max(each, default=0.0) for each in times]
+        self.least = [_units(least([amount_of(need) for need in job.needs])) for job in jobs]
         self.offers = {host.name: offer(host) for host in hosts}
         self.allowed = [
             tuple(
@@ -78,8 +79,8 @@ class _Pool:
         for hosts in dict.fromkeys([whole, *self.allowed]):
             among = set(hosts)
             inside = [n for n, allowed in enumerate(self.allowed) if self.walls[n] and among.issuperset(allowed)]
-            has = _sum([_vector_of_offer(self.offers[name]) for name in hosts])
-            asked = _sum([_scaled(_least(self.jobs[n].needs), self.walls[n]) for n in inside])
+            has = _sum([_units(self.offers[name].counts) for name in hosts])
+            asked = _sum([_scaled(self.least[n], self.walls[n]) for n in inside])
             for name, amount in asked.items():
                 if amount and has.get(name):
                     yield Bound(
@@ -87,7 +88,7 @@ class _Pool:
                         seconds=amount / has[name],
                         resource=name,
                         amount=has[name],
-                        jobs=tuple(self.jobs[n].name for n in inside if _least(self.jobs[n].needs).get(name)),
+                        jobs=tuple(self.jobs[n].name for n in inside if self.least[n].get(name)),
                         hosts=() if hosts == whole else hosts,
                     )
 
@@ -96,15 +97,15 @@ class _Pool:
         for n, job in enumerate(self.jobs):
             if len(job.needs) != 1 or not self.walls[n] or not self.allowed[n]:
                 continue
-            asked = _vector(amount_of(job.needs[0]))
+            asked = _units(amount_of(job.needs[0]).counts)
             scarce: dict[str, list[str]] = {}
             slots = {}
             for name in self.allowed[n]:
-                has = _vector_of_offer(self.offers[name])
-                least = min((int(has.get(each, 0.0) // amount), each) for each, amount in asked.items() if amount)
-                slots[name] = least[0]
-                if least[0] < has["cpus"] // asked["cpus"]:
-                    scarce.setdefault(least[1], []).append(name)
+                has = _units(self.offers[name].counts)
+                tightest = min((int(has.get(each, 0.0) // amount), each) for each, amount in asked.items() if amount)
+                slots[name] = tightest[0]
+                if tightest[0] < has["cpus"] // asked["cpus"]:
+                    scarce.setdefault(tightest[1], []).append(name)
             resource = max(scarce, key=lambda name: len(scarce[name]), default="cpus")
             hosts = scarce.get(resource, self.allowed[n])
             yield Bound(
@@ -197,31 +198,9 @@ def _in_order(jobs: Sequence[JobPlan]) -> list[int]:
 # ------------------------------------------------------------------------------------------------- vectors
 
 
-def _vector(amount: Amount) -> dict[str, float]:
-    """Cpus, gpus and custom resources in units, memory in bytes."""
-    resources = {name: count / MILLI for name, count in amount.resources}
-    return {
-        "cpus": amount.cpus / MILLI,
-        "memory": float(amount.memory_bytes),
-        "gpus": amount.gpus / MILLI,
-        **resources,
-    }
-
-
-def _vector_of_offer(offer: Offer) -> dict[str, float]:
-    resources = {name: count / MILLI for name, count in offer.resources}
-    return {
-        "cpus": offer.milli_cpus / MILLI,
-        "memory": float(offer.memory_bytes),
-        "gpus": float(offer.gpus),
-        **resources,
-    }
-
-
-def _least(needs: Sequence[Need]) -> dict[str, float]:
-    """Of alternatives the least of each resource: whatever is taken, it is no less."""
-    vectors = [_vector(amount_of(need)) for need in needs]
-    return {name: min(vector.get(name, 0.0) for vector in vectors) for name in vectors[0]}
+def _units(counts: Mapping[str, int]) -> dict[str, float]:
+    """Cpus, gpus and custom resources as they are written, memory in bytes."""
+    return {name: float(count) if name == "memory" else count / MILLI for name, count in counts.items()}
 
 
 def _scaled(vector: Mapping[str, float], factor: float) -> dict[str, float]:

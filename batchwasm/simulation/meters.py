@@ -57,7 +57,7 @@ class Meters:
         self.capacity: dict[str, float] = {"cpus": 0.0, "memory": 0.0, "gpus": 0.0}
         """In thousandths, bytes, thousandths, and thousandths by the names of custom resources."""
         for offer in offers:
-            for name, count in _vector(offer.milli_cpus, offer.memory_bytes, offer.gpus * 1000, offer.resources):
+            for name, count in offer.counts.items():
                 self.capacity[name] = self.capacity.get(name, 0.0) + count
         self.used: dict[str, float] = dict.fromkeys(self.capacity, 0.0)
         """The same times seconds, until `at`."""
@@ -90,7 +90,3 @@ class Meters:
         return {
             name: self.used[name] / (has * self.at) if self.at else 0.0 for name, has in self.capacity.items() if has
         }
-
-
-def _vector(cpus: int, memory: int, gpus: int, resources: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
-    return [("cpus", cpus), ("memory", memory), ("gpus", gpus), *resources]
