@@ -25,11 +25,11 @@ from typing import Any, TypeVar
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import batchwasm.api  # noqa: F401  (all that a run loads, for the memory)
-from batchwasm.core.events import Event, HostPlan, JobPlan, Need, Record, TasksFinished
+from batchwasm.core.events import Event, HostPlan, JobPlan, Record, TasksFinished
 from batchwasm.core.scheduler import Scheduler
 from batchwasm.core.state import State
 from batchwasm.journal import Journal
-from batchwasm.model import GIB
+from batchwasm.model import GIB, Request
 from batchwasm.simulation import Distribution, parse, simulate
 from benchmarks.host import machine
 
@@ -87,7 +87,7 @@ def pool(hosts: int) -> list[HostPlan]:
 
 
 def job(tasks: int) -> JobPlan:
-    return JobPlan(name="job", tasks=tasks, needs=(Need(cpus=1, memory_bytes=GIB),))
+    return JobPlan(name="job", tasks=tasks, needs=(Request(cpus=1, memory_bytes=GIB),))
 
 
 def us_per_task(hosts: int, tasks: int, kind: str, clock: float) -> float:

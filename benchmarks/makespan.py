@@ -21,8 +21,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from batchwasm.core.events import AfterJob, HostPlan, JobPlan, Need
-from batchwasm.model import GIB
+from batchwasm.core.events import AfterJob, HostPlan, JobPlan
+from batchwasm.model import GIB, Request
 from batchwasm.simulation import Distribution, Simulation, parse, simulate
 from benchmarks.host import machine
 
@@ -112,7 +112,7 @@ def run(name: str, hosts: int, tasks: int) -> Simulation:
             name=part.name,
             tasks=counts[part.name],
             needs=(
-                Need(
+                Request(
                     cpus=part.cpus,
                     memory_bytes=int(part.memory_gib * GIB),
                     gpus=part.gpus,

@@ -27,7 +27,6 @@ from batchwasm.core.events import (
     HostRefused,
     JobAdded,
     JobPlan,
-    Need,
     Record,
     RunClosed,
     RunFinished,
@@ -43,14 +42,14 @@ from batchwasm.core.events import (
 from batchwasm.core.state import State
 from batchwasm.errors import RunError, WorldError
 from batchwasm.journal import SAMPLES, Answered, Attempt, Journal, Sample
-from batchwasm.model import Outcome
+from batchwasm.model import Outcome, Request
 
 PLANNED = RunPlanned(
     run="0123",
     name="run-1",
     jobs=(
-        JobPlan(name="a", tasks=5, needs=(Need(cpus=1, memory_bytes=1),), hosts=("h",)),
-        JobPlan(name="b", tasks=1, needs=(Need(cpus=2, memory_bytes=3),)),
+        JobPlan(name="a", tasks=5, needs=(Request(cpus=1, memory_bytes=1),), hosts=("h",)),
+        JobPlan(name="b", tasks=1, needs=(Request(cpus=2, memory_bytes=3),)),
     ),
     hosts=(HostPlan(name="h"), HostPlan(name="g")),
     max_failures=3,
@@ -101,7 +100,7 @@ LARGE = CALLED._replace(task=1, value=None, value_path="tasks/f/1/value")
 CALLS: list[Event] = [
     RunPlanned(run="0123", name="map-1", jobs=(), hosts=(HostPlan(name="h"),), open=True),
     RunOpened(incarnation=1, pid=7, machine="m", version="0"),
-    JobAdded(plan=JobPlan(name="f", tasks=0, needs=(Need(cpus=1, memory_bytes=1),), hosts=("h",))),
+    JobAdded(plan=JobPlan(name="f", tasks=0, needs=(Request(cpus=1, memory_bytes=1),), hosts=("h",))),
     TasksAdded(job=0, first=0, count=2, argument_bytes=3, arguments=(b"\x81\x01", None)),
     TasksAdded(job=0, first=2, count=1, argument_bytes=2, arguments=(b"\x81\x02",)),
     HostJoined(host="h", supervisor="s", cpus=2, memory_bytes=9, facts={}),

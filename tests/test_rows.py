@@ -25,7 +25,6 @@ from batchwasm.core.events import (
     HostSilent,
     HostUndrained,
     JobPlan,
-    Need,
     Record,
     RunFinished,
     RunOpened,
@@ -35,12 +34,12 @@ from batchwasm.core.events import (
     TasksFinished,
 )
 from batchwasm.core.state import State
-from batchwasm.model import Outcome
+from batchwasm.model import Outcome, Request
 from batchwasm.rows import Ended, Params
 
 JOBS = (
-    JobPlan(name="a", tasks=4, needs=(Need(memory_bytes=1),)),
-    JobPlan(name="b", tasks=2, needs=(Need(memory_bytes=1),)),
+    JobPlan(name="a", tasks=4, needs=(Request(memory_bytes=1),)),
+    JobPlan(name="b", tasks=2, needs=(Request(memory_bytes=1),)),
 )
 DONE = Record(0, 1, Outcome.SUCCEEDED, True, 0, 5.0, 0.1, 0.2, 0.3, 65536, b"hi\xff", b"", outputs='[{"path":"o"}]')
 FAILED = Record(1, 2, Outcome.FAILED, True, 3, 5.0, 0.1, 0.2, 0.3, 0, None, b"", "exit_code", "exited with 3")

@@ -13,13 +13,13 @@ from batchwasm.core.events import (
     HostPlan,
     JobAdded,
     JobPlan,
-    Need,
     Record,
     RunPlanned,
     TasksAdded,
     TasksFinished,
     TasksWithdrawn,
 )
+from batchwasm.model import Request
 
 KINDS: dict[str, type[Event]] = {cls.__name__: cls for cls in Event.__args__}
 
@@ -68,7 +68,7 @@ def job_plan(fields: Mapping[str, Any]) -> JobPlan:
     found = dict(fields)
     if "needs" not in found:
         found["needs"] = ({"cpus": found.pop("cpus"), "memory_bytes": found.pop("memory_bytes")},)
-    found["needs"] = tuple(Need(**need) for need in found["needs"])
+    found["needs"] = tuple(Request(**need) for need in found["needs"])
     found["after"] = tuple(AfterJob(**after) for after in found.get("after", ()))
     for name in ("hosts", "exclude", "labels", "mounts", "retry_on"):
         if found.get(name) is not None:

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from batchwasm.model import Request
+
 Ranges = tuple[tuple[int, int], ...]
 """Task indexes as (start, stop) pairs, stop excluded: a sweep of a million tasks is one pair."""
 
@@ -77,16 +79,6 @@ class Record(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Need:
-    """What an attempt reserves; as model.Request has it."""
-
-    cpus: float = 1
-    memory_bytes: int = 0
-    gpus: float = 0
-    resources: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class AfterJob:
     """Another job by its number, which has to succeed first; with `each` only task i, for task i."""
 
@@ -100,7 +92,7 @@ class JobPlan:
 
     name: str
     tasks: int
-    needs: tuple[Need, ...] = (Need(),)
+    needs: tuple[Request, ...] = (Request(),)
     """Alternatives; the first that fits is taken."""
     hosts: tuple[str, ...] | None = None
     """Names of the hosts it may use; None is all."""

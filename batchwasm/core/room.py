@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from batchwasm.core.events import Need
+from batchwasm.model import Request
 
 MILLI = 1000
 AHEAD = 3  # batches a slot for short tasks: one runs, two wait in the host's queue
 
 
 class Amount(NamedTuple):
-    """A Need, counted."""
+    """A Request, counted."""
 
     cpus: int
     """Thousandths, as those of gpus and resources."""
@@ -90,7 +90,7 @@ def milli(number: float) -> int:
     return round(number * MILLI)
 
 
-def amount_of(need: Need, memory_bytes: int | None = None) -> Amount:
+def amount_of(need: Request, memory_bytes: int | None = None) -> Amount:
     return Amount(
         milli(need.cpus),
         need.memory_bytes if memory_bytes is None else memory_bytes,

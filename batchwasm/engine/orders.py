@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from batchwasm.core.events import Need
 from batchwasm.errors import HostError
-from batchwasm.model import Host
+from batchwasm.model import Host, Request
 from batchwasm.runner.protocol import Attach, Attached, Start, Work
 
 CPUS_LIMIT, GPUS_LIMIT = 4096, 256  # what is believed of a host whose inventory says nothing
@@ -18,7 +17,7 @@ SENTENCE_LIMIT, LINES_LIMIT = 500, 50  # what of a host's words is kept
 class Reservation(NamedTuple):
     """What a batch has on its host for as long as it runs."""
 
-    need: Need
+    need: Request
     isolate: bool
     """In a process of its own."""
 

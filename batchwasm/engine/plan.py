@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from batchwasm.artifacts import Store
-from batchwasm.core.events import AfterJob, Event, HostPlan, JobPlan, Need
+from batchwasm.core.events import AfterJob, Event, HostPlan, JobPlan
 from batchwasm.core.state import State
 from batchwasm.errors import SpecError
-from batchwasm.model import Artifact, Host, HostName, Inventory, Job, JobName, Request, RunSpec
+from batchwasm.model import Artifact, Host, HostName, Inventory, Job, JobName, RunSpec
 from batchwasm.spec.inputs import task_inputs
 
 
@@ -54,7 +54,7 @@ class Plan:
         return JobPlan(
             name=job.name,
             tasks=tasks,
-            needs=tuple(map(_need, job.requests)),
+            needs=job.requests,
             hosts=None if job.hosts is None else tuple(sorted(job.hosts)),
             exclude=tuple(sorted(job.exclude)),
             labels=job.labels,
@@ -82,15 +82,6 @@ class Plan:
     def as_wanted(self, host: Host) -> Host:
         wanted = {name for job in self.spec.jobs for name in job.mounts}
         return replace(host, mounts={name: path for name, path in host.mounts.items() if name in wanted})
-
-
-def _need(request: Request) -> Need:
-    return Need(
-        cpus=request.cpus,
-        memory_bytes=request.memory_bytes,
-        gpus=request.gpus,
-        resources=dict(request.resources),
-    )
 
 
 def host_plan(host: Host) -> HostPlan:

@@ -17,7 +17,6 @@ from batchwasm.core.events import (
     HostSetAside,
     HostSilent,
     JobPlan,
-    Need,
     RunOpened,
     RunPlanned,
     TasksFinished,
@@ -25,6 +24,7 @@ from batchwasm.core.events import (
 from batchwasm.core.scheduler import Scheduler
 from batchwasm.core.state import State
 from batchwasm.journal import Journal
+from batchwasm.model import Request
 from batchwasm.results import RunFolder
 from tests.cli.terminal import on_a_terminal
 from tests.command import Cli
@@ -42,7 +42,7 @@ def folder(batchwasm: Cli) -> RunFolder:
     found.jobs.write_text("")
     names = [f"lab{n:02}" for n in range(1, 41)]
     jobs = (
-        JobPlan(name="sim", tasks=200, needs=(Need(cpus=2, memory_bytes=1),)),
+        JobPlan(name="sim", tasks=200, needs=(Request(cpus=2, memory_bytes=1),)),
         plan(100, name="mean", memory=1),
     )
     now = time.time()

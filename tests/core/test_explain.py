@@ -19,7 +19,6 @@ from batchwasm.core.events import (
     HostSetAside,
     HostSilent,
     JobPlan,
-    Need,
     RunOpened,
     RunPlanned,
     RunStopped,
@@ -29,7 +28,7 @@ from batchwasm.core.explain import Ended, Running, Waiting, explain
 from batchwasm.core.policy import AVOID_S, CRASH_LIMIT
 from batchwasm.core.scheduler import Scheduler
 from batchwasm.core.state import State
-from batchwasm.model import GIB, Outcome
+from batchwasm.model import GIB, Outcome, Request
 from tests.core.test_policy import on
 from tests.core.test_scheduler import built, finish, joined, placed, plan, record, started
 
@@ -60,7 +59,7 @@ def test_each_host_says_what_keeps_a_task_from_it_once_and_for_all() -> None:
     job = JobPlan(
         name="a",
         tasks=1,
-        needs=(Need(cpus=16, memory_bytes=GIB, resources={"licence": 1}),),
+        needs=(Request(cpus=16, memory_bytes=GIB, resources={"licence": 1}),),
         hosts=("small", "far", "near", "open"),
         exclude=("far",),
         labels=("fast-disk", "!old"),
@@ -93,9 +92,9 @@ def test_each_host_says_what_keeps_a_task_from_it_once_and_for_all() -> None:
 
 def test_hosts_that_are_full_say_by_whom_and_are_told_together() -> None:
     jobs = (
-        JobPlan(name="sim", tasks=9, needs=(Need(cpus=2, memory_bytes=GIB),)),
-        JobPlan(name="mean", tasks=9, needs=(Need(cpus=1, memory_bytes=GIB, resources={"licence": 1}),)),
-        JobPlan(name="big", tasks=1, needs=(Need(cpus=3, memory_bytes=62 * GIB, resources={"licence": 1}),)),
+        JobPlan(name="sim", tasks=9, needs=(Request(cpus=2, memory_bytes=GIB),)),
+        JobPlan(name="mean", tasks=9, needs=(Request(cpus=1, memory_bytes=GIB, resources={"licence": 1}),)),
+        JobPlan(name="big", tasks=1, needs=(Request(cpus=3, memory_bytes=62 * GIB, resources={"licence": 1}),)),
     )
     scheduler = on(
         {"lab1": {"cpus": 5, "resources": {"licence": 1}}, "lab2": {"cpus": 5, "resources": {"licence": 1}}}, *jobs
@@ -114,7 +113,7 @@ def test_hosts_that_are_full_say_by_whom_and_are_told_together() -> None:
 
 
 def test_of_alternatives_each_says_what_it_lacks_and_gpus_count_whole_ones() -> None:
-    job = JobPlan(name="a", tasks=3, needs=(Need(cpus=1, gpus=1), Need(cpus=4)))
+    job = JobPlan(name="a", tasks=3, needs=(Request(cpus=1, gpus=1), Request(cpus=4)))
     scheduler = on({"h": {"cpus": 6, "gpus": 1}, "none": {"cpus": 4}}, replace(job, tasks=4))
     assert len(placed(scheduler.decide(0.0))) == 3
     assert by_host(scheduler, 0, 3) == {
@@ -365,7 +364,7 @@ def test_an_unanswered_host_is_judged_by_what_the_inventory_says() -> None:
     planned = RunPlanned(
         run="r",
         name="r",
-        jobs=(plan(1, cpus=4), JobPlan(name="g", tasks=1, needs=(Need(gpus=1),))),
+        jobs=(plan(1, cpus=4), JobPlan(name="g", tasks=1, needs=(Request(gpus=1),))),
         hosts=(HostPlan(name="said", cpus=2, gpus=0), HostPlan(name="unsaid")),
     )
     scheduler = Scheduler(State())

@@ -28,7 +28,6 @@ from batchwasm.core.events import (
     HostUndrained,
     JobAdded,
     JobPlan,
-    Need,
     RunClosed,
     RunOpened,
     RunPlanned,
@@ -43,12 +42,12 @@ from batchwasm.core.events import (
 from batchwasm.core.placement import able, is_open, next_tasks
 from batchwasm.core.scheduler import Scheduler
 from batchwasm.core.state import RUNNING, WAITING, State
-from batchwasm.model import Outcome
+from batchwasm.model import Outcome, Request
 from tests.core.test_scheduler import GIB, built, record
 
 LABELS = ("fast", "old")
 NEEDS = st.builds(
-    Need,
+    Request,
     cpus=st.sampled_from([0.25, 1, 1, 1, 2, 3]),
     memory_bytes=st.sampled_from([GIB // 4, GIB, 4 * GIB]),
     gpus=st.sampled_from([0, 0, 0, 0.5, 1, 2]),
@@ -243,7 +242,7 @@ class Lives(RuleBasedStateMachine):
     def add(self, job: int, count: int, size: int) -> None:
         jobs = self.state.jobs
         if job >= len(jobs) or jobs[job].plan.after or self.state.dependents[job]:
-            self.observe(JobAdded(plan=JobPlan(name="added", tasks=0, needs=(Need(memory_bytes=GIB),))))
+            self.observe(JobAdded(plan=JobPlan(name="added", tasks=0, needs=(Request(memory_bytes=GIB),))))
             job = len(jobs) - 1
             self.observe(built(job))
         first = jobs[job].plan.tasks

@@ -21,7 +21,6 @@ from batchwasm.core.events import (
     HostSilent,
     HostUndrained,
     JobPlan,
-    Need,
     RunOpened,
     RunPlanned,
     TasksReturned,
@@ -29,7 +28,7 @@ from batchwasm.core.events import (
 from batchwasm.core.policy import ASIDE_S, RESERVE_S, SICK_STREAK, backoff_s
 from batchwasm.core.scheduler import Scheduler
 from batchwasm.core.state import WAITING, State
-from batchwasm.model import Outcome
+from batchwasm.model import Outcome, Request
 from tests.core.test_scheduler import GIB, built, finish, joined, placed, plan, record, started
 
 
@@ -77,13 +76,13 @@ def test_hosts_with_gpus_and_licences_are_kept_for_who_asks_for_them() -> None:
 
 
 def test_a_gpu_task_goes_where_a_gpu_is_and_one_gpu_takes_one() -> None:
-    job = JobPlan(name="a", tasks=3, needs=(Need(cpus=1, memory_bytes=1, gpus=1),))
+    job = JobPlan(name="a", tasks=3, needs=(Request(cpus=1, memory_bytes=1, gpus=1),))
     scheduler = on({"gpu": {"cpus": 8, "gpus": 2}, "plain": {"cpus": 8}}, job)
     assert where(placed(scheduler.decide(0.0))) == ["gpu", "gpu"]
 
 
 def test_the_first_alternative_that_fits_is_taken() -> None:
-    job = JobPlan(name="a", tasks=3, needs=(Need(cpus=1, gpus=1), Need(cpus=4)))
+    job = JobPlan(name="a", tasks=3, needs=(Request(cpus=1, gpus=1), Request(cpus=4)))
     scheduler = on({"gpu": {"cpus": 1, "gpus": 1}, "plain": {"cpus": 8}}, job)
     assert [(batch.host, batch.need) for batch in placed(scheduler.decide(0.0))] == [
         ("gpu", 0),
@@ -178,7 +177,12 @@ def test_only_outcomes_and_exit_codes_that_are_named_are_tried_again() -> None:
 
 def test_memory_grows_after_out_of_memory_up_to_what_the_largest_host_has() -> None:
     job = JobPlan(
-        name="a", tasks=1, needs=(Need(memory_bytes=20 * GIB),), retries=9, retry_on=("out_of_memory",), memory_growth=2
+        name="a",
+        tasks=1,
+        needs=(Request(memory_bytes=20 * GIB),),
+        retries=9,
+        retry_on=("out_of_memory",),
+        memory_growth=2,
     )
     scheduler = on({"a": {}}, job)
     had, now = [], 0.0
@@ -442,7 +446,7 @@ def test_a_clock_that_is_put_back_stops_no_look() -> None:
 
 
 def test_grown_memory_that_no_host_has_any_more_is_cut_to_what_there_is() -> None:
-    need = Need(memory_bytes=20 * GIB)
+    need = Request(memory_bytes=20 * GIB)
     job = JobPlan(name="a", tasks=1, needs=(need,), retries=2, retry_on=("out_of_memory",), memory_growth=2)
     scheduler = on({"a": {}, "b": {}}, job)
     (first,) = placed(scheduler.decide(0.0))
@@ -472,7 +476,7 @@ def lived(scheduler: Scheduler, durations: tuple[float, ...], until: float, step
 
 
 def test_cpus_are_not_kept_idle_for_who_waits_for_a_gpu() -> None:
-    rare = JobPlan(name="rare", tasks=100, needs=(Need(cpus=4, memory_bytes=1, gpus=1),))
+    rare = JobPlan(name="rare", tasks=100, needs=(Request(cpus=4, memory_bytes=1, gpus=1),))
     scheduler = on({"h": {"cpus": 32, "gpus": 1}}, rare, plan(10_000, name="small"))
     assert lived(scheduler, (3600.0, 1000.0), 40_000.0, 20.0)["h"] < 0.1 * 32 * 40_000.0
 
@@ -483,14 +487,14 @@ def test_what_leaves_room_enough_beside_it_may_use_a_host_that_is_kept() -> None
 
 
 def test_a_host_is_kept_for_the_alternative_that_fits_there() -> None:
-    large = JobPlan(name="large", tasks=1, needs=(Need(cpus=8, gpus=1), Need(cpus=4)))
+    large = JobPlan(name="large", tasks=1, needs=(Request(cpus=8, gpus=1), Request(cpus=4)))
     scheduler = on({"h": {"cpus": 4}}, plan(10_000, name="small"), large)
     lived(scheduler, (5.0, 5.0), 60.0, 0.7)
     assert not scheduler.state.jobs[1].waiting
 
 
 def test_a_host_is_kept_for_a_retry_that_needs_more_than_its_jobs_other_tasks() -> None:
-    need = Need(memory_bytes=8 * GIB)
+    need = Request(memory_bytes=8 * GIB)
     job = JobPlan(name="a", tasks=9_999, needs=(need,), retries=3, retry_on=("out_of_memory",), memory_growth=7)
     scheduler = on({"h": {"cpus": 8}}, job)
     first, *others = placed(scheduler.decide(0.0))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchwasm.core.events import Need
 from batchwasm.core.room import Amount, Room, amount_of, offer_of
+from batchwasm.model import Request
 
 
 def amount(cpus: float = 1, memory: int = 0, gpus: float = 0, **resources: float) -> Amount:
-    return amount_of(Need(cpus=cpus, memory_bytes=memory, gpus=gpus, resources=resources))
+    return amount_of(Request(cpus=cpus, memory_bytes=memory, gpus=gpus, resources=resources))
 
 
 def room(cpus: float = 8, memory: int = 100, gpus: int = 0, **resources: float) -> Room:

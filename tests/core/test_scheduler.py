@@ -18,7 +18,6 @@ from batchwasm.core.events import (
     HostPlan,
     JobAdded,
     JobPlan,
-    Need,
     Record,
     RunClosed,
     RunOpened,
@@ -32,7 +31,7 @@ from batchwasm.core.events import (
 from batchwasm.core.impossible import impossible, unplaced
 from batchwasm.core.scheduler import RECALL_S, Scheduler
 from batchwasm.core.state import CRASH_LIMIT, WAITING, State
-from batchwasm.model import Outcome
+from batchwasm.model import Outcome, Request
 
 GIB = 1024**3
 
@@ -40,7 +39,7 @@ GIB = 1024**3
 def plan(
     tasks: int, *, cpus: int = 1, memory: int = GIB, name: str = "a", hosts: tuple[str, ...] | None = None, **more: Any
 ) -> JobPlan:
-    return JobPlan(name=name, tasks=tasks, needs=(Need(cpus=cpus, memory_bytes=memory),), hosts=hosts, **more)
+    return JobPlan(name=name, tasks=tasks, needs=(Request(cpus=cpus, memory_bytes=memory),), hosts=hosts, **more)
 
 
 def record(task: int, number: int = 1, *, outcome: int = Outcome.SUCCEEDED, wall_s: float = 0.001) -> Record:

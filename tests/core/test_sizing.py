@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from batchwasm.core import sizing
-from batchwasm.core.events import HostJoined, JobPlan, Need
+from batchwasm.core.events import HostJoined, JobPlan
 from batchwasm.core.scheduler import Scheduler
-from batchwasm.model import GIB, MIB, Outcome
+from batchwasm.model import GIB, MIB, Outcome, Request
 from tests.core.test_policy import on
 from tests.core.test_scheduler import placed, record
 
@@ -30,7 +30,7 @@ def after(job: JobPlan, *, tasks: int = 3, cpus: int = 8, **fields: Any) -> Sche
 
 
 def job(*, cpus: float = 1, memory: int = 512 * MIB, **more: Any) -> JobPlan:
-    return JobPlan(name="sim", tasks=20, needs=(Need(cpus=cpus, memory_bytes=memory),), **more)
+    return JobPlan(name="sim", tasks=20, needs=(Request(cpus=cpus, memory_bytes=memory),), **more)
 
 
 USED: dict[str, Any] = {"wall_s": 10.0, "cpu_s": 9.8, "peak_memory_bytes": 310 * MIB}

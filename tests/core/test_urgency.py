@@ -5,17 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from batchwasm.core import reserving
-from batchwasm.core.events import AfterJob, HostPlan, HostReserved, JobPlan, Need, RunOpened, RunPlanned
+from batchwasm.core.events import AfterJob, HostPlan, HostReserved, JobPlan, RunOpened, RunPlanned
 from batchwasm.core.scheduler import Scheduler
 from batchwasm.core.state import State
 from batchwasm.core.urgency import Urgency
+from batchwasm.model import Request
 from tests.core.test_scheduler import GIB, built, finish, joined, placed
 
 HOSTS = {"large": 8, "small": 2, "tiny": 2}
 
 
 def job(name: str, tasks: int, cpus: float = 1, **more: Any) -> JobPlan:
-    return JobPlan(name=name, tasks=tasks, needs=(Need(cpus=cpus, memory_bytes=GIB // 8),), **more)
+    return JobPlan(name=name, tasks=tasks, needs=(Request(cpus=cpus, memory_bytes=GIB // 8),), **more)
 
 
 def begun(*jobs: JobPlan) -> Scheduler:

@@ -23,7 +23,6 @@ from batchwasm.core.events import (
     HostLeft,
     HostRefused,
     HostSilent,
-    Need,
     Ranges,
     Record,
 )
@@ -35,7 +34,7 @@ from batchwasm.engine.orders import Reservation
 from batchwasm.engine.session import Session
 from batchwasm.engine.work import Digests, JobWork, LocalFile
 from batchwasm.errors import HostError
-from batchwasm.model import Courtesy, Host, Hours, Job, Outcome, RunSpec, Source, Template
+from batchwasm.model import Courtesy, Host, Hours, Job, Outcome, Request, RunSpec, Source, Template
 from batchwasm.results import RunFolder
 from batchwasm.runner.protocol import (
     INLINE_BYTES,
@@ -67,7 +66,7 @@ class Heard:
         self.reports: list[tuple[int | None, int, list[Record]]] = []
         self.returns: list[tuple[int, Ranges]] = []
         self.beats: list[Beat] = []
-        self.reservation = Reservation(Need(cpus=1, memory_bytes=1024), False)
+        self.reservation = Reservation(Request(cpus=1, memory_bytes=1024), False)
 
     def post(self, event: Event) -> None:
         self.events.append(event)
@@ -384,7 +383,7 @@ async def test_a_batch_reserves_what_the_scheduler_says_and_its_guest_may_use_th
 ) -> None:
     runner = await host.life()
     await until(lambda: bool(heard.of(HostJoined)))
-    heard.reservation = Reservation(Need(cpus=0.25, memory_bytes=4096, gpus=0.5, resources={"licence": 1}), True)
+    heard.reservation = Reservation(Request(cpus=0.25, memory_bytes=4096, gpus=0.5, resources={"licence": 1}), True)
     session.start(7, await work_of(tmp_path), ((0, 1),), [1])
     start = await runner.order(Start)
     assert (start.cpus, start.memory_bytes, start.gpus, start.resources) == (0.25, 4096, 0.5, {"licence": 1})

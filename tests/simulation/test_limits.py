@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from batchwasm.core.events import AfterJob, HostPlan, JobPlan, Need
-from batchwasm.model import GIB
+from batchwasm.core.events import AfterJob, HostPlan, JobPlan
+from batchwasm.model import GIB, Request
 from batchwasm.simulation.limits import Bound, bounds
 
 POOL = [
@@ -18,7 +18,7 @@ POOL = [
 
 
 def job(name: str, tasks: int, cpus: float = 1, gib: float = 1, **more: Any) -> JobPlan:
-    return JobPlan(name=name, tasks=tasks, needs=(Need(cpus=cpus, memory_bytes=int(gib * GIB)),), **more)
+    return JobPlan(name=name, tasks=tasks, needs=(Request(cpus=cpus, memory_bytes=int(gib * GIB)),), **more)
 
 
 def found(*jobs: JobPlan) -> list[Bound]:
@@ -53,7 +53,7 @@ def test_where_memory_is_short_cpus_are_of_no_use() -> None:
 
 
 def test_of_alternatives_the_least_counts() -> None:
-    needs = (Need(cpus=4, memory_bytes=GIB), Need(cpus=1, memory_bytes=8 * GIB))
+    needs = (Request(cpus=4, memory_bytes=GIB), Request(cpus=1, memory_bytes=8 * GIB))
     any_of = found(JobPlan(name="a", tasks=12, needs=needs))
     assert of(any_of, "resource", resource="cpus").seconds == 10.0
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from batchwasm.core.events import AfterJob, HostPlan, JobPlan, Need
+from batchwasm.core.events import AfterJob, HostPlan, JobPlan
 from batchwasm.errors import SpecError
-from batchwasm.model import GIB
+from batchwasm.model import GIB, Request
 from batchwasm.simulation import Distribution, Simulation, parse, simulate
 
 
@@ -17,7 +17,7 @@ def host(name: str, cpus: int = 1, **fields: Any) -> HostPlan:
 
 
 def job(name: str, tasks: int, cpus: float = 1, gpus: float = 0, **fields: Any) -> JobPlan:
-    return JobPlan(name=name, tasks=tasks, needs=(Need(cpus=cpus, memory_bytes=GIB, gpus=gpus),), **fields)
+    return JobPlan(name=name, tasks=tasks, needs=(Request(cpus=cpus, memory_bytes=GIB, gpus=gpus),), **fields)
 
 
 def run(jobs: list[JobPlan], hosts: list[HostPlan], *durations: str) -> Simulation:
