@@ -6,7 +6,6 @@ groups.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -17,6 +16,7 @@ from batchwasm.core.reasons import Reason, Shortage, counted, task_name
 from batchwasm.core.reserving import may_pass
 from batchwasm.core.room import Amount
 from batchwasm.core.state import State
+from batchwasm.core.urgency import Urgency
 from batchwasm.model import Outcome
 
 _WORDS = {WAITING: "waits", RUNNING: "runs"}
@@ -141,11 +141,13 @@ def _times(count: int) -> str:
 def _before_it(state: State, n: int, task: int) -> Iterator[Reason]:
     """Who goes first where there is room for one."""
     job = state.jobs[n]
-    at = bisect_left(state.queue, (-job.plan.priority, n))
-    ahead = [state.jobs[other] for _, other in state.queue[:at]]
+    urgency = Urgency()
+    urgency.look(state)
+    order = urgency.ranked(state)
+    ahead = order[: order.index(n)]
     if ahead:
         names = [
-            f"{other.plan.name} ({counted(other.startable, 'task')}, {_rank(other, job)})"
+            f"{state.jobs[other].plan.name} ({counted(state.jobs[other].startable, 'task')}, {_rank(state, other, n)})"
             for other in ahead[: reasons.NAMES]
         ]
         more = f" and {counted(len(ahead) - reasons.NAMES, 'more job')}" if len(ahead) > reasons.NAMES else ""
@@ -159,8 +161,12 @@ def _before_it(state: State, n: int, task: int) -> Iterator[Reason]:
         )
 
 
-def _rank(other: JobState, job: JobState) -> str:
-    return f"priority {other.plan.priority}" if other.plan.priority != job.plan.priority else "older"
+def _rank(state: State, other: int, n: int) -> str:
+    """Why one job goes before another."""
+    priority = state.jobs[other].plan.priority
+    if priority != state.jobs[n].plan.priority:
+        return f"priority {priority}"
+    return "older" if other < n else "which decides when the run ends"
 
 
 # ------------------------------------------------------------------------------------------------ host by host

@@ -31,6 +31,8 @@ from batchwasm.core.state import State
 from batchwasm.model import GIB, Outcome, Request
 from tests.core.test_policy import on
 from tests.core.test_scheduler import built, finish, joined, placed, plan, record, started
+from tests.core.test_urgency import begun
+from tests.core.test_urgency import job as of_urgency
 
 
 def waiting(scheduler: Scheduler, n: int = 0, task: int = 0, now: float = 0.0) -> Waiting:
@@ -381,3 +383,9 @@ def test_what_could_start_at_once_needs_no_explanation() -> None:
     scheduler.observe(HostJoined(host="h", supervisor="s", cpus=1, memory_bytes=8 * GIB, facts={}), 0.0)
     assert by_host(scheduler) == {"h": []}
     assert said(scheduler) == ["nothing: what can start is being started"]
+
+
+def test_who_goes_first_though_it_is_younger_is_said_with_the_reason() -> None:
+    """Two of its tasks fit on the one large host: with 12 cpus in all it takes about as long as everything."""
+    scheduler = begun(of_urgency("sweep", 480), of_urgency("wide", 180, 4))
+    assert texts(scheduler, 0, 400, 10.0)[0] == "behind wide (180 tasks, which decides when the run ends) in the queue"
