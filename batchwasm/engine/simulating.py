@@ -117,13 +117,17 @@ def _hosts(plan: Plan) -> list[HostPlan]:
         if known.cpus is None or known.memory_bytes is None:
             short.append(host.name)
         found.append(known)
+    where = str(plan.inventory.path) if plan.inventory.path else ""
     if short:
-        where = str(plan.inventory.path) if plan.inventory.path else ""
         some = listed(short)
         text = (
             f"{some} state{'s' if len(short) == 1 else ''} no cpus or no memory, and nobody is asked in a simulation; "
             "write cpus = ... and memory = ... ('batchwasm hosts check' says what they have)"
         )
+        raise SpecError([Problem(file=where, line=None, key="hosts", text=text)])
+    needing = [job.name for job in plan.spec.jobs if all(request.gpus for request in job.requests)]
+    if needing and all(host.gpus is None for host in found):
+        text = f"no host states any gpus, which {listed(needing)} asks for; write gpus = ... where some are"
         raise SpecError([Problem(file=where, line=None, key="hosts", text=text)])
     return found
 

@@ -67,6 +67,10 @@ def test_what_is_wrong_is_told_at_once(batchwasm: Cli, folder: Path) -> None:
     (folder / "pool.toml").write_text("[hosts.lab1]\ncpus = 4\n[hosts.lab2]\n")
     short = batchwasm(*asked, code=2).err
     assert "lab1, lab2 state no cpus or no memory" in short
+    (folder / "pool.toml").write_text(POOL)
+    (folder / "gpu.toml").write_text('[jobs.g]\nsource = "hello.wat"\ngpus = 1\n')
+    bare = batchwasm("run", "gpu.toml", "-i", "pool.toml", "--simulate", code=2).err
+    assert "no host states any gpus, which g asks for; write gpus = " in bare
     assert "--simulate only" in batchwasm("run", "jobs.toml", "--durations", "5s", code=2).err
 
 
