@@ -8,6 +8,7 @@ Tables (docs/journal.md tells them to people):
     checkpoints  seq, attempt, version, body: the state after event `seq` and row `attempt`; derived, disposable
     samples      what hosts said of themselves now and then: a ring, thinned with age, never replayed
     requests     what other processes ask of the scheduler, and what it answered
+    inputs       files of this machine that were read for tasks, as they were
 
 One process writes, any number read meanwhile (WAL); those may add to `requests`, and to nothing else. It knows events
 and states, not what they are for.
@@ -24,14 +25,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from batchwasm.core import eventcodec, history, snapshot
-from batchwasm.core.events import Event, Record, TasksAdded, TasksFinished
+from batchwasm.core.events import Event, Record, TasksAdded, TasksFinished, TasksKnown
 from batchwasm.core.state import State
 from batchwasm.errors import RunError, WorldError
 from batchwasm.model import Outcome
 
-VERSION = 3
-"""2 keeps values of functions and their arguments, 3 takes requests and knows what was written to disk. A journal of an
-earlier version is read as it is, and brought up to this one by who opens it for writing."""
+VERSION = 4
+"""2 keeps values of functions and their arguments, 3 takes requests and knows what was written to disk, 4 knows inputs
+that were read and results of earlier runs. A journal of an earlier version is read as it is, and brought up to this one
+by who opens it for writing."""
 CHECKPOINTS = 2  # the newest, and the one before in case a reader is in it
 SAMPLES = 20_000  # rows: a day of one host at a sample every 4 s, a few MB
 BUSY_S = 30.0  # how long a writer or reader waits for the other
@@ -47,6 +49,11 @@ CREATE TABLE requests (
     id INTEGER PRIMARY KEY, at REAL NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL, answered_at REAL, answer TEXT
 );
 """
+_INPUTS = """
+CREATE TABLE inputs (
+    path TEXT PRIMARY KEY, bytes INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, sha256 TEXT NOT NULL
+) WITHOUT ROWID;
+"""
 _TABLES = f"""
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE events (seq INTEGER PRIMARY KEY, at REAL NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL);
@@ -55,7 +62,8 @@ CREATE TABLE attempts (
     task INTEGER NOT NULL, number INTEGER NOT NULL, outcome INTEGER NOT NULL, final INTEGER NOT NULL,
     exit_code INTEGER, started_at REAL NOT NULL, queued_s REAL NOT NULL, wall_s REAL NOT NULL, cpu_s REAL NOT NULL,
     peak_memory_bytes INTEGER NOT NULL, stdout BLOB, stderr BLOB, reason_code TEXT, reason_text TEXT, "limit" REAL,
-    used REAL, stdout_path TEXT, stderr_path TEXT, outputs TEXT, value BLOB, value_path TEXT, disk_bytes INTEGER
+    used REAL, stdout_path TEXT, stderr_path TEXT, outputs TEXT, value BLOB, value_path TEXT, disk_bytes INTEGER,
+    digest TEXT, cached TEXT
 );
 CREATE INDEX attempts_task ON attempts (job, task);
 {_CALLS}
@@ -67,16 +75,18 @@ CREATE TABLE samples (
     cpus_busy INTEGER, running INTEGER, queued INTEGER, disk_free_bytes INTEGER
 );
 {_REQUESTS}
+{_INPUTS}
 """
 _INSERT_ATTEMPT = f"INSERT INTO attempts VALUES (NULL, ?, ?, ?, ?{', ?' * len(Record._fields)})"
 _INSERT_CALLS = "INSERT INTO calls VALUES (?, ?, ?, ?)"
 _HEAVY = frozenset({"stdout", "stderr", "outputs", "value", "value_path"})
 """Columns that no state needs."""
-_SINCE = {2: frozenset({"value", "value_path"}), 3: frozenset({"disk_bytes"})}
+_SINCE = {2: frozenset({"value", "value_path"}), 3: frozenset({"disk_bytes"}), 4: frozenset({"digest", "cached"})}
 """Columns of attempts that journals of earlier versions have not."""
 _UPGRADES = {
     1: f"ALTER TABLE attempts ADD COLUMN value BLOB; ALTER TABLE attempts ADD COLUMN value_path TEXT; {_CALLS}",
     2: f"ALTER TABLE attempts ADD COLUMN disk_bytes INTEGER; {_REQUESTS}",
+    3: f"ALTER TABLE attempts ADD COLUMN digest TEXT; ALTER TABLE attempts ADD COLUMN cached TEXT; {_INPUTS}",
 }
 """What makes a journal of that version one of the next."""
 
@@ -116,6 +126,16 @@ class Sample(NamedTuple):
     running: int
     queued: int
     disk_free_bytes: int
+
+
+class InputFile(NamedTuple):
+    """A row of `inputs`: a local file as it was when it was read for a task."""
+
+    path: str
+    """Absolute."""
+    bytes: int
+    mtime_ns: int
+    sha256: str
 
 
 class Asked(NamedTuple):
@@ -194,11 +214,18 @@ class Journal:
     # ------------------------------------------------------------------------------------------- writing
 
     def append(
-        self, batch: Sequence[Event], at: float, *, answers: Sequence[Answered] = (), durable: bool = False
+        self,
+        batch: Sequence[Event],
+        at: float,
+        *,
+        answers: Sequence[Answered] = (),
+        inputs: Sequence[InputFile] = (),
+        durable: bool = False,
     ) -> int:
         """Write events in one transaction; returns the last one's seq. `durable` survives a power cut right after.
 
-        `answers` are to the requests that the events come from: who asked sees both or neither.
+        `answers` are to the requests that the events come from: who asked sees both or neither. `inputs` were read
+        since the last time; of a path that is known already, the first word counts.
         """
         rows = []
         attempts: list[tuple[object, ...]] = []
@@ -210,6 +237,8 @@ class Journal:
             if isinstance(event, TasksFinished):
                 head = (seq, event.batch, event.job, event.host)
                 attempts.extend(head + record for record in self._kept(event.records))
+            elif isinstance(event, TasksKnown):
+                attempts.extend((seq, 0, event.job, "", *record) for record in self._kept(event.records))
             elif isinstance(event, TasksAdded):
                 calls.append(_calls_row(event))
         with _translated(self.path), self._transaction(durable):
@@ -218,6 +247,8 @@ class Journal:
                 self._db.executemany(_INSERT_ATTEMPT, attempts)
             if calls:
                 self._db.executemany(_INSERT_CALLS, calls)
+            if inputs:
+                self._db.executemany("INSERT OR IGNORE INTO inputs VALUES (?, ?, ?, ?)", inputs)
             if answers:
                 told = [(at, json.dumps(answer.answer), answer.id) for answer in answers]
                 self._db.executemany("UPDATE requests SET answered_at = ?, answer = ? WHERE id = ?", told)
@@ -376,6 +407,13 @@ class Journal:
         query = "SELECT task, wall_s FROM attempts WHERE job = ? AND final = 1 AND outcome = ? ORDER BY task"
         with _translated(self.path):
             yield from self._db.execute(query, (job, int(Outcome.SUCCEEDED)))
+
+    def inputs(self) -> dict[str, InputFile]:
+        """Local files that were read for tasks, by path."""
+        if self.version < 4:
+            return {}
+        with _translated(self.path):
+            return {row[0]: InputFile(*row) for row in self._db.execute("SELECT * FROM inputs")}
 
     def samples(self) -> Iterator[Sample]:
         with _translated(self.path):

@@ -283,6 +283,14 @@ class Job:
     retries: Retries = field(default_factory=Retries)
     isolate: bool = False
     """Each attempt in a process of its own."""
+    cache: bool = False
+    """A task whose success is known from an earlier run is not run again."""
+    deterministic: bool = False
+    """The guest's clocks stand still and its random numbers follow from its seed: the same input gives the same."""
+    verify: int = 1
+    """On how many different hosts each task runs; what they give is compared."""
+    secret: tuple[str, ...] = ()
+    """Names of variables that the guest gets from this machine's environment, and nobody else sees."""
 
     def __len__(self) -> int:
         return len(self.sweep)

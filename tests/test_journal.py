@@ -17,14 +17,25 @@ import pytest
 from batchwasm.core import snapshot
 from batchwasm.core.events import (
     ArtifactBuilt,
+    BatchGivenUp,
     BatchPlaced,
+    BatchRecalled,
     Event,
     FileShipped,
+    HostAdded,
+    HostBusy,
     HostDrained,
+    HostFree,
+    HostHeard,
     HostJoined,
     HostLeft,
     HostPlan,
     HostRefused,
+    HostRemoved,
+    HostReserved,
+    HostSetAside,
+    HostSilent,
+    HostUndrained,
     JobAdded,
     JobPlan,
     Record,
@@ -41,7 +52,7 @@ from batchwasm.core.events import (
 )
 from batchwasm.core.state import State
 from batchwasm.errors import RunError, WorldError
-from batchwasm.journal import SAMPLES, Answered, Attempt, Journal, Sample
+from batchwasm.journal import SAMPLES, Answered, Attempt, InputFile, Journal, Sample
 from batchwasm.model import Outcome, Request
 
 PLANNED = RunPlanned(
@@ -146,7 +157,25 @@ def test_values_and_arguments_of_calls_come_back_as_they_were(journal: Journal) 
     assert journal.state().counts[Outcome.CANCELLED] == 1
 
 
-GOLDEN = {1: EVENTS, 2: CALLS}
+LIVE: list[Event] = [
+    *EVENTS[:8],
+    HostAdded(plan=HostPlan(name="g")),
+    HostDrained(host="h", text="exam"),
+    HostUndrained(host="h"),
+    HostBusy(host="h", text="load"),
+    HostFree(host="h"),
+    HostSilent(host="h"),
+    HostHeard(host="h"),
+    HostSetAside(host="h", until=9.0, text="fails"),
+    HostReserved(host="h", job=0),
+    BatchRecalled(batch=2),
+    BatchGivenUp(batch=2, job=0, host="h"),
+    HostRemoved(host="g"),
+    TasksFinished(batch=1, job=0, host="h", records=[record._replace(disk_bytes=7) for record in RECORDS]),
+    *EVENTS[11:],
+]
+"""A run whose hosts came, went and were kept."""
+GOLDEN = {1: EVENTS, 2: CALLS, 3: LIVE}
 """What the journals in tests/golden were given by the version that made them. They are never made anew: old runs must
 stay readable."""
 
@@ -165,11 +194,14 @@ def test_a_journal_of_an_earlier_version_is_brought_up_by_who_writes_to_it(tmp_p
     path.write_bytes(golden(version).read_bytes())
     with closing(Journal.open(path, read_only=True)) as old:
         before = list(old.attempts())
-        assert old.arguments(0, 0) == (None if version == 1 else b"\x81\x01")
+        assert old.arguments(0, 0) == (b"\x81\x01" if version == 2 else None)
+        assert old.inputs() == {}
     with closing(Journal.open(path, read_only=False)) as new:
         new.append([replace(CALLS[4], first=7)], 0.0)  # type: ignore[type-var]
         assert new.arguments(0, 7) == b"\x81\x02"
         assert new.answer(new.ask("drain", {}, 1.0)) is None
+        new.append([], 0.0, inputs=[InputFile("/a", 1, 2, "d")])
+        assert new.inputs() == {"/a": InputFile("/a", 1, 2, "d")}
     with closing(Journal.open(path, read_only=True)) as read:
         assert list(read.attempts()) == before
         events = [event for _, _, event in read.replay()]
@@ -316,7 +348,7 @@ def test_a_journal_of_a_later_version_is_refused_in_words(journal: Journal) -> N
     with sqlite3.connect(journal.path) as db:
         db.execute("UPDATE meta SET value = '99'")
     db.close()
-    with pytest.raises(RunError, match="version 99, this batchwasm reads versions 1 to 3"):
+    with pytest.raises(RunError, match="version 99, this batchwasm reads versions 1 to 4"):
         Journal.open(journal.path, read_only=True)
 
 

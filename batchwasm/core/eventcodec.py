@@ -10,6 +10,7 @@ from batchwasm.core.events import (
     AfterJob,
     Event,
     HostAdded,
+    HostJoined,
     HostPlan,
     JobAdded,
     JobPlan,
@@ -17,7 +18,7 @@ from batchwasm.core.events import (
     RunPlanned,
     TasksAdded,
     TasksFinished,
-    TasksWithdrawn,
+    TasksKnown,
 )
 from batchwasm.model import Request
 
@@ -28,6 +29,8 @@ def encode(event: Event) -> dict[str, Any]:
     """The event's fields as JSON values, without those that the journal keeps as rows."""
     if isinstance(event, TasksFinished):
         return {"batch": event.batch, "job": event.job, "host": event.host}
+    if isinstance(event, TasksKnown):
+        return {"job": event.job}
     fields = {name: getattr(event, name) for name in event.__dataclass_fields__}
     match event:
         case RunPlanned():
@@ -49,6 +52,10 @@ def decode(kind: str, fields: dict[str, Any], records: Sequence[Record] = ()) ->
     match kind:
         case "TasksFinished":
             return TasksFinished(**fields, records=records)
+        case "TasksKnown":
+            return TasksKnown(**fields, records=records)
+        case "HostJoined" if fields.get("batches") is not None:
+            return HostJoined(**{**fields, "batches": tuple(fields["batches"])})
         case "RunPlanned":
             jobs, hosts = tuple(map(job_plan, fields["jobs"])), tuple(map(host_plan, fields["hosts"]))
             return RunPlanned(**{**fields, "jobs": jobs, "hosts": hosts})
@@ -57,7 +64,7 @@ def decode(kind: str, fields: dict[str, Any], records: Sequence[Record] = ()) ->
         case "HostAdded":
             return HostAdded(plan=host_plan(fields["plan"]))
         case "TasksWithdrawn":
-            return TasksWithdrawn(**{**fields, "tasks": tuple(fields["tasks"])})
+            fields = {**fields, "tasks": tuple(fields["tasks"])}
     if "ranges" in fields:
         fields = {**fields, "ranges": tuple((start, stop) for start, stop in fields["ranges"])}
     return KINDS[kind](**fields)

@@ -8,10 +8,12 @@ are the records of `TasksFinished` and the arguments of `TasksAdded`: rows of th
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from batchwasm.model import Request
+from batchwasm.core.plans import AfterJob as AfterJob
+from batchwasm.core.plans import HostPlan as HostPlan
+from batchwasm.core.plans import JobPlan as JobPlan
 
 Ranges = tuple[tuple[int, int], ...]
 """Task indexes as (start, stop) pairs, stop excluded: a sweep of a million tasks is one pair."""
@@ -76,79 +78,10 @@ class Record(NamedTuple):
     value_path: str | None = None
     disk_bytes: int | None = None
     """What it had written into its folder when it ended; None where nobody knows."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AfterJob:
-    """Another job by its number, which has to succeed first; with `each` only task i, for task i."""
-
-    job: int
-    each: bool = False
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class JobPlan:
-    """What the scheduler must know of a job: how many tasks, what each reserves, where and when it may run."""
-
-    name: str
-    tasks: int
-    needs: tuple[Request, ...] = (Request(),)
-    """Alternatives; the first that fits is taken."""
-    hosts: tuple[str, ...] | None = None
-    """Names of the hosts it may use; None is all."""
-    exclude: tuple[str, ...] = ()
-    labels: tuple[str, ...] = ()
-    """What a host must have, `!x` what it must not have."""
-    mounts: tuple[str, ...] = ()
-    """Names of folders that a host must offer."""
-    priority: int = 0
-    after: tuple[AfterJob, ...] = ()
-    max_parallel: int | None = None
-    max_parallel_by_label: Mapping[str, int] = field(default_factory=dict)
-    retries: int = 0
-    retry_on: tuple[str, ...] = ()
-    """Words of outcomes, or `exit:75`."""
-    memory_growth: float = 1.0
-    isolate: bool = False
-    """Each attempt in a process of its own: it is a batch of its own, too."""
-    input_bytes: int = 0
-    """Of the files that all its tasks share: what a host that had none of them yet must be sent."""
-    time_s: float | None = None
-    """Limit of an attempt; this and the next one decide nothing, and are told beside what was used."""
-    disk_bytes: int | None = None
-    """What an attempt may write; None where nobody knows."""
-
-    @property
-    def cpus(self) -> float:
-        return self.needs[0].cpus
-
-    @property
-    def memory_bytes(self) -> int:
-        return self.needs[0].memory_bytes
-
-    def allows(self, host: HostPlan) -> bool:
-        """Whether it may use the host at all, by its name, labels and mounts."""
-        return (
-            (self.hosts is None or host.name in self.hosts)
-            and host.name not in self.exclude
-            and set(self.mounts) <= set(host.mounts)
-            and all(
-                (label[1:] not in host.labels) if label[0] == "!" else (label in host.labels) for label in self.labels
-            )
-        )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HostPlan:
-    """What the inventory says of a host; what is None is found out there."""
-
-    name: str
-    labels: tuple[str, ...] = ()
-    mounts: tuple[str, ...] = ()
-    cpus: int | None = None
-    memory_bytes: int | None = None
-    gpus: int | None = None
-    resources: Mapping[str, float] = field(default_factory=dict)
+    digest: str | None = None
+    """sha256 of all that it gave, where other attempts are compared with it; see `verify`."""
+    cached: str | None = None
+    """`RUN JOB/INDEX` of the earlier run that it was taken from; None where it ran in this one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -211,6 +144,9 @@ class HostJoined:
     facts: Mapping[str, Any]
     """What the host says it is, for people and the manifest."""
     gpus: int = 0
+    batches: tuple[int, ...] | None = None
+    """Those of ours that it still has, or has reports of, which follow; all others that it was sent are not there any
+    more. None, in journals of earlier versions, where all are given up."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -221,6 +157,15 @@ class HostRefused:
     code: str
     text: str
     waiting_may_help: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HostAway:
+    """The connection to a host that had joined is gone; what it was sent goes on there, as far as anyone knows."""
+
+    host: str
+    code: str
+    text: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -344,6 +289,14 @@ class TasksFinished:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class TasksKnown:
+    """Tasks that wait have their results from earlier runs: `cached` of each record says where from."""
+
+    job: int
+    records: Sequence[Record]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TasksReturned:
     """Tasks of one batch that were never started are ready again."""
 
@@ -390,6 +343,32 @@ class TasksWithdrawn:
     tasks: tuple[int, ...]
     why: str = ""
     """Where it was not who asked for them: what else speaks against them."""
+    ranges: Ranges = ()
+    """More of them, where they are many."""
+    by: str = ""
+    """The person who cancelled them."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TasksRetried:
+    """A person wants that these tasks, which did not succeed, wait again, and what was skipped because of them."""
+
+    job: int
+    ranges: Ranges
+    by: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunPaused:
+    """A person wants that nothing new is started; what runs goes on."""
+
+    text: str = ""
+    """Who, or why."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunUnpaused:
+    """It goes on."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -415,6 +394,8 @@ class RunStopped:
 
     code: str
     text: str
+    guests_stopped: bool = True
+    """False where the hosts were not told, so that what runs there goes on."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -429,6 +410,7 @@ Event = (
     | FileShipped
     | HostJoined
     | HostRefused
+    | HostAway
     | HostLeft
     | HostAdded
     | HostRemoved
@@ -443,11 +425,15 @@ Event = (
     | BatchPlaced
     | BatchRecalled
     | TasksFinished
+    | TasksKnown
     | TasksReturned
     | TasksCancelled
     | JobAdded
     | TasksAdded
     | TasksWithdrawn
+    | TasksRetried
+    | RunPaused
+    | RunUnpaused
     | BatchGivenUp
     | RunClosed
     | RunStopped

@@ -147,6 +147,10 @@ class Work:
     """The artifact is a function's module, and each task a call of it (docs/abi.md); without `args`."""
     reuse: bool = False
     """Calls may share an instance, as long as nothing goes wrong in it."""
+    deterministic: bool = False
+    """Clocks stand still, random numbers follow from the seed."""
+    secret: list[str] = field(default_factory=list)
+    """Names of variables in `env` whose values are not to be told to anybody."""
 
     def encode(self) -> bytes:
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}

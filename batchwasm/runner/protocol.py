@@ -54,6 +54,7 @@ __all__ = [
     "Finished",
     "Kill",
     "Message",
+    "Output",
     "OutputFile",
     "ProtocolError",
     "Recall",
@@ -62,13 +63,14 @@ __all__ = [
     "Row",
     "Rows",
     "Start",
+    "Tail",
     "TaskWork",
     "Work",
     "decode",
     "encode",
 ]
 
-VERSION = 3
+VERSION = 4
 HEADER_LIMIT_BYTES = 4 * 1024 * 1024  # the longest header is a Returned of a whole batch
 BODY_LIMIT_BYTES = 64 * 1024 * 1024  # a worker reports at FLUSH_BYTES, one task's share is at most a few INLINE_BYTES
 _LENGTHS = struct.Struct("!II")
@@ -144,6 +146,19 @@ class Kill:
 
 
 @dataclass(frozen=True)
+class Tail:
+    """Tell what the guest that is at this task now has written since those places; once, and nothing where it is not
+    at it."""
+
+    batch: int
+    task: int
+    stdout_from: int
+    """Bytes that are known already."""
+    stderr_from: int
+    kind: ClassVar[str] = "tail"
+
+
+@dataclass(frozen=True)
 class Acknowledge:
     """All reports up to `seq` are in the journal and their spooled files are fetched: forget them."""
 
@@ -181,6 +196,8 @@ class Attached:
     """What the owner of the machine allows, a line each, for people."""
     busy: str = ""
     """As Beat has it."""
+    left: list[int] = field(default_factory=list)
+    """Of each of `batches`, in that order: tasks of which a report is still to come, or comes now."""
     kind: ClassVar[str] = "attached"
 
 
@@ -220,6 +237,21 @@ class Returned:
 
 
 @dataclass(frozen=True)
+class Output:
+    """The answer to Tail. Not numbered: it is repeated in the task's report."""
+
+    batch: int
+    task: int
+    stdout_from: int
+    """As asked for."""
+    stderr_from: int
+    stdout_bytes: int
+    """How much of the body is stdout; the rest is stderr."""
+    body: bytes = b""
+    kind: ClassVar[str] = "output"
+
+
+@dataclass(frozen=True)
 class Beat:
     """Sent every few seconds, and a sample of the machine: silence means something."""
 
@@ -239,10 +271,10 @@ class Beat:
     kind: ClassVar[str] = "beat"
 
 
-Message = Union[Attach, Start, Recall, Kill, Acknowledge, Detach, Attached, Refused, Finished, Returned, Beat]
-_KINDS: dict[str, type[Any]] = {
-    c.kind: c for c in (Attach, Start, Recall, Kill, Acknowledge, Detach, Attached, Refused, Finished, Returned, Beat)
-}
+Message = Union[
+    Attach, Start, Recall, Kill, Tail, Acknowledge, Detach, Attached, Refused, Finished, Returned, Output, Beat
+]
+_KINDS: dict[str, type[Any]] = {c.kind: c for c in Message.__args__}  # type: ignore[attr-defined]
 
 
 def encode(message: Message) -> bytes:
