@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from batchwasm import disk
 from batchwasm.errors import WorldError
 from batchwasm.version import __version__
 
@@ -125,7 +126,7 @@ def _say_who(file: Path) -> None:
     except OSError as error:
         with suppress(OSError):
             beside.unlink()
-        raise WorldError(f"{file} can't be written: {error.strerror}") from error
+        raise disk.unwritable(file, error) from error
 
 
 def is_held(lock: Path) -> bool | None:
