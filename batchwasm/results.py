@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from batchwasm import holding
+from batchwasm import disk, holding
 from batchwasm.errors import HostLost, RunError, WorldError
 from batchwasm.holding import Holder
 from batchwasm.model import JobName
@@ -143,7 +143,7 @@ class RunFolder:
             beside.replace(path)
         except OSError as error:
             beside.unlink(missing_ok=True)
-            raise WorldError(f"{path} can't be written: {error.strerror}") from error
+            raise disk.unwritable(path, error, size_bytes=len(text)) from error
 
     def replace_inventory(self, text: str) -> None:
         """`text` is what the run goes by from now on; what it started with is kept. Raises WorldError."""
@@ -163,7 +163,7 @@ class RunFolder:
             target.parent.mkdir(exist_ok=True)
             shutil.copyfile(source, target)
         except OSError as error:
-            raise WorldError(f"{target} can't be written: {error.strerror}") from error
+            raise disk.unwritable(target, error, size_bytes=_size(source)) from error
 
     def export_task(
         self, dest: Path, job: JobName, index: int, *, stdout: bytes | None = None, stderr: bytes | None = None
@@ -171,7 +171,7 @@ class RunFolder:
         """Copy what a task left to `dest/tasks/JOB/INDEX`; how many files that were.
 
         `stdout` and `stderr` are what the journal has; where the run folder has a file, that is taken. What is empty
-        makes no file. Raises RunError where `dest` can't be written.
+        makes no file. Raises RunError where `dest` can't be written, DiskFull where there is no room.
         """
         source = self.task(job, index)
         target = dest / source.relative_to(self.path)
@@ -179,6 +179,8 @@ class RunFolder:
             count = sum(_write(target / name, data) for name, data in (("stdout", stdout), ("stderr", stderr)) if data)
             return count + sum(_copy(path, target / path.relative_to(source)) for path in files_below(source))
         except OSError as error:
+            if error.errno in disk.FULL:
+                raise disk.unwritable(target, error, size_bytes=sum(map(_size, files_below(source)))) from error
             raise RunError(f"{error.filename or target} can't be written: {error.strerror}") from error
 
     def remove(self) -> None:
@@ -210,9 +212,10 @@ def create(spec_name: str, runs_dir: Path, *, indexed: bool = True) -> RunFolder
                 break
             number += 1
     except OSError as error:
-        raise WorldError(
-            f"{error.filename or runs_dir} can't be made: {error.strerror}; choose another place with --runs-dir"
-        ) from error
+        place = error.filename or runs_dir
+        if error.errno in disk.FULL:
+            raise disk.unwritable(Path(place), error) from error
+        raise WorldError(f"{place} can't be made: {error.strerror}; choose another place with --runs-dir") from error
     if indexed:
         _index(path)
     return RunFolder(path=path)
@@ -293,6 +296,14 @@ def _checked_parts(path: str) -> tuple[str, ...]:
     if any(part in ("", ".", "..") or "\0" in part for part in parts):
         raise HostLost(f"it sent an output that does not lie in its task's folder: {path[:200]!a}")
     return parts
+
+
+def _size(path: Path) -> int:
+    """Of a file, for words about it."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _write(path: Path, data: bytes) -> int:
