@@ -172,6 +172,8 @@ class RunFolder:
     def add_wasm(self, job: JobName, source: Path) -> None:
         """Keep `source` as the run's `wasm/JOB.wasm`. Raises WorldError where the disk refuses."""
         target = self.wasm(job)
+        if source == target:
+            return  # it is kept already
         try:
             target.parent.mkdir(exist_ok=True)
             shutil.copyfile(source, target)
