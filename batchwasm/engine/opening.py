@@ -15,9 +15,7 @@ from batchwasm.engine.pool import LEFT
 def opening(plan: Plan, name: str, state: State, before: Sequence[Event]) -> list[Event]:
     """`state` is what there is of the run called `name`; `before` is what a person wants of it before all else."""
     incarnation = state.incarnation + 1
-    opened = RunOpened(
-        incarnation=incarnation, pid=os.getpid(), machine=socket.gethostname(), version=plan.version
-    )
+    opened = RunOpened(incarnation=incarnation, pid=os.getpid(), machine=socket.gethostname(), version=plan.version)
     if state.run:
         return [opened, *before, *_changed_hosts(plan, state)]
     planned = RunPlanned(
