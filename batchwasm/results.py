@@ -4,6 +4,8 @@
         journal.db                  what happened (batchwasm.journal reads and writes it)
         jobs.toml  inventory.toml   as given; inventory.first.toml where the inventory changed while the run went on
         manifest.json               all that is needed to reproduce the run
+        scheduler.log               what the scheduler of a detached run says
+        live/JOB/INDEX/ATTEMPT/     stdout, stderr of a task that runs, while somebody follows it
         wasm/JOB.wasm
         tasks/JOB/INDEX/out/PATH    declared outputs; beside `out`: stdout, stderr, value too large for the journal
 
@@ -71,6 +73,11 @@ class RunFolder:
     def manifest(self) -> Path:
         return self.path / "manifest.json"
 
+    @property
+    def scheduler_log(self) -> Path:
+        """What a scheduler without a terminal says."""
+        return self.path / "scheduler.log"
+
     @contextmanager
     def held(self) -> Iterator[None]:
         """While this is open, `is_held` is true for everybody on this machine; a process that dies lets go of it."""
@@ -103,6 +110,15 @@ class RunFolder:
 
     def wasm(self, job: JobName) -> Path:
         return self.path / "wasm" / f"{job}.wasm"
+
+    @property
+    def live(self) -> Path:
+        """What tasks that are followed have printed so far; it goes when nobody follows any."""
+        return self.path / "live"
+
+    def live_attempt(self, job: JobName, index: int, number: int) -> Path:
+        """The same of one attempt: a folder with `stdout` and `stderr`."""
+        return self.live / job / str(index) / str(number)
 
     def wit(self, job: JobName) -> Path:
         """What a function takes and gives, for people."""

@@ -64,6 +64,7 @@ TICK_S = 1.0  # how often deadlines are looked at when nothing happens
 CHECKPOINT_S = 5.0  # a reader replays about this much
 CHECKPOINT_SHARE = 0.05  # of our time for them: with 1,000 hosts at work a state takes 250 ms to dump
 SAMPLE_S = 5.0
+TEXT_LIMIT = 20_000  # characters of why a run ended, which every reader of it carries
 SHOW_S = 0.1  # between two looks of a watcher at the whole state
 
 
@@ -238,6 +239,7 @@ class Loop:
             self._scheduler.observe(event, now)
         self._journal.append([planned, opened], now, durable=True)
         self._requests.turn_away(now)
+        self._watcher.opened()
 
     async def _passes(self) -> None:
         try:
@@ -249,6 +251,11 @@ class Loop:
             if self.state.stopped is None:
                 with suppress(WorldError):  # a full disk takes this no more than what was before it
                     self._append([RunStopped(code="world", text=str(error))], time.time())
+            raise
+        except (SourceError, SpecError) as error:
+            if self._plan.kept:
+                code = "source" if isinstance(error, SourceError) else "spec"
+                self._append([RunStopped(code=code, text=str(error)[:TEXT_LIMIT])], time.time())
             raise
         with suppress(WorldError):  # derived: readers do without it
             self._journal.checkpoint(self.state)
