@@ -41,6 +41,7 @@ LAYERS = {
     "spec": 2,
     "toolchains": 2,
     "functions": 2,
+    "holding": 2,
     "store": 2,
     "core": 2,
     "transports": 2,
