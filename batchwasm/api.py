@@ -37,6 +37,7 @@ from batchwasm.engine.preview import PlannedJob, preview
 from batchwasm.engine.simulating import Simulated
 from batchwasm.engine.simulating import simulate as simulated
 from batchwasm.errors import (
+    EXIT_BAD_INPUT,
     EXIT_INTERRUPTED,
     EXIT_SUCCEEDED,
     EXIT_TASKS_FAILED,
@@ -134,12 +135,13 @@ def run(
     watcher: Watcher | None = None,
     started: Any = None,
     signals: bool = False,
+    kept: bool = False,
 ) -> Ran:
     """Compile, ship, run, collect; returns when every task has its result, or when it was interrupted.
 
     `jobs` are names; none means all. `started` is called with the RunFolder as soon as there is one. `signals` lets
     SIGINT and SIGTERM stop the run (in the main thread only). Raises SpecError and SourceError (the run folder is gone
-    again), WorldError (it can be resumed).
+    again, unless it is to be `kept` and to tell why), WorldError (it can be resumed).
     """
     spec = only(spec, jobs)
     folder = folders.create(spec.name, runs_dir or folders.runs_dir(spec.folder))
@@ -157,11 +159,13 @@ def run(
             fail_fast=fail_fast,
             wait_hosts_s=wait_hosts_s,
             version=__version__,
+            kept=kept,
         )
         with closing(journal), folder.held():
             return _carried_out(Loop(plan, folder, journal, watcher or Watcher()), plan, folder, signals)
     except (SpecError, SourceError):
-        folder.remove()
+        if not kept:
+            folder.remove()
         raise
 
 
@@ -238,8 +242,12 @@ def _interrupt(loop: Loop) -> None:
 
 def _exit_code(state: State) -> int:
     if state.stopped is not None:
-        return EXIT_INTERRUPTED if state.stopped.code == "interrupted" else EXIT_WORLD
+        return _STOPPED_EXITS.get(state.stopped.code, EXIT_WORLD)
     return EXIT_SUCCEEDED if state.counts[Outcome.SUCCEEDED] == state.tasks else EXIT_TASKS_FAILED
+
+
+_STOPPED_EXITS = {"interrupted": EXIT_INTERRUPTED, "source": EXIT_BAD_INPUT, "spec": EXIT_BAD_INPUT}
+"""Of a run that was stopped, by the code of the reason; others are the world's."""
 
 
 def only(spec: RunSpec, chosen: Sequence[JobName]) -> RunSpec:

@@ -45,7 +45,7 @@ from batchwasm.engine.collect import Answers
 from batchwasm.engine.groups import the_one
 from batchwasm.engine.inventory import LiveInventory
 from batchwasm.engine.keeping import Keeping
-from batchwasm.engine.opening import opening
+from batchwasm.engine.opening import opening, stopped_by
 from batchwasm.engine.orders import Reservation
 from batchwasm.engine.plan import Plan, Watcher, host_plan
 from batchwasm.engine.pool import Pool
@@ -263,6 +263,7 @@ class Loop:
             self._scheduler.observe(event, now)
         self._journal.append(events, now, durable=True)
         self._requests.turn_away(now)
+        self._watcher.opened()
 
     async def _passes(self) -> None:
         try:
@@ -270,11 +271,12 @@ class Loop:
                 await self._news_or_tick()
                 self._pass(time.time())
                 self._look()
-        except WorldError as error:
-            self._leaves_guests = True  # what they give is there when the run is resumed
-            if self.state.stopped is None:
+        except (WorldError, SourceError, SpecError) as error:
+            of_world = isinstance(error, WorldError)
+            self._leaves_guests = of_world  # what they give is there when the run is resumed
+            if self.state.stopped is None and (of_world or self._plan.kept):
                 with suppress(WorldError):  # a full disk takes this no more than what was before it
-                    self._append([RunStopped(code="world", text=str(error), guests_stopped=False)], time.time())
+                    self._append([stopped_by(error)], time.time())
             raise
         self._keeping.end(self.state)
         self._watcher.passed(self.state)

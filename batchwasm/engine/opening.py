@@ -1,4 +1,5 @@
-"""The first events of a scheduler's life over a run: a new one, or one that another life left."""
+"""The first events of a scheduler's life over a run, a new one or one that another life left; and the last, if it ends
+badly."""
 
 from __future__ import annotations
 
@@ -6,10 +7,13 @@ import os
 import socket
 from collections.abc import Iterator, Sequence
 
-from batchwasm.core.events import Event, HostAdded, HostLeft, HostRemoved, RunOpened, RunPlanned
+from batchwasm.core.events import Event, HostAdded, HostLeft, HostRemoved, RunOpened, RunPlanned, RunStopped
 from batchwasm.core.state import State
 from batchwasm.engine.plan import Plan, host_plan
 from batchwasm.engine.pool import LEFT
+from batchwasm.errors import BatchwasmError, SourceError, WorldError
+
+TEXT_LIMIT = 20_000  # characters of why a run ended, which every reader of it carries
 
 
 def opening(plan: Plan, name: str, state: State, before: Sequence[Event]) -> list[Event]:
@@ -42,3 +46,10 @@ def _changed_hosts(plan: Plan, state: State) -> Iterator[Event]:
             yield HostRemoved(host=name)
         if name not in hosts and there.batches:
             yield HostLeft(host=name, code="removed", text=LEFT)
+
+
+def stopped_by(error: BatchwasmError) -> RunStopped:
+    """What ended the run, for those who read it later: the world (hosts go on), a `source`, or what it asks for."""
+    of_world = isinstance(error, WorldError)
+    code = "world" if of_world else "source" if isinstance(error, SourceError) else "spec"
+    return RunStopped(code=code, text=str(error)[:TEXT_LIMIT], guests_stopped=not of_world)
