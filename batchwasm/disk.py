@@ -39,6 +39,13 @@ def full(path: Path, what: str = FULL[errno.ENOSPC], *, size_bytes: int = 0) -> 
     return DiskFull(f"{path} can't be written: {what}{numbers}; make room there")
 
 
+def told(error: Exception, place: Path) -> Exception:
+    """The error; as DiskFull where it is the system's word for that, at `place` or where it says itself."""
+    if isinstance(error, OSError) and error.errno in FULL:
+        return unwritable(Path(os.fsdecode(error.filename)) if error.filename else place, error)
+    return error
+
+
 def free(path: Path) -> int | None:
     """Bytes that this user may still write where `path` is or would be; None where nobody tells."""
     for place in (path, *path.parents):
@@ -51,11 +58,11 @@ def free(path: Path) -> int | None:
 
 
 def size_text(size_bytes: int) -> str:
-    """`0 KiB`, `52 KiB`, `3.2 MiB`, `1.5 GiB`: as exact as somebody who makes room needs it."""
-    size, unit = size_bytes / 1024, 0
-    while size >= 1000 and unit < 3:
+    """`0 B`, `52 KiB`, `3.2 MiB`, `1.5 GiB`: as exact as somebody who makes room needs it."""
+    size, unit = float(size_bytes), 0
+    while size >= 1000 and unit < 4:
         size, unit = size / 1024, unit + 1
-    return f"{size:.1f}".removesuffix(".0") + f" {('KiB', 'MiB', 'GiB', 'TiB')[unit]}"
+    return f"{size:.1f}".removesuffix(".0") + f" {('B', 'KiB', 'MiB', 'GiB', 'TiB')[unit]}"
 
 
 def file_system(path: Path) -> str:

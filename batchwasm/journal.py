@@ -21,7 +21,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar, cast
 
 from batchwasm import disk, holding, journalfile
 from batchwasm.core import eventcodec, history, snapshot
@@ -31,6 +31,7 @@ from batchwasm.errors import RunError, WorldError
 from batchwasm.journalfile import VERSION, Opened, Reserve, damaged, transaction, translated
 from batchwasm.model import Outcome
 
+E = TypeVar("E", bound=Event)
 CHECKPOINTS = 2  # the newest, and the one before in case a reader is in it
 SAMPLES = 20_000  # rows: a day of one host at a sample every 4 s, a few MB
 ASKED_LIMIT = 100  # requests read at once: however many come, the scheduler looks after its hosts in between
@@ -363,6 +364,13 @@ class Journal:
             return None
         at = sum(size or 0 for size in sizes[:n])
         return bytes(found[2][at : at + sizes[n]])
+
+    def of_kind(self, kind: type[E]) -> Iterator[E]:
+        """All events of a kind that needs no rows of its own, in order."""
+        query = "SELECT seq, body FROM events WHERE kind = ? ORDER BY seq"
+        with translated(self.path):
+            for seq, body in self._db.execute(query, (kind.__name__,)):
+                yield cast(E, self._event(seq, kind.__name__, body))
 
     def last(self) -> str:
         """The kind of the newest event; '' where there is none."""

@@ -5,6 +5,8 @@
         jobs.toml  inventory.toml   as given; inventory.first.toml where the inventory changed while the run went on
         manifest.json               all that is needed to reproduce the run
         scheduler.json              while a scheduler works on it: who (batchwasm.holding)
+        scheduler.log               what the scheduler of a detached run says
+        live/JOB/INDEX/ATTEMPT/     stdout, stderr of a task that runs, while somebody follows it
         wasm/JOB.wasm
         tasks/JOB/INDEX/out/PATH    declared outputs; beside `out`: stdout, stderr, value too large for the journal
 
@@ -73,6 +75,11 @@ class RunFolder:
     def manifest(self) -> Path:
         return self.path / "manifest.json"
 
+    @property
+    def scheduler_log(self) -> Path:
+        """What a scheduler without a terminal says."""
+        return self.path / "scheduler.log"
+
     def held(self) -> AbstractContextManager[None]:
         """While this is open, the run is this process's alone; one that dies lets go of it.
 
@@ -90,6 +97,15 @@ class RunFolder:
 
     def wasm(self, job: JobName) -> Path:
         return self.path / "wasm" / f"{job}.wasm"
+
+    @property
+    def live(self) -> Path:
+        """What tasks that are followed have printed so far; it goes when nobody follows any."""
+        return self.path / "live"
+
+    def live_attempt(self, job: JobName, index: int, number: int) -> Path:
+        """The same of one attempt: a folder with `stdout` and `stderr`."""
+        return self.live / job / str(index) / str(number)
 
     def wit(self, job: JobName) -> Path:
         """What a function takes and gives, for people."""
@@ -159,6 +175,8 @@ class RunFolder:
     def add_wasm(self, job: JobName, source: Path) -> None:
         """Keep `source` as the run's `wasm/JOB.wasm`. Raises WorldError where the disk refuses."""
         target = self.wasm(job)
+        if source == target:
+            return  # it is kept already
         try:
             target.parent.mkdir(exist_ok=True)
             shutil.copyfile(source, target)

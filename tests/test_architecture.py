@@ -31,6 +31,7 @@ LAYERS = {
     "fleet": 5,
     "engine": 4,
     "asking": 4,
+    "reopening": 4,
     "artifacts": 3,
     "calls": 3,
     "journal": 3,

@@ -64,7 +64,7 @@ def test_a_full_disk_is_told_with_what_is_free_and_what_is_needed(small_disk: Pa
     error = disk.unwritable(small_disk / "runs/more", caught.value, size_bytes=5_000_000)
     assert isinstance(error, DiskFull)
     assert str(error) == (
-        f"{small_disk}/runs/more can't be written: the disk is full (0 KiB free, about 4.8 MiB to be written); "
+        f"{small_disk}/runs/more can't be written: the disk is full (0 B free, about 4.8 MiB to be written); "
         "make room there"
     )
 
@@ -79,7 +79,7 @@ def test_a_quota_is_told_from_a_disk_and_anything_else_from_both(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("size_bytes", "text"), [(0, "0 KiB"), (1536, "1.5 KiB"), (3 * 2**20, "3 MiB"), (5 * 2**40, "5 TiB")]
+    ("size_bytes", "text"), [(0, "0 B"), (1536, "1.5 KiB"), (3 * 2**20, "3 MiB"), (5 * 2**40, "5 TiB")]
 )
 def test_sizes_are_told_in_units_that_people_use(size_bytes: int, text: str) -> None:
     assert disk.size_text(size_bytes) == text

@@ -225,7 +225,7 @@ def test_a_full_disk_is_told_with_figures_and_leaves_a_journal_that_goes_on(smal
     with closing(Journal.create(path)) as journal:
         journal.append([PLANNED], 0.0)
         fill(small_disk, leave=1_000_000)
-        with pytest.raises(DiskFull, match=r"journal\.db can't be written: the disk is full \(.*KiB free, about .* to"):
+        with pytest.raises(DiskFull, match=r"journal\.db can't be written: the disk is full \(.* free, about .* to"):
             filled_by(journal)
         before = len(list(journal.replay()))
         journal.append([RunStopped(code="world", text="the disk is full")], 1.0)  # there is room for last words
