@@ -80,12 +80,17 @@ class RunFolder:
         """What a scheduler without a terminal says."""
         return self.path / "scheduler.log"
 
-    def held(self) -> AbstractContextManager[None]:
+    @property
+    def started_at(self) -> float:
+        """When the run began (unix time); 0 where that can't be told."""
+        return _started(self.path)
+
+    def held(self, *, announced: bool = True) -> AbstractContextManager[None]:
         """While this is open, the run is this process's alone; one that dies lets go of it.
 
-        Raises WorldError where another has it, saying which on what machine.
+        Raises WorldError where another has it, saying which on what machine. Not `announced` it writes nothing.
         """
-        return holding.held(self.path, self.jobs)
+        return holding.held(self.path, self.jobs, announced=announced)
 
     def is_held(self) -> bool | None:
         """Whether a scheduler works on the run now; None where that can't be told."""
@@ -201,16 +206,26 @@ class RunFolder:
                 raise disk.unwritable(target, error, size_bytes=sum(map(_size, files_below(source)))) from error
             raise RunError(f"{error.filename or target} can't be written: {error.strerror}") from error
 
-    def remove(self) -> None:
-        """Take the run away, as one that never started: its folder, its entry, and the runs' folder if empty now."""
+    def remove(self) -> OSError | None:
+        """Take the run away, as one that never started: its folder, its entry, and the runs' folder if empty now.
+
+        What stood in the way, where something is left of it.
+        """
+        for part in ("tasks", "wasm", "arguments", "."):  # the journal last: what is left of a run is still one
+            try:
+                shutil.rmtree(self.path / part)
+            except FileNotFoundError:
+                pass
+            except OSError as error:
+                return error
         entry = _entry(self.path)
         if entry is not None:
             with suppress(OSError):  # an entry whose folder is gone is passed over anyway
                 entry.unlink(missing_ok=True)
-        shutil.rmtree(self.path, ignore_errors=True)
         if self.path.parent.name == RUNS_FOLDER:
             with suppress(OSError):  # not empty: other runs
                 self.path.parent.rmdir()
+        return None
 
 
 def create(spec_name: str, runs_dir: Path, *, indexed: bool = True) -> RunFolder:
@@ -289,10 +304,15 @@ def names(cwd: Path) -> list[str]:
     return list(dict.fromkeys([*here, *(path.name for path in _indexed())]))
 
 
-def everywhere(cwd: Path) -> list[RunFolder]:
-    """All runs that are known: those here, those of call, map and Fleet, those of the index; each once."""
-    calls = calls_dir()
-    places = [*_newest_first(runs_dir(cwd)), *(_newest_first(calls) if calls else ()), *_indexed()]
+def here(cwd: Path) -> list[RunFolder]:
+    """Runs of BATCHWASM_RUNS or `cwd`/batchwasm-runs, newest first."""
+    return [RunFolder(path=path) for path in _newest_first(runs_dir(cwd))]
+
+
+def everywhere(cwd: Path, *, calls: bool = True) -> list[RunFolder]:
+    """All runs that are known: those here, those of call, map and Fleet (`calls`), those of the index; each once."""
+    of_calls = calls_dir() if calls else None
+    places = [*_newest_first(runs_dir(cwd)), *(_newest_first(of_calls) if of_calls else ()), *_indexed()]
     return [RunFolder(path=path) for path in {os.path.realpath(path): path for path in reversed(places)}.values()][::-1]
 
 

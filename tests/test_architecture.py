@@ -27,6 +27,7 @@ LAYERS = {
     "__main__": 8,
     "cli": 7,
     "tui": 6,
+    "housekeeping": 6,
     "api": 5,
     "fleet": 5,
     "engine": 4,
