@@ -19,7 +19,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -411,6 +411,17 @@ class Journal:
     def _writing(self, durable: bool = False, size_bytes: Callable[[], int] = lambda: 0) -> Iterator[None]:
         with translated(self.path, size_bytes), transaction(self._db, durable=durable):
             yield
+
+
+def never_began(path: Path) -> bool:
+    """Whether it is sure that a run has no event in its journal, or no journal."""
+    try:
+        with closing(Journal.open(path, read_only=True)) as journal:
+            return not journal.last()
+    except RunError:
+        return not path.exists()
+    except WorldError:
+        return False
 
 
 def _seen_from_here(path: Path) -> bool:

@@ -88,14 +88,17 @@ class Opened(NamedTuple):
 
 def create(path: Path) -> sqlite3.Connection:
     """A new file with empty tables. Raises RunError where there is one."""
-    with translated(path, lambda: RESERVE_BYTES):
+    with translated(path, lambda: RESERVE_BYTES), ExitStack() as undo:
         if path.exists():
             raise RunError(f"{path}: there is a journal already")
+        undo.callback(path.unlink, missing_ok=True)
         path.touch(mode=0o600)
         db = _connect(path)
+        undo.callback(db.close)
         if not disk.is_remote(disk.file_system(path)):
             db.execute("PRAGMA journal_mode = WAL")
         db.executescript(f"BEGIN; {_TABLES} INSERT INTO meta VALUES ('version', '{VERSION}'); COMMIT;")
+        undo.pop_all()
         return db
 
 
