@@ -351,7 +351,8 @@ def status(folder: RunFolder) -> Status:
 
 _GONE = RunStopped(
     code="gone",
-    text="its scheduler ended without a word; what its hosts were sent goes on there; 'batchwasm resume' takes it in",
+    text="its scheduler ended without a word; what its hosts were sent goes on there: 'batchwasm resume' takes it in, "
+    "'batchwasm hosts clean --force' ends it",
     guests_stopped=False,
 )
 """What a scheduler that was killed could not write itself."""
