@@ -11,9 +11,7 @@ from __future__ import annotations
 import asyncio
 import getpass
 import json
-import os
 import secrets
-import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
@@ -31,6 +29,7 @@ from batchwasm.core.history import unheard
 from batchwasm.core.state import JobState, State
 from batchwasm.engine import manifest
 from batchwasm.engine.building import Earlier
+from batchwasm.engine.interrupts import to_its_end
 from batchwasm.engine.loop import Loop
 from batchwasm.engine.plan import Plan, Watcher
 from batchwasm.engine.preview import PlannedJob, preview
@@ -217,7 +216,7 @@ def _carried_out(loop: Loop, plan: Plan, folder: RunFolder, signals: bool) -> Ra
     try:
         if not loop.state.run:  # else it is there, and knows more by now
             manifest.write(folder, plan, loop)
-        state = asyncio.run(_run(loop, signals))
+        state = asyncio.run(to_its_end(loop, signals))
         manifest.write(folder, plan, loop)
     except BaseException as error:
         with suppress(WorldError):  # what went wrong before it is the news
@@ -231,21 +230,6 @@ def _carried_out(loop: Loop, plan: Plan, folder: RunFolder, signals: bool) -> Ra
 def _ran(state: State, folder: RunFolder) -> Ran:
     status = rows.status(state, str(folder.path), alive=False)
     return Ran(status=status, folder=folder, exit_code=_exit_code(state))
-
-
-async def _run(loop: Loop, signals: bool) -> State:
-    if signals:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, _interrupt, loop)
-    return await loop.run()
-
-
-def _interrupt(loop: Loop) -> None:
-    """The first signal stops the guests and ends the run in order; the second ends us on the spot."""
-    loop.stop("interrupted", "interrupted; what has not finished is waiting")
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().remove_signal_handler(number)
-        signal.signal(number, lambda *_: os._exit(EXIT_INTERRUPTED))
 
 
 def _exit_code(state: State) -> int:

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 from batchwasm import disk, holding, journalfile
 from batchwasm.core import eventcodec, history, snapshot
-from batchwasm.core.events import Event, Record, RunStopped, TasksAdded, TasksFinished, TasksKnown
+from batchwasm.core.events import BatchPlaced, Event, Record, RunStopped, TasksAdded, TasksFinished, TasksKnown
 from batchwasm.core.state import State
 from batchwasm.errors import RunError, WorldError
 from batchwasm.journalfile import VERSION, Opened, Reserve, damaged, transaction, translated
@@ -348,6 +348,14 @@ class Journal:
         with translated(self.path):
             for seq, at, kind, body in self._db.execute(query, (job,)):
                 yield at, self._event(seq, kind, body)
+
+    def placed(self, batch: int) -> BatchPlaced | None:
+        """How that batch came to its host; None of results that were taken from an earlier run. It goes through all
+        events."""
+        query = "SELECT seq, kind, body FROM events WHERE kind = 'BatchPlaced' AND json_extract(body, '$.batch') = ?"
+        with translated(self.path):
+            found = self._db.execute(query, (batch,)).fetchone()
+        return None if found is None else cast(BatchPlaced, self._event(*found))
 
     def arguments(self, job: int, task: int) -> bytes | None:
         """Of a call that was added while the run went on, as CBOR; None where there is none, or it was not kept."""

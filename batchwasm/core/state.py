@@ -44,6 +44,7 @@ from batchwasm.core.events import (
     TasksFinished,
     TasksReturned,
     TasksWithdrawn,
+    indexes,
 )
 from batchwasm.core.hoststate import Batch, HostState
 from batchwasm.core.jobstate import CODES, RUNNING, WAITING, JobState
@@ -337,7 +338,7 @@ class State(Batches):
 
     def _withdraw(self, event: TasksWithdrawn) -> None:
         job = self.jobs[event.job]
-        for task in event.tasks:
+        for task in (*event.tasks, *indexes(event.ranges)):
             if job.codes[task] == WAITING:
                 self._move(event.job, task, Outcome.CANCELLED)
             elif job.codes[task] == RUNNING:

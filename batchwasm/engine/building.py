@@ -14,7 +14,7 @@ from batchwasm.artifacts import Store, build
 from batchwasm.calls import JobCalls
 from batchwasm.core.events import ArtifactBuilt
 from batchwasm.core.state import State
-from batchwasm.engine.arguments import Arguments
+from batchwasm.engine.arguments import Arguments, given
 from batchwasm.engine.collect import Answers
 from batchwasm.engine.files import LocalFile
 from batchwasm.engine.taking import Taking
@@ -40,6 +40,8 @@ class Earlier:
     """Files that were read for tasks, by path."""
     facts: Mapping[HostName, Mapping[str, Any]] = field(default_factory=dict)
     """What each host said that it is."""
+    arguments: Mapping[int, Mapping[int, bytes]] = field(default_factory=dict)
+    """Of calls by job and task, as CBOR, where the job itself does not say them."""
 
 
 BUILDS = os.cpu_count() or 1  # at once: a compiler takes a core
@@ -90,8 +92,8 @@ class Building:
             self.pending -= 1
         return n in self.artifacts
 
-    async def take(self, n: int, job: Job, artifact: Artifact) -> None:
-        """A module that is there already, as job `n`'s. Raises InputChanged."""
+    async def take(self, n: int, job: Job, artifact: Artifact, calls: Mapping[int, bytes] | None = None) -> None:
+        """A module that is there already, as job `n`'s; `calls` are arguments by task. Raises InputChanged."""
         self._folder.add_wasm(job.name, artifact.path)
         signature = None if job.source.function is None else of_module(artifact.path.read_bytes())
         if signature is not None:
@@ -99,6 +101,9 @@ class Building:
             self._folder.write_text(self._folder.wit(job.name), wit(signature))
         work = self._work(job, artifact, signature)
         await work.load()
+        if work.arguments is not None:
+            for task, encoded in (calls or {}).items():
+                work.arguments.add(task, [given(self._folder.arguments(job.name), encoded)])
         self.artifacts[n], self.works[n] = artifact, work
 
     def _work(self, job: Job, artifact: Artifact, signature: Signature | None) -> JobWork:

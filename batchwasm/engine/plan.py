@@ -46,6 +46,8 @@ class Plan:
     fail_fast: bool = False
     wait_hosts_s: float = 600.0
     version: str = ""
+    first_number: int = 1
+    """Of each task's first attempt."""
     open: bool = False
     """Jobs and calls are added until the loop is told to close."""
     kept: bool = False
@@ -75,6 +77,7 @@ class Plan:
             input_bytes=_shared_bytes(self.spec, job),
             time_s=job.limits.time_s,
             disk_bytes=job.limits.disk_bytes,
+            first_number=self.first_number,
         )
 
     def host_plans(self) -> tuple[HostPlan, ...]:

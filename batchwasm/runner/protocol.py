@@ -35,6 +35,7 @@ from .bodies import (
     is_text,
     is_whole,
 )
+from .seed import seed_of
 
 __all__ = [
     "BODY_LIMIT_BYTES",
@@ -68,6 +69,7 @@ __all__ = [
     "Work",
     "decode",
     "encode",
+    "seed_of",
 ]
 
 VERSION = 4
