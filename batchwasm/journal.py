@@ -17,6 +17,7 @@ states, not what they are for; the file itself is batchwasm.journalfile's.
 from __future__ import annotations
 
 import json
+import sqlite3
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -404,6 +405,12 @@ class Journal:
             columns = ", ".join(Sample._fields)
             for row in self._db.execute(f"SELECT {columns} FROM samples ORDER BY id"):
                 yield Sample(*row)
+
+    def copy(self, path: Path) -> None:
+        """A journal like this one, as of now, in a new file that is complete by itself."""
+        with translated(path), closing(sqlite3.connect(path)) as db:
+            self._db.backup(db)
+            db.execute("PRAGMA journal_mode = DELETE")  # whoever unpacks it may not write beside it
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
