@@ -191,10 +191,13 @@ def resume(
         if state.finished and not before:
             return _ran(state, folder)
         reopened = reopen(folder, journal, state)
+        now = machines(folder, inventory=inventory, hosts=hosts)
+        if now.text and now.text != folder.inventory.read_text(encoding="utf-8"):
+            folder.replace_inventory(now.text)
         plan = Plan(
             run=state.run,
             spec=reopened.spec,
-            inventory=machines(folder, inventory=inventory, hosts=hosts),
+            inventory=now,
             store=store or Store(),
             fail_fast=state.fail_fast,
             wait_hosts_s=wait_hosts_s,
