@@ -1,6 +1,6 @@
 """The runs of a host, its workers, and who of them works for whom: starting, recalling, killing, collecting.
 
-Owns runs, workers and the spool; knows no connection: a report is handed to `tell` with its run.
+Owns runs, workers and the spool; knows no connection: `tell` is told that a run has a report.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from .runs import Batch, Run
 from .slots import Serve, Worker
 from .verdicts import Reports, given_back, not_started, of_an_end
 
-Tell = Callable[[Run, bytes], None]
+Tell = Callable[[Run], None]
 Gone = Callable[[Run, str], None]
 
 
 class Pool:
-    """All that works on this host. `tell` sends a frame to a run's scheduler, `gone` says that a run is over here."""
+    """All that works on this host. `tell` hears of a run's new report, `gone` says that a run is over here."""
 
     def __init__(
         self, selector: selectors.BaseSelector, at: Place, room: Room, serve: Serve, tell: Tell, gone: Gone
@@ -119,6 +119,12 @@ class Pool:
         """Stops what runs and gives it back."""
         for worker in self._of(run):
             worker.kill(why)
+
+    def leave_unlimited(self, run: Run, why: str) -> None:
+        """The same for what would run for ever."""
+        for worker in self._of(run):
+            if worker.batch is not None and worker.batch.start.time_s is None:
+                worker.kill(why)
 
     def suspended(self, run: Run) -> int:
         return sum(worker.suspended for worker in self._of(run))
@@ -234,9 +240,11 @@ class Pool:
 
     def _report(self, run: Run, reports: Reports) -> None:
         for report in reports:
-            self._tell(run, run.report(report))
+            run.report(report)
+            self._tell(run)
 
     def _bury(self, run: Run) -> None:
         if not run.running and self.runs.pop(run.id, None) is not None:
+            run.retained.close()
             local.remove_tree(run.spool)
             self._gone(run, run.ending or "")
