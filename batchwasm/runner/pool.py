@@ -16,9 +16,10 @@ from . import local
 from .capacity import WHOLE, Host, Room
 from .local import Place
 from .page import WorkerSettings
-from .protocol import Finished, Message, ProtocolError, Returned, Start
+from .protocol import Finished, Message, Output, ProtocolError, Returned, Start, Tail
 from .runs import Batch, Run
 from .slots import Serve, Worker
+from .tail import tail
 from .verdicts import Reports, given_back, not_started, of_an_end
 
 Tell = Callable[[Run], None]
@@ -76,6 +77,11 @@ class Pool:
             self._report(run, given_back(batch, "stopped on request"))
         elif (worker := self._holder(run, number)) is not None:
             worker.kill()
+
+    def tail(self, run: Run, order: Tail) -> Output | None:
+        """What the guest that is at this task has written; None where none is."""
+        worker = self._holder(run, order.batch)
+        return None if worker is None else tail(worker, order)
 
     def acknowledge(self, run: Run, seq: int) -> None:
         """Forgets reports and removes what was spooled for them."""

@@ -1,15 +1,17 @@
 """What a supervisor knows of one run: its batches, and its reports until the scheduler has them safely.
 
-Bodies are kept as they came and are read in one case only: where a batch's tasks must be named because no worker is
-left to do it.
+Bodies are kept as they came and are read in two cases only: where a batch's tasks must be named because no worker is
+left to do it, and where somebody wants to see what one of them writes.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from .capacity import NOTHING, Room, Want, per_gpu
 from .courtesy import Mood, Rules
@@ -20,6 +22,14 @@ RETAINED_LIMIT_BYTES = 256 * 1024 * 1024
 """Reports that wait for their acknowledgement: above it a run starts nothing, its scheduler has to catch up first."""
 QUEUED_LIMIT_BYTES = 1024 * 1024 * 1024
 """Orders that wait: a scheduler sends 50 ms of work ahead, so nothing of ours ever comes near."""
+
+
+class Outline(NamedTuple):
+    """What is kept of a body that was read."""
+
+    tasks: list[int]
+    """Their indexes, in the batch's order."""
+    stdout_bytes: int
 
 
 @dataclass
@@ -57,6 +67,12 @@ class Batch:
             return Work.decode(self.start.body)
         except (ValueError, TypeError, KeyError) as error:
             raise ProtocolError(f"the body of batch {self.number} can't be read ({error})") from error
+
+    @functools.cached_property
+    def outline(self) -> Outline:
+        """Raises ProtocolError as `work` does."""
+        work = self.work()
+        return Outline([task.task for task in work.tasks], work.stdout_bytes)
 
     def left(self, work: Work) -> list[TaskWork]:
         """Tasks that nothing was reported of."""

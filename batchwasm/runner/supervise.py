@@ -37,6 +37,7 @@ from .protocol import (
     Recall,
     Refused,
     Start,
+    Tail,
 )
 from .relay import GREETING
 from .runs import Run
@@ -246,12 +247,21 @@ class Supervisor:
             self._pool.recall(run, message.batch)
         elif isinstance(message, Kill):
             self._pool.kill(run, message.batch)
+        elif isinstance(message, Tail):
+            self._tail(connection, run, message)
         elif isinstance(message, Acknowledge):
             self._pool.acknowledge(run, message.seq)
         elif isinstance(message, Detach):
             self._pool.end(run)
         else:
             raise ProtocolError(f"{message.kind} is not an order")
+
+    def _tail(self, connection: Connection, run: Run, order: Tail) -> None:
+        """None where the connection is behind with other things: it can be asked for again, those can't."""
+        if connection.stream.behind_bytes < _AHEAD_BYTES:
+            output = self._pool.tail(run, order)
+            if output is not None:
+                connection.stream.send(output)
 
     def _tell(self, run: Run) -> None:
         connection = self._connection(run)
