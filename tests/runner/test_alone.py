@@ -190,11 +190,11 @@ def test_what_has_a_time_limit_ends_by_it_though_nobody_comes(host: SupervisedHo
 
 def test_a_run_alone_for_too_long_is_ended_with_all_it_has(host: SupervisedHost) -> None:
     host.relay_options = ["--keep-s", "0.5"]
-    scheduler = host.attach()
-    scheduler.start(1, LOUD_SLEEP, time_s=0.1)
-    scheduler.collect(1)
-    scheduler.start(2, SPIN)
+    scheduler = host.attach(cpus=2)
+    scheduler.start(1, SPIN)
     host.wait_until_a_guest_speaks()
+    scheduler.start(2, LOUD_SLEEP, time_s=0.1)
+    scheduler.collect(1)
     scheduler.close()
     eventually(lambda: not host.supervisors() and not host.workers(), "all ends", patience_s=5)
     assert host.traces() == []
