@@ -13,7 +13,7 @@ import threading
 import time
 from typing import NoReturn
 
-from . import local, stale
+from . import local, logind, stale
 from .alone import Patience
 from .local import Place, PlaceError
 
@@ -114,10 +114,19 @@ def _become_supervisor(at: Place, patience: Patience, lock: int, log: int) -> No
             os.dup2(source, target)
         os.closerange(len(sources), max(sources) + 1)
         os.closerange(len(sources), os.sysconf("SC_OPEN_MAX") if sys.platform != "linux" else 65536)
-        command = [sys.executable, "-s", "-m", "batchwasm_runner", "supervise", "--workdir", at.workdir]
+        command = [
+            *logind.outlive(),
+            sys.executable,
+            "-s",
+            "-m",
+            "batchwasm_runner",
+            "supervise",
+            "--workdir",
+            at.workdir,
+        ]
         command += ["--lock", "3", "--alone-s", str(patience.attempts_s), "--keep-s", str(patience.results_s)]
         environment = {**os.environ, "PYTHONPATH": local.runner_folder()}
-        os.execve(sys.executable, command, environment)
+        os.execvpe(command[0], command, environment)
     finally:
         os._exit(70)
 
