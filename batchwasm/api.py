@@ -42,6 +42,7 @@ from batchwasm.errors import (
     EXIT_SUCCEEDED,
     EXIT_TASKS_FAILED,
     EXIT_WORLD,
+    DiskFull,
     Problem,
     RunError,
     SourceError,
@@ -51,7 +52,7 @@ from batchwasm.errors import (
 from batchwasm.explained import AttemptRow, Explained
 from batchwasm.functions.json_values import to_json
 from batchwasm.functions.values import decoder
-from batchwasm.journal import Journal
+from batchwasm.journal import Journal, never_began
 from batchwasm.model import HostName, Inventory, Job, JobName, Outcome, RunSpec
 from batchwasm.reopening import machines, reopen
 from batchwasm.results import RunFolder
@@ -141,7 +142,7 @@ def run(
 
     `jobs` are names; none means all. `started` is called with the RunFolder as soon as there is one. `signals` lets
     SIGINT and SIGTERM stop the run (in the main thread only). Raises SpecError and SourceError (the run folder is gone
-    again, unless it is to be `kept` and to tell why), WorldError (it can be resumed).
+    again, unless it is to be `kept` and to tell why), WorldError (it can be resumed, unless it never began).
     """
     spec = only(spec, jobs)
     folder = folders.create(spec.name, runs_dir or folders.runs_dir(spec.folder))
@@ -165,6 +166,10 @@ def run(
             return _carried_out(Loop(plan, folder, journal, watcher or Watcher()), plan, folder, signals)
     except (SpecError, SourceError):
         if not kept:
+            folder.remove()
+        raise
+    except DiskFull:
+        if never_began(folder.journal) and not kept:
             folder.remove()
         raise
 
@@ -217,9 +222,11 @@ def _carried_out(loop: Loop, plan: Plan, folder: RunFolder, signals: bool) -> Ra
             manifest.write(folder, plan, loop)
         state = asyncio.run(_run(loop, signals))
         manifest.write(folder, plan, loop)
-    except BaseException:
+    except BaseException as error:
         with suppress(WorldError):  # what went wrong before it is the news
             manifest.write(folder, plan, loop)
+        if isinstance(error, DiskFull) and not never_began(folder.journal):
+            raise DiskFull(f"{error}, then go on with 'batchwasm resume {folder.name}'") from error
         raise
     return _ran(state, folder)
 

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
+from batchwasm import disk
 from batchwasm.core.events import (
     BatchGivenUp,
     BatchPlaced,
@@ -255,7 +256,7 @@ class Loop:
         try:
             await part(*args)
         except Exception as error:
-            self._error = self._error or error
+            self._error = self._error or disk.told(error, self._folder.path)
             self._wake.set()
 
     def _open(self) -> None:
