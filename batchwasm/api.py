@@ -33,6 +33,8 @@ from batchwasm.engine import manifest
 from batchwasm.engine.loop import Loop
 from batchwasm.engine.plan import Plan, Watcher
 from batchwasm.engine.preview import PlannedJob, preview
+from batchwasm.engine.secrets import hidden, unredacted
+from batchwasm.engine.secrets import read as read_secrets
 from batchwasm.engine.simulating import Simulated
 from batchwasm.engine.simulating import simulate as simulated
 from batchwasm.errors import (
@@ -140,6 +142,10 @@ def run(
     again), WorldError (it can be resumed).
     """
     spec = only(spec, jobs)
+    secret_values = read_secrets(spec)
+    watcher = watcher or Watcher()
+    for text in unredacted(secret_values):
+        watcher.note(f"warning: {text}")
     folder = folders.create(spec.name, runs_dir or folders.runs_dir(spec.folder))
     try:
         folder.write_text(folder.jobs, spec.text)
@@ -155,11 +161,12 @@ def run(
             fail_fast=fail_fast,
             wait_hosts_s=wait_hosts_s,
             version=__version__,
+            secrets=secret_values,
         )
-        loop = Loop(plan, folder, journal, watcher or Watcher())
+        loop = Loop(plan, folder, journal, watcher)
         try:
             manifest.write(folder, plan, loop)
-            with folder.held():
+            with folder.held(), hidden(secret_values):
                 state = asyncio.run(_run(loop, signals))
             manifest.write(folder, plan, loop)
         except BaseException:
@@ -217,8 +224,10 @@ def only(spec: RunSpec, chosen: Sequence[JobName]) -> RunSpec:
 def plan(
     spec: RunSpec, inventory: Inventory, *, jobs: Sequence[JobName] = (), store: Store | None = None
 ) -> list[PlannedJob]:
-    """What `run` would do; nothing is compiled, connected or written."""
-    return preview(Plan(run="", spec=only(spec, jobs), inventory=inventory, store=store or Store()))
+    """What `run` would do; nothing is compiled, connected or written. Raises SpecError."""
+    chosen = only(spec, jobs)
+    read_secrets(chosen)
+    return preview(Plan(run="", spec=chosen, inventory=inventory, store=store or Store()))
 
 
 def simulate(

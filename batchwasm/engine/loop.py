@@ -44,7 +44,7 @@ from batchwasm.core.scheduler import Scheduler
 from batchwasm.core.state import RUNNING, WAITING, State
 from batchwasm.engine.arguments import KEPT_BYTES, Given
 from batchwasm.engine.building import Building, built
-from batchwasm.engine.collect import Answers
+from batchwasm.engine.collect import Expected
 from batchwasm.engine.groups import the_one
 from batchwasm.engine.inventory import LiveInventory
 from batchwasm.engine.orders import Reservation
@@ -95,7 +95,7 @@ class Loop:
         self.state = State()
         self.jobs = list(plan.spec.jobs)
         """By their numbers; those that were added, too."""
-        self._building = Building(plan.spec, plan.store, folder, watcher.compiling)
+        self._building = Building(plan.spec, plan.store, folder, watcher.compiling, plan.secrets)
         self._tasks: dict[int, int] = {}
         """Of the jobs that were added: how many calls each has."""
         self.facts: dict[HostName, Mapping[str, Any]] = {}
@@ -134,12 +134,13 @@ class Loop:
     def is_wanted(self, batch: int) -> bool:
         return batch in self.state.batches
 
-    def answers(self, batch: int) -> Answers | None:
+    def expected(self, batch: int) -> Expected:
         found = self.state.batches[batch]
-        answers = self._building.works[found.job].answers
+        work = self._building.works[found.job]
+        answers = work.answers
         if answers is not None and found.memory_bytes is not None:
-            return answers._replace(most_bytes=found.memory_bytes)
-        return answers
+            answers = answers._replace(most_bytes=found.memory_bytes)
+        return Expected(answers, work.secrets.redact or None)
 
     def returned(self, session: Session, seq: int | None, batch: int, ranges: Ranges, why: str) -> None:
         self._add(_Return(session, seq, TasksReturned(batch=batch, ranges=ranges, why=why)))

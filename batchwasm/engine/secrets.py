@@ -6,7 +6,8 @@ The names are in jobs.toml and in the manifest; the values are in memory alone, 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -54,6 +55,18 @@ def _problems(job: Job, environ: Mapping[str, str]) -> Iterator[tuple[KeyPath, s
             yield ("secret", n), f"{name} is not set in this environment; set it and export it (export {name}=...)"
         elif not is_text(value):
             yield ("secret", n), f"the value of {name} is not UTF-8, so no guest can be given it; set another one"
+
+
+@contextmanager
+def hidden(secrets: Mapping[JobName, Secrets], environ: MutableMapping[str, str] = os.environ) -> Iterator[None]:
+    """This process's environment without them, for as long as it starts others: compilers, this machine's runner. Where
+    it ends it is as it was."""
+    names = {name for each in secrets.values() for name in each.values}
+    taken = {name: environ.pop(name) for name in names if name in environ}
+    try:
+        yield
+    finally:
+        environ.update(taken)
 
 
 def unredacted(secrets: Mapping[JobName, Secrets]) -> list[str]:

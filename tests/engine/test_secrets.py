@@ -49,6 +49,13 @@ def test_a_short_value_is_a_warning_that_does_not_tell_it() -> None:
     assert "123" not in warning
 
 
+def test_they_are_hidden_from_programs_that_are_started_meanwhile() -> None:
+    environ = {"TOKEN": "open sesame", "PATH": "/bin"}
+    with secrets.hidden(secrets.read(spec(a=("TOKEN",)), environ), environ):
+        assert environ == {"PATH": "/bin"}
+    assert environ == {"TOKEN": "open sesame", "PATH": "/bin"}
+
+
 def test_what_is_printed_of_it_has_names_alone() -> None:
     held = secrets.Secrets({"TOKEN": "open sesame"})
     assert repr(held) == "Secrets(TOKEN)"

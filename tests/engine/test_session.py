@@ -29,7 +29,7 @@ from batchwasm.core.events import (
 from batchwasm.engine import arguments as calls_arguments
 from batchwasm.engine import session as sessions
 from batchwasm.engine.arguments import Arguments, given
-from batchwasm.engine.collect import Answers
+from batchwasm.engine.collect import Expected
 from batchwasm.engine.orders import Reservation
 from batchwasm.engine.session import Session
 from batchwasm.engine.work import Digests, JobWork, LocalFile
@@ -77,8 +77,8 @@ class Heard:
     def is_wanted(self, batch: int) -> bool:
         return batch < 100
 
-    def answers(self, batch: int) -> Answers | None:
-        return None
+    def expected(self, batch: int) -> Expected:
+        return Expected()
 
     def request_of(self, batch: int) -> Reservation:
         return self.reservation
