@@ -19,6 +19,7 @@ from .abi import Arguments
 from .box import Box, MissingInput, TooDeep, Usage
 from .cache import BadModule, Loaded, Modules
 from .engines import INTERRUPT, End, Launch, LaunchError
+from .fixed import FixedWorld
 from .page import Page, WorkerSettings
 from .protocol import INLINE_BYTES, Detail, Row, TaskWork, Work
 from .reasons import INVALID, LOST, SUCCEEDED, WORDS_BYTES, Facts, Limits, Verdict
@@ -54,6 +55,8 @@ class Attempts:
         self._stderr = Capture(2, settings.scratch)
         self._cpu_until_s = 0.0
         self._started: _Started | None = None
+        self._fixed: FixedWorld | None = None
+        """Of a deterministic batch."""
         self._kept = False
         """The instance of the last call is open, for the next one."""
 
@@ -67,10 +70,12 @@ class Attempts:
         self._limits = Limits(work.memory_bytes, work.stdout_bytes, work.disk_bytes, work.files)
         self._loaded: Loaded | None = None
         self._bad: Verdict | None = None
+        self._fixed = None
         self._judge = reasons.judge_call if work.call else reasons.judge
         self._page.compile(self._page.now_ns())
         try:
-            self._loaded = self._modules.load(work.artifact, function=work.call)
+            self._loaded = self._modules.load(work.artifact, function=work.call, deterministic=work.deterministic)
+            self._fixed = self._loaded.calls.fixed
             self._launch = self._new_launch(work.args, work.env, self._stdin(work.stdin))
         except (BadModule, LaunchError) as error:
             self._bad = Verdict(INVALID, None, error.code, str(error))
@@ -203,6 +208,8 @@ class Attempts:
         started = self._started = _Started(task, time.time(), self._page.now_ns(), cpu_ns)
         if self._loaded is None or self._loaded.touches:
             self._box.lend()
+        if self._fixed is not None:
+            self._fixed.restart(seed_of(self._work.job, task.task))
         self._page.start(started.ns)
         self._watch.begin(self._work.time_s)
         try:

@@ -137,7 +137,7 @@ def _env(fields: Mapping[str, Node], names: Names) -> dict[str, Template]:
 
 def _secret(node: Node, env: Collection[str]) -> tuple[str, ...]:
     """Names of this machine's variables, each once. Whether they are set is seen when a run starts."""
-    found = {}
+    found: dict[str, None] = {}
     for item in node.items:
         name = item.text()
         if name is None:
