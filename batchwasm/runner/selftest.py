@@ -76,7 +76,10 @@ def _survives() -> bool:
 
 
 def probe() -> bool:
-    """A guest that grows, is refused growth and traps: the thin calls must see all three. A function, called twice; a clock."""
+    """A guest that grows, is refused growth and traps: the thin calls must see all three. A function, called twice.
+
+    A clock.
+    """
     engine = engines.Engine(pool=engines.pool_works(), keep_resident_bytes=0)
     calls = ThinCalls(engine)
     linked = calls.link(engine.compile(growth.rewrite(_PROBE).wasm))
