@@ -34,6 +34,8 @@ from batchwasm.engine.building import Earlier
 from batchwasm.engine.loop import Loop
 from batchwasm.engine.plan import Plan, Watcher
 from batchwasm.engine.preview import PlannedJob, preview
+from batchwasm.engine.secrets import hidden, unredacted
+from batchwasm.engine.secrets import read as read_secrets
 from batchwasm.engine.simulating import Simulated
 from batchwasm.engine.simulating import simulate as simulated
 from batchwasm.errors import (
@@ -145,6 +147,10 @@ def run(
     again, unless it is to be `kept` and to tell why), WorldError (it can be resumed, unless it never began).
     """
     spec = only(spec, jobs)
+    secret_values = read_secrets(spec)
+    watcher = watcher or Watcher()
+    for text in unredacted(secret_values):
+        watcher.note(f"warning: {text}")
     folder = folders.create(spec.name, runs_dir or folders.runs_dir(spec.folder))
     try:
         folder.write_text(folder.jobs, spec.text)
@@ -161,9 +167,10 @@ def run(
             wait_hosts_s=wait_hosts_s,
             version=__version__,
             kept=kept,
+            secrets=secret_values,
         )
         with closing(journal), folder.held():
-            return _carried_out(Loop(plan, folder, journal, watcher or Watcher()), plan, folder, signals)
+            return _carried_out(Loop(plan, folder, journal, watcher), plan, folder, signals)
     except (SpecError, SourceError):
         if not kept:
             folder.remove()
@@ -208,9 +215,10 @@ def resume(
             wait_hosts_s=wait_hosts_s,
             version=__version__,
             kept=True,
+            secrets=read_secrets(reopened.spec),
         )
-        earlier = Earlier(state=state, artifacts=reopened.artifacts, inputs=journal.inputs(), facts=reopened.facts)
         looks_on = Watcher() if watcher is None else watcher(reopened.spec)
+        earlier = Earlier(state=state, artifacts=reopened.artifacts, inputs=journal.inputs(), facts=reopened.facts)
         loop = Loop(plan, folder, journal, looks_on, earlier=earlier, before=before)
         return _carried_out(loop, plan, folder, signals)
 
@@ -220,7 +228,8 @@ def _carried_out(loop: Loop, plan: Plan, folder: RunFolder, signals: bool) -> Ra
     try:
         if not loop.state.run:  # else it is there, and knows more by now
             manifest.write(folder, plan, loop)
-        state = asyncio.run(_run(loop, signals))
+        with hidden(plan.secrets):
+            state = asyncio.run(_run(loop, signals))
         manifest.write(folder, plan, loop)
     except BaseException as error:
         with suppress(WorldError):  # what went wrong before it is the news
@@ -282,8 +291,10 @@ def only(spec: RunSpec, chosen: Sequence[JobName]) -> RunSpec:
 def plan(
     spec: RunSpec, inventory: Inventory, *, jobs: Sequence[JobName] = (), store: Store | None = None
 ) -> list[PlannedJob]:
-    """What `run` would do; nothing is compiled, connected or written."""
-    return preview(Plan(run="", spec=only(spec, jobs), inventory=inventory, store=store or Store()))
+    """What `run` would do; nothing is compiled, connected or written. Raises SpecError."""
+    chosen = only(spec, jobs)
+    read_secrets(chosen)
+    return preview(Plan(run="", spec=chosen, inventory=inventory, store=store or Store()))
 
 
 def simulate(

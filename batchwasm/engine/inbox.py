@@ -53,8 +53,8 @@ class Inbox(Protocol):
         """False for a batch that was given up: whatever a host says of it is old news."""
         ...
 
-    def answers(self, batch: int) -> collect.Answers | None:
-        """What the function of a batch that is wanted may give; None for a program."""
+    def expected(self, batch: int) -> collect.Expected:
+        """How what is said of a batch that is wanted is to be taken."""
         ...
 
     def report(self, session: Reporter, seq: int | None, batch: int, records: Sequence[Record]) -> None:

@@ -42,7 +42,7 @@ from batchwasm.core.state import RUNNING, WAITING, State
 from batchwasm.engine.arguments import KEPT_BYTES, Given
 from batchwasm.engine.asleep import Sleep
 from batchwasm.engine.building import Building, Earlier, built
-from batchwasm.engine.collect import Answers
+from batchwasm.engine.collect import Expected
 from batchwasm.engine.groups import the_one
 from batchwasm.engine.inbox import Reporter
 from batchwasm.engine.inventory import LiveInventory
@@ -109,7 +109,7 @@ class Loop:
         self._inputs: list[InputFile] = []
         """Read, and not in the journal yet."""
         self._digests = Digests(self._earlier.inputs, self._inputs.append)
-        self._building = Building(plan.spec, plan.store, folder, self._digests, watcher.compiling)
+        self._building = Building(plan.spec, plan.store, folder, self._digests, watcher.compiling, plan.secrets)
         self._tasks: dict[int, int] = {}
         """Of the jobs that were added: how many calls each has."""
         self.facts: dict[HostName, Mapping[str, Any]] = dict(self._earlier.facts)
@@ -166,12 +166,13 @@ class Loop:
         found = self._scheduler.batch_of(host, batch)
         return None if found is None else len(found.remaining)
 
-    def answers(self, batch: int) -> Answers | None:
+    def expected(self, batch: int) -> Expected:
         found = self.state.batches[batch]
-        answers = self._building.works[found.job].answers
+        work = self._building.works[found.job]
+        answers = work.answers
         if answers is not None and found.memory_bytes is not None:
-            return answers._replace(most_bytes=found.memory_bytes)
-        return answers
+            answers = answers._replace(most_bytes=found.memory_bytes)
+        return Expected(answers, work.secrets.redact or None)
 
     def returned(self, session: Reporter, seq: int | None, batch: int, ranges: Ranges, why: str) -> None:
         self._add(_Return(session, seq, TasksReturned(batch=batch, ranges=ranges, why=why)))

@@ -397,11 +397,11 @@ class Session:
                 if not self._inbox.is_wanted(message.batch):
                     self._report(message, [])
                     return
-                answers = self._inbox.answers(message.batch)
+                expected = self._inbox.expected(message.batch)
                 if any(collect.has_files(row) for row in rows):
-                    self._in_group(self._collect(message, rows, answers))
+                    self._in_group(self._collect(message, rows, expected))
                 else:
-                    self._report(message, [collect.record(row, answers) for row in rows])
+                    self._report(message, [collect.record(row, *expected) for row in rows])
             case Returned():
                 self._note_seq(message.seq)
                 ranges = ranges_of(message.tasks)
@@ -430,7 +430,7 @@ class Session:
         self._received.told(message.seq)
         self._inbox.report(self, message.seq, message.batch, records)
 
-    async def _collect(self, message: Finished, rows: list[Row], answers: collect.Answers | None) -> None:
+    async def _collect(self, message: Finished, rows: list[Row], expected: collect.Expected) -> None:
         """Bring the files of a report here, then tell it: what is in the journal is on disk."""
         assert self._prepared is not None
         depot, spool = self._prepared.depot, self._spool(message.batch)
@@ -438,7 +438,7 @@ class Session:
         for row in rows:
             job = self._inbox.awaited(self.host.name, message.batch, row.task, row.number)
             if job is not None:  # else nothing of it may touch the run folder, where another host's result may be
-                records.append(await collect.collect(row, job, self._folder, depot, spool, answers))
+                records.append(await collect.collect(row, job, self._folder, depot, spool, *expected))
         self._report(message, records)
 
     # --------------------------------------------------------------------------------------------- orders
