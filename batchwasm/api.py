@@ -294,12 +294,22 @@ def find(name: str | None, cwd: Path | None = None) -> RunFolder:
 
 def status(folder: RunFolder) -> Status:
     """How far a run is, live or finished."""
+    return _looked_at(folder)[0]
+
+
+def ran(folder: RunFolder) -> Ran:
+    """What came of a run that is over; WorldError's exit code where its scheduler died."""
+    now, state = _looked_at(folder)
+    return Ran(status=now, folder=folder, exit_code=_exit_code(state))
+
+
+def _looked_at(folder: RunFolder) -> tuple[Status, State]:
     held = folder.is_held()  # before the state is read: a run that ends in between must not look abandoned
     state = _state(folder)
     alive = is_alive(held, state)
     if not alive and not state.finished and state.stopped is None:
         state.apply(_GONE, state.last_at)
-    return rows.status(state, str(folder.path), alive=alive, now=time.time())
+    return rows.status(state, str(folder.path), alive=alive, now=time.time()), state
 
 
 _GONE = RunStopped(

@@ -19,7 +19,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -113,6 +113,14 @@ class Left(NamedTuple):
     outputs: str | None
     value: bytes | None
     value_path: str | None
+
+
+class Known(NamedTuple):
+    """What was read of a journal: the state after event `seq` and row `attempt` of attempts."""
+
+    state: State
+    seq: int
+    attempt: int
 
 
 class Sample(NamedTuple):
@@ -334,15 +342,34 @@ class Journal:
 
     def state(self) -> State:
         """What all events so far make, from the newest checkpoint on."""
-        state, after, attempt = State(), 0, 0
+        return self.caught_up().state
+
+    def caught_up(self, known: Known | None = None, hear: Callable[[Event], None] | None = None) -> Known:
+        """The same, from what was `known` before, whose state is changed; `hear` is told each event after it."""
         with self.snapshot():
-            query = "SELECT seq, attempt, body FROM checkpoints WHERE version = ? ORDER BY seq DESC LIMIT 1"
-            found = self._db.execute(query, (snapshot.VERSION,)).fetchone()
-            if found is not None:
-                after, attempt, state = found[0], found[1], snapshot.load(found[2])
-            for _, at, event in self.replay(after, attempt):
+            state, seq, attempt = known or self._checkpointed()
+            for seq, at, event in self.replay(seq, attempt):
                 state.apply(event, at)
-        return state
+                if hear is not None:
+                    hear(event)
+            attempt = self._db.execute("SELECT coalesce(max(id), 0) FROM attempts").fetchone()[0]
+        return Known(state, seq, attempt)
+
+    def _checkpointed(self) -> Known:
+        query = "SELECT body, seq, attempt FROM checkpoints WHERE version = ? ORDER BY seq DESC LIMIT 1"
+        found = self._db.execute(query, (snapshot.VERSION,)).fetchone()
+        return Known(State(), 0, 0) if found is None else Known(snapshot.load(found[0]), found[1], found[2])
+
+    def ended(self, after: int, upto: int) -> Iterator[Attempt]:
+        """Those beyond row `after` and up to `upto` that made their tasks' results, in their order; each task's last."""
+        later = "job = a.job AND task = a.task AND final = 1 AND id > a.id AND id <= :upto"
+        query = (
+            f"SELECT batch, job, host, {_columns(self._missing)} FROM attempts AS a WHERE id > :after AND id <= :upto "
+            f"AND final = 1 AND NOT EXISTS (SELECT 1 FROM attempts WHERE {later}) ORDER BY id"
+        )
+        with _translated(self.path):
+            for row in self._db.execute(query, {"after": after, "upto": upto}):
+                yield Attempt(row[0], row[1], row[2], Record(*row[3:]))
 
     def attempts(self, *, job: int | None = None, task: int | None = None, final: bool = False) -> Iterator[Attempt]:
         """Rows of `attempts`, by job, task and time."""

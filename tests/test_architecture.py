@@ -29,6 +29,7 @@ LAYERS = {
     "tui": 6,
     "api": 5,
     "fleet": 5,
+    "following": 5,
     "engine": 4,
     "asking": 4,
     "artifacts": 3,

@@ -18,7 +18,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "status": ("status", "How far a run is: its tasks, jobs and hosts."),
     "results": ("results", "The outcome of every task; with --files also what they left."),
     "explain": ("explain", "Why a task waits, where it runs, how it ended; or what limits a run."),
-    "logs": ("logs", "What a task wrote to stdout and stderr."),
+    "logs": ("logs", "What a task wrote to stdout and stderr; with -f as it writes."),
+    "wait": ("wait", "Return when a run is over, with its exit code."),
     "compile": ("compile", "Compile a source to WebAssembly, and nothing else."),
     "hosts": ("hosts", "Check, list, trust, drain and clean the machines of an inventory."),
     "toolchains": ("toolchains", "Which compilers are found, and how to get the others."),
@@ -31,7 +32,6 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 NOT_YET: tuple[str, ...] = (
     "report",
     "tui",
-    "wait",
     "resume",
     "cancel",
     "retry",

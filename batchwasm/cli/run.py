@@ -14,7 +14,6 @@ from batchwasm.cli.options import AMOUNT
 from batchwasm.errors import EXIT_WORLD, BatchwasmError, WorldError
 
 if TYPE_CHECKING:
-    from batchwasm.api import Ran
     from batchwasm.cli.detach import Background
     from batchwasm.model import Inventory, RunSpec
     from batchwasm.results import RunFolder
@@ -182,6 +181,7 @@ def _run(
 ) -> int:
     from batchwasm import api
     from batchwasm.cli import progress
+    from batchwasm.cli.ended import summary, warnings
     from batchwasm.cli.watch import RunWatcher, Silent
 
     spec = api.only(spec, only)  # before a display is up, which must be taken down again
@@ -215,9 +215,9 @@ def _run(
 
         print_json([ran.as_dict()])
     if quiet:
-        _warnings(ran)
+        warnings(ran)
     else:
-        _summary(ran)
+        summary(ran)
     return ran.exit_code
 
 
@@ -234,20 +234,24 @@ def _run_detached(
     """In the process in the background."""
     from batchwasm import api
     from batchwasm.cli.detach import BackgroundWatcher
+    from batchwasm.cli.ended import summary
 
     spec = api.only(spec, only)
-    ran = api.run(
-        spec,
-        inventory,
-        runs_dir=runs_dir,
-        fail_fast=fail_fast,
-        wait_hosts_s=wait_hosts_s,
-        watcher=BackgroundWatcher(background, spec, quiet=quiet),
-        started=background.started,
-        signals=True,
-        kept=True,
-    )
-    _summary(ran)
+    try:
+        ran = api.run(
+            spec,
+            inventory,
+            runs_dir=runs_dir,
+            fail_fast=fail_fast,
+            wait_hosts_s=wait_hosts_s,
+            watcher=BackgroundWatcher(background, spec, quiet=quiet),
+            started=background.started,
+            signals=True,
+            kept=True,
+        )
+    finally:
+        background.log.close()
+    summary(ran)
     return ran.exit_code
 
 
@@ -259,34 +263,6 @@ def _print_left(folders: list[RunFolder]) -> None:
     for folder in folders:
         with suppress(BatchwasmError):
             print_json([api.Ran(status=api.status(folder), folder=folder, exit_code=EXIT_WORLD).as_dict()])
-
-
-def _summary(ran: Ran) -> None:
-    from batchwasm.cli.escape import say
-    from batchwasm.cli.units import count_text, duration_text
-    from batchwasm.results import reference
-
-    status = ran.status
-    words = [f"{count_text(n)} {word.replace('_', ' ')}" for word, n in status.by_outcome.items()]
-    if status.tasks.waiting:
-        words.append(f"{count_text(status.tasks.waiting)} waiting")
-    say(f"{status.run}: {', '.join(words)} of {count_text(status.tasks.total)} in {duration_text(status.wall_s)}")
-    _warnings(ran)
-    for sentence in status.advice:
-        say(sentence)
-    failed = " --failed" if status.tasks.failed else ""
-    say(f"see 'batchwasm results{failed} -r {reference(ran.folder, Path.cwd())}'; files in {status.folder}")
-
-
-def _warnings(ran: Ran) -> None:
-    """What nobody who asked for quiet should miss: hosts that did not take part, and why a run stopped early."""
-    from batchwasm.cli.escape import say
-
-    for host in ran.status.hosts:
-        if host.state in ("down", "lost"):
-            say(f"warning: host {host.name} was {host.state}: {host.reason}")
-    if ran.status.reason:
-        say(ran.status.reason)
 
 
 def _dry_run(spec: RunSpec, inventory: Inventory, only: tuple[str, ...], as_json: bool) -> int:
