@@ -29,9 +29,7 @@ def blocked(state: State, inventory: Path | None) -> Blocked | None:
     What hosts run that can't be reached waits, too. The caller has seen that no other host runs anything.
     """
     # Not those that wait for others: whoever these are is in the way, and is what must be told.
-    waiting = [
-        job for job in state.jobs if job.on_hosts or (job.waiting and (job.startable or job.digest is None))
-    ]
+    waiting = [job for job in state.jobs if job.on_hosts or (job.waiting and (job.startable or job.digest is None))]
     gone = [h for h in state.hosts.values() if h.removed and any(job.plan.allows(h.plan) for job in waiting)]
     there = [h for h in state.hosts.values() if not h.removed and any(placement.may_take(h, job) for job in waiting)]
     if not waiting or any(not host.answered or (host.connected and not _is_held(host)) for host in there):

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from batchwasm.artifacts import Store, build
 from batchwasm.calls import JobCalls
@@ -24,11 +25,12 @@ from batchwasm.functions import Signature, of_module
 from batchwasm.functions.values import checker
 from batchwasm.functions.wit import wit
 from batchwasm.journal import InputFile
-from batchwasm.model import Artifact, Job, JobName, RunSpec
+from batchwasm.model import Artifact, HostName, Job, JobName, RunSpec
 from batchwasm.results import RunFolder
 
+
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Left:
+class Earlier:
     """What another life of a scheduler left of a run."""
 
     state: State = field(default_factory=State)
@@ -36,6 +38,8 @@ class Left:
     """Of the jobs that were built."""
     inputs: Mapping[str, InputFile] = field(default_factory=dict)
     """Files that were read for tasks, by path."""
+    facts: Mapping[HostName, Mapping[str, Any]] = field(default_factory=dict)
+    """What each host said that it is."""
 
 
 BUILDS = os.cpu_count() or 1  # at once: a compiler takes a core

@@ -30,6 +30,10 @@ class Inbox(Protocol):
         """Whether it was sent anything that has no result yet."""
         ...
 
+    def was_met(self, host: str) -> bool:
+        """Whether it ever joined, so that it may have something of the run."""
+        ...
+
     def others_answer(self, host: str) -> bool:
         """Whether another host of the run is there."""
         ...

@@ -40,7 +40,7 @@ from batchwasm.core.scheduler import Scheduler
 from batchwasm.core.state import RUNNING, WAITING, State
 from batchwasm.engine.arguments import KEPT_BYTES, Given
 from batchwasm.engine.asleep import Sleep
-from batchwasm.engine.building import Building, Left, built
+from batchwasm.engine.building import Building, Earlier, built
 from batchwasm.engine.collect import Answers
 from batchwasm.engine.groups import the_one
 from batchwasm.engine.inventory import LiveInventory
@@ -61,6 +61,7 @@ from batchwasm.results import RunFolder
 from batchwasm.runner.protocol import Beat
 
 TICK_S = 1.0  # how often deadlines are looked at when nothing happens
+SHOWN_HOSTS = 3  # named of many
 SHOW_S = 0.1  # between two looks of a watcher at the whole state
 
 
@@ -94,22 +95,22 @@ class Loop:
         journal: Journal,
         watcher: Watcher,
         *,
-        left: Left | None = None,
+        earlier: Earlier | None = None,
         before: Sequence[Event] = (),
     ) -> None:
-        """Of a new run, or of what another life `left`; `before` is done before all else."""
+        """Of a new run, or of one that an `earlier` life left; `before` is done before all else."""
         self._plan, self._folder, self._journal, self._watcher = plan, folder, journal, watcher
-        self._left, self._before = left or Left(), before
-        self.state = self._left.state
+        self._earlier, self._before = earlier or Earlier(), before
+        self.state = self._earlier.state
         self.jobs = list(plan.spec.jobs)
         """By their numbers; those that were added, too."""
         self._inputs: list[InputFile] = []
         """Read, and not in the journal yet."""
-        self._digests = Digests(self._left.inputs, self._inputs.append)
+        self._digests = Digests(self._earlier.inputs, self._inputs.append)
         self._building = Building(plan.spec, plan.store, folder, self._digests, watcher.compiling)
         self._tasks: dict[int, int] = {}
         """Of the jobs that were added: how many calls each has."""
-        self.facts: dict[HostName, Mapping[str, Any]] = {}
+        self.facts: dict[HostName, Mapping[str, Any]] = dict(self._earlier.facts)
         """What each host that joined said it is."""
         self._scheduler = Scheduler(self.state)
         self._news: list[_News] = []
@@ -150,6 +151,9 @@ class Loop:
 
     def has_work(self, host: str) -> bool:
         return bool(self.state.hosts[host].batches)
+
+    def was_met(self, host: str) -> bool:
+        return bool(self.state.hosts[host].supervisor)
 
     def others_answer(self, host: str) -> bool:
         return any(each.connected and not each.silent for each in self.state.hosts.values() if each.name != host)
@@ -221,9 +225,9 @@ class Loop:
     async def _work(self, group: asyncio.TaskGroup) -> None:
         self._group = group
         inventory = LiveInventory(self._plan.inventory, self._folder, self, self._watcher.note)
-        for n, artifact in self._left.artifacts.items():  # before any host tells what it has of them
+        for n, artifact in self._earlier.artifacts.items():  # before any host tells what it has of them
             await self._building.take(n, self.jobs[n], artifact)
-        missing = [(n, job) for n, job in enumerate(self.jobs) if n not in self._left.artifacts]
+        missing = [(n, job) for n, job in enumerate(self.jobs) if n not in self._earlier.artifacts]
         self._building.pending = len(missing)
         aside = [self._spawn(self._build, n, job) for n, job in missing]
         aside += [self._spawn(self._requests.watch, self._add), self._spawn(inventory.watch)]
@@ -235,7 +239,9 @@ class Loop:
             self._building.end()
             for task in aside:
                 task.cancel()
-            await self._pool.end(stop_guests=not self._leaves_guests)
+            untold = await self._pool.end(stop_guests=not self._leaves_guests)
+            if untold:
+                self._watcher.note(_untold(untold))
 
     def _spawn(self, part: Callable[..., Coroutine[Any, Any, None]], *args: object) -> asyncio.Task[None]:
         assert self._group is not None
@@ -479,3 +485,11 @@ class Loop:
     def _has_results(self) -> bool:
         counts = self.state.counts
         return sum(counts) > counts[WAITING] + counts[RUNNING]
+
+
+def _untold(names: Sequence[HostName]) -> str:
+    more = f" and {len(names) - SHOWN_HOSTS} more" if len(names) > SHOWN_HOSTS else ""
+    return (
+        f"{', '.join(names[:SHOWN_HOSTS])}{more} could not be told that the run is over: what it still has of it goes "
+        "by itself within a week, or by 'batchwasm hosts clean --force'"
+    )

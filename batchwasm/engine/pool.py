@@ -103,8 +103,11 @@ class Pool:
         for session in self._sessions.values():
             session.renew()
 
-    async def end(self, *, stop_guests: bool) -> None:
-        """Have all hosts stop what they still run for us, or leave it there; those that do not answer are given up."""
+    async def end(self, *, stop_guests: bool) -> list[HostName]:
+        """Have all hosts stop what they still run for us, or leave it there; those that do not answer are given up.
+
+        Names of those that may have something of the run, and could not be told that it is over.
+        """
         self._again.clear()
         for session in self._sessions.values():
             session.end(stop_guests=stop_guests)
@@ -112,3 +115,4 @@ class Pool:
             _, late = await asyncio.wait(self._lives.values(), timeout=END_S)
             for task in late:
                 task.cancel()
+        return [name for name, session in self._sessions.items() if stop_guests and session.owes_goodbye]

@@ -64,6 +64,7 @@ SILENCES = 3  # parts that it is waited in: if it was we who were stopped, that 
 # After the first of these parts, five heartbeats, what a host runs is doubted; after the last one the host is given up.
 GONE_S = 600.0  # as long as a run without any host waits for one, too
 RETRY_S, RETRY_LIMIT_S = 0.5, 60.0  # doubled each time: a restarted sshd is back soon, a machine that is off is not
+GOODBYE_S = 6.0  # to connect once more, at the end; a run's end waits 10 s for its hosts in all
 LEAVE_S = 3.0  # for the last word to a host that is dropped, which may not be listening
 
 
@@ -94,6 +95,8 @@ class Session:
         self._renewal = asyncio.Event()
         """The connection is to be made anew."""
         self._stops_guests = True
+        self.owes_goodbye = inbox.was_met(host.name)
+        """It may have something of the run, and was not told that this is over."""
 
     @property
     def supervisor(self) -> str:
@@ -156,6 +159,8 @@ class Session:
                 if not error.waiting_may_help:
                     return
             await self._rest()
+        if self.owes_goodbye and self._stops_guests:
+            await self._say_goodbye()
 
     async def _rest(self) -> None:
         """Before the next connection; longer each time, until the host or this machine wakes up."""
@@ -253,6 +258,26 @@ class Session:
                 async with asyncio.timeout(LEAVE_S):
                     await self._prepared.runner.write(encode(Detach()))
 
+    async def _say_goodbye(self) -> None:
+        """The run ended while it was away: one more try, lest it keeps what it has of the run."""
+        transport, prepared = transports.make(self.host), None
+        try:
+            async with asyncio.timeout(GOODBYE_S):
+                prepared = await prepare(self.host, transport, self._shipped)
+                attach = attach_of(self.host, self._run, self._incarnation, self._received.upto)
+                await prepared.runner.write(encode(attach) + encode(Detach()))
+                while await wire.some(prepared):
+                    pass  # until it closes, when the last guest is dead
+                self.owes_goodbye = False
+        except (HostError, TimeoutError):
+            pass
+        finally:
+            if prepared is not None:
+                with suppress(HostError):
+                    await prepared.runner.close()
+                await prepared.depot.close()
+            await transport.close()
+
     async def _until_ending(self, work: Coroutine[Any, Any, T]) -> T | None:
         """The result of `work`, or None when the run ends before it is there."""
         task = asyncio.ensure_future(work)
@@ -274,6 +299,7 @@ class Session:
         receiver = group.create_task(self._receive(prepared, decoder, news))
         renewal = group.create_task(self._renew())
         await self._write(prepared)
+        self.owes_goodbye = not self._stops_guests
         await prepared.runner.close()
         for task in (receiver, renewal, *self._errands):
             task.cancel()
@@ -291,6 +317,7 @@ class Session:
             self._supervisor = answer.supervisor
             self._received.forget()
         self._attached, self._joined, self._told, self._away_since = answer, True, None, None
+        self.owes_goodbye = True
         self._delay_s = RETRY_S
         kept = tuple(self._keep(answer))
         for batch in set(answer.batches).difference(kept):

@@ -69,7 +69,6 @@ class Digests:
         except OSError as error:
             raise InputChanged(f"{path}: {error.strerror}; it was there when the run started") from error
 
-
     async def _look(self, path: Path, key: tuple[Path, int, int]) -> Digest:
         digest = await asyncio.to_thread(_sha256, path)
         before = self._before.get(str(path))
