@@ -32,6 +32,7 @@ LAYERS = {
     "following": 5,
     "engine": 4,
     "asking": 4,
+    "reading": 4,
     "reopening": 4,
     "artifacts": 3,
     "calls": 3,
