@@ -38,6 +38,7 @@ by who opens it for writing."""
 CHECKPOINTS = 2  # the newest, and the one before in case a reader is in it
 SAMPLES = 20_000  # rows: a day of one host at a sample every 4 s, a few MB
 BUSY_S = 30.0  # how long a writer or reader waits for the other
+ROWS = 500  # read at once, of those that have all that a task printed
 ASKED_LIMIT = 100  # requests read at once: however many come, the scheduler looks after its hosts in between
 
 _CALLS = """
@@ -348,13 +349,14 @@ class Journal:
     def caught_up(self, known: Known | None = None, hear: Callable[[Event], None] | None = None) -> Known:
         """The same, from what was `known` before, whose state is changed; `hear` is told each event after it."""
         with self.snapshot():
-            state, seq, attempt = known or self._checkpointed()
-            for seq, at, event in self.replay(seq, attempt):
+            state, upto, attempt = known or self._checkpointed()
+            for seq, at, event in self.replay(upto, attempt):
                 state.apply(event, at)
+                upto = seq
                 if hear is not None:
                     hear(event)
             attempt = self._db.execute("SELECT coalesce(max(id), 0) FROM attempts").fetchone()[0]
-        return Known(state, seq, attempt)
+        return Known(state, upto, attempt)
 
     def _checkpointed(self) -> Known:
         query = "SELECT body, seq, attempt FROM checkpoints WHERE version = ? ORDER BY seq DESC LIMIT 1"
@@ -362,15 +364,18 @@ class Journal:
         return Known(State(), 0, 0) if found is None else Known(snapshot.load(found[0]), found[1], found[2])
 
     def ended(self, after: int, upto: int) -> Iterator[Attempt]:
-        """Those beyond row `after` and up to `upto` that made their tasks' results, in their order; each task's last."""
-        later = "job = a.job AND task = a.task AND final = 1 AND id > a.id AND id <= :upto"
+        """Those in rows beyond `after` and up to `upto` that made results, in their order; of each task the last."""
+        later = "job = a.job AND task = a.task AND final = 1 AND id > a.id AND id <= ?2"
         query = (
-            f"SELECT batch, job, host, {_columns(self._missing)} FROM attempts AS a WHERE id > :after AND id <= :upto "
-            f"AND final = 1 AND NOT EXISTS (SELECT 1 FROM attempts WHERE {later}) ORDER BY id"
+            f"SELECT id, batch, job, host, {_columns(self._missing)} FROM attempts AS a WHERE id > ?1 AND id <= ?2 "
+            f"AND final = 1 AND NOT EXISTS (SELECT 1 FROM attempts WHERE {later}) ORDER BY id LIMIT {ROWS}"
         )
-        with _translated(self.path):
-            for row in self._db.execute(query, {"after": after, "upto": upto}):
-                yield Attempt(row[0], row[1], row[2], Record(*row[3:]))
+        found: list[tuple[Any, ...]] = [(after,)]
+        while found:  # by parts: an open query of a reader who takes his time would keep the writer's log growing
+            with _translated(self.path):
+                found = self._db.execute(query, (found[-1][0], upto)).fetchall()
+            for _, batch, job, host, *record in found:
+                yield Attempt(batch, job, host, Record(*record))
 
     def attempts(self, *, job: int | None = None, task: int | None = None, final: bool = False) -> Iterator[Attempt]:
         """Rows of `attempts`, by job, task and time."""
