@@ -9,7 +9,7 @@ from batchwasm.core.events import Event, Ranges, Record
 from batchwasm.engine import collect
 from batchwasm.engine.orders import Reservation
 from batchwasm.model import HostName, JobName
-from batchwasm.runner.protocol import Beat
+from batchwasm.runner.protocol import Beat, Output
 
 if TYPE_CHECKING:
     from batchwasm.engine.session import Session
@@ -63,5 +63,9 @@ class Inbox(Protocol):
         ...
 
     def beat(self, host: str, beat: Beat) -> None: ...
+
+    def output(self, host: str, output: Output) -> None:
+        """What a task of it has printed, perhaps as asked for."""
+        ...
 
     def shipping(self, host: str, text: str) -> None: ...

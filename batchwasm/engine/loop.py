@@ -45,6 +45,7 @@ from batchwasm.engine.collect import Answers
 from batchwasm.engine.groups import the_one
 from batchwasm.engine.inventory import LiveInventory
 from batchwasm.engine.keeping import Keeping
+from batchwasm.engine.live import Live
 from batchwasm.engine.opening import opening, stopped_by
 from batchwasm.engine.orders import Reservation
 from batchwasm.engine.plan import Plan, Watcher, host_plan
@@ -58,7 +59,7 @@ from batchwasm.functions import Signature
 from batchwasm.journal import Answered, Asked, InputFile, Journal
 from batchwasm.model import Artifact, Host, HostName, Job, JobName
 from batchwasm.results import RunFolder
-from batchwasm.runner.protocol import Beat
+from batchwasm.runner.protocol import Beat, Output
 
 TICK_S = 1.0  # how often deadlines are looked at when nothing happens
 SHOWN_HOSTS = 3  # named of many
@@ -117,6 +118,7 @@ class Loop:
         self._wake = asyncio.Event()
         self._pool = Pool(self.state, self._session, self._add)
         self._requests = Requests(journal)
+        self._live = Live(self.state, folder, self.jobs, self._pool.tail)
         self._group: asyncio.TaskGroup | None = None
         self._stop: RunStopped | None = None
         self._error: Exception | None = None
@@ -178,6 +180,9 @@ class Loop:
     def beat(self, host: str, beat: Beat) -> None:
         self._keeping.beat(host, beat)
 
+    def output(self, host: str, output: Output) -> None:
+        self._live.take(host, output)
+
     def shipping(self, host: str, text: str) -> None:
         self._watcher.shipping(host, text)
 
@@ -231,6 +236,7 @@ class Loop:
         self._building.pending = len(missing)
         aside = [self._spawn(self._build, n, job) for n, job in missing]
         aside += [self._spawn(self._requests.watch, self._add), self._spawn(inventory.watch)]
+        aside.append(self._spawn(self._live.watch))
         for host in self._plan.hosts():
             self._pool.add(host, self._spawn)
         try:
@@ -336,7 +342,7 @@ class Loop:
             event: Event | None = None
             match item:
                 case Asked():
-                    said = reply(item, self.state, now)
+                    said = self._live.heard(item.kind, reply(item, self.state, now), self.facts, now)
                     answers.append(Answered(item.id, said.answer))
                     for each in said.events:
                         self._scheduler.observe(each, now)
