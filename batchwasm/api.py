@@ -195,6 +195,7 @@ def resume(
             fail_fast=state.fail_fast,
             wait_hosts_s=wait_hosts_s,
             version=__version__,
+            kept=True,
         )
         earlier = Earlier(state=state, artifacts=reopened.artifacts, inputs=journal.inputs(), facts=reopened.facts)
         looks_on = Watcher() if watcher is None else watcher(reopened.spec)

@@ -30,8 +30,8 @@ def command(name: str | None, run: str | None, timeout_s: float | None, as_json:
     --timeout is over, 130 it was interrupted. Ctrl-C ends the waiting and leaves the run alone.
     """
     from batchwasm import api, following, results
-    from batchwasm.cli.ended import summary
     from batchwasm.cli.escape import say
+    from batchwasm.cli.going import summarize
     from batchwasm.cli.render import print_json
     from batchwasm.cli.units import duration_text
 
@@ -46,7 +46,9 @@ def command(name: str | None, run: str | None, timeout_s: float | None, as_json:
     ran = api.ran(folder)
     if as_json:
         print_json([ran.as_dict()])
-    summary(ran)
+    summarize(ran)
+    if ran.exit_code == EXIT_WORLD and folder.scheduler_log.exists():
+        say(f"what its scheduler said is in {folder.scheduler_log}")
     return ran.exit_code
 
 
