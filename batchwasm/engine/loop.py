@@ -235,8 +235,7 @@ class Loop:
         missing = [(n, job) for n, job in enumerate(self.jobs) if n not in self._earlier.artifacts]
         self._building.pending = len(missing)
         aside = [self._spawn(self._build, n, job) for n, job in missing]
-        aside += [self._spawn(self._requests.watch, self._add), self._spawn(inventory.watch)]
-        aside.append(self._spawn(self._live.watch))
+        aside += [self._spawn(self._requests.watch, self._add), *map(self._spawn, (inventory.watch, self._live.watch))]
         for host in self._plan.hosts():
             self._pool.add(host, self._spawn)
         try:
