@@ -357,7 +357,8 @@ def _looked_at(folder: RunFolder) -> tuple[Status, State]:
 
 _GONE = RunStopped(
     code="gone",
-    text="its scheduler ended without a word; what its hosts were sent goes on there; 'batchwasm resume' takes it in",
+    text="its scheduler ended without a word; what its hosts were sent goes on there: 'batchwasm resume' takes it in, "
+    "'batchwasm hosts clean --force' ends it",
     guests_stopped=False,
 )
 """What a scheduler that was killed could not write itself."""
