@@ -97,6 +97,10 @@ class Heard:
     def expected(self, batch: int) -> Expected:
         return Expected()
 
+    async def claim(self, batch: int, task: int, seq: int) -> None: ...
+
+    def disclaim(self, batch: int, seq: int) -> None: ...
+
     def request_of(self, batch: int) -> Reservation:
         return self.reservation
 
