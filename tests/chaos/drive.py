@@ -181,10 +181,13 @@ class Drive:
             self._sleep(life)
             return
         trouble = troubles.draw(free, self.dice, longest_s=self.wish.longest_s)
+        mend = troubles.KINDS[trouble.name].start(trouble.host, self.dice)
+        if mend is None:
+            return
         self.log(f"{trouble.host.name}: {trouble.name}" + (f" for {trouble.seconds:.1f} s" if trouble.seconds else ""))
         self.counts[trouble.name] += 1
-        mend = troubles.KINDS[trouble.name].start(trouble.host, self.dice)
-        self._busy[trouble.host.name] = (time.monotonic() + trouble.seconds, trouble.name, mend)
+        if mend is not troubles.nothing:
+            self._busy[trouble.host.name] = (time.monotonic() + trouble.seconds, trouble.name, mend)
 
     def _sleep(self, life: Life) -> None:
         """As a laptop does whose lid is shut."""
@@ -200,7 +203,7 @@ class Drive:
             if everything or time.monotonic() >= until:
                 del self._busy[name]
                 mend()
-                self.log(f"{name}: {what} is over")
+                self.log(f"{name}: over: {what}")
 
     # ------------------------------------------------------------------------------------------- the checks
 

@@ -89,6 +89,11 @@ class NetHost(Sshd):
         return f"to-{self.name}"
 
     @property
+    def mac(self) -> str:
+        """The same after a reboot, as a network card has it: others know it."""
+        return f"02:00:00:00:00:{int(self.address.rpartition('.')[2]):02x}"
+
+    @property
     def tmp(self) -> Path:
         return self.folder / "tmp"
 
@@ -107,8 +112,9 @@ class NetHost(Sshd):
             )
         assert self._unshare.stdout is not None
         assert self._unshare.stdout.read(2) == b"up", (self.folder / "boot.log").read_text()
-        [self.init] = _children(self._unshare.pid)
-        command("ip", "link", "add", self.link, "type", "veth", "peer", "name", "eth0", "netns", self.init)
+        [self.init] = children(self._unshare.pid)
+        eth0 = ["name", "eth0", "address", self.mac, "netns", self.init]
+        command("ip", "link", "add", self.link, "type", "veth", "peer", *eth0)
         command("ip", "link", "set", self.link, "master", BRIDGE, "up")
         self.inside("ip", "address", "add", f"{self.address}/24", "dev", "eth0")
         self.inside("ip", "link", "set", "eth0", "up")
@@ -139,7 +145,7 @@ class NetHost(Sshd):
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         """Ends the listener; its connections go on, as they do when sshd is restarted."""
         if self._listener is not None:
-            for pid in _children(self._listener.pid):
+            for pid in children(self._listener.pid):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, how)
             self._listener.wait()
@@ -153,23 +159,23 @@ class NetHost(Sshd):
 
     def everything(self) -> list[int]:
         """Pids of all that runs there but init."""
-        space = _pid_space(self.init)
-        return [pid for pid in _pids() if pid != self.init and _pid_space(pid) == space]
+        space = pid_space(self.init)
+        return [pid for pid in pids() if pid != self.init and pid_space(pid) == space]
 
     def runners(self, what: str) -> list[int]:
         """Pids of its relays, its supervisors or their workers."""
-        ours = {pid: _words(pid) for pid in self.everything()}
+        ours = {pid: words_of(pid) for pid in self.everything()}
         named = [pid for pid, words in ours.items() if b"batchwasm_runner" in words and what.encode() in words]
         if what == "relay":
             return named
         of_runner = [pid for pid, words in ours.items() if b"supervise" in words]
-        workers = {child for pid in of_runner for child in _children(pid)}
+        workers = {child for pid in of_runner for child in children(pid)}
         return [pid for pid in of_runner if (pid in workers) == (what == "worker")]
 
     def drop_connections(self) -> None:
         """SIGKILL for the processes of sshd that serve somebody."""
-        listeners = _children(self._listener.pid) if self._listener is not None else []
-        _kill(pid for listener in listeners for pid in _below(listener) if b"sshd" in b" ".join(_words(pid)))
+        listeners = children(self._listener.pid) if self._listener is not None else []
+        _kill(pid for listener in listeners for pid in _below(listener) if b"sshd" in b" ".join(words_of(pid)))
 
 
 def make(root: Path, count: int, authorized_key: Path) -> list[NetHost]:
@@ -195,26 +201,26 @@ def left_on(host: NetHost) -> Sequence[str]:
 
 
 def _ours(host: NetHost) -> list[tuple[int, list[bytes]]]:
-    return [(pid, words) for pid in host.everything() if b"batchwasm_runner" in (words := _words(pid))]
+    return [(pid, words) for pid in host.everything() if b"batchwasm_runner" in (words := words_of(pid))]
 
 
-def _pids() -> list[int]:
+def pids() -> list[int]:
     return [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]
 
 
-def _pid_space(pid: int) -> str:
+def pid_space(pid: int) -> str:
     with contextlib.suppress(OSError):
         return os.readlink(f"/proc/{pid}/ns/pid")
     return "gone"
 
 
-def _words(pid: int) -> list[bytes]:
+def words_of(pid: int) -> list[bytes]:
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     return []
 
 
-def _children(pid: int) -> list[int]:
+def children(pid: int) -> list[int]:
     with contextlib.suppress(OSError):
         return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     return []

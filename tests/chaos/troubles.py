@@ -18,7 +18,8 @@ Mend = Callable[[], None]
 class Kind(NamedTuple):
     """One way to go wrong."""
 
-    start: Callable[[NetHost, random.Random], Mend]
+    start: Callable[[NetHost, random.Random], Mend | None]
+    """Makes it go wrong; None where there was nothing to hit."""
     weight: float
     short_s: tuple[float, float]
     """How long it lasts; mended after that."""
@@ -76,30 +77,26 @@ def restart_sshd(host: NetHost, dice: random.Random) -> Mend:
 
 def drop_connections(host: NetHost, dice: random.Random) -> Mend:
     host.drop_connections()
-    return _nothing
+    return nothing
 
 
-def kill_relays(host: NetHost, dice: random.Random) -> Mend:
-    _kill(host.runners("relay"))
-    return _nothing
+def kill_relays(host: NetHost, dice: random.Random) -> Mend | None:
+    return _killed(host.runners("relay"))
 
 
-def kill_worker(host: NetHost, dice: random.Random) -> Mend:
-    if workers := host.runners("worker"):
-        _kill([dice.choice(workers)])
-    return _nothing
+def kill_worker(host: NetHost, dice: random.Random) -> Mend | None:
+    return _killed(dice.sample(workers, 1) if (workers := host.runners("worker")) else [])
 
 
-def kill_supervisor(host: NetHost, dice: random.Random) -> Mend:
-    _kill(host.runners("supervisor"))
-    return _nothing
+def kill_supervisor(host: NetHost, dice: random.Random) -> Mend | None:
+    return _killed(host.runners("supervisor"))
 
 
-def stall_supervisor(host: NetHost, dice: random.Random) -> Mend:
+def stall_supervisor(host: NetHost, dice: random.Random) -> Mend | None:
     """It does nothing for a while, as on a machine that swaps: connected, and silent."""
     stalled = host.runners("supervisor")
     _signal(stalled, signal.SIGSTOP)
-    return lambda: _signal(stalled, signal.SIGCONT)
+    return (lambda: _signal(stalled, signal.SIGCONT)) if stalled else None
 
 
 def reboot(host: NetHost, dice: random.Random) -> Mend:
@@ -151,10 +148,16 @@ def _rules(*rules: list[str]) -> Mend:
     return mend
 
 
+def _killed(pids: list[int]) -> Mend | None:
+    _kill(pids)
+    return nothing if pids else None
+
+
 def _signal(pids: list[int], number: signal.Signals) -> None:
     for pid in pids:
         with suppress(ProcessLookupError):
             os.kill(pid, number)
 
 
-def _nothing() -> None: ...
+def nothing() -> None:
+    """Mends what is over at once."""
