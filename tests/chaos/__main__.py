@@ -59,10 +59,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--seed", type=int, default=int(os.environ["CHAOS_SEED"]) if "CHAOS_SEED" in os.environ else None
     )
-    parser.add_argument("--gap", type=float, nargs=2, default=(0.5, 4.0), metavar="S", help="between two troubles")
+    parser.add_argument("--gap", type=float, nargs=2, default=(0.2, 2.0), metavar="S", help="between two troubles")
     parser.add_argument("--longest", type=float, default=60.0, metavar="S", help="of a trouble")
     parser.add_argument("--limit", type=float, default=1500.0, metavar="S", help="of the run")
-    parser.add_argument("--long-every", type=int, default=10, metavar="N", help="one task in N takes a second")
+    parser.add_argument("--long-every", type=int, default=4, metavar="N", help="one task in N takes a second")
     parser.add_argument("--inside", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args()
 

@@ -1,6 +1,6 @@
 """The scheduler's lives, one after the other, with troubles all the while; then quiet, the end, and the checks.
 
-    kills    until six tenths of the tasks have results: all lives but two end by SIGKILL, troubles come and go
+    kills    until four tenths of the tasks have results: all lives but two end by SIGKILL, troubles come and go
     troubles until nine tenths: one life that lasts, so that silence and back-off run their course
     quiet    all is mended, the scheduler is killed a last time, and the next one goes to the end
 
@@ -29,7 +29,7 @@ from tests.chaos.workload import Workload
 from tests.command import Cli
 from tests.sshd import inventory_of
 
-KILLS_UNTIL, TROUBLES_UNTIL = 0.6, 0.9
+KILLS_UNTIL, TROUBLES_UNTIL = 0.4, 0.9
 TURN_S = 0.05
 GONE_S = 15.0  # a supervisor leaves within 2 s of its last run's end; this machine is busy
 CPUS = 2
