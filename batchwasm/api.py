@@ -199,6 +199,7 @@ def resume(
             fail_fast=state.fail_fast,
             wait_hosts_s=wait_hosts_s,
             version=__version__,
+            kept=True,
         )
         earlier = Earlier(state=state, artifacts=reopened.artifacts, inputs=journal.inputs(), facts=reopened.facts)
         looks_on = Watcher() if watcher is None else watcher(reopened.spec)
@@ -350,7 +351,8 @@ def status(folder: RunFolder) -> Status:
 
 _GONE = RunStopped(
     code="gone",
-    text="its scheduler ended without a word; what its hosts were sent goes on there; 'batchwasm resume' takes it in",
+    text="its scheduler ended without a word; what its hosts were sent goes on there: 'batchwasm resume' takes it in, "
+    "'batchwasm hosts clean --force' ends it",
     guests_stopped=False,
 )
 """What a scheduler that was killed could not write itself."""

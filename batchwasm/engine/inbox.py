@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from batchwasm.core.events import Event, Ranges, Record
 from batchwasm.engine import collect
 from batchwasm.engine.orders import Reservation
-from batchwasm.model import HostName, JobName
+from batchwasm.model import Host, HostName, JobName
 from batchwasm.runner.protocol import Beat
 
-if TYPE_CHECKING:
-    from batchwasm.engine.session import Session
+
+class Reporter(Protocol):
+    """A session, as who answers it sees it."""
+
+    host: Host
+
+    def settled(self, seqs: Sequence[int]) -> None:
+        """The reports with these numbers are in the journal."""
+        ...
 
 
 class Inbox(Protocol):
@@ -50,11 +57,11 @@ class Inbox(Protocol):
         """What the function of a batch that is wanted may give; None for a program."""
         ...
 
-    def report(self, session: Session, seq: int | None, batch: int, records: Sequence[Record]) -> None:
+    def report(self, session: Reporter, seq: int | None, batch: int, records: Sequence[Record]) -> None:
         """Attempts of a batch ended, says the host; `seq` is None where nobody but we say so."""
         ...
 
-    def returned(self, session: Session, seq: int | None, batch: int, ranges: Ranges, why: str) -> None:
+    def returned(self, session: Reporter, seq: int | None, batch: int, ranges: Ranges, why: str) -> None:
         """Tasks were not started and won't be; `seq` is None where we did not even send them."""
         ...
 

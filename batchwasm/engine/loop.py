@@ -43,6 +43,7 @@ from batchwasm.engine.asleep import Sleep
 from batchwasm.engine.building import Building, Earlier, built
 from batchwasm.engine.collect import Answers
 from batchwasm.engine.groups import the_one
+from batchwasm.engine.inbox import Reporter
 from batchwasm.engine.inventory import LiveInventory
 from batchwasm.engine.keeping import Keeping
 from batchwasm.engine.opening import opening, stopped_by
@@ -69,7 +70,7 @@ SHOW_S = 0.1  # between two looks of a watcher at the whole state
 class _Report:
     """Attempts that a host, or we in its place, say ended."""
 
-    session: Session
+    session: Reporter
     seq: int | None
     batch: int
     records: Sequence[Record]
@@ -77,7 +78,7 @@ class _Report:
 
 @dataclass(frozen=True, slots=True)
 class _Return:
-    session: Session
+    session: Reporter
     seq: int | None
     event: TasksReturned
 
@@ -143,17 +144,19 @@ class Loop:
     def post(self, event: Event) -> None:
         self._add(event)
 
-    def report(self, session: Session, seq: int | None, batch: int, records: Sequence[Record]) -> None:
+    def report(self, session: Reporter, seq: int | None, batch: int, records: Sequence[Record]) -> None:
         self._add(_Report(session, seq, batch, records))
 
     def is_wanted(self, batch: int) -> bool:
         return batch in self.state.batches
 
     def has_work(self, host: str) -> bool:
-        return bool(self.state.hosts[host].batches)
+        found = self.state.hosts.get(host)  # None of one that just came
+        return found is not None and bool(found.batches)
 
     def was_met(self, host: str) -> bool:
-        return bool(self.state.hosts[host].supervisor)
+        found = self.state.hosts.get(host)
+        return found is not None and bool(found.supervisor)
 
     def others_answer(self, host: str) -> bool:
         return any(each.connected and not each.silent for each in self.state.hosts.values() if each.name != host)
@@ -169,7 +172,7 @@ class Loop:
             return answers._replace(most_bytes=found.memory_bytes)
         return answers
 
-    def returned(self, session: Session, seq: int | None, batch: int, ranges: Ranges, why: str) -> None:
+    def returned(self, session: Reporter, seq: int | None, batch: int, ranges: Ranges, why: str) -> None:
         self._add(_Return(session, seq, TasksReturned(batch=batch, ranges=ranges, why=why)))
 
     def twin_of(self, host: str, supervisor: str) -> HostName | None:
@@ -271,10 +274,10 @@ class Loop:
                 await self._news_or_tick()
                 self._pass(time.time())
                 self._look()
-        except (WorldError, SourceError, SpecError) as error:
-            of_world = isinstance(error, WorldError)
-            self._leaves_guests = of_world  # what they give is there when the run is resumed
-            if self.state.stopped is None and (of_world or self._plan.kept):
+        except Exception as error:
+            self._leaves_guests = not isinstance(error, SourceError | SpecError)  # then what they give is there later
+            told = (WorldError, SourceError, SpecError) if self._plan.kept else WorldError
+            if isinstance(error, told) and self.state.stopped is None:
                 with suppress(WorldError):  # a full disk takes this no more than what was before it
                     self._append([stopped_by(error)], time.time())
             raise
@@ -328,9 +331,9 @@ class Loop:
 
     def _observe(
         self, news: Sequence[_News], now: float
-    ) -> tuple[list[Event], dict[Session, list[int]], list[Answered]]:
+    ) -> tuple[list[Event], dict[Reporter, list[int]], list[Answered]]:
         events: list[Event] = []
-        settled: dict[Session, list[int]] = {}
+        settled: dict[Reporter, list[int]] = {}
         answers: list[Answered] = []
         for item in news:
             event: Event | None = None
