@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from batchwasm.core import snapshot
-from batchwasm.core.events import BatchPlaced, HostJoined, TasksReturned, count
+from batchwasm.core.events import BatchPlaced, HostJoined, HostRefused, TasksReturned, count
 from batchwasm.core.invariants import check
 from batchwasm.core.state import State
 from batchwasm.journal import Journal
@@ -78,6 +78,8 @@ def wrong(path: Path, tasks: int) -> Iterator[str]:
         state, replayed = journal.state(), State()
         for _, at, event in journal.replay():
             replayed.apply(event, at)
+            if isinstance(event, HostRefused) and not event.waiting_may_help:  # all that chaos breaks is mended soon
+                yield f"{event.host} was given up for good: {event.text}"
         check(replayed)
         if not state.finished:
             yield "the run has not ended"
