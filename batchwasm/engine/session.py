@@ -250,9 +250,9 @@ class Session:
             async with wire.patience(ATTACH_S, "its runner did not answer"):
                 while not messages:
                     messages = wire.decoded(decoder, wire.unless_ended(await wire.some(prepared), prepared))
-        except (
-            HostLost
-        ) as error:  # it was reached a moment ago: the runner can't live there, and trying again won't help
+        except HostLost as error:
+            if self.owes_goodbye or not prepared.runner.stderr_tail.strip():
+                raise  # it lives there, or did not say why it can't: it was killed, or the network was
             raise HostError("runner", error.cause, "see 'batchwasm hosts check'") from error
         return decoder, messages
 
