@@ -30,7 +30,7 @@ from batchwasm.core.events import (
 from batchwasm.engine import arguments as calls_arguments
 from batchwasm.engine import session as sessions
 from batchwasm.engine.arguments import Arguments, given
-from batchwasm.engine.collect import Answers
+from batchwasm.engine.collect import Expected
 from batchwasm.engine.inbox import Reporter
 from batchwasm.engine.orders import Reservation
 from batchwasm.engine.session import Session
@@ -94,8 +94,12 @@ class Heard:
     def left_of(self, host: str, batch: int) -> int | None:
         return self.left.get(batch)
 
-    def answers(self, batch: int) -> Answers | None:
-        return None
+    def expected(self, batch: int) -> Expected:
+        return Expected()
+
+    async def claim(self, batch: int, task: int, seq: int) -> None: ...
+
+    def disclaim(self, batch: int, seq: int) -> None: ...
 
     def request_of(self, batch: int) -> Reservation:
         return self.reservation
