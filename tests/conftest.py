@@ -6,6 +6,7 @@ Tests are a package (`from tests.command import Cli`); fixtures that only one fo
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,6 +59,18 @@ def weird_tmp_path(tmp_path: Path) -> Path:
     path = tmp_path / 'it\'s a "wéird" folder; $HOME & 100% *'
     path.mkdir()
     return path
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 4 MiB, which can really be full. Only root may mount one."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount a disk")
+    path = tmp_path / "disk"
+    path.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m,mode=700", "none", str(path)], check=True)
+    yield path
+    subprocess.run(["umount", "--lazy", str(path)], check=True)
 
 
 @pytest.fixture

@@ -83,6 +83,8 @@ class Scheduler:
             if len(batch.remaining) > 1:
                 self._wide.setdefault(batch.job, set()).add(batch.id)
         for n, job in enumerate(state.jobs):
+            if job.unwanted:
+                self._doubtful |= job.on_hosts.keys()
             for retry in job.retries.values():
                 self._due += [(retry.at, n), (retry.at + policy.AVOID_S, n)]
         self._due += [(host.aside_until, EVERY_JOB) for host in state.hosts.values() if host.asides]
@@ -171,6 +173,9 @@ class Scheduler:
             case HostJoined():
                 self._open.add(event.host)
                 self._note_losses()
+                for batch in self.state.batches_on(event.host):
+                    if len(batch.remaining) > 1:  # what it was told to give back may not have reached it
+                        self._wide.setdefault(batch.job, set()).add(batch.id)
             case HostReserved():
                 if event.job is None:
                     self._open.add(event.host)

@@ -12,9 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from batchwasm import disk
 from batchwasm.core.events import Record
 from batchwasm.engine.depot import Depot
-from batchwasm.errors import HostError, HostLost, WorldError
+from batchwasm.errors import HostError, HostLost
 from batchwasm.model import JobName, Outcome
 from batchwasm.results import RunFolder
 from batchwasm.runner.protocol import INLINE_BYTES, Detail, OutputFile, Redaction, Row
@@ -192,7 +193,7 @@ def _target(folder: RunFolder, job: JobName, task: int, path: str) -> Path:
 async def _get(
     depot: Depot, spool: str, path: str, target: Path, size: int, sha256: str, redact: Redaction | None = None
 ) -> None:
-    with _on_disk(target):
+    with _on_disk(target, size):
         target.parent.mkdir(parents=True, exist_ok=True)
         await depot.get(f"{spool}/{path}", target, size, sha256, within=spool, redact=redact)
 
@@ -201,18 +202,18 @@ def _write(target: Path, content: bytes, output: OutputFile) -> None:
     if hashlib.sha256(content).hexdigest() != output.sha256:
         raise HostError("protocol", f"its runner sent an output that is not what it announced: {output.path[:200]!a}")
     part = target.with_name(f".{output.sha256[:16]}.part")
-    with _on_disk(target):
+    with _on_disk(target, len(content)):
         target.parent.mkdir(parents=True, exist_ok=True)
         part.write_bytes(content)
         os.replace(part, target)
 
 
 @contextmanager
-def _on_disk(target: Path) -> Iterator[None]:
+def _on_disk(target: Path, size_bytes: int = 0) -> Iterator[None]:
     try:
         yield
     except (FileExistsError, NotADirectoryError, IsADirectoryError, FileNotFoundError) as error:
         cause = f"its runner sent {target.name[:200]!a} twice, or as a file and as a folder"
         raise HostError("protocol", cause) from error
     except OSError as error:
-        raise WorldError(f"{target} can't be written: {error.strerror}") from error
+        raise disk.unwritable(target, error, size_bytes=size_bytes) from error

@@ -70,8 +70,6 @@ class Facts:
     disk_free_bytes: int
     file_system: str
     """Of the workdir; '' where it can't be told."""
-    kills_left_behind: bool
-    """systemd-logind ends what outlives its session there (KillUserProcesses)."""
 
     @property
     def network(self) -> bool:

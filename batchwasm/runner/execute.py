@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from ctypes import c_char_p
 from typing import Any, Callable, NamedTuple
 
-from . import abi, gpus, limits, outputs, reasons
+from . import abi, gpus, limits, outputs, reasons, room
 from .abi import Arguments
 from .box import Box, MissingInput, TooDeep, Usage
 from .cache import BadModule, Loaded, Modules
@@ -114,7 +114,7 @@ class Attempts:
         except OSError as error:
             self._stdout.reset()
             self._stderr.reset()
-            return self._row_of(task, Verdict(LOST, None, "host", f"trouble on this host: {error}"))
+            return self._row_of(task, self._trouble(error))
 
     def given_up(self, stop: Stop) -> Row:
         """The row of a guest that is asleep in the host and will not come back."""
@@ -123,7 +123,7 @@ class Attempts:
             with limits.spare_files():
                 return self._finish(self._started, End(None, INTERRUPT), stop)
         except OSError as error:
-            return self._row_of(self._started.task, Verdict(LOST, None, "host", f"trouble on this host: {error}"))
+            return self._row_of(self._started.task, self._trouble(error))
 
     def interrupt(self) -> None:
         """End the guest."""
@@ -234,6 +234,9 @@ class Attempts:
             # Most calls end so: there is nothing to judge, and to do that all the same would cost half of a call.
             ran = wall_us, cpu_us, end.memory_bytes
             return Row(task.task, task.number, SUCCEEDED, None, started.at, *ran, value=end.answer)  # type: ignore[arg-type]
+        if stop is None and (not untouched or end.exit_code or end.trap is not None):
+            # What failed may have failed for want of room, and what it wrote may be cut short, whatever it says.
+            room.check(self._box.path)
         usage = _NO_USAGE if untouched else self._usage()
         collected = outputs.NOTHING
         if wanted and usage is not None:
@@ -277,6 +280,10 @@ class Attempts:
     def _told(self, verdict: Verdict) -> Verdict:
         """Before it is cut: of what is left of a secret nobody would know what it was."""
         return verdict if self._redact is None else verdict._replace(text=self._redact.text(verdict.text))
+
+    def _trouble(self, error: OSError) -> Verdict:
+        """It is not the guest's fault: the attempt is lost, and another is made."""
+        return Verdict(LOST, None, "host", f"trouble on this host: {room.words(error, self._box.path)}")
 
     def _usage(self) -> Usage | None:
         try:

@@ -125,5 +125,5 @@ async def test_a_full_disk_here_is_no_hosts_fault(folder: RunFolder) -> None:
         async def get(self, *args: object, **kwargs: object) -> None:
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    with pytest.raises(WorldError, match=r"tasks/j/3/stdout can't be written: No space left"):
+    with pytest.raises(WorldError, match=r"tasks/j/3/stdout can't be written: the disk is full"):
         await collected(folder, row(Detail(stdout_spooled=(1, sha256(b"x")))), Full())

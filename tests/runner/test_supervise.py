@@ -433,7 +433,7 @@ def test_reports_are_numbered_and_sent_again_after_a_new_attach(host: Supervised
     assert scheduler.last_seq == 3
     scheduler.close()
     again = host.attach(incarnation=2, after=1)
-    assert again.attached.batches == [1, 2, 3]
+    assert (again.attached.batches, again.attached.left) == ([1, 2, 3], [0, 1, 1])
     rows, _ = again.collect(2)
     assert set(rows) == {(2, 0), (3, 0)}
     again.acknowledge()
@@ -450,6 +450,7 @@ def test_a_run_without_a_connection_is_worked_on_and_reports_later(host: Supervi
     scheduler.close()
     again = host.attach(incarnation=2)
     assert set(again.attached.batches) == {1, 2}
+    assert sum(again.attached.left) == 11
     rows, _ = again.collect(11)
     assert rows[1, 0].outcome == Outcome.TIMED_OUT
 
@@ -476,15 +477,6 @@ def test_acknowledged_spool_is_removed_and_the_rest_stays(host: SupervisedHost) 
     scheduler.last_seq = first
     scheduler.acknowledge()
     eventually(lambda: len(list(spool.iterdir())) == 1, "the spool of the first is removed")
-
-
-def test_a_run_alone_for_too_long_is_ended_with_all_it_has(host: SupervisedHost) -> None:
-    host.relay_options = ["--alone-s", "0.5"]
-    scheduler = host.attach()
-    scheduler.start(1, SPIN)
-    host.wait_until_a_guest_speaks()
-    scheduler.close()
-    eventually(lambda: not host.supervisors() and not host.workers(), "all ends", patience_s=5)
 
 
 def test_large_reports_pass_and_nothing_is_lost_when_nobody_reads_for_a_while(host: SupervisedHost) -> None:
