@@ -33,7 +33,7 @@ from batchwasm.engine.building import Earlier
 from batchwasm.engine.loop import Loop
 from batchwasm.engine.plan import Plan, Watcher
 from batchwasm.engine.preview import PlannedJob, preview
-from batchwasm.engine.secrets import hidden, unredacted
+from batchwasm.engine.secrets import hidden
 from batchwasm.engine.secrets import read as read_secrets
 from batchwasm.engine.simulating import Simulated
 from batchwasm.engine.simulating import simulate as simulated
@@ -143,10 +143,8 @@ def run(
     again, unless it is to be `kept` and to tell why), WorldError (it can be resumed, unless it never began).
     """
     spec = only(spec, jobs)
-    secret_values = read_secrets(spec)
     watcher = watcher or Watcher()
-    for text in unredacted(secret_values):
-        watcher.note(f"warning: {text}")
+    secret_values = read_secrets(spec, watcher.note)
     folder = folders.create(spec.name, runs_dir or folders.runs_dir(spec.folder))
     try:
         folder.write_text(folder.jobs, spec.text)
@@ -199,6 +197,8 @@ def resume(
         if state.finished and not before:
             return _ran(state, folder)
         reopened = reopen(folder, journal, state)
+        looks_on = Watcher() if watcher is None else watcher(reopened.spec)
+        secret_values = read_secrets(reopened.spec, looks_on.note)
         now = machines(folder, inventory=inventory, hosts=hosts)
         if now.text and now.text != folder.inventory.read_text(encoding="utf-8"):
             folder.replace_inventory(now.text)
@@ -211,9 +211,8 @@ def resume(
             wait_hosts_s=wait_hosts_s,
             version=__version__,
             kept=True,
-            secrets=read_secrets(reopened.spec),
+            secrets=secret_values,
         )
-        looks_on = Watcher() if watcher is None else watcher(reopened.spec)
         earlier = Earlier(state=state, artifacts=reopened.artifacts, inputs=journal.inputs(), facts=reopened.facts)
         loop = Loop(plan, folder, journal, looks_on, earlier=earlier, before=before)
         return _carried_out(loop, plan, folder, signals)
