@@ -481,9 +481,7 @@ class Loop:
         stopped = None
         if not hopeless:
             stopped = self._world.stop(self.state, building=bool(self._building.pending))
-        elif any(
-            self.state.counts[RUNNING + 1 :]
-        ):  # a host was late, or came back smaller: what is done is not thrown away for that
+        elif self._has_results():  # a host was late, or came back smaller: what is done is not thrown away for that
             if not self.state.batches:  # and what goes on does so
                 stopped = RunStopped(code="impossible", text="\n".join(hopeless.values()), guests_stopped=False)
         else:
@@ -491,3 +489,15 @@ class Loop:
         if stopped is not None:
             self._append([stopped], time.time())
             raise WorldError(stopped.text)
+
+    def _has_results(self) -> bool:
+        counts = self.state.counts
+        return sum(counts) > counts[WAITING] + counts[RUNNING]
+
+
+def _untold(names: Sequence[HostName]) -> str:
+    more = f" and {len(names) - SHOWN_HOSTS} more" if len(names) > SHOWN_HOSTS else ""
+    return (
+        f"{', '.join(names[:SHOWN_HOSTS])}{more} could not be told that the run is over: what it still has of it goes "
+        "by itself within a week, or by 'batchwasm hosts clean --force'"
+    )
