@@ -33,6 +33,8 @@ from batchwasm.engine.building import Earlier
 from batchwasm.engine.loop import Loop
 from batchwasm.engine.plan import Plan, Watcher
 from batchwasm.engine.preview import PlannedJob, preview
+from batchwasm.engine.secrets import hidden, unredacted
+from batchwasm.engine.secrets import read as read_secrets
 from batchwasm.engine.simulating import Simulated
 from batchwasm.engine.simulating import simulate as simulated
 from batchwasm.errors import (
@@ -41,6 +43,7 @@ from batchwasm.errors import (
     EXIT_SUCCEEDED,
     EXIT_TASKS_FAILED,
     EXIT_WORLD,
+    DiskFull,
     Problem,
     RunError,
     SourceError,
@@ -48,7 +51,7 @@ from batchwasm.errors import (
     WorldError,
 )
 from batchwasm.explained import AttemptRow, Explained
-from batchwasm.journal import Journal
+from batchwasm.journal import Journal, never_began
 from batchwasm.model import HostName, Inventory, Job, JobName, Outcome, RunSpec
 from batchwasm.reopening import machines, reopen
 from batchwasm.results import RunFolder
@@ -137,9 +140,13 @@ def run(
 
     `jobs` are names; none means all. `started` is called with the RunFolder as soon as there is one. `signals` lets
     SIGINT and SIGTERM stop the run (in the main thread only). Raises SpecError and SourceError (the run folder is gone
-    again, unless it is to be `kept` and to tell why), WorldError (it can be resumed).
+    again, unless it is to be `kept` and to tell why), WorldError (it can be resumed, unless it never began).
     """
     spec = only(spec, jobs)
+    secret_values = read_secrets(spec)
+    watcher = watcher or Watcher()
+    for text in unredacted(secret_values):
+        watcher.note(f"warning: {text}")
     folder = folders.create(spec.name, runs_dir or folders.runs_dir(spec.folder))
     try:
         folder.write_text(folder.jobs, spec.text)
@@ -156,11 +163,16 @@ def run(
             wait_hosts_s=wait_hosts_s,
             version=__version__,
             kept=kept,
+            secrets=secret_values,
         )
         with closing(journal), folder.held():
-            return _carried_out(Loop(plan, folder, journal, watcher or Watcher()), plan, folder, signals)
+            return _carried_out(Loop(plan, folder, journal, watcher), plan, folder, signals)
     except (SpecError, SourceError):
         if not kept:
+            folder.remove()
+        raise
+    except DiskFull:
+        if never_began(folder.journal) and not kept:
             folder.remove()
         raise
 
@@ -187,18 +199,22 @@ def resume(
         if state.finished and not before:
             return _ran(state, folder)
         reopened = reopen(folder, journal, state)
+        now = machines(folder, inventory=inventory, hosts=hosts)
+        if now.text and now.text != folder.inventory.read_text(encoding="utf-8"):
+            folder.replace_inventory(now.text)
         plan = Plan(
             run=state.run,
             spec=reopened.spec,
-            inventory=machines(folder, inventory=inventory, hosts=hosts),
+            inventory=now,
             store=store or Store(),
             fail_fast=state.fail_fast,
             wait_hosts_s=wait_hosts_s,
             version=__version__,
             kept=True,
+            secrets=read_secrets(reopened.spec),
         )
-        earlier = Earlier(state=state, artifacts=reopened.artifacts, inputs=journal.inputs(), facts=reopened.facts)
         looks_on = Watcher() if watcher is None else watcher(reopened.spec)
+        earlier = Earlier(state=state, artifacts=reopened.artifacts, inputs=journal.inputs(), facts=reopened.facts)
         loop = Loop(plan, folder, journal, looks_on, earlier=earlier, before=before)
         return _carried_out(loop, plan, folder, signals)
 
@@ -208,11 +224,14 @@ def _carried_out(loop: Loop, plan: Plan, folder: RunFolder, signals: bool) -> Ra
     try:
         if not loop.state.run:  # else it is there, and knows more by now
             manifest.write(folder, plan, loop)
-        state = asyncio.run(_run(loop, signals))
+        with hidden(plan.secrets):
+            state = asyncio.run(_run(loop, signals))
         manifest.write(folder, plan, loop)
-    except BaseException:
+    except BaseException as error:
         with suppress(WorldError):  # what went wrong before it is the news
             manifest.write(folder, plan, loop)
+        if isinstance(error, DiskFull) and not never_began(folder.journal):
+            raise DiskFull(f"{error}, then go on with 'batchwasm resume {folder.name}'") from error
         raise
     return _ran(state, folder)
 
@@ -231,7 +250,7 @@ async def _run(loop: Loop, signals: bool) -> State:
 
 def _interrupt(loop: Loop) -> None:
     """The first signal stops the guests and ends the run in order; the second ends us on the spot."""
-    loop.stop("interrupted", "interrupted; what has not finished is waiting")
+    loop.stop("interrupted", "interrupted; 'batchwasm resume' goes on with what has not finished")
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().remove_signal_handler(number)
         signal.signal(number, lambda *_: os._exit(EXIT_INTERRUPTED))
@@ -268,8 +287,10 @@ def only(spec: RunSpec, chosen: Sequence[JobName]) -> RunSpec:
 def plan(
     spec: RunSpec, inventory: Inventory, *, jobs: Sequence[JobName] = (), store: Store | None = None
 ) -> list[PlannedJob]:
-    """What `run` would do; nothing is compiled, connected or written."""
-    return preview(Plan(run="", spec=only(spec, jobs), inventory=inventory, store=store or Store()))
+    """What `run` would do; nothing is compiled, connected or written. Raises SpecError."""
+    chosen = only(spec, jobs)
+    read_secrets(chosen)
+    return preview(Plan(run="", spec=chosen, inventory=inventory, store=store or Store()))
 
 
 def simulate(

@@ -21,6 +21,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "explain": ("explain", "Why a task waits, where it runs, how it ended; or what limits a run."),
     "logs": ("logs", "What a task wrote to stdout and stderr; with -f as it writes."),
     "wait": ("wait", "Return when a run is over, with its exit code."),
+    "runs": ("runs", "The run folders: list them, remove some, export results as CSV or JSON lines."),
     "compile": ("compile", "Compile a source to WebAssembly, and nothing else."),
     "hosts": ("hosts", "Check, list, trust, drain and clean the machines of an inventory."),
     "toolchains": ("toolchains", "Which compilers are found, and how to get the others."),
@@ -38,7 +39,7 @@ NOT_YET: tuple[str, ...] = (
     "pause",
     "unpause",
 )
-NOT_YET += ("replay", "runs")
+NOT_YET += ("replay",)
 
 
 def show_version(context: click.Context, _: click.Parameter, asked: bool) -> None:

@@ -43,10 +43,13 @@ class Going:
         """The exit code. Raises what `carry_out` does."""
         try:
             ran = carry_out()
-        except WorldError:
+        except WorldError as error:
             if self._as_json:
                 _print_left(self._folders)
-            raise
+            if not self._folders:
+                raise
+            name = reference(self._folders[-1], Path.cwd())
+            raise WorldError(f"{error}\n'batchwasm resume {name}' goes on with the run when that is mended") from error
         finally:
             self._progress.close()
         if self._as_json:

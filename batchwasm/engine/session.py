@@ -250,9 +250,9 @@ class Session:
             async with wire.patience(ATTACH_S, "its runner did not answer"):
                 while not messages:
                     messages = wire.decoded(decoder, wire.unless_ended(await wire.some(prepared), prepared))
-        except (
-            HostLost
-        ) as error:  # it was reached a moment ago: the runner can't live there, and trying again won't help
+        except HostLost as error:
+            if self.owes_goodbye or not prepared.runner.stderr_tail.strip():
+                raise  # it lives there, or did not say why it can't: it was killed, or the network was
             raise HostError("runner", error.cause, "see 'batchwasm hosts check'") from error
         return decoder, messages
 
@@ -402,11 +402,11 @@ class Session:
                 if not self._inbox.is_wanted(message.batch):
                     self._report(message, [])
                     return
-                answers = self._inbox.answers(message.batch)
+                expected = self._inbox.expected(message.batch)
                 if any(collect.has_files(row) for row in rows):
-                    self._in_group(self._collect(message, rows, answers))
+                    self._in_group(self._collect(message, rows, expected))
                 else:
-                    self._report(message, [collect.record(row, answers) for row in rows])
+                    self._report(message, [collect.record(row, *expected) for row in rows])
             case Returned():
                 self._received.came(message.seq)
                 ranges = ranges_of(message.tasks)
@@ -434,15 +434,20 @@ class Session:
         self._received.told(message.seq)
         self._inbox.report(self, message.seq, message.batch, records)
 
-    async def _collect(self, message: Finished, rows: list[Row], answers: collect.Answers | None) -> None:
+    async def _collect(self, message: Finished, rows: list[Row], expected: collect.Expected) -> None:
         """Bring the files of a report here, then tell it: what is in the journal is on disk."""
         assert self._prepared is not None
         depot, spool = self._prepared.depot, self._spool(message.batch)
         records = []
-        for row in rows:
-            job = self._inbox.awaited(self.host.name, message.batch, row.task, row.number)
-            if job is not None:  # else nothing of it may touch the run folder, where another host's result may be
-                records.append(await collect.collect(row, job, self._folder, depot, spool, answers))
+        try:
+            for row in rows:
+                await self._inbox.claim(message.batch, row.task, message.seq)
+                job = self._inbox.awaited(self.host.name, message.batch, row.task, row.number)
+                if job is not None:  # else nothing of it may touch the run folder, where another host's result may be
+                    records.append(await collect.collect(row, job, self._folder, depot, spool, *expected))
+        except BaseException:
+            self._inbox.disclaim(message.batch, message.seq)
+            raise
         self._report(message, records)
 
     # --------------------------------------------------------------------------------------------- orders

@@ -19,7 +19,8 @@ from batchwasm.core.explain import Place, Running, Waiting, explain
 from batchwasm.core.state import RUNNING, WAITING, State
 from batchwasm.errors import BatchwasmError, RunError
 from batchwasm.following.run import Following
-from batchwasm.journal import VERSION, Attempt, Journal
+from batchwasm.journal import Attempt, Journal
+from batchwasm.journalfile import VERSION
 from batchwasm.model import JobName, Outcome
 
 ASK_S = 10.0  # a third of the time for which a scheduler believes it

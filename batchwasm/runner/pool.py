@@ -12,7 +12,7 @@ import signal
 import time
 from typing import Callable
 
-from . import local
+from . import local, room
 from .capacity import WHOLE, Host, Room
 from .local import Place
 from .page import WorkerSettings
@@ -151,7 +151,7 @@ class Pool:
                 worker = self._new_worker() if batch.start.isolate else self._idle_worker()
                 worker.give(run, batch, now)
             except OSError as error:
-                text = f"this host can't start a worker ({error.strerror})"
+                text = f"this host can't start a worker ({room.words(error, self._at.scratch)})"
                 self._over(run, batch, functools.partial(not_started, batch, text))
 
     def look(self, now: float) -> float:

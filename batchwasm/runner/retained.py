@@ -36,6 +36,8 @@ class Retained:
         """How many reports, by batch; none is 0."""
         self._path = path
         self._reports: dict[int, _Report] = {}
+        self._first = 1
+        """The oldest one in `_reports`, or the next that will be: looking there for it would be slow after many."""
         self._put_away = 0
         """The last one that is in the file, perhaps acknowledged."""
         self._fd = -1
@@ -43,15 +45,15 @@ class Retained:
 
     def add(self, seq: int, batch: int, tasks: int, frame: bytes) -> None:
         """`seq` is one more than that of the last one."""
+        if not self._reports:
+            self._first = seq
         self._reports[seq] = _Report(batch, tasks, len(frame), frame)
         self.bytes += len(frame)
         self.by_batch[batch] += 1
 
     def following(self, seq: int) -> tuple[int, bytes] | None:
         """The first one behind `seq`, with its number. Raises OSError where it was put away and can't be read."""
-        if not self._reports:
-            return None
-        number = max(seq + 1, next(iter(self._reports)))
+        number = max(seq + 1, self._first)
         report = self._reports.get(number)
         if report is None:
             return None
@@ -64,21 +66,21 @@ class Retained:
     def acknowledge(self, seq: int) -> list[int]:
         """Forgets those up to `seq`; returns batches of which none is left."""
         done = []
-        while self._reports and (number := next(iter(self._reports))) <= seq:
-            report = self._reports.pop(number)
+        while self._first <= seq and (report := self._reports.pop(self._first, None)) is not None:
+            self._first += 1
             self.bytes -= report.size
             self.by_batch[report.batch] -= 1
             if not self.by_batch[report.batch]:
                 del self.by_batch[report.batch]
                 done.append(report.batch)
-        if self._fd >= 0 and next(iter(self._reports), self._put_away + 1) > self._put_away:
+        if self._first > self._put_away:
             self.close()
         return done
 
     def put_away(self, limit_bytes: int) -> None:
         """Moves the oldest that are in memory into the file, up to `limit_bytes` and one more; none where the disk
         does not take them."""
-        first = number = max(self._put_away + 1, next(iter(self._reports), 0))
+        first = number = max(self._put_away + 1, self._first)
         frames: list[bytes] = []
         size = 0
         while size < limit_bytes and (report := self._reports.get(number)) is not None:
