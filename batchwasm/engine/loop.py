@@ -117,7 +117,7 @@ class Loop(Wanted):
         self._wake = asyncio.Event()
         self._pool = Pool(self.state, self._session, self._add)
         self._requests = Requests(journal)
-        self._live = Live(self.state, folder, self.jobs, self._pool.tail)
+        self._live = Live(self.state, folder, self.jobs, self._pool.tail, plan.secrets)
         self._group: asyncio.TaskGroup | None = None
         self._stop: RunStopped | None = None
         self._error: Exception | None = None
