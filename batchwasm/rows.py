@@ -342,12 +342,11 @@ def _untold(
 ) -> ResultRow:
     """A task whose result is no attempt's own word: cancelled, or lost with its host once too often."""
     outcome = Outcome(job.codes[task])
-    if outcome == Outcome.CANCELLED and state.cancelled is not None:
-        reason = ResultReason(code=state.cancelled.code, text=state.cancelled.text, limit=None, used=None)
-    elif outcome == Outcome.SKIPPED:
+    if outcome == Outcome.SKIPPED:
         reason = ResultReason(code="skipped", text=because[task], limit=None, used=None)
     elif outcome == Outcome.CANCELLED:
-        reason = ResultReason(code="withdrawn", text="its caller did not want it any more", limit=None, used=None)
+        code, text = state.why_cancelled(because.n, task)
+        reason = ResultReason(code=code, text=text, limit=None, used=None)
     else:
         text = "the host or worker was lost under it again and again"
         reason = ResultReason(code="crash_limit", text=text, limit=None, used=None)
@@ -382,7 +381,7 @@ class Because:
 
     def __init__(self, state: State, job: JobState) -> None:
         self._state, self._job = state, job
-        self._n = next(n for n, other in enumerate(state.jobs) if other is job)
+        self.n = next(n for n, other in enumerate(state.jobs) if other is job)
         self._each = any(after.each for after in job.plan.after)
         self._same: str | None = None
 
@@ -392,7 +391,7 @@ class Because:
         return self._same
 
     def _sentence(self, task: int) -> str:
-        found = self._state.skipped_because(self._n, task)
+        found = self._state.skipped_because(self.n, task)
         if found is None:
             return "something before it did not succeed"
         before = self._state.jobs[found[0]]

@@ -190,15 +190,17 @@ class Batches(Jobs):
                         other.superseded = True
                         self.superseded.add(id_)
                     del other.remaining[task]
+        if record.outcome != Outcome.SUCCEEDED and record.number > 1:
+            job.note_try(task, record.number)  # a person may have it again
         self._move(batch.job, task, record.outcome)
 
     def _failed(self, batch: Batch, record: Record, at: float) -> None:
         """An attempt failed and its task is tried again, unless another attempt of it goes on."""
         job, task = self.jobs[batch.job], record.task
-        job.tries[task] = max(job.tries.get(task, 0), record.number)
+        job.note_try(task, record.number)
         if job.doubles.pop(task, None):
             return
-        failures = job.tries[task] - job.losses.get(task, 0)
+        failures = job.failures(task)
         memory = batch.amount.memory_bytes
         if policy.grows(job, record):
             memory = policy.grown_bytes(job, memory, self.largest_bytes(job))
@@ -237,7 +239,7 @@ class Batches(Jobs):
 
     def _lost(self, batch: Batch, task: int, at: float) -> None:
         job = self.jobs[batch.job]
-        job.tries[task] = max(job.tries.get(task, 0), batch.remaining[task])
+        job.note_try(task, batch.remaining[task])
         job.losses[task] = job.losses.get(task, 0) + 1
         if job.doubles.pop(task, None):
             return
@@ -251,6 +253,9 @@ class Batches(Jobs):
     def _give_up(self, event: BatchGivenUp) -> None:
         batch = self.batches.get(event.batch)
         if batch is not None:
+            first = next(iter(batch.remaining), None)
+            if first is not None and first in self.jobs[batch.job].unwanted:
+                self.jobs[batch.job].note_try(first, batch.remaining[first])  # it runs, or did
             for task in list(batch.remaining):
                 self._drop(batch, task)  # which those that were withdrawn do not
             self._forget(batch)

@@ -126,8 +126,7 @@ def at_limit(job: JobState) -> Reason | None:
 
 
 def _last_try(job: JobState, task: int) -> str:
-    losses, tries = job.losses.get(task, 0), job.tries.get(task, 0)
-    failures = tries - losses
+    losses, failures = job.losses.get(task, 0), job.failures(task)
     parts = [f"it failed {_times(failures)}"] if failures else []
     if losses:
         parts.append(f"it was lost with its host or worker {_times(losses)}, and {policy.CRASH_LIMIT} is the limit")
@@ -273,10 +272,9 @@ def _why_ended(state: State, n: int, task: int) -> Iterator[Reason]:
     match Outcome(job.codes[task]):
         case Outcome.SKIPPED:
             yield Reason(code="skipped", text=_before_it_failed(state, n, task))
-        case Outcome.CANCELLED if state.cancelled is not None:
-            yield Reason(code=state.cancelled.code, text=state.cancelled.text)
         case Outcome.CANCELLED:
-            yield Reason(code="withdrawn", text="its caller did not want it any more")
+            code, text = state.why_cancelled(n, task)
+            yield Reason(code=code, text=text)
         case Outcome.LOST:
             text = f"it was lost with its host or worker {policy.CRASH_LIMIT} times, which is the limit"
             yield Reason(code="crash_limit", text=text)

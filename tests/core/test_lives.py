@@ -30,10 +30,13 @@ from batchwasm.core.events import (
     JobPlan,
     RunClosed,
     RunOpened,
+    RunPaused,
     RunPlanned,
+    RunUnpaused,
     TasksAdded,
     TasksCancelled,
     TasksFinished,
+    TasksRetried,
     TasksReturned,
     TasksWithdrawn,
     indexes,
@@ -135,13 +138,11 @@ class Lives(RuleBasedStateMachine):
         for event in self.scheduler.decide(self.now):
             self.log.append((self.now, event))
             if isinstance(event, BatchPlaced):
+                assert self.state.paused is None
                 self.check_order(event)
                 self.out[event.batch] = event
             elif isinstance(event, BatchGivenUp):
                 self.stale.append(self.out.pop(event.batch))
-            elif isinstance(event, TasksCancelled) and event.running:
-                self.stale += self.out.values()
-                self.out.clear()
 
     def check_order(self, event: BatchPlaced) -> None:
         """What it waits for has succeeded before a task starts."""
@@ -255,7 +256,48 @@ class Lives(RuleBasedStateMachine):
         if jobs:
             job = data.draw(st.sampled_from(jobs))
             tasks = st.integers(0, self.state.jobs[job].plan.tasks - 1)
-            self.observe(TasksWithdrawn(job=job, tasks=tuple(data.draw(st.lists(tasks, max_size=5)))))
+            chosen = tuple(data.draw(st.lists(tasks, max_size=5)))
+            by = data.draw(st.sampled_from(["", "alice"]))
+            self.observe(TasksWithdrawn(job=job, tasks=chosen, ranges=self.some_ranges(data, job), by=by))
+        self.decide()
+
+    def some_ranges(self, data: st.DataObject, job: int) -> tuple[tuple[int, int], ...]:
+        ends = st.integers(0, self.state.jobs[job].plan.tasks)
+        found = data.draw(st.lists(st.tuples(ends, ends), max_size=2))
+        return tuple((start, stop) for start, stop in found if start < stop)
+
+    @rule(paused=st.booleans())
+    def pause(self, paused: bool) -> None:
+        self.observe(RunPaused(text="by alice") if paused else RunUnpaused())
+        self.decide()
+
+    @precondition(lambda self: not self.state.finished)
+    @rule(data=st.data(), cancelled=st.sampled_from([False, False, True]))
+    def retry(self, data: st.DataObject, cancelled: bool) -> None:
+        """What did not succeed waits again: also when all was cancelled just before."""
+        if cancelled:
+            self.observe(TasksCancelled(code="person", text="cancelled by alice", running=True))
+        jobs = [n for n, job in enumerate(self.state.jobs) if job.plan.tasks]
+        for n in data.draw(st.lists(st.sampled_from(jobs), max_size=3)) if jobs else ():
+            ranges = self.some_ranges(data, n)
+            before = [bytes(job.codes) for job in self.state.jobs]
+            self.observe(TasksRetried(job=n, ranges=ranges, by="alice"))
+            codes = self.state.jobs[n].codes
+            again = (WAITING, RUNNING, Outcome.SUCCEEDED, Outcome.SKIPPED)
+            assert all(codes[task] in again for task in indexes(ranges))
+            for other, job in enumerate(self.state.jobs):
+                for task, code in enumerate(job.codes):
+                    if code != before[other][task]:
+                        assert code in (WAITING, Outcome.SKIPPED)
+                        self.results.pop((other, task), None)
+        self.check_replay()
+        self.decide()
+
+    @precondition(lambda self: not self.state.finished)
+    @rule(often=st.integers(0, 9))
+    def cancel_all(self, often: int) -> None:
+        if not often:  # it ends the run, after which little is left to see
+            self.observe(TasksCancelled(code="person", text="cancelled by alice", running=True))
         self.decide()
 
     @rule()
@@ -287,7 +329,7 @@ class Lives(RuleBasedStateMachine):
     def nothing_waits_while_it_could_run(self) -> None:
         state, now = self.state, self.now
         for host in state.hosts.values():
-            if not is_open(host, now):
+            if not is_open(host, now) or state.paused is not None:
                 continue
             for _, n in state.queue:
                 job = state.jobs[n]
@@ -316,6 +358,7 @@ class Lives(RuleBasedStateMachine):
     def end_well(self) -> None:
         """When hosts that can take everything come and stay, everything ends: nothing hangs."""
         self.observe(RunClosed())
+        self.observe(RunUnpaused())
         for n in (3, 4):  # one with the licence, one that is not old
             self.observe(HostAdded(plan=HostPlan(name=f"big{n}", labels=("fast",), resources={"licence": 4})))
             self.observe(joined(f"big{n}", 16, 4))
