@@ -12,9 +12,9 @@ from batchwasm.core.jobstate import MAY_SUCCEED, RUNNING, WAITING, JobState, run
 from batchwasm.core.taskset import TaskSet
 from batchwasm.model import Outcome
 
-_RUN_AGAIN = frozenset(map(int, Outcome)) - {Outcome.SUCCEEDED, Outcome.SKIPPED}
+RUN_AGAIN = frozenset(map(int, Outcome)) - {int(Outcome.SUCCEEDED), int(Outcome.SKIPPED)}
 """Codes of tasks that can be had again; of skipped ones that depends on others."""
-_HAD_A_RECORD = _RUN_AGAIN - {Outcome.CANCELLED}
+_HAD_A_RECORD = RUN_AGAIN - {int(Outcome.CANCELLED)}
 PERSON = "person"
 """Code of a TasksCancelled that a person asked for."""
 
@@ -95,7 +95,7 @@ class Acts(Batches):
         job = self.jobs[event.job]
         asked = TaskSet(event.ranges)
         job.unwanted -= {task for task in job.unwanted if task in asked}
-        again = tuple(run for start, stop in asked.ranges for run in runs_of(job.codes, _RUN_AGAIN, start, stop))
+        again = tuple(run for start, stop in asked.ranges for run in runs_of(job.codes, RUN_AGAIN, start, stop))
         self._wait_again(event.job, again)
         self._skip_hopeless(event.job, again)
         self._unskip(event.job, again)

@@ -13,6 +13,7 @@ from batchwasm.core.events import (
     BatchGivenUp,
     BatchPlaced,
     Event,
+    HostAway,
     HostJoined,
     HostLeft,
     Ranges,
@@ -21,7 +22,7 @@ from batchwasm.core.events import (
     TasksReturned,
 )
 
-KINDS = (BatchPlaced, TasksReturned, BatchGivenUp, HostLeft, HostJoined, RunOpened, RunStopped)
+KINDS = (BatchPlaced, TasksReturned, BatchGivenUp, HostAway, HostLeft, HostJoined, RunOpened, RunStopped)
 """Events that it wants; of BatchPlaced those of the task's job."""
 
 
@@ -52,6 +53,8 @@ def unheard(events: Iterable[tuple[float, Event]], job: int, task: int, recorded
     by the batch of each that has a record."""
     found: list[Unheard] = []
     there: dict[int, _Open] = {}
+    connected: set[str] = set()
+    supervisors: dict[str, str] = {}
     last = 0
     for at, event in events:
         gone: list[int] = []
@@ -66,12 +69,25 @@ def unheard(events: Iterable[tuple[float, Event]], job: int, task: int, recorded
                 del there[event.batch]  # it was never started
             case BatchGivenUp() if event.batch in there:
                 gone, lost, text = [event.batch], False, "another attempt had the result first, or it was not wanted"
+            case HostAway():
+                connected.discard(event.host)
             case HostLeft():
+                connected.discard(event.host)
                 gone, text = _on(there, event.host), f"its host was lost: {event.text}"
             case HostJoined():
-                gone, text = _on(there, event.host), "its host came back without it"
-            case RunOpened() | RunStopped():
-                there.clear()  # taken back: nobody is to blame
+                connected.add(event.host)
+                mine = _on(there, event.host)
+                if event.batches is None or supervisors.get(event.host) != event.supervisor:
+                    gone, text = mine, "its host came back without it"
+                else:
+                    for batch in set(mine).difference(event.batches):
+                        del there[batch]  # it never arrived
+                supervisors[event.host] = event.supervisor
+            case RunOpened():
+                connected.clear()
+            case RunStopped() if event.guests_stopped:
+                for batch in [batch for batch, each in there.items() if each.host in connected]:
+                    del there[batch]  # taken back: nobody is to blame
             case _:
                 pass
         for batch in gone:

@@ -16,7 +16,7 @@ _ITS_OWN = frozenset(map(int, (Outcome.INVALID, Outcome.OUT_OF_MEMORY, Outcome.L
 
 @dataclass(slots=True, eq=False)
 class HostState:
-    """A host of the inventory. `room` is None while it is not connected."""
+    """A host of the inventory. `room` is None while it is not connected; it may have batches all the same."""
 
     plan: HostPlan
     room: Room | None = None
@@ -29,6 +29,8 @@ class HostState:
     """Ids of batches sent there, oldest first."""
     limits: Offer | None = None
     """What it offered when it last joined, for requests that fit nowhere."""
+    supervisor: str = ""
+    """Id of the runner that it had when it last joined: with another one all that it was sent is gone."""
     drained: str | None = None
     """Who wants that it gets nothing new, or why; None where nobody does."""
     removed: bool = False
@@ -36,6 +38,7 @@ class HostState:
     busy: str | None = None
     """Why it is left to others now, in its own words."""
     silent: bool = False
+    """It says nothing, or can't be reached while it has batches: what it runs is doubted."""
     streak: int = 0
     """Failures there since its last success, of jobs that succeed elsewhere."""
     aside_until: float = 0.0
@@ -99,7 +102,7 @@ class HostState:
             yield "drained", self.drained
         if self.busy is not None:
             yield "busy", self.busy
-        if self.silent:
+        if self.silent and self.room is not None:
             yield "silent", "it says nothing"
         if now < self.aside_until:
             yield "aside", self.aside_text

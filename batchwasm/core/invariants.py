@@ -69,7 +69,6 @@ def _check_skipped(state: State, n: int, job: JobState) -> None:
 
 def _check_room(state: State, host: HostState) -> None:
     if host.room is None:
-        assert not host.batches
         return
     room = Room(host.room.offer)
     taken = [0] * host.room.offer.gpus

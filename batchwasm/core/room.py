@@ -168,14 +168,18 @@ class Room:
     def take_these(self, amount: Amount, indexes: tuple[int, ...], *, firm: bool) -> None:
         """Reserve it, with these gpus."""
         self._charge(amount, 1, firm=firm)
-        for at in indexes:
+        for at in self._there(indexes):
             self.gpus[at] -= min(amount.gpus, MILLI)
 
     def give(self, amount: Amount, indexes: tuple[int, ...], *, firm: bool) -> None:
         """The opposite of `take`."""
         self._charge(amount, -1, firm=firm)
-        for at in indexes:
+        for at in self._there(indexes):
             self.gpus[at] += min(amount.gpus, MILLI)
+
+    def _there(self, indexes: tuple[int, ...]) -> Iterator[int]:
+        """A host may come back with fewer than it had."""
+        return (at for at in indexes if at < len(self.gpus))
 
     def firm_up(self, amount: Amount, sign: int) -> None:
         """What was sent ahead is not short after all (1), or the other way round (-1)."""

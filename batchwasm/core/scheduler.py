@@ -181,6 +181,9 @@ class Scheduler:
             case HostJoined():
                 self._open.add(event.host)
                 self._note_losses()
+                for batch in self.state.batches_on(event.host):
+                    if len(batch.remaining) > 1:  # what it was told to give back may not have reached it
+                        self._wide.setdefault(batch.job, set()).add(batch.id)
             case HostReserved():
                 if event.job is None:
                     self._open.add(event.host)

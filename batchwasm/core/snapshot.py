@@ -19,11 +19,11 @@ from batchwasm.core.room import Offer, Room
 from batchwasm.core.state import State
 from batchwasm.core.taskset import TaskSet
 
-VERSION = 7
+VERSION = 8
 _JOB_FIELDS = ("digest", "ready_at", "blockers", "mean_s", "argument_bytes", "good_host", "placed_at", "by_label")
 _HOST_FIELDS = (
     *("reason", "code", "answered", "waiting_may_help", "done", "drained", "removed", "busy", "silent", "streak"),
-    *("aside_until", "aside_text", "asides", "reserved", "reserved_bytes"),
+    *("aside_until", "aside_text", "asides", "reserved", "reserved_bytes", "supervisor"),
 )
 _BATCH_FIELDS = ("id", "job", "host", "placed_at", "since", "need", "memory_bytes", "gpus", "firm", "recalled")
 _BATCH_FLAGS = ("double", "superseded")

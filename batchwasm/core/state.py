@@ -7,6 +7,7 @@ together with them, and invariants.py computes them again for the tests.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from batchwasm.core.acts import Acts
@@ -18,6 +19,7 @@ from batchwasm.core.events import (
     Event,
     FileShipped,
     HostAdded,
+    HostAway,
     HostBusy,
     HostDrained,
     HostFree,
@@ -152,8 +154,9 @@ class State(Acts):
                 self.open = False
             case RunStopped():
                 self.stopped = event
-                for name in self.hosts:
-                    self._take_back(name)
+                for host in self.hosts.values():
+                    if event.guests_stopped and host.room is not None:  # others can't be told, and go on
+                        self._take_back(host.name)
             case RunFinished():
                 self.finished = True
             case FileShipped():
@@ -171,6 +174,12 @@ class State(Acts):
                 host = self.hosts[event.host]
                 host.code, host.reason, host.answered = event.code, event.text, True
                 host.waiting_may_help = event.waiting_may_help
+                if host.batches:
+                    self._set_silent(host, True)  # what it runs goes on, or is gone: a second attempt may start
+            case HostAway():
+                host = self.hosts[event.host]
+                self._set_room(host, None)
+                host.code, host.reason, host.busy = event.code, event.text, None
             case HostLeft():
                 self._lose(event.host, at)
                 host = self.hosts[event.host]
@@ -223,8 +232,15 @@ class State(Acts):
         self.stopped, self.finished = None, False
         self.paused = None
         for name, host in self.hosts.items():
-            self._take_back(name)
-            self.hosts[name] = HostState(host.plan, done=host.done, drained=host.drained, removed=host.removed)
+            self.hosts[name] = HostState(
+                host.plan,
+                done=host.done,
+                drained=host.drained,
+                removed=host.removed,
+                supervisor=host.supervisor,
+                limits=host.limits,
+                batches=host.batches,
+            )
         self.milli_cpus = 0
         self.pool_changes += 1
         self.roomy.clear()
@@ -249,9 +265,16 @@ class State(Acts):
 
     def _join(self, event: HostJoined, at: float) -> None:
         host = self.hosts[event.host]
-        if host.room is not None:
-            self._lose(event.host, at)  # it came back before we saw it go
+        if event.batches is None or event.supervisor != host.supervisor:
+            self._lose(event.host, at)  # it was started anew
+        else:
+            self._keep_these(host, event.batches, at)
+        host.supervisor = event.supervisor
         self._set_room(host, offer_of(event.cpus, event.memory_bytes, event.gpus, host.plan.resources))
+        assert host.room is not None
+        for batch in self.batches_on(event.host):
+            host.room.take_these(batch.amount, batch.gpus, firm=batch.firm)
+        self._note_room(host)
         host.code, host.reason, host.answered, host.waiting_may_help = "", "", True, True
         host.busy = None
         self._set_silent(host, False)
@@ -266,6 +289,18 @@ class State(Acts):
         self.pool_changes += 1
         self._keep(host, None)
         host.warm.clear()
+
+    def _keep_these(self, host: HostState, kept: Sequence[int], at: float) -> None:
+        """A host is there again, with these batches; what else it was sent never arrived, and waits again."""
+        for batch in list(self.batches_on(host.name)):
+            if batch.id in kept:
+                on_hosts = self.jobs[batch.job].on_hosts
+                on_hosts[batch.id] = on_hosts.pop(batch.id)
+                batch.since, batch.recalled = at, False
+            else:
+                for task in sorted(batch.remaining):
+                    self._drop(batch, task)
+                self._forget(batch)
 
     def _lose(self, host: str, at: float) -> None:
         """All that was sent to a host is lost with it: each task runs again, until its crash limit."""

@@ -7,8 +7,6 @@ one transaction, and only then acts. What hosts are told is therefore always in 
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
@@ -31,8 +29,6 @@ from batchwasm.core.events import (
     Record,
     RunClosed,
     RunFinished,
-    RunOpened,
-    RunPlanned,
     RunStopped,
     TasksAdded,
     TasksCancelled,
@@ -43,27 +39,29 @@ from batchwasm.core.events import (
 from batchwasm.core.scheduler import Scheduler
 from batchwasm.core.state import RUNNING, WAITING, State
 from batchwasm.engine.arguments import KEPT_BYTES, Given
-from batchwasm.engine.building import Building, built
+from batchwasm.engine.asleep import Sleep
+from batchwasm.engine.building import Building, Earlier, built
 from batchwasm.engine.collect import Answers
 from batchwasm.engine.groups import the_one
 from batchwasm.engine.inventory import LiveInventory
+from batchwasm.engine.keeping import Keeping
+from batchwasm.engine.opening import opening, stopped_by
 from batchwasm.engine.orders import Reservation
 from batchwasm.engine.plan import Plan, Watcher, host_plan
 from batchwasm.engine.pool import Pool
 from batchwasm.engine.requests import Requests, reply
 from batchwasm.engine.session import Session
+from batchwasm.engine.work import Digests
 from batchwasm.engine.world import World
 from batchwasm.errors import Problem, SourceError, SpecError, WorldError
 from batchwasm.functions import Signature
-from batchwasm.journal import Answered, Asked, Journal, Sample
+from batchwasm.journal import Answered, Asked, InputFile, Journal
 from batchwasm.model import Artifact, Host, HostName, Job, JobName
 from batchwasm.results import RunFolder
 from batchwasm.runner.protocol import Beat
 
 TICK_S = 1.0  # how often deadlines are looked at when nothing happens
-CHECKPOINT_S = 5.0  # a reader replays about this much
-CHECKPOINT_SHARE = 0.05  # of our time for them: with 1,000 hosts at work a state takes 250 ms to dump
-SAMPLE_S = 5.0
+SHOWN_HOSTS = 3  # named of many
 SHOW_S = 0.1  # between two looks of a watcher at the whole state
 
 
@@ -90,15 +88,29 @@ _News = Event | Asked | _Report | _Return
 class Loop:
     """One life of a scheduler over a run."""
 
-    def __init__(self, plan: Plan, folder: RunFolder, journal: Journal, watcher: Watcher) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        folder: RunFolder,
+        journal: Journal,
+        watcher: Watcher,
+        *,
+        earlier: Earlier | None = None,
+        before: Sequence[Event] = (),
+    ) -> None:
+        """Of a new run, or of one that an `earlier` life left; `before` is done before all else."""
         self._plan, self._folder, self._journal, self._watcher = plan, folder, journal, watcher
-        self.state = State()
+        self._earlier, self._before = earlier or Earlier(), before
+        self.state = self._earlier.state
         self.jobs = list(plan.spec.jobs)
         """By their numbers; those that were added, too."""
-        self._building = Building(plan.spec, plan.store, folder, watcher.compiling)
+        self._inputs: list[InputFile] = []
+        """Read, and not in the journal yet."""
+        self._digests = Digests(self._earlier.inputs, self._inputs.append)
+        self._building = Building(plan.spec, plan.store, folder, self._digests, watcher.compiling)
         self._tasks: dict[int, int] = {}
         """Of the jobs that were added: how many calls each has."""
-        self.facts: dict[HostName, Mapping[str, Any]] = {}
+        self.facts: dict[HostName, Mapping[str, Any]] = dict(self._earlier.facts)
         """What each host that joined said it is."""
         self._scheduler = Scheduler(self.state)
         self._news: list[_News] = []
@@ -110,8 +122,11 @@ class Loop:
         self._error: Exception | None = None
         """What ended a session or a build that nobody there could deal with: a full disk here, a bug."""
         self._world = World(plan, watcher)
-        self._latest: dict[str, tuple[float, Beat]] = {}
-        self._checkpoint_at = self._sample_at = self._shown_at = self._checkpoint_due = 0.0
+        self._keeping = Keeping(journal)
+        self._sleep = Sleep()
+        self._shown_at = 0.0
+        self._leaves_guests = False
+        """What runs on hosts goes on when this life ends."""
 
     @property
     def signatures(self) -> Mapping[int, Signature]:
@@ -134,6 +149,19 @@ class Loop:
     def is_wanted(self, batch: int) -> bool:
         return batch in self.state.batches
 
+    def has_work(self, host: str) -> bool:
+        return bool(self.state.hosts[host].batches)
+
+    def was_met(self, host: str) -> bool:
+        return bool(self.state.hosts[host].supervisor)
+
+    def others_answer(self, host: str) -> bool:
+        return any(each.connected and not each.silent for each in self.state.hosts.values() if each.name != host)
+
+    def left_of(self, host: str, batch: int) -> int | None:
+        found = self._scheduler.batch_of(host, batch)
+        return None if found is None else len(found.remaining)
+
     def answers(self, batch: int) -> Answers | None:
         found = self.state.batches[batch]
         answers = self._building.works[found.job].answers
@@ -148,7 +176,7 @@ class Loop:
         return self._pool.twin_of(host, supervisor)
 
     def beat(self, host: str, beat: Beat) -> None:
-        self._latest[host] = (time.time(), beat)
+        self._keeping.beat(host, beat)
 
     def shipping(self, host: str, text: str) -> None:
         self._watcher.shipping(host, text)
@@ -197,7 +225,11 @@ class Loop:
     async def _work(self, group: asyncio.TaskGroup) -> None:
         self._group = group
         inventory = LiveInventory(self._plan.inventory, self._folder, self, self._watcher.note)
-        aside = [self._spawn(self._build, n, job) for n, job in enumerate(self.jobs)]
+        for n, artifact in self._earlier.artifacts.items():  # before any host tells what it has of them
+            await self._building.take(n, self.jobs[n], artifact)
+        missing = [(n, job) for n, job in enumerate(self.jobs) if n not in self._earlier.artifacts]
+        self._building.pending = len(missing)
+        aside = [self._spawn(self._build, n, job) for n, job in missing]
         aside += [self._spawn(self._requests.watch, self._add), self._spawn(inventory.watch)]
         for host in self._plan.hosts():
             self._pool.add(host, self._spawn)
@@ -207,7 +239,9 @@ class Loop:
             self._building.end()
             for task in aside:
                 task.cancel()
-            await self._pool.end()
+            untold = await self._pool.end(stop_guests=not self._leaves_guests)
+            if untold:
+                self._watcher.note(_untold(untold))
 
     def _spawn(self, part: Callable[..., Coroutine[Any, Any, None]], *args: object) -> asyncio.Task[None]:
         assert self._group is not None
@@ -222,22 +256,14 @@ class Loop:
             self._wake.set()
 
     def _open(self) -> None:
-        spec, plan = self._plan.spec, self._plan
-        planned = RunPlanned(
-            run=plan.run,
-            name=self._folder.name,
-            jobs=plan.job_plans(),
-            hosts=plan.host_plans(),
-            max_failures=spec.max_failures,
-            fail_fast=plan.fail_fast,
-            open=plan.open,
-        )
-        opened = RunOpened(incarnation=1, pid=os.getpid(), machine=socket.gethostname(), version=plan.version)
+        """Durably, so that no other life of a scheduler ever gives orders in this one's name."""
         now = time.time()
-        for event in (planned, opened):
+        events = opening(self._plan, self._folder.name, self.state, self._before)
+        for event in events:
             self._scheduler.observe(event, now)
-        self._journal.append([planned, opened], now, durable=True)
+        self._journal.append(events, now, durable=True)
         self._requests.turn_away(now)
+        self._watcher.opened()
 
     async def _passes(self) -> None:
         try:
@@ -245,13 +271,14 @@ class Loop:
                 await self._news_or_tick()
                 self._pass(time.time())
                 self._look()
-        except WorldError as error:
-            if self.state.stopped is None:
+        except (WorldError, SourceError, SpecError) as error:
+            of_world = isinstance(error, WorldError)
+            self._leaves_guests = of_world  # what they give is there when the run is resumed
+            if self.state.stopped is None and (of_world or self._plan.kept):
                 with suppress(WorldError):  # a full disk takes this no more than what was before it
-                    self._append([RunStopped(code="world", text=str(error))], time.time())
+                    self._append([stopped_by(error)], time.time())
             raise
-        with suppress(WorldError):  # derived: readers do without it
-            self._journal.checkpoint(self.state)
+        self._keeping.end(self.state)
         self._watcher.passed(self.state)
 
     def _look(self) -> None:
@@ -281,16 +308,22 @@ class Loop:
         news, self._news = self._news, []
         events, settled, answers = self._observe(news, now)
         decisions = [] if self._building.errors else self._scheduler.decide(now)
-        if events or decisions or answers:
-            self._journal.append([*events, *decisions], now, answers=answers)
-            for session, seqs in settled.items():
-                session.settled(seqs)
+        if events or decisions or answers or self._inputs:
+            self._journal.append([*events, *decisions], now, answers=answers, inputs=self._inputs)
+            self._inputs.clear()
+        for session, seqs in settled.items():
+            session.settled(seqs)
+        if events or decisions:
             self._forget_arguments([*events, *decisions])
             for event in decisions:
                 self._act(event)
             for event in (*events, *decisions):
                 self._watcher.happened(event)
         self._pool.settle()
+        slept_s = self._sleep.slept_s()
+        if slept_s:
+            self._watcher.note(f"this machine was asleep for {slept_s:,.0f} s; connecting to the hosts again")
+            self._pool.renew()
         self._housekeep(now)
 
     def _observe(
@@ -370,20 +403,7 @@ class Loop:
         if now - self._shown_at >= SHOW_S:
             self._shown_at = now
             self._watcher.passed(self.state)
-        with suppress(WorldError):  # none of it is missed; what must be written down tells of a full disk soon enough
-            self._keep_samples(now)
-
-    def _keep_samples(self, now: float) -> None:
-        if now - self._sample_at >= SAMPLE_S and self._latest:
-            self._sample_at = now
-            samples = [_sample(host, at, beat) for host, (at, beat) in self._latest.items()]
-            self._latest.clear()
-            self._journal.sample(samples)
-        if now >= self._checkpoint_due and self.state.last_at > self._checkpoint_at:
-            self._checkpoint_at, since = now, time.perf_counter()
-            self._journal.checkpoint(self.state)
-            took_s = time.perf_counter() - since
-            self._checkpoint_due = now + max(CHECKPOINT_S, took_s / CHECKPOINT_SHARE)
+        self._keeping.look(self.state, now)
 
     async def _build(self, n: int, job: Job) -> None:
         if await self._building.build(n, job):
@@ -455,7 +475,7 @@ class Loop:
             stopped = self._world.stop(self.state, building=bool(self._building.pending))
         elif self._has_results():  # a host was late, or came back smaller: what is done is not thrown away for that
             if not self.state.batches:  # and what goes on does so
-                stopped = RunStopped(code="impossible", text="\n".join(hopeless.values()))
+                stopped = RunStopped(code="impossible", text="\n".join(hopeless.values()), guests_stopped=False)
         else:
             raise SpecError([Problem(file="", line=None, key="", text=text) for text in hopeless.values()])
         if stopped is not None:
@@ -467,14 +487,9 @@ class Loop:
         return sum(counts) > counts[WAITING] + counts[RUNNING]
 
 
-def _sample(host: str, at: float, beat: Beat) -> Sample:
-    return Sample(
-        at,
-        host,
-        beat.load,
-        beat.memory_available_bytes,
-        beat.cpus_busy,
-        beat.running,
-        beat.queued,
-        beat.disk_free_bytes,
+def _untold(names: Sequence[HostName]) -> str:
+    more = f" and {len(names) - SHOWN_HOSTS} more" if len(names) > SHOWN_HOSTS else ""
+    return (
+        f"{', '.join(names[:SHOWN_HOSTS])}{more} could not be told that the run is over: what it still has of it goes "
+        "by itself within a week, or by 'batchwasm hosts clean --force'"
     )

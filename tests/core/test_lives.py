@@ -16,6 +16,7 @@ from batchwasm.core.events import (
     BatchPlaced,
     Event,
     HostAdded,
+    HostAway,
     HostBusy,
     HostDrained,
     HostFree,
@@ -23,6 +24,7 @@ from batchwasm.core.events import (
     HostJoined,
     HostLeft,
     HostPlan,
+    HostRefused,
     HostRemoved,
     HostSilent,
     HostUndrained,
@@ -33,6 +35,7 @@ from batchwasm.core.events import (
     RunPaused,
     RunPlanned,
     RunUnpaused,
+    RunStopped,
     TasksAdded,
     TasksCancelled,
     TasksFinished,
@@ -77,13 +80,17 @@ def host_plan(n: int) -> HostPlan:
     return HostPlan(name=f"h{n}", labels=LABELS[: n % 3], resources={"licence": 1} if n % 2 else {})
 
 
-def joined(name: str, cpus: int, gpus: int) -> HostJoined:
-    return HostJoined(host=name, supervisor="s", cpus=cpus, memory_bytes=8 * GIB, facts={}, gpus=gpus)
+def joined(
+    name: str, cpus: int, gpus: int, *, supervisor: str = "s", batches: tuple[int, ...] | None = ()
+) -> HostJoined:
+    return HostJoined(
+        host=name, supervisor=supervisor, cpus=cpus, memory_bytes=8 * GIB, facts={}, gpus=gpus, batches=batches
+    )
 
 
 class Lives(RuleBasedStateMachine):
     """Hosts come, go, get busy, silent, drained; they answer late, twice or never; workers die; tasks fail, wait for
-    others, are added and withdrawn; the journal is replayed beside it."""
+    others, are added and withdrawn; the scheduler dies and another one goes on; the journal is replayed beside it."""
 
     @initialize(
         jobs=st.lists(st.tuples(JOBS, AFTER), min_size=1, max_size=4),
@@ -108,6 +115,7 @@ class Lives(RuleBasedStateMachine):
         self.results: dict[tuple[int, int], int] = {}
         self.sent_ahead = False  # once a job was short, more may be on a host than runs there at once
         self.hosts = [f"h{n}" for n in range(hosts)]
+        self.supervisors = 0
         offered = tuple(map(host_plan, range(hosts)))
         self.observe(
             RunPlanned(
@@ -168,17 +176,56 @@ class Lives(RuleBasedStateMachine):
     def host(self, n: int) -> str:
         return self.hosts[n % len(self.hosts)]
 
-    @rule(host=st.integers(0, 3), cpus=st.integers(1, 8), gpus=st.integers(0, 2))
-    def join(self, host: int, cpus: int, gpus: int) -> None:
+    @rule(host=st.integers(0, 3), cpus=st.integers(1, 8), gpus=st.integers(0, 2), again=st.booleans(), data=st.data())
+    def join(self, host: int, cpus: int, gpus: int, again: bool, data: st.DataObject) -> None:
+        """With another supervisor, or `again`, with some of what it was sent."""
+        name = self.host(host)
+        there = self.state.hosts[name]
+        if not there.connected:
+            mine = sorted(there.batches)
+            kept = [batch for batch in mine if again and data.draw(st.booleans())]
+            self.supervisors += 1
+            supervisor = there.supervisor if again else f"s{self.supervisors}"
+            self.sent_ahead = self.sent_ahead or bool(kept)  # it may have come back with less than it had
+            self.observe(joined(name, cpus, gpus, supervisor=supervisor, batches=tuple(kept)))
+            for batch in set(mine).difference(kept):
+                self.stale.append(self.out.pop(batch))
+        self.decide()
+
+    @rule(host=st.integers(0, 3))
+    def go_away(self, host: int) -> None:
+        name = self.host(host)
+        if self.state.hosts[name].connected:
+            self.observe(HostAway(host=name, code="lost", text="its connection broke"))
+        self.decide()
+
+    @rule(host=st.integers(0, 3))
+    def stay_away(self, host: int) -> None:
         name = self.host(host)
         if not self.state.hosts[name].connected:
-            self.observe(joined(name, cpus, gpus))
+            self.observe(HostRefused(host=name, code="unreachable", text="no route", waiting_may_help=True))
+        self.decide()
+
+    @rule(word=st.sampled_from(["", "", "stopped", "left"]))
+    def open_again(self, word: str) -> None:
+        """The scheduler is killed, or stops in order, with or without its guests; another one takes over."""
+        if self.state.finished:
+            return
+        if word:
+            stopped = RunStopped(code="interrupted", text="by a person", guests_stopped=word == "stopped")
+            self.observe(stopped)
+            for batch in [batch for batch in self.out if batch not in self.state.batches]:
+                self.stale.append(self.out.pop(batch))
+        self.check_replay()
+        self.scheduler = Scheduler(snapshot.load(snapshot.dump(self.state)))
+        incarnation = self.state.incarnation + 1
+        self.observe(RunOpened(incarnation=incarnation, pid=1, machine="m", version="0"))
         self.decide()
 
     @rule(host=st.integers(0, 3))
     def leave(self, host: int) -> None:
         name = self.host(host)
-        if self.state.hosts[name].connected:
+        if self.state.hosts[name].connected or self.state.hosts[name].batches:
             gone = [batch for batch in self.out.values() if batch.host == name]
             self.observe(HostLeft(host=name, code="lost", text="gone"))
             self.stale += gone
@@ -359,6 +406,10 @@ class Lives(RuleBasedStateMachine):
         """When hosts that can take everything come and stay, everything ends: nothing hangs."""
         self.observe(RunClosed())
         self.observe(RunUnpaused())
+        for host in self.state.hosts.values():
+            if host.room is None and host.batches:
+                self.observe(HostLeft(host=host.name, code="gone", text="for too long"))
+                self.out = {id_: batch for id_, batch in self.out.items() if id_ in self.state.batches}
         for n in (3, 4):  # one with the licence, one that is not old
             self.observe(HostAdded(plan=HostPlan(name=f"big{n}", labels=("fast",), resources={"licence": 4})))
             self.observe(joined(f"big{n}", 16, 4))
