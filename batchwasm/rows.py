@@ -115,6 +115,8 @@ class Status:
     """Why it stopped, or why the rest was cancelled."""
     wall_s: float
     """From the run's first event to its last, or to now while it goes on."""
+    paused: str | None = None
+    """Who has paused it, or why; None where nobody has, or it does not go on."""
     advice: tuple[str, ...] = ()
     """What to ask for next time, a sentence each, where that is worth one."""
 
@@ -124,6 +126,7 @@ class Status:
             "run": self.run,
             "folder": self.folder,
             "state": self.state,
+            "paused": self.paused,
             "tasks": self.tasks.as_dict(),
             "jobs": [job.as_dict() for job in self.jobs],
             "hosts": [host.as_dict() for host in self.hosts],
@@ -225,6 +228,7 @@ def status(state: State, folder: str, *, alive: bool, now: float = 0.0) -> Statu
         by_outcome=by_outcome(counts),
         reason=state.stopped.text if state.stopped else state.cancelled.text if state.cancelled else None,
         wall_s=max(0.0, max(state.last_at, now if running else 0.0) - state.first_at),
+        paused=state.paused if running else None,
         advice=tuple(advice(state)),
     )
 

@@ -19,6 +19,9 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "results": ("results", "The outcome of every task; with --files also what they left."),
     "explain": ("explain", "Why a task waits, where it runs, how it ended; or what limits a run."),
     "logs": ("logs", "What a task wrote to stdout and stderr."),
+    "cancel": ("cancel", "Have tasks of a run that goes on not run, or all of it."),
+    "pause": ("pause", "Have a run that goes on start nothing new."),
+    "unpause": ("unpause", "Have a paused run go on."),
     "compile": ("compile", "Compile a source to WebAssembly, and nothing else."),
     "hosts": ("hosts", "Check, list, trust, drain and clean the machines of an inventory."),
     "toolchains": ("toolchains", "Which compilers are found, and how to get the others."),
@@ -33,10 +36,7 @@ NOT_YET: tuple[str, ...] = (
     "tui",
     "wait",
     "resume",
-    "cancel",
     "retry",
-    "pause",
-    "unpause",
 )
 NOT_YET += ("replay", "runs")
 

@@ -112,7 +112,12 @@ class Acts(Batches):
     def _wait_again(self, n: int, again: Ranges) -> None:
         """All of these ended, and wait as if they had not; the numbers of their attempts go on."""
         job = self.jobs[n]
-        ran = [task for start, stop in again for run in runs_of(job.codes, _HAD_A_RECORD, start, stop) for task in range(*run)]
+        ran = [
+            task
+            for start, stop in again
+            for run in runs_of(job.codes, _HAD_A_RECORD, start, stop)
+            for task in range(*run)
+        ]
         for task in ran:
             job.note_try(task, 1)
         if job.tries:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from batchwasm.core import placement, reasons
-from batchwasm.core.explain import at_limit, is_late, label_limits, waits_for
+from batchwasm.core.explain import at_limit, is_late, label_limits, paused, waits_for
 from batchwasm.core.hoststate import HostState
 from batchwasm.core.jobstate import WAITING, JobState
 from batchwasm.core.reasons import Reason, Shortage, counted, listed, memory_text, task_name
@@ -45,6 +45,8 @@ def limits(state: State, now: float) -> tuple[Reason, ...]:
     if state.stopped is not None:
         return (Reason(code="stopped", text=f"it does not go on: {state.stopped.text}"),)
     found = list(_of_waiting(state, now)) if state.counts[WAITING] else list(_of_the_rest(state))
+    if state.paused is not None:
+        found.append(_Weighed(2 * state.tasks, paused(state)))
     found += _late(state, now)
     found.sort(key=lambda weighed: -weighed.weight)
     told = tuple(dict.fromkeys(weighed.reason for weighed in found))

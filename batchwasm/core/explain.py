@@ -89,6 +89,8 @@ def _everywhere(state: State, n: int, task: int, now: float) -> Iterator[Reason]
     job = state.jobs[n]
     if state.stopped is not None:
         yield Reason(code="stopped", text=f"the run does not go on: {state.stopped.text}")
+    elif state.paused is not None:
+        yield paused(state)
     yield from waits_for(state, n, task)
     if job.digest is None:
         yield Reason(code="not_built", text=f"{job.plan.name} is not compiled yet")
@@ -100,6 +102,13 @@ def _everywhere(state: State, n: int, task: int, now: float) -> Iterator[Reason]
         yield limit
     if job.digest is not None and (task in job.ready or retry is not None):
         yield from _before_it(state, n, task)
+
+
+def paused(state: State) -> Reason:
+    """Of a run that is."""
+    by = f" {state.paused}" if state.paused else ""
+    text = f"the run is paused{by}: nothing new is started until 'batchwasm unpause -r {state.name}'"
+    return Reason(code="paused", text=text)
 
 
 def waits_for(state: State, n: int, task: int | None) -> Iterator[Reason]:

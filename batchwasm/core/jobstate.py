@@ -227,7 +227,7 @@ class JobState:
         turned = runs_of(self.codes, (WAITING,), start, stop)
         for facts in (self.losses, self.spared, self.retries):
             for task in [task for task in facts if start <= task < stop and self.codes[task] == WAITING]:
-                del facts[task]  # type: ignore[attr-defined]
+                del facts[task]
         if turned:
             self.codes[start:stop] = self.codes[start:stop].translate(_WAITING_TO[outcome])
             count = sum(last - first for first, last in turned)

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from batchwasm.core import snapshot
-from batchwasm.core.acts import PERSON, RUN_AGAIN, cancelled_by
+from batchwasm.core.acts import PERSON, cancelled_by
+from batchwasm.core.again import all_of, have_again
 from batchwasm.core.events import (
     Event,
     HostDrained,
@@ -24,7 +24,6 @@ from batchwasm.core.events import (
     RunPaused,
     RunUnpaused,
     TasksCancelled,
-    TasksRetried,
     TasksWithdrawn,
     count,
 )
@@ -32,7 +31,7 @@ from batchwasm.core.state import RUNNING, WAITING, HostState, JobState, State
 from batchwasm.core.taskset import TaskSet
 from batchwasm.errors import WorldError
 from batchwasm.journal import Answered, Asked, Journal
-from batchwasm.model import HostName, Outcome
+from batchwasm.model import HostName
 
 POLL_S = 0.4  # who asks waits half of it on average, and nobody notices 10 microseconds that often
 TEXT_LIMIT = 500  # characters of a reason: it is a sentence, and every reader of the run carries it
@@ -161,14 +160,16 @@ def _cancel(body: Body, state: State, now: float) -> Reply:
     """`tasks`, or `all` of the run, won't run: those that wait don't start, those that run are stopped."""
     by = _by(body)
     everything = body.get("all") is True
-    chosen = _all(state) if everything else _tasks(body, state)
+    chosen = all_of(state) if everything else _tasks(body, state)
     hits = [_cancelled(state.jobs[n], ranges) for n, ranges in chosen.items()]
     left = sum(hit["waiting"] + hit["running"] for hit in hits)
     if not left and not (everything and state.open):
         return Reply([], {"jobs": hits})
     if everything:
         return Reply([TasksCancelled(code=PERSON, text=cancelled_by(by)[1], running=True)], {"jobs": hits})
-    return Reply([TasksWithdrawn(job=n, tasks=(), ranges=ranges, by=by) for n, ranges in chosen.items()], {"jobs": hits})
+    return Reply(
+        [TasksWithdrawn(job=n, tasks=(), ranges=ranges, by=by) for n, ranges in chosen.items()], {"jobs": hits}
+    )
 
 
 def _cancelled(job: JobState, ranges: Ranges) -> dict[str, Any]:
@@ -182,48 +183,8 @@ def _retry(body: Body, state: State, now: float) -> Reply:
     by = _by(body)
     if state.open:
         raise Refused("calls are not had again by their number; make them again")
-    said = retried(state, _all(state) if body.get("all") is True else _tasks(body, state), by)
-    return Reply(said.events, {"jobs": said.answer})
-
-
-class Again(NamedTuple):
-    """What comes of it that tasks shall run again."""
-
-    events: Sequence[TasksRetried]
-    answer: Sequence[Answer]
-    """Of each job that has to do with it: how many wait `again`, and how many of those that were asked for stay as they
-    are: `skipped` after others that did not succeed, `unfinished`, or `succeeded`."""
-
-
-def retried(state: State, chosen: Mapping[int, Ranges], by: str) -> Again:
-    """Of a run that is as `state` says, which stays so; `chosen` are tasks by the number of their job."""
-    events = [
-        TasksRetried(job=n, ranges=ranges, by=by)
-        for n, ranges in chosen.items()
-        if any(state.jobs[n].codes.count(code, *run) for code in RUN_AGAIN for run in ranges)
-        or any(start <= task < stop for task in state.jobs[n].unwanted for start, stop in ranges)
-    ]
-    after = snapshot.load(snapshot.dump(state)) if events else state
-    for event in events:
-        after.apply(event, state.last_at)
-    found = []
-    for n, job in enumerate(state.jobs):
-        codes = after.jobs[n].codes
-        ranges = chosen.get(n, ())
-        hit = {
-            "job": job.plan.name,
-            "again": after.jobs[n].waiting - job.waiting + len(job.unwanted) - len(after.jobs[n].unwanted),
-            "skipped": sum(codes.count(Outcome.SKIPPED, *run) for run in ranges),
-            "unfinished": sum(job.codes.count(code, *run) for run in ranges for code in (WAITING, RUNNING)),
-            "succeeded": sum(job.codes.count(Outcome.SUCCEEDED, *run) for run in ranges),
-        }
-        if n in chosen or hit["again"]:
-            found.append(hit)
-    return Again(events, found)
-
-
-def _all(state: State) -> dict[int, Ranges]:
-    return {n: ((0, job.plan.tasks),) for n, job in enumerate(state.jobs) if job.plan.tasks}
+    said = have_again(state, None if body.get("all") is True else _tasks(body, state), by)
+    return Reply(said.events, {"jobs": [hit._asdict() for hit in said.hits]})
 
 
 def _tasks(body: Body, state: State) -> dict[int, Ranges]:
