@@ -106,6 +106,9 @@ class Attempt(NamedTuple):
     host: str
     record: Record
 
+    def is_of(self, job: int, task: int) -> bool:
+        return self.job == job and self.record.task == task
+
 
 class Left(NamedTuple):
     """What a task that succeeded left for others; as in Record."""
@@ -346,15 +349,21 @@ class Journal:
         return state
 
     def attempts(self, *, job: int | None = None, task: int | None = None, final: bool = False) -> Iterator[Attempt]:
-        """Rows of `attempts`, by job, task and time."""
+        """Rows of `attempts`, by job, task and time; of the final ones of a task the last, which counts."""
         where = {"job": job, "task": task, "final": 1 if final else None}
         given = {key: value for key, value in where.items() if value is not None}
         condition = " AND ".join(f"{key} = :{key}" for key in given) or "1"
         columns = _columns(self._missing)
         query = f"SELECT batch, job, host, {columns} FROM attempts WHERE {condition} ORDER BY job, task, id"
+        held: Attempt | None = None
         with _translated(self.path):
             for row in self._db.execute(query, given):
-                yield Attempt(row[0], row[1], row[2], Record(*row[3:]))
+                found = Attempt(row[0], row[1], row[2], Record(*row[3:]))
+                if held is not None and not (final and held.is_of(found.job, found.record.task)):
+                    yield held
+                held = found
+        if held is not None:
+            yield held
 
     def left(self, job: int, start: int, stop: int) -> Iterator[Left]:
         """Of tasks `start` to `stop`, which is excluded, those that succeeded, in their order."""

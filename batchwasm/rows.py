@@ -291,7 +291,8 @@ def results(
             current = next(waiting_for, None)
         if not 0 <= task < job.plan.tasks or job.codes[task] in (WAITING, RUNNING):
             continue
-        if current is not None and current.task == task:
+        # A task that a person had again may have ended without a report the last time.
+        if current is not None and current.task == task and current.record.outcome == job.codes[task]:
             yield _result(run, job, params[task], current, value(current.record))
         else:
             yield _untold(run, state, job, task, params[task], because)

@@ -20,6 +20,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "explain": ("explain", "Why a task waits, where it runs, how it ended; or what limits a run."),
     "logs": ("logs", "What a task wrote to stdout and stderr."),
     "cancel": ("cancel", "Have tasks of a run that goes on not run, or all of it."),
+    "retry": ("retry", "Run tasks again that did not succeed; a run that is over goes on."),
     "pause": ("pause", "Have a run that goes on start nothing new."),
     "unpause": ("unpause", "Have a paused run go on."),
     "compile": ("compile", "Compile a source to WebAssembly, and nothing else."),
@@ -36,7 +37,6 @@ NOT_YET: tuple[str, ...] = (
     "tui",
     "wait",
     "resume",
-    "retry",
 )
 NOT_YET += ("replay", "runs")
 
