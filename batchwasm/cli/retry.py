@@ -111,8 +111,9 @@ def _told(done: Retried) -> Iterator[str]:
     if done.again:
         hit = [job for job in done.jobs if job["again"]]
         jobs = [f"{count_text(job['again'])} of {job['job']}" for job in hit[:SHOWN_JOBS]]
-        named = f" ({', '.join(jobs)}{', ...' if len(hit) > SHOWN_JOBS else ''})" if len(hit) > 1 else ""
-        yield f"{tasks_text(done.again, f'of {hit[0]["job"]} waits again', 'wait again')}{named}"
+        more = ", ..." if len(hit) > SHOWN_JOBS else ""
+        named = f"({', '.join(jobs)}{more})" if len(hit) > 1 else f"(of {hit[0]['job']})"
+        yield f"{tasks_text(done.again, 'waits again', 'wait again')} {named}"
     else:
         yield "nothing is to be run again"
     for word, one, many in _STAY:

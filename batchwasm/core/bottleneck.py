@@ -19,6 +19,7 @@ from batchwasm.core.state import State
 
 JOBS_LOOKED_AT = 64  # of the queue: what comes behind these waits for the same
 SENTENCES = 12  # more is no answer
+LOOKED_AT = 1000  # tasks whose hosts are named
 
 _CLOSED = {
     "connecting": "connecting",
@@ -116,6 +117,13 @@ def _of_job(state: State, n: int, now: float) -> Iterator[_Weighed]:
     limit = at_limit(job)
     if limit is not None and job.startable:
         yield _Weighed(job.startable, limit)
+    if job.gave:
+        compared = [task for task in job.retries if task in job.gave]
+        if compared:
+            verb = "waits" if len(compared) == 1 else "wait"
+            hosts = listed(sorted({host for task in compared[:LOOKED_AT] for host, _ in job.gave[task]}))
+            text = f"{counted(len(compared), 'task')} of {name} ran on {hosts} and {verb} for another host to compare"
+            yield _Weighed(len(compared), Reason(code="verify", text=text))
     resting = [retry.at for retry in job.retries.values() if now < retry.at]
     if resting:
         verb = "waits" if len(resting) == 1 else "wait"

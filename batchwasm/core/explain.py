@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from batchwasm.core import placement, policy, reasons
 from batchwasm.core.hoststate import Batch, HostState
-from batchwasm.core.jobstate import RUNNING, WAITING, JobState, Retry
+from batchwasm.core.jobstate import RUNNING, WAITING, JobState
 from batchwasm.core.reasons import Reason, Shortage, counted, task_name
 from batchwasm.core.reserving import may_pass
 from batchwasm.core.room import Amount
@@ -97,6 +97,9 @@ def _everywhere(state: State, n: int, task: int, now: float) -> Iterator[Reason]
     retry = job.retries.get(task)
     if retry is not None and now < retry.at:
         yield Reason(code="retry", text=f"tried again after a while; {_last_try(job, task)}", until=retry.at)
+    if task in job.gave:
+        hosts = " and ".join(host for host, _ in job.gave[task])
+        yield Reason(code="verify", text=f"ran on {hosts}, waits for another host to compare")
     limit = at_limit(job)
     if limit is not None:
         yield limit
@@ -191,7 +194,7 @@ def _by_host(state: State, n: int, task: int, now: float) -> tuple[Hosts, ...]:
     told: dict[tuple[object, ...], list[Reason]] = {}
     short: dict[tuple[object, ...], list[Shortage]] = {}
     for host in state.hosts.values():
-        fixed = list(_of_host(state, host, n, retry, amounts, now))
+        fixed = list(_of_host(state, host, n, task, amounts, now))
         able = host.room is not None and not any(reason.code in _NEVER for reason in fixed)
         lacks = reasons.lacks(state, host, job, amounts) if able else []
         key = (
@@ -213,14 +216,17 @@ _NEVER = frozenset({"hosts", "exclude", "labels", "mounts", "too_large", "remove
 
 
 def _of_host(
-    state: State, host: HostState, n: int, retry: Retry | None, amounts: tuple[Amount, ...], now: float
+    state: State, host: HostState, n: int, task: int, amounts: tuple[Amount, ...], now: float
 ) -> Iterator[Reason]:
     """What one host has against a task of job `n`, but for its room."""
     job = state.jobs[n]
+    retry = job.retries.get(task)
     yield from reasons.closed(host, now)
     yield from reasons.not_allowed(job.plan, host.plan)
     yield from reasons.too_large(amounts, host.limits or reasons.stated(host.plan))
     yield from label_limits(job, host)
+    if job.has_run(task, host.name):
+        yield Reason(code="verify", text="it ran here already, and is compared with another host")
     if host.reserved == n and host.reserved_bytes is not None and (retry is None or retry.memory_bytes is None):
         yield Reason(code="reserved", text="kept for a task of this job that needs more memory than it asked for")
     if host.reserved is not None and not any(may_pass(state, host, n, amount, now) for amount in amounts):
@@ -230,7 +236,7 @@ def _of_host(
         retry is not None
         and retry.avoid == host.name
         and now < retry.at + policy.AVOID_S
-        and placement.has_another(state, job, host, now)
+        and placement.has_another(state, job, host, now, task)
     ):
         text = "the last attempt ended badly here, so another host is tried first"
         yield Reason(code="avoided", text=text, until=retry.at + policy.AVOID_S)

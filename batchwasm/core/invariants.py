@@ -17,6 +17,7 @@ def check(state: State) -> None:
         assert batch.remaining or batch.superseded, batch
         assert batch.id in state.hosts[batch.host].batches
         for task in batch.remaining:
+            assert not state.jobs[batch.job].has_run(task, batch.host), "it is compared with itself"
             running[batch.job][task] = running[batch.job].get(task, 0) + 1
     assert state.silent == {host.name for host in state.hosts.values() if host.silent}
     assert state.reserved == {host.name for host in state.hosts.values() if host.reserved is not None}
@@ -35,6 +36,10 @@ def check(state: State) -> None:
         assert all(job.codes[t] in (WAITING, RUNNING) for t in (*job.losses, *job.spared))
         assert all(job.codes[t] != Outcome.SUCCEEDED for t in job.tries)
         assert job.unwanted <= running[n].keys()
+        for task, gave in job.gave.items():
+            assert 0 < len(dict(gave)) == len(gave) < job.plan.verify
+            assert job.codes[task] == RUNNING or task in job.retries
+            assert job.spared[task] >= len(gave)
         assert job.on_hosts.keys() == {batch.id for batch in state.batches.values() if batch.job == n}
         since = [state.batches[id_].since for id_ in job.on_hosts]
         assert since == sorted(since)

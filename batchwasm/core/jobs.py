@@ -196,6 +196,8 @@ class Jobs:
                     job.tries.pop(task, None)
                 job.losses.pop(task, None)
                 job.spared.pop(task, None)
+            if job.gave:
+                job.gave.pop(task, None)
             job.unwanted.discard(task)
             if self.dependents[n]:
                 self._tell_dependents(n, task, code)

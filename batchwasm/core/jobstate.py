@@ -90,7 +90,10 @@ class JobState:
     succeed where it is above 1, or they were stopped."""
     losses: dict[int, int] = field(default_factory=dict)
     spared: dict[int, int] = field(default_factory=dict)
-    """Attempts of the tasks that wait or run which are no failures that count: from before a person had them again."""
+    """Attempts of the tasks that wait or run which are no failures that count: from before a person had them again, and
+    those that succeeded and are compared."""
+    gave: dict[int, tuple[tuple[str, str | None], ...]] = field(default_factory=dict)
+    """Tasks that succeeded, but not yet on as many hosts as `verify` wants: on which, and the digest of each."""
     because: dict[tuple[str, str], TaskSet] = field(default_factory=dict)
     """Why tasks of it were cancelled where that was not the whole run: code and text. Others may be in it, too."""
     mean_s: float | None = None
@@ -162,6 +165,19 @@ class JobState:
         """Attempts that count against its retries."""
         return self.tries.get(task, 0) - self.losses.get(task, 0) - self.spared.get(task, 0)
 
+    def has_run(self, task: int, host: str) -> bool:
+        """Whether it succeeded there, so that it is to run elsewhere now."""
+        return task in self.gave and any(name == host for name, _ in self.gave[task])
+
+    def has_use_of(self, host: str) -> bool:
+        """Whether a task that may start could run there: one that is compared does not where it ran."""
+        return (
+            not self.gave
+            or bool(self.ready)
+            or not self.retries
+            or not all(self.has_run(t, host) for t in self.retries)
+        )
+
     def note_try(self, task: int, number: int) -> None:
         self.tries[task] = max(self.tries.get(task, 0), number)
 
@@ -225,7 +241,7 @@ class JobState:
         """Tasks start to stop that wait end so; which those are."""
         stop = len(self.codes) if stop is None else stop
         turned = runs_of(self.codes, (WAITING,), start, stop)
-        for facts in (self.losses, self.spared, self.retries):
+        for facts in (self.losses, self.spared, self.gave, self.retries):
             for task in [task for task in facts if start <= task < stop and self.codes[task] == WAITING]:
                 del facts[task]
         if turned:

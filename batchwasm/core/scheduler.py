@@ -139,10 +139,13 @@ class Scheduler:
             return None
         state = self.state
         queued_s = max(0.0, batch.placed_at - state.jobs[batch.job].ready_at)
+        once = state.jobs[batch.job].plan.verify == 1
         fresh: dict[int, Record] = {}
         for record in records:
             if batch.remaining.get(record.task) == record.number and record.task not in fresh:
-                final = record.outcome == Outcome.SUCCEEDED or state.is_final(batch, record)
+                if not once:
+                    record = state.compared(batch, record)
+                final = (once and record.outcome == Outcome.SUCCEEDED) or state.is_final(batch, record)
                 # Not by _replace, which takes three times as long and is done for every task.
                 fresh[record.task] = Record._make((*record[:3], final, *record[4:6], queued_s, *record[7:]))
         if not fresh:
@@ -439,19 +442,21 @@ class Scheduler:
             job = self.state.jobs[batch.job]
             host = self.state.hosts[batch.host]
             tasks = [task for task in batch.remaining if task not in job.doubles and task not in job.unwanted]
+            tasks = tasks if host.silent else tasks[:1]
             full = in_vain.setdefault((batch.job, batch.amount), set())
             if not tasks or len(full) > 1 or batch.host in full:
                 continue
-            best = placement.best_for_a_double(self.state, batch, now)
+            best = placement.best_for_a_double(self.state, batch, tasks, now)
+            if best is None and job.gave:
+                continue  # it may be its own hosts that it must not use again
             if best is None:
                 full.add(batch.host)  # no other host has room; where two have said so, none has
                 continue
-            chosen = tasks if host.silent else tasks[:1]
             placed = BatchPlaced(
                 batch=self._next_batch(),
                 job=batch.job,
                 host=best.name,
-                ranges=ranges_of(chosen),
+                ranges=ranges_of(tasks),
                 need=batch.need,
                 memory_bytes=batch.memory_bytes,
                 double=True,

@@ -86,6 +86,7 @@ def _job(job: JobState) -> dict[str, Any]:
         "tries": list(job.tries.items()),
         "losses": list(job.losses.items()),
         "spared": list(job.spared.items()),
+        "gave": list(job.gave.items()),
         "because": [(*reason, tasks.ranges) for reason, tasks in job.because.items()],
         "unwanted": sorted(job.unwanted),
         "doubles": list(job.doubles.items()),
@@ -103,6 +104,7 @@ def _load_job(fields: dict[str, Any]) -> JobState:
     job.retries = {task: Retry(*retry) for task, *retry in fields["retries"]}
     job.tries, job.losses = dict(fields["tries"]), dict(fields["losses"])
     job.spared = dict(fields["spared"])
+    job.gave = {task: tuple((host, digest) for host, digest in gave) for task, gave in fields["gave"]}
     job.because = {(code, text): TaskSet(tuple(map(tuple, ranges))) for code, text, ranges in fields["because"]}
     job.unwanted = set(fields["unwanted"])
     job.doubles = {task: (first, second) for task, (first, second) in fields["doubles"]}

@@ -104,12 +104,14 @@ class Building:
     def _work(self, job: Job, artifact: Artifact, signature: Signature | None) -> JobWork:
         wasm = LocalFile("wasm", artifact.digest, artifact.path, f"{job.name}.wasm")
         spec, run, taking = self._spec, self._folder.name, Taking(job, self._upstream)
+        compared = job.verify > 1
         if signature is None:
-            return JobWork(spec, job, wasm, run, self._digests, taking=taking)
+            unknown = Answers(None, compared=True) if compared else None
+            return JobWork(spec, job, wasm, run, self._digests, answers=unknown, taking=taking)
         folder: Path = self._folder.arguments(job.name)
         # Values that jobs.toml gives; those of calls that are added come with them.
         encode = JobCalls(job, signature).arguments if job.values or not signature.params else None
-        answers = Answers(checker(signature.result), job.limits.memory_bytes)
+        answers = Answers(checker(signature.result), job.limits.memory_bytes, compared=compared)
         arguments = Arguments(folder, encode)
         return JobWork(spec, job, wasm, run, self._digests, arguments=arguments, answers=answers, taking=taking)
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from batchwasm.core.comparing import digest_of
 from batchwasm.core.events import Record
 from batchwasm.engine.depot import Depot
 from batchwasm.errors import HostError, HostLost, WorldError
@@ -21,12 +22,14 @@ from batchwasm.runner.protocol import INLINE_BYTES, Detail, OutputFile, Row
 
 
 class Answers(NamedTuple):
-    """What a function may give."""
+    """What a function may give, and whether what is given is compared."""
 
-    check: Callable[[bytes], str | None]
-    """What is wrong with an answer, or None."""
-    most_bytes: int
+    check: Callable[[bytes], str | None] | None
+    """What is wrong with an answer, or None; of a program, which gives none, there is no check."""
+    most_bytes: int = 0
     """It was in the guest's memory."""
+    compared: bool = False
+    """Records have a digest."""
 
 
 REPORTABLE = frozenset(Outcome) - {Outcome.MISMATCH, Outcome.CANCELLED, Outcome.SKIPPED}
@@ -43,10 +46,29 @@ def has_files(row: Row) -> bool:
 
 
 def record(row: Row, answers: Answers | None = None) -> Record:
-    """A row without files; `answers` are those of a function.
+    """A row without files; `answers` are those of a function, or of a program that is compared.
 
     Raises HostError where no runner of ours would say that.
     """
+    found = _record(row, None if answers is None or answers.check is None else answers)
+    if answers is not None and answers.compared and found.outcome == Outcome.SUCCEEDED:
+        return found._replace(digest=_digest(row, row.detail or _PLAIN))
+    return found
+
+
+def _digest(row: Row, detail: Detail) -> str:
+    """Of all that it gave; a file counts as what is in it, wherever that is."""
+    outputs = sorted((output.path, output.sha256) for output in detail.outputs)
+    listed = json.dumps(outputs, ensure_ascii=True).encode()
+    value = "" if row.value is None else hashlib.sha256(row.value).hexdigest()
+    return digest_of(
+        hashlib.sha256(row.stdout).hexdigest() if detail.stdout_spooled is None else detail.stdout_spooled[1],
+        value if detail.value_spooled is None else detail.value_spooled[1],
+        hashlib.sha256(listed).hexdigest() if outputs else "",
+    )
+
+
+def _record(row: Row, answers: Answers | None) -> Record:
     if row.outcome not in REPORTABLE:
         raise HostError("protocol", f"its runner reported outcome {row.outcome}, which is not its to tell")
     if len(row.stdout) > INLINE_BYTES or len(row.stderr) > INLINE_BYTES:
@@ -56,7 +78,7 @@ def record(row: Row, answers: Answers | None = None) -> Record:
     detail = row.detail or _PLAIN
     _check_value(row, detail, answers)
     found = _plain(row, detail)
-    if answers is None or row.value is None or found.outcome != Outcome.SUCCEEDED:
+    if answers is None or answers.check is None or row.value is None or found.outcome != Outcome.SUCCEEDED:
         return found
     return _judged(found, answers.check(row.value))
 
@@ -77,7 +99,8 @@ def _judged(found: Record, wrong: str | None) -> Record:
     if wrong is None:
         return found
     text = f"what it gave is not what its signature says: {wrong}"
-    return found._replace(outcome=int(Outcome.FAILED), reason_code="bad_value", reason_text=text, value=None)
+    failed = found._replace(outcome=int(Outcome.FAILED), reason_code="bad_value", reason_text=text)
+    return failed._replace(value=None, digest=None)
 
 
 def _plain(row: Row, detail: Detail) -> Record:
@@ -142,11 +165,12 @@ async def collect(
         target = folder.stderr(job, row.task)
         await _get(depot, spool, f"{row.task}/stderr", target, *detail.stderr_spooled)
         found = found._replace(stderr=None, stderr_path=str(target.relative_to(folder.path)))
-    if detail.value_spooled is not None and answers is not None and found.outcome == Outcome.SUCCEEDED:
+    check = None if answers is None else answers.check
+    if detail.value_spooled is not None and check is not None and found.outcome == Outcome.SUCCEEDED:
         target = folder.value(job, row.task)
         await _get(depot, spool, f"{row.task}/value", target, *detail.value_spooled)
         # In a thread: a hostile one of hundreds of MB takes minutes to look through.
-        found = _judged(found, await asyncio.to_thread(_check_file, target, answers.check))
+        found = _judged(found, await asyncio.to_thread(_check_file, target, check))
         if found.outcome == Outcome.SUCCEEDED:
             found = found._replace(value_path=str(target.relative_to(folder.path)))
         else:

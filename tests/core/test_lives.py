@@ -70,6 +70,7 @@ JOBS = st.fixed_dictionaries(
         "retries": st.integers(0, 2),
         "memory_growth": st.sampled_from([1.0, 2.0]),
         "isolate": st.booleans(),
+        "verify": st.sampled_from([1, 1, 2, 3]),
     }
 )
 AFTER = st.lists(st.tuples(st.integers(0, 3), st.booleans()), max_size=2)
@@ -161,13 +162,22 @@ class Lives(RuleBasedStateMachine):
             else:
                 assert before.succeeded
 
-    def report(self, batch: BatchPlaced, tasks: list[int], outcome: int, wall_s: float) -> None:
+    def report(self, batch: BatchPlaced, tasks: list[int], outcome: int, wall_s: float, digest: str = "a-b-c") -> None:
         numbers = self.state.batches[batch.batch].remaining
-        records = [record(task, numbers[task], outcome=outcome, wall_s=wall_s) for task in tasks]
+        found = [record(task, numbers[task], outcome=outcome, wall_s=wall_s) for task in tasks]
+        records = [each._replace(digest=digest) for each in found]
         event = self.scheduler.admit(batch.host, batch.batch, records)
         if event is None:
             return
+        verify = self.state.jobs[batch.job].plan.verify
         for ended in event.records:
+            gave = self.state.jobs[batch.job].gave.get(ended.task, ())
+            if ended.outcome == Outcome.SUCCEEDED:
+                assert ended.final == (len(gave) == verify - 1)
+                assert all(host != batch.host and other == digest for host, other in gave)
+            if ended.outcome == Outcome.MISMATCH:
+                assert ended.final
+                assert gave[0][1] != digest
             if ended.final:
                 assert (batch.job, ended.task) not in self.results, "a task ended twice"
                 self.results[batch.job, ended.task] = ended.outcome
@@ -262,7 +272,8 @@ class Lives(RuleBasedStateMachine):
         batch = data.draw(st.sampled_from(list(self.out.values())))
         remaining = list(self.state.batches[batch.batch].remaining)
         count = data.draw(st.integers(1, len(remaining)))
-        self.report(batch, remaining[:count], data.draw(st.sampled_from(OUTCOMES)), wall_s)
+        digest = data.draw(st.sampled_from(["a-b-c"] * 5 + ["a-b-d"]))
+        self.report(batch, remaining[:count], data.draw(st.sampled_from(OUTCOMES)), wall_s, digest)
         self.put_away(batch)
         self.now += wall_s
         self.decide()
@@ -410,7 +421,7 @@ class Lives(RuleBasedStateMachine):
             if host.room is None and host.batches:
                 self.observe(HostLeft(host=host.name, code="gone", text="for too long"))
                 self.out = {id_: batch for id_, batch in self.out.items() if id_ in self.state.batches}
-        for n in (3, 4):  # one with the licence, one that is not old
+        for n in (3, 4, 5):  # with the licence, not old, and as many as any job is verified on
             self.observe(HostAdded(plan=HostPlan(name=f"big{n}", labels=("fast",), resources={"licence": 4})))
             self.observe(joined(f"big{n}", 16, 4))
         for _ in range(3000):
