@@ -15,6 +15,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "run": ("run", "Compile, ship, run and collect what a jobs.toml or a source says."),
     "call": ("call", "Call a function of a source once; its value as JSON."),
     "map": ("map", "Call a function for every line of stdin; the values as JSON lines."),
+    "resume": ("resume", "Go on with a run whose scheduler was stopped or killed."),
     "status": ("status", "How far a run is: its tasks, jobs and hosts."),
     "results": ("results", "The outcome of every task; with --files also what they left."),
     "explain": ("explain", "Why a task waits, where it runs, how it ended; or what limits a run."),
@@ -36,7 +37,6 @@ NOT_YET: tuple[str, ...] = (
     "report",
     "tui",
     "wait",
-    "resume",
 )
 NOT_YET += ("replay", "runs")
 

@@ -66,6 +66,9 @@ class Heard:
         self.reports: list[tuple[int | None, int, list[Record]]] = []
         self.returns: list[tuple[int, Ranges]] = []
         self.beats: list[Beat] = []
+        self.work = False
+        self.left: dict[int, int] = {}
+        """How many tasks of each batch are waited for."""
         self.reservation = Reservation(Request(cpus=1, memory_bytes=1024), False)
 
     def post(self, event: Event) -> None:
@@ -76,6 +79,18 @@ class Heard:
 
     def is_wanted(self, batch: int) -> bool:
         return batch < 100
+
+    def has_work(self, host: str) -> bool:
+        return self.work
+
+    def was_met(self, host: str) -> bool:
+        return False
+
+    def others_answer(self, host: str) -> bool:
+        return True
+
+    def left_of(self, host: str, batch: int) -> int | None:
+        return self.left.get(batch)
 
     def answers(self, batch: int) -> Answers | None:
         return None
