@@ -42,8 +42,9 @@ def have_again(state: State, chosen: Mapping[int, Ranges] | None, by: str) -> Ag
     after = snapshot.load(snapshot.dump(state)) if events else state
     for event in events:
         after.apply(event, state.last_at)
-    hits = [_hit(job, after.jobs[n], asked.get(n, ())) for n, job in enumerate(state.jobs)]
-    return Again(events, [hit for hit in hits if hit.again or (chosen is not None and any(hit[2:]))])
+    named = {} if chosen is None else chosen
+    hits = [_hit(job, after.jobs[n], named.get(n, ())) for n, job in enumerate(state.jobs)]
+    return Again(events, [hit for hit in hits if any(hit[1:])])
 
 
 def all_of(state: State) -> dict[int, Ranges]:
