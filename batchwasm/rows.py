@@ -293,9 +293,9 @@ def results(
             continue
         # A task that a person had again may have ended without a report the last time.
         if current is not None and current.task == task and current.record.outcome == job.codes[task]:
-            yield _result(run, job, params[task], current, value(current.record))
+            yield result(run, job, params[task], current, value(current.record))
         else:
-            yield _untold(run, state, job, task, params[task], because)
+            yield untold(run, state, job, task, params[task], because)
 
 
 class Params:
@@ -309,7 +309,7 @@ class Params:
         return found
 
 
-def _result(run: str, job: JobState, params: Mapping[str, Scalar], ended: Ended, value: Any) -> ResultRow:
+def result(run: str, job: JobState, params: Mapping[str, Scalar], ended: Ended, value: Any) -> ResultRow:
     record = ended.record
     reason = None
     if record.reason_code:
@@ -342,7 +342,7 @@ def _result(run: str, job: JobState, params: Mapping[str, Scalar], ended: Ended,
     )
 
 
-def _untold(
+def untold(
     run: str, state: State, job: JobState, task: int, params: Mapping[str, Scalar], because: Because
 ) -> ResultRow:
     """A task whose result is no attempt's own word: cancelled, or lost with its host once too often."""

@@ -12,24 +12,34 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from batchwasm import disk
 from batchwasm.core.comparing import digest_of
 from batchwasm.core.events import Record
 from batchwasm.engine.depot import Depot
-from batchwasm.errors import HostError, HostLost, WorldError
+from batchwasm.errors import HostError, HostLost
 from batchwasm.model import JobName, Outcome
 from batchwasm.results import RunFolder
-from batchwasm.runner.protocol import INLINE_BYTES, Detail, OutputFile, Row
+from batchwasm.runner.protocol import INLINE_BYTES, Detail, OutputFile, Redaction, Row
 
 
 class Answers(NamedTuple):
-    """What a function may give, and whether what is given is compared."""
+    """What a function may give."""
 
-    check: Callable[[bytes], str | None] | None
-    """What is wrong with an answer, or None; of a program, which gives none, there is no check."""
-    most_bytes: int = 0
+    check: Callable[[bytes], str | None]
+    """What is wrong with an answer, or None."""
+    most_bytes: int
     """It was in the guest's memory."""
+
+
+class Expected(NamedTuple):
+    """How what a host says of a job's attempts is to be taken."""
+
+    answers: Answers | None = None
+    """What the function may give; None for a program."""
+    redact: Redaction | None = None
+    """Takes the values of the job's secrets out of what was printed; None where it has none."""
     compared: bool = False
-    """Records have a digest."""
+    """Whether records have a digest of what was given."""
 
 
 REPORTABLE = frozenset(Outcome) - {Outcome.MISMATCH, Outcome.CANCELLED, Outcome.SKIPPED}
@@ -45,30 +55,11 @@ def has_files(row: Row) -> bool:
     )
 
 
-def record(row: Row, answers: Answers | None = None) -> Record:
-    """A row without files; `answers` are those of a function, or of a program that is compared.
+def record(row: Row, answers: Answers | None = None, redact: Redaction | None = None, compared: bool = False) -> Record:
+    """A row without files; `answers` are those of a function. What it printed is kept without what `redact` finds.
 
     Raises HostError where no runner of ours would say that.
     """
-    found = _record(row, None if answers is None or answers.check is None else answers)
-    if answers is not None and answers.compared and found.outcome == Outcome.SUCCEEDED:
-        return found._replace(digest=_digest(row, row.detail or _PLAIN))
-    return found
-
-
-def _digest(row: Row, detail: Detail) -> str:
-    """Of all that it gave; a file counts as what is in it, wherever that is."""
-    outputs = sorted((output.path, output.sha256) for output in detail.outputs)
-    listed = json.dumps(outputs, ensure_ascii=True).encode()
-    value = "" if row.value is None else hashlib.sha256(row.value).hexdigest()
-    return digest_of(
-        hashlib.sha256(row.stdout).hexdigest() if detail.stdout_spooled is None else detail.stdout_spooled[1],
-        value if detail.value_spooled is None else detail.value_spooled[1],
-        hashlib.sha256(listed).hexdigest() if outputs else "",
-    )
-
-
-def _record(row: Row, answers: Answers | None) -> Record:
     if row.outcome not in REPORTABLE:
         raise HostError("protocol", f"its runner reported outcome {row.outcome}, which is not its to tell")
     if len(row.stdout) > INLINE_BYTES or len(row.stderr) > INLINE_BYTES:
@@ -78,9 +69,22 @@ def _record(row: Row, answers: Answers | None) -> Record:
     detail = row.detail or _PLAIN
     _check_value(row, detail, answers)
     found = _plain(row, detail)
-    if answers is None or answers.check is None or row.value is None or found.outcome != Outcome.SUCCEEDED:
-        return found
-    return _judged(found, answers.check(row.value))
+    if answers is not None and row.value is not None and found.outcome == Outcome.SUCCEEDED:
+        found = _judged(found, answers.check(row.value))
+    found = found if redact is None else _redacted(found, redact)
+    return found._replace(digest=_digest(found, row)) if compared and found.outcome == Outcome.SUCCEEDED else found
+
+
+def _digest(found: Record, row: Row) -> str:
+    """Of all that it gave; a file counts as what is in it."""
+    detail = row.detail or _PLAIN
+    outputs = sorted((output.path, output.sha256) for output in detail.outputs)
+    value = "" if row.value is None else hashlib.sha256(row.value).hexdigest()
+    return digest_of(
+        detail.stdout_spooled[1] if detail.stdout_spooled else hashlib.sha256(found.stdout or b"").hexdigest(),
+        detail.value_spooled[1] if detail.value_spooled else value,
+        hashlib.sha256(json.dumps(outputs).encode()).hexdigest() if outputs else "",
+    )
 
 
 def _check_value(row: Row, detail: Detail, answers: Answers | None) -> None:
@@ -99,8 +103,7 @@ def _judged(found: Record, wrong: str | None) -> Record:
     if wrong is None:
         return found
     text = f"what it gave is not what its signature says: {wrong}"
-    failed = found._replace(outcome=int(Outcome.FAILED), reason_code="bad_value", reason_text=text)
-    return failed._replace(value=None, digest=None)
+    return found._replace(outcome=int(Outcome.FAILED), reason_code="bad_value", reason_text=text, value=None)
 
 
 def _plain(row: Row, detail: Detail) -> Record:
@@ -113,6 +116,14 @@ def _plain(row: Row, detail: Detail) -> Record:
         value if outcome == Outcome.SUCCEEDED else None,
         None,
         detail.disk_bytes,
+    )
+
+
+def _redacted(found: Record, redact: Redaction) -> Record:
+    return found._replace(
+        stdout=None if found.stdout is None else redact(found.stdout),
+        stderr=None if found.stderr is None else redact(found.stderr),
+        reason_text=None if found.reason_text is None else redact.text(found.reason_text),
     )
 
 
@@ -135,14 +146,21 @@ def _text(text: str) -> str | None:
 
 
 async def collect(
-    row: Row, job: JobName, folder: RunFolder, depot: Depot, spool: str, answers: Answers | None = None
+    row: Row,
+    job: JobName,
+    folder: RunFolder,
+    depot: Depot,
+    spool: str,
+    answers: Answers | None = None,
+    redact: Redaction | None = None,
+    compared: bool = False,
 ) -> Record:
     """A row with files: they are in the run folder, whole and by their digests, when this returns.
 
     `spool` is the batch's folder on the host. Raises HostError where the host sends something else than it announced,
     WorldError where the disk here refuses.
     """
-    found = record(row, answers)
+    found = record(row, answers, redact, compared)
     detail = row.detail or _PLAIN
     # Perhaps there is something of an attempt that was lost before its report was complete.
     shutil.rmtree(folder.task(job, row.task), ignore_errors=True)
@@ -159,23 +177,22 @@ async def collect(
         found = found._replace(outputs=json.dumps(listed, separators=(",", ":"), ensure_ascii=False))
     if detail.stdout_spooled is not None:
         target = folder.stdout(job, row.task)
-        await _get(depot, spool, f"{row.task}/stdout", target, *detail.stdout_spooled)
+        await _get(depot, spool, f"{row.task}/stdout", target, *detail.stdout_spooled, redact)
         found = found._replace(stdout=None, stdout_path=str(target.relative_to(folder.path)))
     if detail.stderr_spooled is not None:
         target = folder.stderr(job, row.task)
-        await _get(depot, spool, f"{row.task}/stderr", target, *detail.stderr_spooled)
+        await _get(depot, spool, f"{row.task}/stderr", target, *detail.stderr_spooled, redact)
         found = found._replace(stderr=None, stderr_path=str(target.relative_to(folder.path)))
-    check = None if answers is None else answers.check
-    if detail.value_spooled is not None and check is not None and found.outcome == Outcome.SUCCEEDED:
+    if detail.value_spooled is not None and answers is not None and found.outcome == Outcome.SUCCEEDED:
         target = folder.value(job, row.task)
         await _get(depot, spool, f"{row.task}/value", target, *detail.value_spooled)
         # In a thread: a hostile one of hundreds of MB takes minutes to look through.
-        found = _judged(found, await asyncio.to_thread(_check_file, target, check))
+        found = _judged(found, await asyncio.to_thread(_check_file, target, answers.check))
         if found.outcome == Outcome.SUCCEEDED:
             found = found._replace(value_path=str(target.relative_to(folder.path)))
         else:
             target.unlink(missing_ok=True)
-    return found
+    return found if redact is None else _redacted(found, redact)
 
 
 def _check_file(path: Path, check: Callable[[bytes], str | None]) -> str | None:
@@ -190,28 +207,30 @@ def _target(folder: RunFolder, job: JobName, task: int, path: str) -> Path:
         raise HostError("protocol", error.cause) from error
 
 
-async def _get(depot: Depot, spool: str, path: str, target: Path, size: int, sha256: str) -> None:
-    with _on_disk(target):
+async def _get(
+    depot: Depot, spool: str, path: str, target: Path, size: int, sha256: str, redact: Redaction | None = None
+) -> None:
+    with _on_disk(target, size):
         target.parent.mkdir(parents=True, exist_ok=True)
-        await depot.get(f"{spool}/{path}", target, size, sha256, within=spool)
+        await depot.get(f"{spool}/{path}", target, size, sha256, within=spool, redact=redact)
 
 
 def _write(target: Path, content: bytes, output: OutputFile) -> None:
     if hashlib.sha256(content).hexdigest() != output.sha256:
         raise HostError("protocol", f"its runner sent an output that is not what it announced: {output.path[:200]!a}")
     part = target.with_name(f".{output.sha256[:16]}.part")
-    with _on_disk(target):
+    with _on_disk(target, len(content)):
         target.parent.mkdir(parents=True, exist_ok=True)
         part.write_bytes(content)
         os.replace(part, target)
 
 
 @contextmanager
-def _on_disk(target: Path) -> Iterator[None]:
+def _on_disk(target: Path, size_bytes: int = 0) -> Iterator[None]:
     try:
         yield
     except (FileExistsError, NotADirectoryError, IsADirectoryError, FileNotFoundError) as error:
         cause = f"its runner sent {target.name[:200]!a} twice, or as a file and as a folder"
         raise HostError("protocol", cause) from error
     except OSError as error:
-        raise WorldError(f"{target} can't be written: {error.strerror}") from error
+        raise disk.unwritable(target, error, size_bytes=size_bytes) from error

@@ -71,6 +71,8 @@ def _job(loop: Loop, n: int) -> dict[str, Any]:
         "retries": {**asdict(job.retries), "on": sorted(job.retries.on)},
         "isolate": job.isolate,
         "verify": job.verify,
+        "deterministic": job.deterministic,
+        "secret": list(job.secret),
         "limits": limits,
         "sweep": stored.to_json(job.sweep),  # type: ignore[arg-type]
     }

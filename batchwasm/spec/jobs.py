@@ -122,6 +122,8 @@ def _job(name: str, keys: Keys, sweep: Combinations | None, references: Referenc
         retries=policy.retries,
         isolate=policy.isolate,
         verify=policy.verify,
+        deterministic=said.deterministic,
+        secret=said.secret,
     )
 
 
