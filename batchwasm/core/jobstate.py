@@ -73,6 +73,9 @@ class JobState:
     ready_at: float = 0.0
     ready: TaskSet = field(default_factory=TaskSet)
     """Tasks that may start now."""
+    unseen: TaskSet = field(default_factory=TaskSet)
+    """Tasks that may start when someone has looked whether their results are known; no snapshot has it, there they are
+    ready."""
     retries: dict[int, Retry] = field(default_factory=dict)
     """Tasks that may start again, each under its own conditions."""
     blockers: int = 0
@@ -203,5 +206,6 @@ class JobState:
             self.counts[WAITING] = 0
             self.counts[outcome] += turned
         self.ready.clear()
+        self.unseen.clear()
         self.retries.clear()
         return turned

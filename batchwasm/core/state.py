@@ -42,6 +42,7 @@ from batchwasm.core.events import (
     TasksAdded,
     TasksCancelled,
     TasksFinished,
+    TasksKnown,
     TasksReturned,
     TasksWithdrawn,
 )
@@ -118,6 +119,8 @@ class State(Batches):
                 self._finish(event, at)
             case BatchPlaced():
                 self._place(event, at)
+            case TasksKnown():
+                self._know(event)
             case TasksReturned():
                 self._give_back(event, at)
             case BatchRecalled():
