@@ -166,8 +166,10 @@ class Known:
         with self._writing() as db:
             db.executemany("DELETE FROM known WHERE key = ?", [(key,) for key in keys])
             for origin in origins:
-                db.execute("DELETE FROM known WHERE origin IN (SELECT id FROM origins WHERE folder = ? AND run = ?)",
-                           (origin.folder, origin.run))
+                db.execute(
+                    "DELETE FROM known WHERE origin IN (SELECT id FROM origins WHERE folder = ? AND run = ?)",
+                    (origin.folder, origin.run),
+                )
 
     def take(self, origin: Origin, taken: Iterable[tuple[bytes, int]]) -> None:
         """Another job has copies of these results now: (key, task). It counts as their origin from `settle` on."""

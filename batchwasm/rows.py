@@ -189,6 +189,9 @@ class ResultRow:
     host: str | None
     attempts: int
     cached: bool
+    """It did not run in this run."""
+    taken_from: str | None
+    """`RUN JOB/INDEX` of the earlier run, then; --json does without it."""
     queued_s: float | None
     wall_s: float | None
     cpu_s: float | None
@@ -203,6 +206,7 @@ class ResultRow:
 
     def as_dict(self) -> dict[str, Any]:
         fields = shallow(self)
+        del fields["taken_from"]
         fields["params"] = dict(self.params)
         fields["outputs"] = [dict(output) for output in self.outputs]
         fields["reason"] = None if self.reason is None else self.reason.as_dict()
@@ -320,9 +324,10 @@ def _result(run: str, job: JobState, params: Mapping[str, Scalar], ended: Ended,
         reason=reason,
         exit_code=record.exit_code,
         value=value,
-        host=ended.host,
+        host=ended.host or None,
         attempts=record.number,
-        cached=False,
+        cached=record.cached is not None,
+        taken_from=record.cached,
         queued_s=round(record.queued_s, 6),
         wall_s=record.wall_s,
         cpu_s=record.cpu_s,
@@ -363,6 +368,7 @@ def _untold(
         host=None,
         attempts=job.tries.get(task, 0),
         cached=False,
+        taken_from=None,
         queued_s=None,
         wall_s=None,
         cpu_s=None,

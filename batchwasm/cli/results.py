@@ -135,7 +135,7 @@ def _cells(row: ResultRow) -> list[str]:
         f"{row.job}/{row.index}",
         " ".join(f"{name}={text_of(value)}" for name, value in row.params.items()),
         row.outcome,
-        row.host or "",
+        row.host or ("" if row.taken_from is None else f"(from {row.taken_from.split(' ')[0]})"),
         "" if row.wall_s is None else duration_text(row.wall_s),
         "" if row.peak_memory_bytes is None else size_text(row.peak_memory_bytes),
         _says(row),

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,14 +40,12 @@ class Earlier:
         self._target = target
         self._jobs: dict[Origin, _Job | None] = {}
         self._journals: dict[str, Journal] = {}
+        self.gone: set[Origin] = set()
+        """Of those that were asked for, runs that were removed."""
 
     def close(self) -> None:
         for journal in self._journals.values():
             journal.close()
-
-    def is_gone(self, origin: Origin) -> bool:
-        """Whether the run was removed; another one may be in its folder by now."""
-        return self._job(origin) is None
 
     def take(self, hit: Hit, job: JobName, task: int) -> Record:
         """The result as one of task `task` of `job` of this run, its files there. Raises Gone, and WorldError where the
@@ -55,18 +54,22 @@ class Earlier:
         if found is None:
             raise Gone
         record = self._record(found, hit.task)
-        self._copy(found, hit, record, job, task)
-        where = {
-            name: str(place.relative_to(self._target.path))
-            for name, place in (
-                ("stdout_path", self._target.stdout(job, task)),
-                ("stderr_path", self._target.stderr(job, task)),
-                ("value_path", self._target.value(job, task)),
-            )
-            if getattr(record, name) is not None
-        }
-        whence = f"{found.folder.name} {hit.origin.job}/{hit.task}"
-        return record._replace(task=task, number=0, queued_s=0.0, digest=None, cached=whence, **where)
+        try:
+            self._copy(found, hit, record, job, task)
+        except (Gone, WorldError):
+            shutil.rmtree(self._target.task(job, task), ignore_errors=True)
+            raise
+        place, here = self._target, self._target.path
+        return record._replace(
+            task=task,
+            number=0,
+            queued_s=0.0,
+            stdout_path=record.stdout_path and str(place.stdout(job, task).relative_to(here)),
+            stderr_path=record.stderr_path and str(place.stderr(job, task).relative_to(here)),
+            value_path=record.value_path and str(place.value(job, task).relative_to(here)),
+            digest=None,
+            cached=f"{found.folder.name} {hit.origin.job}/{hit.task}",
+        )
 
     def _record(self, job: _Job, task: int) -> Record:
         record = None
@@ -103,11 +106,14 @@ class Earlier:
         try:
             manifest = json.loads(folder.manifest.read_text(encoding="utf-8"))
             if manifest["id"] != origin.run:
-                return None
+                raise ValueError("another run is in its folder by now")
             number = [job["name"] for job in manifest["jobs"]].index(origin.job)
             if origin.folder not in self._journals:
                 self._journals[origin.folder] = Journal.open(folder.journal, read_only=True)
-        except (OSError, ValueError, KeyError, TypeError, RunError, WorldError):
+        except (OSError, ValueError, KeyError, TypeError, RunError):
+            self.gone.add(origin)
+            return None
+        except WorldError:  # it is there, and can't be read now
             return None
         return _Job(folder, self._journals[origin.folder], number)
 
@@ -146,9 +152,10 @@ def copy(source: Path, target: Path, sha256: str | None, size: int | None = None
 
 
 def _copy_blocks(source: int, target: int) -> None:
-    with _ignored(errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM):
-        while os.copy_file_range(source, target, BLOCK_BYTES):
-            pass
+    if hasattr(os, "copy_file_range"):
+        with _ignored(errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM):
+            while os.copy_file_range(source, target, BLOCK_BYTES):
+                pass
     while block := os.read(source, BLOCK_BYTES):  # all of it, or what the kernel could not do by itself
         view = memoryview(block)
         while view:
@@ -175,5 +182,3 @@ def _read() -> Iterator[None]:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-

@@ -35,10 +35,11 @@ class _Listed(NamedTuple):
 class Keys:
     """Keys of the tasks of a batch; what all of them share is digested once."""
 
-    def __init__(self, work: Work, seal: bytes) -> None:
-        """`seal` is a random key: whoever sees a digest of a secret must not find the secret by trying."""
+    def __init__(self, work: Work, how: str, seal: bytes) -> None:
+        """`how` says how the module is used. `seal` is a random key: who sees a secret's digest must not find the secret
+        by trying."""
         self._work, self._seal = work, seal
-        self._head = _named("artifact", work.artifact.encode()) + _named("how", how(work).encode())
+        self._head = _named("artifact", work.artifact.encode()) + _named("how", how.encode())
         self._args = _args(work, work.args)
         self._env = self._variables(work.env)
         self._inputs = _files(work.inputs)
@@ -89,12 +90,6 @@ def _files(inputs: Sequence[tuple[str, str]]) -> _Listed:
 
 def _named(name: str, part: bytes) -> bytes:
     return b"%s %d %s" % (name.encode(), len(part), part)
-
-
-def how(work: Work) -> str:
-    """How the module is used, as far as what it gives follows from that."""
-    words = ["call" if work.call else "program"]
-    return " ".join([*words, *(["reuse"] if work.reuse else ()), *(["deterministic"] if work.deterministic else ())])
 
 
 def _digest(value: object) -> bytes:

@@ -37,6 +37,7 @@ from batchwasm.core.events import (
     TasksAdded,
     TasksCancelled,
     TasksFinished,
+    TasksKnown,
     TasksReturned,
     TasksWithdrawn,
 )
@@ -47,6 +48,7 @@ from batchwasm.engine.building import Building, built
 from batchwasm.engine.collect import Answers
 from batchwasm.engine.groups import the_one
 from batchwasm.engine.inventory import LiveInventory
+from batchwasm.engine.lookups import Looked, Lookups
 from batchwasm.engine.orders import Reservation
 from batchwasm.engine.plan import Plan, Watcher, host_plan
 from batchwasm.engine.pool import Pool
@@ -84,7 +86,7 @@ class _Return:
     event: TasksReturned
 
 
-_News = Event | Asked | _Report | _Return
+_News = Event | Asked | Looked | _Report | _Return
 
 
 class Loop:
@@ -110,6 +112,7 @@ class Loop:
         self._error: Exception | None = None
         """What ended a session or a build that nobody there could deal with: a full disk here, a bug."""
         self._world = World(plan, watcher)
+        self._lookups = Lookups(plan, folder, tell=self._add, note=watcher.note)
         self._latest: dict[str, tuple[float, Beat]] = {}
         self._checkpoint_at = self._sample_at = self._shown_at = self._checkpoint_due = 0.0
 
@@ -196,6 +199,8 @@ class Loop:
 
     async def _work(self, group: asyncio.TaskGroup) -> None:
         self._group = group
+        self.state.look_up(self._lookups.jobs)
+        keeping = self._spawn(self._lookups.keep, self._building.works)
         inventory = LiveInventory(self._plan.inventory, self._folder, self, self._watcher.note)
         aside = [self._spawn(self._build, n, job) for n, job in enumerate(self.jobs)]
         aside += [self._spawn(self._requests.watch, self._add), self._spawn(inventory.watch)]
@@ -203,6 +208,10 @@ class Loop:
             self._pool.add(host, self._spawn)
         try:
             await self._passes()
+            self._lookups.end()
+        except BaseException:
+            keeping.cancel()
+            raise
         finally:
             self._building.end()
             for task in aside:
@@ -286,10 +295,12 @@ class Loop:
             for session, seqs in settled.items():
                 session.settled(seqs)
             self._forget_arguments([*events, *decisions])
+            self._lookups.journaled(events)
             for event in decisions:
                 self._act(event)
             for event in (*events, *decisions):
                 self._watcher.happened(event)
+        self._lookups.look(self.state, self._building.works, self._spawn)
         self._pool.settle()
         self._housekeep(now)
 
@@ -317,6 +328,8 @@ class Loop:
                     event = None if batch is None else item.event
                     if item.seq is not None:
                         settled.setdefault(item.session, []).append(item.seq)
+                case Looked():
+                    event = self._lookups.looked(item, self.state)
                 case HostJoined():
                     event, self.facts[item.host] = item, item.facts
                 case _:
@@ -330,7 +343,7 @@ class Loop:
         """Of tasks that have their results; all are looked at where some may have ended without a report."""
         for event in events:
             match event:
-                case TasksFinished():
+                case TasksFinished() | TasksKnown():
                     arguments = self._building.works[event.job].arguments
                     if arguments is not None:
                         arguments.forget([record.task for record in event.records if record.final])
@@ -443,7 +456,7 @@ class Loop:
 
     def _check_world(self) -> None:
         """Raises where the run can't go on: at once where waiting can't mend it, else after `wait_hosts_s`."""
-        if not self._world.is_due(self.state):
+        if self._lookups.busy or not self._world.is_due(self.state):
             return
         hopeless = self._world.impossible(self.state)
         if hopeless and self._plan.open:

@@ -45,6 +45,8 @@ class Plan:
     version: str = ""
     open: bool = False
     """Jobs and calls are added until the loop is told to close."""
+    cache: bool = True
+    """Jobs that want it take results that are known."""
 
     def job_plans(self) -> tuple[JobPlan, ...]:
         return tuple(self.job_plan(job, tasks=len(job)) for job in self.spec.jobs)
@@ -70,7 +72,12 @@ class Plan:
             input_bytes=_shared_bytes(self.spec, job),
             time_s=job.limits.time_s,
             disk_bytes=job.limits.disk_bytes,
+            cache=self.cache and self.may_be_known(job),
         )
+
+    def may_be_known(self, job: Job) -> bool:
+        """Whether it wants results of earlier runs, and they can be told apart: nobody knows what is in a mount."""
+        return job.cache and not job.mounts and job.verify == 1 and not self.open
 
     def host_plans(self) -> tuple[HostPlan, ...]:
         return tuple(map(host_plan, self.inventory.hosts))

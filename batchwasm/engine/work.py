@@ -138,6 +138,22 @@ class JobWork:
         """True where something must be read before a task can be sent: files of its own, what other jobs left."""
         return self._inputs_vary or self._stdin_varies or self._taking is not None
 
+    @property
+    def own_files(self) -> bool:
+        """True where tasks have files of their own, which are read when it is their turn."""
+        return self._inputs_vary or self._stdin_varies
+
+    @property
+    def digest(self) -> Digest:
+        """Of its module."""
+        return self._artifact.digest
+
+    @property
+    def how(self) -> str:
+        """How its module is used, as far as what a task gives follows from that."""
+        job, words = self._job, ["program" if self.arguments is None else "call"]
+        return " ".join([*words, *(["reuse"] if job.reuse else ()), *(["deterministic"] if job.deterministic else ())])
+
     async def load(self) -> None:
         """Read what all tasks share, but for what other jobs leave. Raises InputChanged."""
         job, params = self._job, self._job.params(0)

@@ -209,6 +209,11 @@ def _policy_keys() -> Schema:
             "default": 1,
         },
         "isolate": {"description": "Each attempt in a process of its own.", "type": "boolean", "default": False},
+        "cache": {
+            "description": "A task whose success is known from an earlier run is not run again.",
+            "type": "boolean",
+            "default": False,
+        },
     }
 
 

@@ -17,9 +17,9 @@ JOB_KEYS = (
     *("source", "build", "function", "reuse", "args", "env", "stdin", "inputs", "mounts", "outputs"),
     *("cpus", "memory", "gpus", "resources", "any", "time_limit", "stdout_limit", "disk", "files"),
     *("sweep", "zip", "include", "omit", "hosts", "exclude", "labels", "priority", "after", "max_parallel"),
-    *("retries", "retry_on", "memory_growth", "isolate"),
+    *("retries", "retry_on", "memory_growth", "isolate", "cache"),
 )
-LATER_JOB_KEYS = ("cache", "deterministic", "verify", "secret")
+LATER_JOB_KEYS = ("deterministic", "verify", "secret")
 RESERVED_ENV = "BATCHWASM_"
 Names = frozenset[str]
 
