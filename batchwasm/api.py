@@ -16,7 +16,7 @@ import secrets
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,16 +26,18 @@ from batchwasm import results as folders
 from batchwasm import spec as spec_files
 from batchwasm.artifacts import Store, build
 from batchwasm.asking import ask, is_alive
-from batchwasm.core.events import Record, RunStopped
+from batchwasm.core.events import Event, Record, RunStopped
 from batchwasm.core.history import unheard
 from batchwasm.core.state import JobState, State
 from batchwasm.engine import manifest
+from batchwasm.engine.building import Earlier
 from batchwasm.engine.loop import Loop
 from batchwasm.engine.plan import Plan, Watcher
 from batchwasm.engine.preview import PlannedJob, preview
 from batchwasm.engine.simulating import Simulated
 from batchwasm.engine.simulating import simulate as simulated
 from batchwasm.errors import (
+    EXIT_BAD_INPUT,
     EXIT_INTERRUPTED,
     EXIT_SUCCEEDED,
     EXIT_TASKS_FAILED,
@@ -51,6 +53,7 @@ from batchwasm.functions.json_values import to_json
 from batchwasm.functions.values import decoder
 from batchwasm.journal import Journal
 from batchwasm.model import HostName, Inventory, Job, JobName, Outcome, RunSpec
+from batchwasm.reopening import machines, reopen
 from batchwasm.results import RunFolder
 from batchwasm.rows import Ended, HostHit, Params, ResultRow, Status
 from batchwasm.spec import stored
@@ -132,12 +135,13 @@ def run(
     watcher: Watcher | None = None,
     started: Any = None,
     signals: bool = False,
+    kept: bool = False,
 ) -> Ran:
     """Compile, ship, run, collect; returns when every task has its result, or when it was interrupted.
 
     `jobs` are names; none means all. `started` is called with the RunFolder as soon as there is one. `signals` lets
     SIGINT and SIGTERM stop the run (in the main thread only). Raises SpecError and SourceError (the run folder is gone
-    again), WorldError (it can be resumed).
+    again, unless it is to be `kept` and to tell why), WorldError (it can be resumed).
     """
     spec = only(spec, jobs)
     folder = folders.create(spec.name, runs_dir or folders.runs_dir(spec.folder))
@@ -155,22 +159,68 @@ def run(
             fail_fast=fail_fast,
             wait_hosts_s=wait_hosts_s,
             version=__version__,
+            kept=kept,
         )
-        loop = Loop(plan, folder, journal, watcher or Watcher())
-        try:
-            manifest.write(folder, plan, loop)
-            with folder.held():
-                state = asyncio.run(_run(loop, signals))
-            manifest.write(folder, plan, loop)
-        except BaseException:
-            with suppress(WorldError):  # what went wrong before it is the news
-                manifest.write(folder, plan, loop)
-            raise
-        finally:
-            journal.close()
+        with closing(journal), folder.held():
+            return _carried_out(Loop(plan, folder, journal, watcher or Watcher()), plan, folder, signals)
     except (SpecError, SourceError):
-        folder.remove()
+        if not kept:
+            folder.remove()
         raise
+
+
+def resume(
+    folder: RunFolder,
+    *,
+    inventory: Path | None = None,
+    hosts: str | None = None,
+    store: Store | None = None,
+    before: Sequence[Event] = (),
+    wait_hosts_s: float = 600.0,
+    watcher: Callable[[RunSpec], Watcher] | None = None,
+    signals: bool = False,
+) -> Ran:
+    """Go on with a run whose scheduler ended before it: what finished stays, what runs on its hosts is found there.
+
+    `inventory` and `hosts` replace the run's own; `before` are events of a person, applied before all else. Of a run
+    that is over, where nothing is `before`, it says how it ended. Raises SpecError, SourceError, WorldError as `run`
+    does (and the run folder stays), RunError where the folder is not whole.
+    """
+    with folder.held(), closing(Journal.open(folder.journal, read_only=False)) as journal:
+        state = journal.state()
+        if state.finished and not before:
+            return _ran(state, folder)
+        reopened = reopen(folder, journal, state)
+        plan = Plan(
+            run=state.run,
+            spec=reopened.spec,
+            inventory=machines(folder, inventory=inventory, hosts=hosts),
+            store=store or Store(),
+            fail_fast=state.fail_fast,
+            wait_hosts_s=wait_hosts_s,
+            version=__version__,
+        )
+        earlier = Earlier(state=state, artifacts=reopened.artifacts, inputs=journal.inputs(), facts=reopened.facts)
+        looks_on = Watcher() if watcher is None else watcher(reopened.spec)
+        loop = Loop(plan, folder, journal, looks_on, earlier=earlier, before=before)
+        return _carried_out(loop, plan, folder, signals)
+
+
+def _carried_out(loop: Loop, plan: Plan, folder: RunFolder, signals: bool) -> Ran:
+    """One life of a scheduler, with the manifest of what it knows before it and after it."""
+    try:
+        if not loop.state.run:  # else it is there, and knows more by now
+            manifest.write(folder, plan, loop)
+        state = asyncio.run(_run(loop, signals))
+        manifest.write(folder, plan, loop)
+    except BaseException:
+        with suppress(WorldError):  # what went wrong before it is the news
+            manifest.write(folder, plan, loop)
+        raise
+    return _ran(state, folder)
+
+
+def _ran(state: State, folder: RunFolder) -> Ran:
     status = rows.status(state, str(folder.path), alive=False)
     return Ran(status=status, folder=folder, exit_code=_exit_code(state))
 
@@ -192,8 +242,12 @@ def _interrupt(loop: Loop) -> None:
 
 def _exit_code(state: State) -> int:
     if state.stopped is not None:
-        return EXIT_INTERRUPTED if state.stopped.code == "interrupted" else EXIT_WORLD
+        return _STOPPED_EXITS.get(state.stopped.code, EXIT_WORLD)
     return EXIT_SUCCEEDED if state.counts[Outcome.SUCCEEDED] == state.tasks else EXIT_TASKS_FAILED
+
+
+_STOPPED_EXITS = {"interrupted": EXIT_INTERRUPTED, "source": EXIT_BAD_INPUT, "spec": EXIT_BAD_INPUT}
+"""Of a run that was stopped, by the code of the reason; others are the world's."""
 
 
 def only(spec: RunSpec, chosen: Sequence[JobName]) -> RunSpec:
@@ -296,8 +350,8 @@ def status(folder: RunFolder) -> Status:
 
 _GONE = RunStopped(
     code="gone",
-    text="its scheduler ended without a word; what still runs on hosts ends within a day, or now by "
-    "'batchwasm hosts clean --force'",
+    text="its scheduler ended without a word; what its hosts were sent goes on there; 'batchwasm resume' takes it in",
+    guests_stopped=False,
 )
 """What a scheduler that was killed could not write itself."""
 

@@ -22,7 +22,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar, cast
 
 from batchwasm.core import eventcodec, history, snapshot
 from batchwasm.core.events import Event, Record, TasksAdded, TasksFinished, TasksKnown
@@ -30,6 +30,7 @@ from batchwasm.core.state import State
 from batchwasm.errors import RunError, WorldError
 from batchwasm.model import Outcome
 
+E = TypeVar("E", bound=Event)
 VERSION = 4
 """2 keeps values of functions and their arguments, 3 takes requests and knows what was written to disk, 4 knows inputs
 that were read and results of earlier runs. A journal of an earlier version is read as it is, and brought up to this one
@@ -395,6 +396,12 @@ class Journal:
             return None
         at = sum(size or 0 for size in sizes[:n])
         return bytes(found[2][at : at + sizes[n]])
+
+    def of_kind(self, kind: type[E]) -> Iterator[E]:
+        """All events of a kind that needs no rows of its own, in order."""
+        with _translated(self.path):
+            for (body,) in self._db.execute("SELECT body FROM events WHERE kind = ? ORDER BY seq", (kind.__name__,)):
+                yield cast(E, eventcodec.decode(kind.__name__, json.loads(body)))
 
     def last(self) -> str:
         """The kind of the newest event; '' where there is none."""

@@ -377,6 +377,8 @@ class Inventory:
     path: Path | None = None
     """None for the embedded default (this machine alone) and for --hosts."""
     text: str = ""
+    picked: str | None = None
+    """The hostlist of --hosts, where that says which."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -4,6 +4,9 @@
         journal.db                  what happened (batchwasm.journal reads and writes it)
         jobs.toml  inventory.toml   as given; inventory.first.toml where the inventory changed while the run went on
         manifest.json               all that is needed to reproduce the run
+        scheduler.json              while a scheduler works on it: who (batchwasm.holding)
+        scheduler.log               what the scheduler of a detached run says
+        live/JOB/INDEX/ATTEMPT/     stdout, stderr of a task that runs, while somebody follows it
         wasm/JOB.wasm
         tasks/JOB/INDEX/out/PATH    declared outputs; beside `out`: stdout, stderr, value too large for the journal
 
@@ -16,19 +19,20 @@ Paths of outputs come from hosts, which are not trusted: `output()` checks them.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from batchwasm import holding
 from batchwasm.errors import HostLost, RunError, WorldError
+from batchwasm.holding import Holder
 from batchwasm.model import JobName
 
 RUNS_VARIABLE = "BATCHWASM_RUNS"
@@ -71,38 +75,37 @@ class RunFolder:
     def manifest(self) -> Path:
         return self.path / "manifest.json"
 
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """While this is open, `is_held` is true for everybody on this machine; a process that dies lets go of it."""
-        try:
-            lock = os.open(self.jobs, os.O_RDWR)
-        except OSError as error:
-            raise WorldError(f"{self.jobs}: {error.strerror}") from error
-        try:
-            with suppress(OSError):  # a file system without locks
-                fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(lock)
+    @property
+    def scheduler_log(self) -> Path:
+        """What a scheduler without a terminal says."""
+        return self.path / "scheduler.log"
+
+    def held(self) -> AbstractContextManager[None]:
+        """While this is open, the run is this process's alone; one that dies lets go of it.
+
+        Raises WorldError where another has it, saying which on what machine.
+        """
+        return holding.held(self.path, self.jobs)
 
     def is_held(self) -> bool | None:
-        """Whether a scheduler of this machine works on the run now; None where that can't be told."""
-        try:
-            lock = os.open(self.jobs, os.O_RDONLY)
-        except OSError:
-            return None
-        try:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return None
-        finally:
-            os.close(lock)
-        return False
+        """Whether a scheduler works on the run now; None where that can't be told."""
+        return holding.is_held(self.jobs)
+
+    def holder(self) -> Holder | None:
+        """Who works on the run, where `is_held`; else who did last, if it died."""
+        return holding.holder(self.path)
 
     def wasm(self, job: JobName) -> Path:
         return self.path / "wasm" / f"{job}.wasm"
+
+    @property
+    def live(self) -> Path:
+        """What tasks that are followed have printed so far; it goes when nobody follows any."""
+        return self.path / "live"
+
+    def live_attempt(self, job: JobName, index: int, number: int) -> Path:
+        """The same of one attempt: a folder with `stdout` and `stderr`."""
+        return self.live / job / str(index) / str(number)
 
     def wit(self, job: JobName) -> Path:
         """What a function takes and gives, for people."""
@@ -172,6 +175,8 @@ class RunFolder:
     def add_wasm(self, job: JobName, source: Path) -> None:
         """Keep `source` as the run's `wasm/JOB.wasm`. Raises WorldError where the disk refuses."""
         target = self.wasm(job)
+        if source == target:
+            return  # it is kept already
         try:
             target.parent.mkdir(exist_ok=True)
             shutil.copyfile(source, target)

@@ -15,6 +15,7 @@ from batchwasm.errors import EXIT_WORLD, BatchwasmError, WorldError
 
 if TYPE_CHECKING:
     from batchwasm.api import Ran
+    from batchwasm.cli.detach import Background
     from batchwasm.model import Inventory, RunSpec
     from batchwasm.results import RunFolder
 
@@ -74,7 +75,7 @@ _LISTS = {"inputs": "--input", "outputs": "--output", "labels": "--label"}
 @click.option("--stdin", metavar="FILE", help="For a SOURCE: what it reads on stdin.")
 @click.option("--print-toml", is_flag=True, help="For a SOURCE: print the jobs.toml that this stands for, and stop.")
 @click.option("--tui", is_flag=True, hidden=True)
-@click.option("--detach", is_flag=True, hidden=True)
+@click.option("--detach", is_flag=True, help="Return when the run has begun; it goes on in the background.")
 def command(
     file: Path,
     args: tuple[str, ...],
@@ -95,9 +96,17 @@ def command(
     **settings: Any,
 ) -> int:
     """Compile, ship, run and collect what JOBS.toml says, or run SOURCE (.c .cpp .rs .go .zig .wat .wasm) with ARGS."""
-    for given, name in ((tui, "--tui"), (detach, "--detach")):
-        if given:
-            raise click.UsageError(f"{name}: not in this version")
+    if tui:
+        raise click.UsageError("--tui: not in this version")
+    background = None
+    if detach:
+        from batchwasm.cli import detach as detaching
+
+        if dry_run or simulate or print_toml:
+            raise click.UsageError("--detach: for a run that starts; --dry-run, --simulate and --print-toml do not")
+        background = detaching.Background.here()
+        if background is None:
+            return detaching.start(sys.argv[1:], as_json=as_json)
     spec, machines = _read(file, args, inventory, hosts, settings)
     if print_toml:
         sys.stdout.write(spec.text)
@@ -111,6 +120,8 @@ def command(
         return simulating.run(spec, machines, only, durations, as_json=as_json, quiet=quiet)
     if dry_run:
         return _dry_run(spec, machines, only, as_json)
+    if background is not None:
+        return _run_detached(spec, machines, only, fail_fast, runs_dir, seconds(wait_hosts), quiet, background)
     return _run(spec, machines, only, fail_fast, runs_dir, seconds(wait_hosts), as_json, quiet)
 
 
@@ -207,6 +218,36 @@ def _run(
         _warnings(ran)
     else:
         _summary(ran)
+    return ran.exit_code
+
+
+def _run_detached(
+    spec: RunSpec,
+    inventory: Inventory,
+    only: tuple[str, ...],
+    fail_fast: bool,
+    runs_dir: Path | None,
+    wait_hosts_s: float,
+    quiet: bool,
+    background: Background,
+) -> int:
+    """In the process in the background."""
+    from batchwasm import api
+    from batchwasm.cli.detach import BackgroundWatcher
+
+    spec = api.only(spec, only)
+    ran = api.run(
+        spec,
+        inventory,
+        runs_dir=runs_dir,
+        fail_fast=fail_fast,
+        wait_hosts_s=wait_hosts_s,
+        watcher=BackgroundWatcher(background, spec, quiet=quiet),
+        started=background.started,
+        signals=True,
+        kept=True,
+    )
+    _summary(ran)
     return ran.exit_code
 
 

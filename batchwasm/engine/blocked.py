@@ -8,12 +8,12 @@ from pathlib import Path
 
 from batchwasm.core import placement
 from batchwasm.core.impossible import unplaced
-from batchwasm.core.state import HostState, State
+from batchwasm.core.state import RUNNING, HostState, State
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Blocked:
-    """No host takes any task that waits."""
+    """No host takes any task that has no result yet."""
 
     text: str
     """With what is wrong with each host that could."""
@@ -24,14 +24,17 @@ class Blocked:
 
 
 def blocked(state: State, inventory: Path | None) -> Blocked | None:
-    """None while some waiting job has a host, or none waits. Into `inventory` hosts may still be written."""
+    """None while some waiting job has a host, or none waits. Into `inventory` hosts may still be written.
+
+    What hosts run that can't be reached waits, too. The caller has seen that no other host runs anything.
+    """
     # Not those that wait for others: whoever these are is in the way, and is what must be told.
-    waiting = [job for job in state.jobs if job.waiting and (job.startable or job.digest is None)]
+    waiting = [job for job in state.jobs if job.on_hosts or (job.waiting and (job.startable or job.digest is None))]
     gone = [h for h in state.hosts.values() if h.removed and any(job.plan.allows(h.plan) for job in waiting)]
     there = [h for h in state.hosts.values() if not h.removed and any(placement.may_take(h, job) for job in waiting)]
     if not waiting or any(not host.answered or (host.connected and not _is_held(host)) for host in there):
         return None
-    tasks = sum(job.waiting for job in waiting)
+    tasks = sum(job.waiting + job.counts[RUNNING] for job in waiting)
     what = "the task that waits" if tasks == 1 else f"the {tasks:,} tasks that wait"
     lines = [f"  {host.name}: {host.why_closed(state.last_at)}" for host in (*there, *gone)]
     held = [host for host in there if host.connected]

@@ -5,12 +5,26 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from batchwasm.artifacts import Store, build
 from batchwasm.calls import JobCalls
-from batchwasm.core.events import ArtifactBuilt
+from batchwasm.core.events import (
+    ArtifactBuilt,
+    BatchGivenUp,
+    Event,
+    HostJoined,
+    HostLeft,
+    TasksCancelled,
+    TasksFinished,
+    TasksKnown,
+    TasksReturned,
+    TasksWithdrawn,
+)
+from batchwasm.core.state import RUNNING, WAITING, State
 from batchwasm.engine.arguments import Arguments
 from batchwasm.engine.collect import Answers
 from batchwasm.engine.files import LocalFile
@@ -21,8 +35,23 @@ from batchwasm.errors import SourceError
 from batchwasm.functions import Signature, of_module
 from batchwasm.functions.values import checker
 from batchwasm.functions.wit import wit
-from batchwasm.model import Artifact, Job, JobName, RunSpec
+from batchwasm.journal import InputFile
+from batchwasm.model import Artifact, HostName, Job, JobName, RunSpec
 from batchwasm.results import RunFolder
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Earlier:
+    """What another life of a scheduler left of a run."""
+
+    state: State = field(default_factory=State)
+    artifacts: Mapping[int, Artifact] = field(default_factory=dict)
+    """Of the jobs that were built."""
+    inputs: Mapping[str, InputFile] = field(default_factory=dict)
+    """Files that were read for tasks, by path."""
+    facts: Mapping[HostName, Mapping[str, Any]] = field(default_factory=dict)
+    """What each host said that it is."""
+
 
 BUILDS = os.cpu_count() or 1  # at once: a compiler takes a core
 
@@ -30,7 +59,14 @@ BUILDS = os.cpu_count() or 1  # at once: a compiler takes a core
 class Building:
     """Artifacts and work of a run's jobs, by their numbers, as they get ready."""
 
-    def __init__(self, spec: RunSpec, store: Store, folder: RunFolder, talk: Callable[[JobName, str], None]) -> None:
+    def __init__(
+        self,
+        spec: RunSpec,
+        store: Store,
+        folder: RunFolder,
+        digests: Digests,
+        talk: Callable[[JobName, str], None],
+    ) -> None:
         """`talk` hears, in the loop's thread, that a job is being compiled, and why that takes long where it does."""
         self._spec, self._store, self._folder, self._talk = spec, store, folder, talk
         self.artifacts: dict[int, Artifact] = {}
@@ -42,7 +78,7 @@ class Building:
         self.pending = len(spec.jobs)
         self._limit = asyncio.Semaphore(BUILDS)
         self._end = threading.Event()
-        self._digests = Digests()
+        self._digests = digests
         self._upstream = Upstream(spec.jobs, folder)
 
     def end(self) -> None:
@@ -87,6 +123,22 @@ class Building:
         answers = Answers(checker(signature.result), job.limits.memory_bytes)
         arguments = Arguments(folder, encode)
         return JobWork(spec, job, wasm, run, self._digests, arguments=arguments, answers=answers, taking=taking)
+
+    def forget_arguments(self, events: Sequence[Event], state: State) -> None:
+        """Of tasks that have their results; all are looked at where some may have ended without a report."""
+        for event in events:
+            match event:
+                case TasksFinished() | TasksKnown():
+                    arguments = self.works[event.job].arguments
+                    if arguments is not None:
+                        arguments.forget([record.task for record in event.records if record.final])
+                case TasksWithdrawn() | TasksReturned() | BatchGivenUp() | HostLeft() | HostJoined() | TasksCancelled():
+                    for n, work in self.works.items():
+                        if work.arguments is not None:
+                            codes = state.jobs[n].codes
+                            work.arguments.forget(t for t in work.arguments.held if codes[t] not in (WAITING, RUNNING))
+                case _:
+                    pass
 
     def _hint(self, job: JobName) -> Callable[[str], None]:
         """What the build, which runs in a thread, tells while it takes long."""

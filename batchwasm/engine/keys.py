@@ -36,7 +36,7 @@ class Keys:
     """Keys of the tasks of a batch; what all of them share is digested once."""
 
     def __init__(self, work: Work, how: str, seal: bytes) -> None:
-        """`how` says how the module is used. `seal` is a random key: who sees a secret's digest must not find the secret
+        """`how` says how the module is used. `seal` is a random key: who sees the digest of a secret must not find it
         by trying."""
         self._work, self._seal = work, seal
         self._head = _named("artifact", work.artifact.encode()) + _named("how", how.encode())

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple, TypeVar
 
 from batchwasm.core.events import Ranges, Record, TasksFinished, TasksKnown, count, ranges_of
 from batchwasm.core.state import WAITING, State
-from batchwasm.engine.earlier import Earlier, Gone, digests
 from batchwasm.engine.keys import Key, Keys
+from batchwasm.engine.originals import Gone, Originals, digests
 from batchwasm.engine.plan import Plan
 from batchwasm.engine.work import JobWork, Made
 from batchwasm.errors import WorldError
@@ -49,12 +49,24 @@ class Lookups:
     """Of one life of a scheduler."""
 
     def __init__(
-        self, plan: Plan, folder: RunFolder, *, tell: Callable[[Looked], None], note: Callable[[str], None]
+        self,
+        plan: Plan,
+        state: State,
+        folder: RunFolder,
+        *,
+        tell: Callable[[Looked], None],
+        note: Callable[[str], None],
     ) -> None:
-        """`tell` hears of what was looked up, `note` what a person should know."""
+        """`state` is what another life left of the run. `tell` hears of what was looked up, `note` what a person
+        should know."""
         self._known, self._folder, self._run, self._name = Known(), folder, plan.run, plan.spec.name
-        self._jobs = {n: job for n, job in enumerate(plan.spec.jobs) if plan.may_be_known(job)}
-        self._take, self._tell, self._note = plan.cache, tell, note
+        wanted = {n for n, job in enumerate(plan.spec.jobs) if plan.may_be_known(job)}
+        self._takes = wanted if plan.cache else set[int]()
+        """Jobs that take what is known; the others of `jobs` run, for later runs to know."""
+        if state.run:
+            self._takes = {n for n, job in enumerate(state.jobs) if job.plan.cache}
+        self._jobs = {n: plan.spec.jobs[n] for n in wanted | self._takes}
+        self._tell, self._note = tell, note
         self._busy: set[int] = set()
         """Jobs of which tasks are being looked up."""
         self._keys: dict[tuple[int, int], bytes] = {}
@@ -119,7 +131,7 @@ class Lookups:
 
     async def _look(self, n: int, work: JobWork, some: Ranges, whole: Ranges) -> None:
         """`some` of `whole`, which may all start where nothing is known of their module."""
-        wanted = self._take and bool(await self._safely(self._known.has, work.digest))
+        wanted = n in self._takes and bool(await self._safely(self._known.has, work.digest))
         if not wanted and not work.own_files:
             self._tell(Looked(n, whole))
             return
@@ -147,20 +159,20 @@ class Lookups:
         for task, key in keys.items():
             tasks.setdefault(key.key, []).append(task)
         found = _Found()
-        earlier = Earlier(self._folder)
+        originals = Originals(self._folder)
         try:
             for hit in self._known.find(list(tasks)).values():
                 if hit.origin.run != self._run:
-                    self._copy(earlier, hit, n, tasks[hit.key], found)
+                    self._copy(originals, hit, n, tasks[hit.key], found)
         finally:
-            earlier.close()
-        found.gone = earlier.gone
+            originals.close()
+        found.gone = originals.gone
         found.records.sort()
         return found
 
-    def _copy(self, earlier: Earlier, hit: Hit, n: int, tasks: Sequence[int], found: _Found) -> None:
+    def _copy(self, originals: Originals, hit: Hit, n: int, tasks: Sequence[int], found: _Found) -> None:
         try:
-            found.records.extend(earlier.take(hit, self._jobs[n].name, task) for task in tasks)
+            found.records.extend(originals.take(hit, self._jobs[n].name, task) for task in tasks)
         except Gone:
             found.wrong.append(hit.key)
 

@@ -7,8 +7,6 @@ one transaction, and only then acts. What hosts are told is therefore always in 
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
@@ -22,7 +20,6 @@ from batchwasm.core.events import (
     Event,
     HostAdded,
     HostJoined,
-    HostLeft,
     HostRemoved,
     HostReserved,
     HostSetAside,
@@ -31,41 +28,39 @@ from batchwasm.core.events import (
     Record,
     RunClosed,
     RunFinished,
-    RunOpened,
-    RunPlanned,
     RunStopped,
     TasksAdded,
     TasksCancelled,
-    TasksFinished,
-    TasksKnown,
     TasksReturned,
     TasksWithdrawn,
 )
 from batchwasm.core.scheduler import Scheduler
 from batchwasm.core.state import RUNNING, WAITING, State
 from batchwasm.engine.arguments import KEPT_BYTES, Given
-from batchwasm.engine.building import Building, built
+from batchwasm.engine.asleep import Sleep
+from batchwasm.engine.building import Building, Earlier, built
 from batchwasm.engine.collect import Answers
 from batchwasm.engine.groups import the_one
 from batchwasm.engine.inventory import LiveInventory
+from batchwasm.engine.keeping import Keeping
 from batchwasm.engine.lookups import Looked, Lookups
+from batchwasm.engine.opening import opening, stopped_by
 from batchwasm.engine.orders import Reservation
 from batchwasm.engine.plan import Plan, Watcher, host_plan
 from batchwasm.engine.pool import Pool
 from batchwasm.engine.requests import Requests, reply
 from batchwasm.engine.session import Session
+from batchwasm.engine.work import Digests
 from batchwasm.engine.world import World
 from batchwasm.errors import Problem, SourceError, SpecError, WorldError
 from batchwasm.functions import Signature
-from batchwasm.journal import Answered, Asked, Journal, Sample
+from batchwasm.journal import Answered, Asked, InputFile, Journal
 from batchwasm.model import Artifact, Host, HostName, Job, JobName
 from batchwasm.results import RunFolder
 from batchwasm.runner.protocol import Beat
 
 TICK_S = 1.0  # how often deadlines are looked at when nothing happens
-CHECKPOINT_S = 5.0  # a reader replays about this much
-CHECKPOINT_SHARE = 0.05  # of our time for them: with 1,000 hosts at work a state takes 250 ms to dump
-SAMPLE_S = 5.0
+SHOWN_HOSTS = 3  # named of many
 SHOW_S = 0.1  # between two looks of a watcher at the whole state
 
 
@@ -92,15 +87,29 @@ _News = Event | Asked | Looked | _Report | _Return
 class Loop:
     """One life of a scheduler over a run."""
 
-    def __init__(self, plan: Plan, folder: RunFolder, journal: Journal, watcher: Watcher) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        folder: RunFolder,
+        journal: Journal,
+        watcher: Watcher,
+        *,
+        earlier: Earlier | None = None,
+        before: Sequence[Event] = (),
+    ) -> None:
+        """Of a new run, or of one that an `earlier` life left; `before` is done before all else."""
         self._plan, self._folder, self._journal, self._watcher = plan, folder, journal, watcher
-        self.state = State()
+        self._earlier, self._before = earlier or Earlier(), before
+        self.state = self._earlier.state
         self.jobs = list(plan.spec.jobs)
         """By their numbers; those that were added, too."""
-        self._building = Building(plan.spec, plan.store, folder, watcher.compiling)
+        self._inputs: list[InputFile] = []
+        """Read, and not in the journal yet."""
+        self._digests = Digests(self._earlier.inputs, self._inputs.append)
+        self._building = Building(plan.spec, plan.store, folder, self._digests, watcher.compiling)
         self._tasks: dict[int, int] = {}
         """Of the jobs that were added: how many calls each has."""
-        self.facts: dict[HostName, Mapping[str, Any]] = {}
+        self.facts: dict[HostName, Mapping[str, Any]] = dict(self._earlier.facts)
         """What each host that joined said it is."""
         self._scheduler = Scheduler(self.state)
         self._news: list[_News] = []
@@ -112,9 +121,12 @@ class Loop:
         self._error: Exception | None = None
         """What ended a session or a build that nobody there could deal with: a full disk here, a bug."""
         self._world = World(plan, watcher)
-        self._lookups = Lookups(plan, folder, tell=self._add, note=watcher.note)
-        self._latest: dict[str, tuple[float, Beat]] = {}
-        self._checkpoint_at = self._sample_at = self._shown_at = self._checkpoint_due = 0.0
+        self._lookups = Lookups(plan, self.state, folder, tell=self._add, note=watcher.note)
+        self._keeping = Keeping(journal)
+        self._sleep = Sleep()
+        self._shown_at = 0.0
+        self._leaves_guests = False
+        """What runs on hosts goes on when this life ends."""
 
     @property
     def signatures(self) -> Mapping[int, Signature]:
@@ -137,6 +149,19 @@ class Loop:
     def is_wanted(self, batch: int) -> bool:
         return batch in self.state.batches
 
+    def has_work(self, host: str) -> bool:
+        return bool(self.state.hosts[host].batches)
+
+    def was_met(self, host: str) -> bool:
+        return bool(self.state.hosts[host].supervisor)
+
+    def others_answer(self, host: str) -> bool:
+        return any(each.connected and not each.silent for each in self.state.hosts.values() if each.name != host)
+
+    def left_of(self, host: str, batch: int) -> int | None:
+        found = self._scheduler.batch_of(host, batch)
+        return None if found is None else len(found.remaining)
+
     def answers(self, batch: int) -> Answers | None:
         found = self.state.batches[batch]
         answers = self._building.works[found.job].answers
@@ -151,7 +176,7 @@ class Loop:
         return self._pool.twin_of(host, supervisor)
 
     def beat(self, host: str, beat: Beat) -> None:
-        self._latest[host] = (time.time(), beat)
+        self._keeping.beat(host, beat)
 
     def shipping(self, host: str, text: str) -> None:
         self._watcher.shipping(host, text)
@@ -200,9 +225,13 @@ class Loop:
     async def _work(self, group: asyncio.TaskGroup) -> None:
         self._group = group
         self.state.look_up(self._lookups.jobs)
-        keeping = self._spawn(self._lookups.keep, self._building.works)
+        adding = self._spawn(self._lookups.keep, self._building.works)
         inventory = LiveInventory(self._plan.inventory, self._folder, self, self._watcher.note)
-        aside = [self._spawn(self._build, n, job) for n, job in enumerate(self.jobs)]
+        for n, artifact in self._earlier.artifacts.items():  # before any host tells what it has of them
+            await self._building.take(n, self.jobs[n], artifact)
+        missing = [(n, job) for n, job in enumerate(self.jobs) if n not in self._earlier.artifacts]
+        self._building.pending = len(missing)
+        aside = [self._spawn(self._build, n, job) for n, job in missing]
         aside += [self._spawn(self._requests.watch, self._add), self._spawn(inventory.watch)]
         for host in self._plan.hosts():
             self._pool.add(host, self._spawn)
@@ -210,13 +239,15 @@ class Loop:
             await self._passes()
             self._lookups.end()
         except BaseException:
-            keeping.cancel()
+            adding.cancel()
             raise
         finally:
             self._building.end()
             for task in aside:
                 task.cancel()
-            await self._pool.end()
+            untold = await self._pool.end(stop_guests=not self._leaves_guests)
+            if untold:
+                self._watcher.note(_untold(untold))
 
     def _spawn(self, part: Callable[..., Coroutine[Any, Any, None]], *args: object) -> asyncio.Task[None]:
         assert self._group is not None
@@ -231,22 +262,14 @@ class Loop:
             self._wake.set()
 
     def _open(self) -> None:
-        spec, plan = self._plan.spec, self._plan
-        planned = RunPlanned(
-            run=plan.run,
-            name=self._folder.name,
-            jobs=plan.job_plans(),
-            hosts=plan.host_plans(),
-            max_failures=spec.max_failures,
-            fail_fast=plan.fail_fast,
-            open=plan.open,
-        )
-        opened = RunOpened(incarnation=1, pid=os.getpid(), machine=socket.gethostname(), version=plan.version)
+        """Durably, so that no other life of a scheduler ever gives orders in this one's name."""
         now = time.time()
-        for event in (planned, opened):
+        events = opening(self._plan, self._folder.name, self.state, self._before)
+        for event in events:
             self._scheduler.observe(event, now)
-        self._journal.append([planned, opened], now, durable=True)
+        self._journal.append(events, now, durable=True)
         self._requests.turn_away(now)
+        self._watcher.opened()
 
     async def _passes(self) -> None:
         try:
@@ -254,13 +277,14 @@ class Loop:
                 await self._news_or_tick()
                 self._pass(time.time())
                 self._look()
-        except WorldError as error:
-            if self.state.stopped is None:
+        except (WorldError, SourceError, SpecError) as error:
+            of_world = isinstance(error, WorldError)
+            self._leaves_guests = of_world  # what they give is there when the run is resumed
+            if self.state.stopped is None and (of_world or self._plan.kept):
                 with suppress(WorldError):  # a full disk takes this no more than what was before it
-                    self._append([RunStopped(code="world", text=str(error))], time.time())
+                    self._append([stopped_by(error)], time.time())
             raise
-        with suppress(WorldError):  # derived: readers do without it
-            self._journal.checkpoint(self.state)
+        self._keeping.end(self.state)
         self._watcher.passed(self.state)
 
     def _look(self) -> None:
@@ -290,11 +314,13 @@ class Loop:
         news, self._news = self._news, []
         events, settled, answers = self._observe(news, now)
         decisions = [] if self._building.errors else self._scheduler.decide(now)
-        if events or decisions or answers:
-            self._journal.append([*events, *decisions], now, answers=answers)
-            for session, seqs in settled.items():
-                session.settled(seqs)
-            self._forget_arguments([*events, *decisions])
+        if events or decisions or answers or self._inputs:
+            self._journal.append([*events, *decisions], now, answers=answers, inputs=self._inputs)
+            self._inputs.clear()
+        for session, seqs in settled.items():
+            session.settled(seqs)
+        if events or decisions:
+            self._building.forget_arguments([*events, *decisions], self.state)
             self._lookups.journaled(events)
             for event in decisions:
                 self._act(event)
@@ -302,6 +328,10 @@ class Loop:
                 self._watcher.happened(event)
         self._lookups.look(self.state, self._building.works, self._spawn)
         self._pool.settle()
+        slept_s = self._sleep.slept_s()
+        if slept_s:
+            self._watcher.note(f"this machine was asleep for {slept_s:,.0f} s; connecting to the hosts again")
+            self._pool.renew()
         self._housekeep(now)
 
     def _observe(
@@ -339,22 +369,6 @@ class Loop:
                 events.append(event)
         return events, settled, answers
 
-    def _forget_arguments(self, events: Sequence[Event]) -> None:
-        """Of tasks that have their results; all are looked at where some may have ended without a report."""
-        for event in events:
-            match event:
-                case TasksFinished() | TasksKnown():
-                    arguments = self._building.works[event.job].arguments
-                    if arguments is not None:
-                        arguments.forget([record.task for record in event.records if record.final])
-                case TasksWithdrawn() | TasksReturned() | BatchGivenUp() | HostLeft() | HostJoined() | TasksCancelled():
-                    for n, work in self._building.works.items():
-                        if work.arguments is not None:
-                            codes = self.state.jobs[n].codes
-                            work.arguments.forget(t for t in work.arguments.held if codes[t] not in (WAITING, RUNNING))
-                case _:
-                    pass
-
     def _append(self, events: Sequence[Event], now: float) -> None:
         for event in events:
             self._scheduler.observe(event, now)
@@ -383,20 +397,7 @@ class Loop:
         if now - self._shown_at >= SHOW_S:
             self._shown_at = now
             self._watcher.passed(self.state)
-        with suppress(WorldError):  # none of it is missed; what must be written down tells of a full disk soon enough
-            self._keep_samples(now)
-
-    def _keep_samples(self, now: float) -> None:
-        if now - self._sample_at >= SAMPLE_S and self._latest:
-            self._sample_at = now
-            samples = [_sample(host, at, beat) for host, (at, beat) in self._latest.items()]
-            self._latest.clear()
-            self._journal.sample(samples)
-        if now >= self._checkpoint_due and self.state.last_at > self._checkpoint_at:
-            self._checkpoint_at, since = now, time.perf_counter()
-            self._journal.checkpoint(self.state)
-            took_s = time.perf_counter() - since
-            self._checkpoint_due = now + max(CHECKPOINT_S, took_s / CHECKPOINT_SHARE)
+        self._keeping.look(self.state, now)
 
     async def _build(self, n: int, job: Job) -> None:
         if await self._building.build(n, job):
@@ -468,7 +469,7 @@ class Loop:
             stopped = self._world.stop(self.state, building=bool(self._building.pending))
         elif self._has_results():  # a host was late, or came back smaller: what is done is not thrown away for that
             if not self.state.batches:  # and what goes on does so
-                stopped = RunStopped(code="impossible", text="\n".join(hopeless.values()))
+                stopped = RunStopped(code="impossible", text="\n".join(hopeless.values()), guests_stopped=False)
         else:
             raise SpecError([Problem(file="", line=None, key="", text=text) for text in hopeless.values()])
         if stopped is not None:
@@ -480,14 +481,9 @@ class Loop:
         return sum(counts) > counts[WAITING] + counts[RUNNING]
 
 
-def _sample(host: str, at: float, beat: Beat) -> Sample:
-    return Sample(
-        at,
-        host,
-        beat.load,
-        beat.memory_available_bytes,
-        beat.cpus_busy,
-        beat.running,
-        beat.queued,
-        beat.disk_free_bytes,
+def _untold(names: Sequence[HostName]) -> str:
+    more = f" and {len(names) - SHOWN_HOSTS} more" if len(names) > SHOWN_HOSTS else ""
+    return (
+        f"{', '.join(names[:SHOWN_HOSTS])}{more} could not be told that the run is over: what it still has of it goes "
+        "by itself within a week, or by 'batchwasm hosts clean --force'"
     )

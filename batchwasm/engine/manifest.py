@@ -29,6 +29,10 @@ def write(folder: RunFolder, plan: Plan, loop: Loop) -> None:
         "wasmtime": version("wasmtime"),
         "made_on": {"machine": socket.gethostname(), "platform": platform.platform()},
         "folder": str(plan.spec.folder),
+        "inventory": {
+            "path": None if plan.inventory.path is None else str(plan.inventory.path),
+            "hosts": plan.inventory.picked,
+        },
         "jobs": [_job(loop, n) for n in range(len(loop.jobs))],
         "hosts": {name: dict(loop.facts.get(name, {})) for name in loop.state.hosts},
     }

@@ -15,6 +15,9 @@ from batchwasm.spec.inputs import task_inputs
 class Watcher:
     """Who looks on: progress displays override what they show. Called from the loop, so nothing here may block."""
 
+    def opened(self) -> None:
+        """The run is in the journal, and in hand. Called once, before anything else happens."""
+
     def compiling(self, job: JobName, hint: str) -> None:
         """`hint` says why it takes long, where it does."""
 
@@ -47,6 +50,8 @@ class Plan:
     """Jobs and calls are added until the loop is told to close."""
     cache: bool = True
     """Jobs that want it take results that are known."""
+    kept: bool = False
+    """Nobody waits for the run: if it ends for its sources or jobs, the journal is where that is told."""
 
     def job_plans(self) -> tuple[JobPlan, ...]:
         return tuple(self.job_plan(job, tasks=len(job)) for job in self.spec.jobs)

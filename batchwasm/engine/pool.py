@@ -84,7 +84,7 @@ class Pool:
             if name not in self._sessions:
                 continue
             self._left.add(name)
-            self._sessions[name].end()
+            self._sessions[name].end(stop_guests=True)
             self._tell_left(name)  # now, lest it is given tasks if it comes back while it says goodbye
             if self._lives[name].done():  # it was hopeless
                 self._forget(name)
@@ -98,12 +98,21 @@ class Pool:
         if self._state.hosts[name].capacity is not None:
             self._post(HostLeft(host=name, code="removed", text=LEFT))
 
-    async def end(self) -> None:
-        """Have all hosts stop what they still run for us; those that do not answer are given up."""
+    def renew(self) -> None:
+        """Make all connections anew: this machine was asleep."""
+        for session in self._sessions.values():
+            session.renew()
+
+    async def end(self, *, stop_guests: bool) -> list[HostName]:
+        """Have all hosts stop what they still run for us, or leave it there; those that do not answer are given up.
+
+        Names of those that may have something of the run, and could not be told that it is over.
+        """
         self._again.clear()
         for session in self._sessions.values():
-            session.end()
+            session.end(stop_guests=stop_guests)
         if self._lives:
             _, late = await asyncio.wait(self._lives.values(), timeout=END_S)
             for task in late:
                 task.cancel()
+        return [name for name, session in self._sessions.items() if stop_guests and session.owes_goodbye]

@@ -9,15 +9,16 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, Protocol, TypeVar
+from itertools import zip_longest
+from typing import Any, TypeVar
 
 from batchwasm import transports
 from batchwasm.core.events import (
-    Event,
     FileShipped,
+    HostAway,
     HostBusy,
     HostFree,
     HostHeard,
@@ -31,12 +32,14 @@ from batchwasm.core.events import (
 )
 from batchwasm.engine import collect, wire
 from batchwasm.engine.deploy import Prepared, prepare
-from batchwasm.engine.files import LocalFile
 from batchwasm.engine.groups import the_one
-from batchwasm.engine.orders import Reservation, attach_of, check_offer, in_a_line, sentence, sentences, start_of
+from batchwasm.engine.inbox import Inbox
+from batchwasm.engine.orders import attach_of, check_offer, in_a_line, sentence, sentences, start_of
+from batchwasm.engine.received import Received
+from batchwasm.engine.shipping import Shipping
 from batchwasm.engine.work import InputChanged, JobWork, Made, Refusal
 from batchwasm.errors import HostError, HostLost
-from batchwasm.model import Host, HostName, JobName, Outcome
+from batchwasm.model import Host, Outcome
 from batchwasm.results import RunFolder
 from batchwasm.runner.protocol import (
     Acknowledge,
@@ -59,44 +62,10 @@ ATTACH_S = 60.0  # a supervisor on a loaded machine may take seconds to fork and
 SILENCE_S = 30.0  # fifteen heartbeats
 SILENCES = 3  # parts that it is waited in: if it was we who were stopped, that is one silent part, not a silent host
 # After the first of these parts, five heartbeats, what a host runs is doubted; after the last one the host is given up.
+GONE_S = 600.0  # as long as a run without any host waits for one, too
 RETRY_S, RETRY_LIMIT_S = 0.5, 60.0  # doubled each time: a restarted sshd is back soon, a machine that is off is not
+GOODBYE_S = 6.0  # to connect once more, at the end; a run's end waits 10 s for its hosts in all
 LEAVE_S = 3.0  # for the last word to a host that is dropped, which may not be listening
-
-
-class Inbox(Protocol):
-    """Where sessions tell what happened; the loop, seen from here. Nothing of it blocks."""
-
-    def post(self, event: Event) -> None: ...
-
-    def awaited(self, host: str, batch: int, task: int, number: int) -> JobName | None:
-        """The job of an attempt that is waited for from this host; None where it is not, or not any more."""
-        ...
-
-    def request_of(self, batch: int) -> Reservation: ...
-
-    def is_wanted(self, batch: int) -> bool:
-        """False for a batch that was given up: whatever a host says of it is old news."""
-        ...
-
-    def answers(self, batch: int) -> collect.Answers | None:
-        """What the function of a batch that is wanted may give; None for a program."""
-        ...
-
-    def report(self, session: Session, seq: int | None, batch: int, records: Sequence[Record]) -> None:
-        """Attempts of a batch ended, says the host; `seq` is None where nobody but we say so."""
-        ...
-
-    def returned(self, session: Session, seq: int | None, batch: int, ranges: Ranges, why: str) -> None:
-        """Tasks were not started and won't be; `seq` is None where we did not even send them."""
-        ...
-
-    def twin_of(self, host: str, supervisor: str) -> HostName | None:
-        """Another host of the run that has this very supervisor."""
-        ...
-
-    def beat(self, host: str, beat: Beat) -> None: ...
-
-    def shipping(self, host: str, text: str) -> None: ...
 
 
 class Session:
@@ -111,10 +80,7 @@ class Session:
         self._attached: Attached | None = None
         self._joined = False
         self._ending = asyncio.Event()
-        self._here: set[str] = set()
-        """Digests that are in the host's cache."""
-        self._uploads: dict[str, asyncio.Task[None]] = {}
-        """Those under way, by digest."""
+        self._shipping = Shipping(lambda file: inbox.shipping(host.name, file), self._shipped)
         self._errands: set[asyncio.Task[None]] = set()
         """Files on their way here, and batches that wait for files."""
         self._delay_s = RETRY_S
@@ -123,10 +89,14 @@ class Session:
         """Why the host starts nothing now, as it was told."""
         self._silent = False
         self._supervisor = ""
-        self._seen = 0
-        """Highest seq of this supervisor that the loop was told."""
-        self._unsettled: set[int] = set()
-        """seqs that came and are not in the journal yet."""
+        self._received = Received()
+        self._away_since = time.monotonic() if inbox.has_work(host.name) else None
+        """Since when it has work of ours and no connection."""
+        self._renewal = asyncio.Event()
+        """The connection is to be made anew."""
+        self._stops_guests = True
+        self.owes_goodbye = inbox.was_met(host.name)
+        """It may have something of the run, and was not told that this is over."""
 
     @property
     def supervisor(self) -> str:
@@ -143,7 +113,7 @@ class Session:
             self._in_group(self._start_with_files(batch, work, ranges, numbers))
             return
         made = work.work(batch, ranges, numbers, self._spool(batch), self._mounts())
-        if all(file.digest in self._here for file in made.files):
+        if self._shipping.has_all(made.files):
             self._order(made)
         else:
             self._in_group(self._ship_and_send(made))
@@ -156,15 +126,23 @@ class Session:
 
     def settled(self, seqs: Sequence[int]) -> None:
         """The reports with these seqs are in the journal: the host may forget them."""
-        self._unsettled.difference_update(seqs)
-        upto = min(self._unsettled) - 1 if self._unsettled else self._seen
+        self._received.settled(seqs)
         if self._joined:
-            self._send(Acknowledge(upto))
+            self._send(Acknowledge(self._received.upto))
 
-    def end(self) -> None:
-        """Have the host stop what it still runs for us and forget the run; `run` returns soon after."""
+    def renew(self) -> None:
+        """This machine was asleep: whether the connection still is one, only a new one tells soon."""
+        self._renewal.set()
+
+    def end(self, *, stop_guests: bool) -> None:
+        """Have the host stop what it still runs for us and forget the run, or leave it as it is; `run` returns soon
+        after."""
+        self._stops_guests = stop_guests
         self._ending.set()
-        self._send(Detach())
+        if stop_guests:
+            self._send(Detach())
+        else:
+            self._outgoing.put_nowait(b"")
 
     def _send(self, order: Message) -> None:
         self._outgoing.put_nowait(encode(order))
@@ -180,28 +158,49 @@ class Session:
             except HostError as error:
                 if not error.waiting_may_help:
                     return
-            try:
-                async with asyncio.timeout(self._delay_s * random.uniform(0.5, 1.0)):
-                    await self._ending.wait()
-            except TimeoutError:
-                self._delay_s = min(self._delay_s * 2, RETRY_LIMIT_S)
+            await self._rest()
+        if self.owes_goodbye and self._stops_guests:
+            await self._say_goodbye()
+
+    async def _rest(self) -> None:
+        """Before the next connection; longer each time, until the host or this machine wakes up."""
+        ending, renewal = (asyncio.ensure_future(event.wait()) for event in (self._ending, self._renewal))
+        delay_s = self._delay_s * random.uniform(0.5, 1.0)
+        await asyncio.wait({ending, renewal}, timeout=delay_s, return_when=asyncio.FIRST_COMPLETED)
+        self._delay_s = RETRY_S if renewal.done() else min(self._delay_s * 2, RETRY_LIMIT_S)
+        for waiting in (ending, renewal):
+            waiting.cancel()
 
     def _leave(self, error: HostError) -> None:
         was_joined, self._joined = self._joined, False
         self._attached = self._group = None
         self._busy, self._silent = "", False
-        name, text = self.host.name, error.beside(self.host.name)
+        name, text, may_help = self.host.name, error.beside(self.host.name), error.waiting_may_help
         if was_joined:
+            self._away_since = time.monotonic()
+        if was_joined and may_help:
+            self._inbox.post(HostAway(host=name, code=error.code, text=text))
+        elif was_joined or (not may_help and self._inbox.has_work(name)):
             self._inbox.post(HostLeft(host=name, code=error.code, text=text))
-        if not was_joined or not error.waiting_may_help:
-            may_help = error.waiting_may_help
+        if not was_joined and may_help:
+            self._judge()
+        if not was_joined or not may_help:
             refused = HostRefused(host=name, code=error.code, text=text, waiting_may_help=may_help)
             if refused != self._told:  # a host that is off all night is tried a thousand times, and told once
                 self._told = refused
                 self._inbox.post(refused)
 
+    def _judge(self) -> None:
+        """It was tried in vain once more: who is away for so long, while others answer, is gone with all it had."""
+        away_s = 0.0 if self._away_since is None else time.monotonic() - self._away_since
+        name = self.host.name
+        if away_s >= GONE_S and self._inbox.has_work(name) and self._inbox.others_answer(name):
+            text = f"it can't be reached for {away_s / 60:.0f} minutes, while others can"
+            self._inbox.post(HostLeft(host=name, code="gone", text=text))
+
     async def _life(self) -> None:
         """One connection, from its making to the end of the run. Raises HostError when it breaks."""
+        self._renewal.clear()
         transport = transports.make(self.host)
         try:
             await self._talk(transport)
@@ -210,12 +209,8 @@ class Session:
             if not error.waiting_may_help:
                 await self._take_leave()
             raise
-        except Exception:  # nothing of the host's: the run ends, and what it still runs there must, too
-            await self._take_leave()
-            raise
         finally:
-            for upload in self._uploads.values():
-                upload.cancel()
+            self._shipping.cancel()
             if self._prepared is not None:
                 with suppress(HostError):
                     await self._prepared.runner.close()
@@ -224,8 +219,7 @@ class Session:
             await transport.close()
 
     async def _talk(self, transport: transports.Transport) -> None:
-        self._here.clear()
-        self._uploads.clear()
+        self._shipping.start_again()
         while not self._outgoing.empty():
             self._outgoing.get_nowait()  # orders to the supervisor that is gone
         connected = await self._until_ending(self._connect(transport))
@@ -243,7 +237,8 @@ class Session:
         """Prepare the host and ask its supervisor to attach us; its answer, and what it said after that, unread."""
         await transport.connect()
         prepared = self._prepared = await prepare(self.host, transport, self._shipped)
-        await prepared.runner.write(encode(attach_of(self.host, self._run, self._incarnation, self._seen)))
+        seen = await self._received.start_again()
+        await prepared.runner.write(encode(attach_of(self.host, self._run, self._incarnation, seen)))
         decoder = Decoder()
         messages: list[Message] = []
         try:
@@ -258,10 +253,30 @@ class Session:
 
     async def _take_leave(self) -> None:
         """Of a supervisor that perhaps just took our run on: without a word it would keep it for a day."""
-        if self._prepared is not None:
+        if self._prepared is not None and self._stops_guests:
             with suppress(HostError, TimeoutError):
                 async with asyncio.timeout(LEAVE_S):
                     await self._prepared.runner.write(encode(Detach()))
+
+    async def _say_goodbye(self) -> None:
+        """The run ended while it was away: one more try, lest it keeps what it has of the run."""
+        transport, prepared = transports.make(self.host), None
+        try:
+            async with asyncio.timeout(GOODBYE_S):
+                prepared = await prepare(self.host, transport, self._shipped)
+                attach = attach_of(self.host, self._run, self._incarnation, self._received.upto)
+                await prepared.runner.write(encode(attach) + encode(Detach()))
+                while await wire.some(prepared):
+                    pass  # until it closes, when the last guest is dead
+                self.owes_goodbye = False
+        except (HostError, TimeoutError):
+            pass
+        finally:
+            if prepared is not None:
+                with suppress(HostError):
+                    await prepared.runner.close()
+                await prepared.depot.close()
+            await transport.close()
 
     async def _until_ending(self, work: Coroutine[Any, Any, T]) -> T | None:
         """The result of `work`, or None when the run ends before it is there."""
@@ -282,9 +297,11 @@ class Session:
     async def _serve(self, prepared: Prepared, decoder: Decoder, news: list[Message], group: asyncio.TaskGroup) -> None:
         self._attach(news.pop(0), prepared)
         receiver = group.create_task(self._receive(prepared, decoder, news))
+        renewal = group.create_task(self._renew())
         await self._write(prepared)
+        self.owes_goodbye = not self._stops_guests
         await prepared.runner.close()
-        for task in (receiver, *self._errands):
+        for task in (receiver, renewal, *self._errands):
             task.cancel()
 
     def _attach(self, answer: Message, prepared: Prepared) -> None:
@@ -297,18 +314,21 @@ class Session:
         if twin is not None:  # each of the two would take the machine from the other, with what runs there
             raise HostError("twin", f"it is the same machine as {twin}", "take one of them out of the inventory")
         if answer.supervisor != self._supervisor:
-            self._supervisor, self._seen = answer.supervisor, 0
-        self._unsettled.clear()
-        self._attached, self._joined, self._told = answer, True, None
+            self._supervisor = answer.supervisor
+            self._received.forget()
+        self._attached, self._joined, self._told, self._away_since = answer, True, None, None
+        self.owes_goodbye = True
         self._delay_s = RETRY_S
-        for batch in answer.batches:
-            self.kill(batch)  # of a connection that we had given up: those tasks are placed anew
+        kept = tuple(self._keep(answer))
+        for batch in set(answer.batches).difference(kept):
+            self.kill(batch)  # it was given up meanwhile: those tasks are placed anew, or have their results
         joined = HostJoined(
             host=self.host.name,
             supervisor=answer.supervisor,
             cpus=answer.cpus,
             memory_bytes=answer.memory_bytes,
             gpus=answer.gpus,
+            batches=kept,
             facts={
                 **prepared.depot.facts.as_dict(),
                 "boot": answer.boot,
@@ -319,6 +339,21 @@ class Session:
         )
         self._inbox.post(joined)
         self._note_busy(answer.busy)
+
+    def _keep(self, answer: Attached) -> Iterator[int]:
+        """Batches that the host still has and we still want.
+
+        One of which fewer tasks will be reported than have no result here is none: a power cut took what was in the
+        journal, and the host has been told to forget its reports.
+        """
+        for batch, left in zip_longest(answer.batches, answer.left[: len(answer.batches)], fillvalue=0):
+            wanted = self._inbox.left_of(self.host.name, batch)
+            if wanted is not None and left >= wanted:
+                yield batch
+
+    async def _renew(self) -> None:
+        await self._renewal.wait()
+        raise HostLost("this machine was asleep; its connections are made anew")
 
     async def _write(self, prepared: Prepared) -> None:
         """Send orders as they come, all that wait at once; returns when the last one of the run is sent."""
@@ -370,6 +405,7 @@ class Session:
             case Returned():
                 self._note_seq(message.seq)
                 ranges = ranges_of(message.tasks)
+                self._received.told(message.seq)
                 self._inbox.returned(self, message.seq, message.batch, ranges, sentence(message.why))
             case Beat():
                 self._inbox.beat(self.host.name, message)
@@ -388,10 +424,10 @@ class Session:
             self._inbox.post(HostBusy(host=name, text=text) if text else HostFree(host=name))
 
     def _note_seq(self, seq: int) -> None:
-        self._seen = max(self._seen, seq)
-        self._unsettled.add(seq)
+        self._received.came(seq)
 
     def _report(self, message: Finished, records: list[Record]) -> None:
+        self._received.told(message.seq)
         self._inbox.report(self, message.seq, message.batch, records)
 
     async def _collect(self, message: Finished, rows: list[Row], answers: collect.Answers | None) -> None:
@@ -423,46 +459,13 @@ class Session:
         )
 
     async def _ship_and_send(self, made: Made) -> None:
+        assert self._prepared is not None
         for file in dict.fromkeys(made.files):
             try:
-                await self._ship(file)
+                await self._shipping.bring(file, self._prepared.depot)
             except InputChanged as error:
                 made = _without(made, file.digest, str(error))
         self._order(made)
-
-    async def _ship(self, file: LocalFile) -> None:
-        """Bring a file to the host's cache, once however many batches wait for it. Raises InputChanged."""
-        while file.digest not in self._here:
-            upload = self._uploads.get(file.digest)
-            mine = upload is None
-            if upload is None:
-                upload = self._uploads[file.digest] = asyncio.ensure_future(self._upload(file))
-            try:
-                await asyncio.shield(upload)
-            except InputChanged:
-                if mine or not file.path.exists():
-                    raise  # else it was another file with the same content, and this one is still there
-
-    async def _upload(self, file: LocalFile) -> None:
-        assert self._prepared is not None
-        uploads, size = self._uploads, 0
-
-        def sent(count: int) -> None:
-            nonlocal size
-            size += count
-            self._inbox.shipping(self.host.name, file.name)
-
-        try:
-            stored = await self._prepared.depot.put(file.kind, file.digest, file.path, sent)
-        except HostError as error:
-            if error.code in ("input", "digest"):  # the file here is not what it was; the host is not to blame
-                raise InputChanged(f"{file.path} vanished or changed while the run went on: {error.cause}") from error
-            raise
-        finally:
-            uploads.pop(file.digest, None)
-        if stored:
-            self._shipped(file.kind, file.digest, size)
-        self._here.add(file.digest)
 
     def _order(self, made: Made) -> None:
         work = made.work

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -16,6 +16,7 @@ from batchwasm.engine.taking import Taken, Taking
 from batchwasm.engine.upstream import NotGiven
 from batchwasm.errors import BatchwasmError, SpecError
 from batchwasm.functions.values import BadArgument
+from batchwasm.journal import InputFile
 from batchwasm.model import NO_VALUES, Digest, Job, RunSpec, Scalar, Template, jobs_in, names_in
 from batchwasm.runner.protocol import TaskWork, Work
 from batchwasm.spec.inputs import TaskInput, output_globs, stdin_path, task_inputs, together
@@ -48,21 +49,34 @@ class Refusal(NamedTuple):
 class Digests:
     """sha256 of local files, each read once however many tasks want it at once: by path, size and time of change."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, before: Mapping[str, InputFile] | None = None, read: Callable[[InputFile], None] | None = None
+    ) -> None:
+        """`before` are files as an earlier life of the scheduler saw them; `read` hears of each that is read."""
+        self._before, self._read = before or {}, read
         self._known: dict[tuple[Path, int, int], asyncio.Task[Digest]] = {}
 
     async def of(self, path: Path) -> Digest:
-        """Raises InputChanged where the file can't be read."""
+        """Raises InputChanged where the file can't be read, or is another one than before."""
         try:
             key = _identity(path)
             reading = self._known.get(key)
             if reading is None:
                 if len(self._known) >= KNOWN_LIMIT:
                     self._known.pop(next(iter(self._known)))
-                reading = self._known[key] = asyncio.ensure_future(asyncio.to_thread(_sha256, path))
+                reading = self._known[key] = asyncio.ensure_future(self._look(path, key))
             return await asyncio.shield(reading)  # who waits may be cancelled with its host, the others still wait
         except OSError as error:
             raise InputChanged(f"{path}: {error.strerror}; it was there when the run started") from error
+
+    async def _look(self, path: Path, key: tuple[Path, int, int]) -> Digest:
+        digest = await asyncio.to_thread(_sha256, path)
+        before = self._before.get(str(path))
+        if before is not None and before.sha256 != digest:
+            raise InputChanged(f"{path} is not what it was when the run started; put that back, or start a new run")
+        if before is None and self._read is not None:
+            self._read(InputFile(str(path), key[1], key[2], digest))
+        return digest
 
 
 def _identity(path: Path) -> tuple[Path, int, int]:

@@ -30,7 +30,7 @@ class World:
     def is_due(self, state: State) -> bool:
         """False while the run goes on and the last look was just now."""
         now = time.monotonic()
-        if state.batches and now - self._looked_at < LOOK_S:
+        if _runs(state) and now - self._looked_at < LOOK_S:
             return False
         self._looked_at = now
         return True
@@ -43,7 +43,7 @@ class World:
     def stop(self, state: State, *, building: bool) -> RunStopped | None:
         """Why the run ends here; None while it goes on, or may. `building`: some module is not there yet."""
         self._tell_of_connecting(state)
-        why = None if state.batches or building else blocked(state, self._plan.inventory.path)
+        why = None if building or _runs(state) else blocked(state, self._plan.inventory.path)
         if why is None or why.held:
             self._stuck_since = None
             if why is not None and self._told is None:
@@ -58,7 +58,7 @@ class World:
                     f"{why.text}\nwaiting up to {self._plan.wait_hosts_s:,.0f} s for one; --wait-hosts sets that"
                 )
         if why.hopeless or now - self._stuck_since >= self._plan.wait_hosts_s:
-            return RunStopped(code="no_hosts", text=why.text)
+            return RunStopped(code="no_hosts", text=why.text, guests_stopped=False)
         return None
 
     def _tell_of_connecting(self, state: State) -> None:
@@ -79,3 +79,8 @@ class World:
                     f"{job.plan.name} waits: no host that is there can take it, but {', '.join(names[:SHOWN])}{more} "
                     "may, and is still connecting"
                 )
+
+
+def _runs(state: State) -> bool:
+    """Whether a host that is there has anything of it: what others have may be gone."""
+    return any(state.hosts[batch.host].connected for batch in state.batches.values())

@@ -43,8 +43,13 @@ class Batch:
         return self.start.batch
 
     @property
+    def unreported(self) -> int:
+        """Tasks that nothing was reported of."""
+        return max(0, self.start.count - self.finished - len(self.returned))
+
+    @property
     def over(self) -> bool:
-        return self.finished + len(self.returned) >= self.start.count
+        return not self.unreported
 
     def work(self) -> Work:
         """The body. Raises ProtocolError where it is not what the protocol says."""
@@ -82,6 +87,8 @@ class Report(NamedTuple):
 
     seq: int
     batch: int
+    tasks: int
+    """How many it is about."""
     frame: bytes
 
 
@@ -145,6 +152,14 @@ class Run:
         numbers = {batch.number for batch in self.queue} | self.running.keys() | self.unacknowledged.keys()
         return sorted(numbers)
 
+    def left(self, seq: int) -> list[int]:
+        """Of each of `batches`: tasks of which a scheduler that has seen the reports up to `seq` gets one still."""
+        left = Counter({batch.number: batch.unreported for batch in (*self.queue, *self.running.values())})
+        for report in self.reports:
+            if report.seq > seq:
+                left[report.batch] += report.tasks
+        return [left[number] for number in self.batches]
+
     def add(self, start: Start, now: float) -> Batch | None:
         """Queues a batch; None where it is here already. Raises ProtocolError beyond all bounds."""
         if start.batch in self.running or start.batch in self.unacknowledged or self.queued(start.batch):
@@ -207,7 +222,8 @@ class Run:
         """Numbers a report and keeps it; returns its frame."""
         self.seq += 1
         frame = encode(dataclasses.replace(report, seq=self.seq))
-        self.reports.append(Report(self.seq, report.batch, frame))
+        tasks = report.count if isinstance(report, Finished) else len(report.tasks)
+        self.reports.append(Report(self.seq, report.batch, tasks, frame))
         self.retained_bytes += len(frame)
         self.unacknowledged[report.batch] += 1
         return frame

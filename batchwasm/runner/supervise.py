@@ -333,6 +333,7 @@ class Supervisor:
             gpus=run.cap.gpus // WHOLE,
             rules=list(self._owner.wishes.lines),
             busy=run.mood.busy or "",
+            left=run.left(order.after),
         )
 
     def _refusal(self, order: Attach) -> Refused | None:

@@ -63,6 +63,11 @@ def load_inventory(jobs_folder: Path | None, *, inventory: Path | None, hosts: s
     return _as_run(found.inventory, hosts)
 
 
+def this_machine() -> Inventory:
+    """The embedded default."""
+    return Inventory(hosts=(inventories.THIS_MACHINE,))
+
+
 def _as_run(inventory: Inventory, hosts: str | None) -> Inventory:
     """Where `--hosts` says which, they are these and no others, whatever becomes of the file."""
-    return inventory if hosts is None else replace(inventory, path=None)
+    return inventory if hosts is None else replace(inventory, path=None, picked=hosts)

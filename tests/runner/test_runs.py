@@ -90,6 +90,24 @@ def test_reports_are_kept_until_acknowledged_and_sent_again_from_any_number(run:
     assert run.retained_bytes == 0
 
 
+def test_what_is_left_of_a_batch_is_what_was_not_reported_and_what_is_reported_again(run: Run) -> None:
+    run.add(start(1, tasks=5), now=0.0)
+    run.add(start(2, tasks=4), now=0.0)
+    run.add(start(3, tasks=2), now=0.0)
+    batch, over = take(run), take(run)
+    for report in (Finished(batch=1, count=2), Returned(batch=1, tasks=[4])):
+        batch.note(report)
+        run.report(report)
+    over.note(Finished(batch=2, count=4))
+    run.report(Finished(batch=2, count=4))
+    run.end(over)
+    assert (run.batches, run.left(0)) == ([1, 2, 3], [5, 4, 2])
+    assert run.left(1) == [3, 4, 2]
+    assert run.left(3) == [2, 0, 2]
+    run.acknowledge(3)
+    assert (run.batches, run.left(0)) == ([1, 3], [2, 2])
+
+
 def test_a_running_batch_is_not_done_with_though_its_reports_are_acknowledged(run: Run) -> None:
     run.add(start(1), now=0.0)
     batch = take(run)

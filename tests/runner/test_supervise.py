@@ -433,7 +433,7 @@ def test_reports_are_numbered_and_sent_again_after_a_new_attach(host: Supervised
     assert scheduler.last_seq == 3
     scheduler.close()
     again = host.attach(incarnation=2, after=1)
-    assert again.attached.batches == [1, 2, 3]
+    assert (again.attached.batches, again.attached.left) == ([1, 2, 3], [0, 1, 1])
     rows, _ = again.collect(2)
     assert set(rows) == {(2, 0), (3, 0)}
     again.acknowledge()
@@ -450,6 +450,7 @@ def test_a_run_without_a_connection_is_worked_on_and_reports_later(host: Supervi
     scheduler.close()
     again = host.attach(incarnation=2)
     assert set(again.attached.batches) == {1, 2}
+    assert sum(again.attached.left) == 11
     rows, _ = again.collect(11)
     assert rows[1, 0].outcome == Outcome.TIMED_OUT
 

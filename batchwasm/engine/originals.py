@@ -32,7 +32,7 @@ class _Job(NamedTuple):
     number: int
 
 
-class Earlier:
+class Originals:
     """Reads from some runs; of one thread, to be closed."""
 
     def __init__(self, target: RunFolder) -> None:

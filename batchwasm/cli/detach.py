@@ -1,0 +1,162 @@
+"""`--detach`: a command goes on in the background, in a process and a session of its own. There is no daemon.
+
+The command that is typed starts itself again and waits until that one has its run in hand; all errors before that are
+said by it in this terminal, and end this command with their exit code. From then on it speaks to `scheduler.log` in the
+run folder, and nothing of the caller's is open in it: no terminal, no pipe.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from batchwasm.cli.escape import say
+from batchwasm.cli.progress import Plain
+from batchwasm.cli.watch import RunWatcher, Silent
+
+if TYPE_CHECKING:
+    from batchwasm.model import RunSpec
+    from batchwasm.results import RunFolder
+
+SCHEMA = "detach/1"
+LOG_LIMIT_BYTES = 1024 * 1024  # a week of a line a minute; beyond it the older half goes
+LOG_INTERVAL_S = 60.0  # between two lines about the tasks
+_VARIABLE = "_BATCHWASM_DETACHED"
+"""Tells the process in the background that it is the one: the descriptor where its caller waits for word."""
+
+
+class Started(NamedTuple):
+    """A run that goes on in the background."""
+
+    folder: Path
+    pid: int
+
+
+def start(argv: Sequence[str], *, as_json: bool) -> int:
+    """Have `batchwasm ARGV` go on in the background; the exit code of this command, which says what to do next."""
+    started = _start(argv)
+    if isinstance(started, int):
+        return started
+    from batchwasm.cli.render import print_json
+    from batchwasm.results import RunFolder, reference
+
+    folder, pid = started
+    if as_json:
+        print_json([{"schema": SCHEMA, "run": folder.name, "folder": str(folder), "pid": pid}])
+    else:
+        run = reference(RunFolder(path=folder), Path.cwd())
+        say(f"run {folder.name} in {folder}")
+        say(f"it goes on in the background, as process {pid}; from any terminal:")
+        for command in ("status", "logs -f TASK", "results -f", "wait"):
+            say(f"  batchwasm {command} -r {run}")
+    return 0
+
+
+def _start(argv: Sequence[str]) -> Started | int:
+    """The exit code where it ended before it had a run in hand."""
+    here, there = os.pipe()
+    with open(here, "rb") as word:
+        try:
+            process = subprocess.Popen(  # cwd, umask and environment are kept, as are stdout and stderr until it starts
+                [*_program(), *argv],
+                stdin=subprocess.DEVNULL,
+                env={**os.environ, _VARIABLE: str(there)},
+                pass_fds=(there,),
+                start_new_session=True,
+            )
+        finally:
+            os.close(there)
+        try:
+            said = word.read()
+        except KeyboardInterrupt:  # its own session does not get it; it stops in order
+            process.terminate()
+            process.wait()
+            raise
+    if said:
+        process.returncode = 0  # it is not ours to wait for
+        return Started(Path(os.fsdecode(said)), process.pid)
+    code = process.wait()
+    return code if code >= 0 else 128 - code
+
+
+def _program() -> list[str]:
+    """This program as it was started, without its arguments: another way may find another installation."""
+    before = len(sys.orig_argv) - len(sys.argv) + 1
+    return [sys.executable, *sys.orig_argv[1:before]]
+
+
+class Background:
+    """In the process in the background: the way back to who waits for word."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self.log = Log()
+        self._folder: RunFolder | None = None
+
+    @classmethod
+    def here(cls) -> Background | None:
+        """None in a process that nobody detached. Asked once."""
+        descriptor = os.environ.pop(_VARIABLE, None)  # what we start is not meant
+        if descriptor is None:
+            return None
+        os.set_inheritable(int(descriptor), False)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        return cls(int(descriptor))
+
+    def started(self, folder: RunFolder) -> None:
+        """There is a run folder."""
+        self._folder = folder
+
+    def take_over(self) -> None:
+        """The run is in hand: let go of the terminal, and of the caller. Raises OSError where there can be no log."""
+        folder = self._folder
+        assert folder is not None
+        log = os.open(folder.scheduler_log, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        for number in (1, 2):
+            os.dup2(log, number)
+        os.close(log)
+        with suppress(BrokenPipeError):  # who waited was killed; the run has begun
+            os.write(self._descriptor, os.fsencode(folder.path))
+        os.close(self._descriptor)
+
+
+class BackgroundWatcher(RunWatcher):
+    """Of the run in the background; what its tasks print is in the journal, and not in the log."""
+
+    def __init__(self, background: Background, spec: RunSpec, *, quiet: bool) -> None:
+        super().__init__(Silent() if quiet else background.log, spec, show=False)
+        self._background = background
+
+    def opened(self) -> None:
+        self._background.take_over()
+
+
+class Log(Plain):
+    """What happens in a run as lines of a bounded file, each with its time: stderr, once that is the log."""
+
+    def __init__(self) -> None:
+        super().__init__(sys.stderr, interval_s=LOG_INTERVAL_S)
+
+    def note(self, text: str) -> None:
+        stamp = time.strftime("%Y-%m-%d %H:%M:%S")
+        super().note("\n".join(f"{stamp} {line}" for line in text.splitlines() or [""]))
+        descriptor = self._stream.fileno()
+        if os.fstat(descriptor).st_size > LOG_LIMIT_BYTES:
+            _halve(descriptor)
+
+
+def _halve(descriptor: int) -> None:
+    """Drop the older half of a log, at the end of a line."""
+    size = os.fstat(descriptor).st_size
+    kept = os.pread(descriptor, size - size // 2, size // 2)
+    os.ftruncate(descriptor, 0)
+    os.write(descriptor, b"... what was before is dropped\n" + kept.partition(b"\n")[2])
