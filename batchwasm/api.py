@@ -268,6 +268,15 @@ def only(spec: RunSpec, chosen: Sequence[JobName]) -> RunSpec:
     return replace(spec, jobs=tuple(spec_files.needed(spec.jobs, chosen)))
 
 
+def caching(spec: RunSpec, cache: bool | None) -> RunSpec:
+    """The run with the cache of results for all of its jobs, or with none that is taken from it; None: as they say."""
+    if cache is None:
+        return spec
+    if not cache:
+        return replace(spec, fresh=True)
+    return replace(spec, jobs=tuple(replace(job, cache=True) for job in spec.jobs))
+
+
 def plan(
     spec: RunSpec, inventory: Inventory, *, jobs: Sequence[JobName] = (), store: Store | None = None
 ) -> list[PlannedJob]:

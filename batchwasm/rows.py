@@ -7,8 +7,9 @@ dashboard and the reports show these and nothing else.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from batchwasm.core.events import Record
@@ -117,6 +118,8 @@ class Status:
     """From the run's first event to its last, or to now while it goes on."""
     advice: tuple[str, ...] = ()
     """What to ask for next time, a sentence each, where that is worth one."""
+    taken: Mapping[str, int] = field(default_factory=dict)
+    """How many results are of each earlier run, by its name."""
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -230,6 +233,7 @@ def status(state: State, folder: str, *, alive: bool, now: float = 0.0) -> Statu
         reason=state.stopped.text if state.stopped else state.cancelled.text if state.cancelled else None,
         wall_s=max(0.0, max(state.last_at, now if running else 0.0) - state.first_at),
         advice=tuple(advice(state)),
+        taken=sum((Counter(job.taken) for job in state.jobs), Counter[str]()),
     )
 
 

@@ -20,6 +20,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "explain": ("explain", "Why a task waits, where it runs, how it ended; or what limits a run."),
     "logs": ("logs", "What a task wrote to stdout and stderr."),
     "compile": ("compile", "Compile a source to WebAssembly, and nothing else."),
+    "cache": ("cache", "What is known of earlier runs, and forgetting it."),
     "hosts": ("hosts", "Check, list, trust, drain and clean the machines of an inventory."),
     "toolchains": ("toolchains", "Which compilers are found, and how to get the others."),
     "schema": ("schema", "The JSON Schema of jobs.toml or of an inventory, for editors."),

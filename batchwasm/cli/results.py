@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -113,7 +113,9 @@ def _export(folder: RunFolder, rows: Iterable[ResultRow], dest: Path) -> Iterato
 
 
 def _show(rows: Iterable[ResultRow]) -> None:
+    from batchwasm.cli.escape import say
     from batchwasm.cli.render import Column, print_table
+    from batchwasm.cli.units import taken_text
 
     columns = [
         Column(title="task"),
@@ -124,7 +126,17 @@ def _show(rows: Iterable[ResultRow]) -> None:
         Column(title="memory", right=True),
         Column(title="output, or why not"),
     ]
-    print_table(columns, map(_cells, rows))
+    taken = Counter[str]()
+    print_table(columns, map(_cells, _counted(rows, taken)))
+    if taken:
+        say(taken_text(taken))
+
+
+def _counted(rows: Iterable[ResultRow], taken: Counter[str]) -> Iterator[ResultRow]:
+    for row in rows:
+        if row.taken_from is not None:
+            taken[row.taken_from.split(" ")[0]] += 1
+        yield row
 
 
 def _cells(row: ResultRow) -> list[str]:

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 
 from batchwasm.cli.escape import copy
 from batchwasm.cli.progress import Counts, HostState, Progress, make
@@ -27,6 +28,7 @@ from batchwasm.core.events import (
     Record,
     TasksCancelled,
     TasksFinished,
+    TasksKnown,
 )
 from batchwasm.core.state import State
 from batchwasm.engine.plan import Watcher
@@ -120,7 +122,8 @@ class CallsWatcher(Watcher):
         if not state.tasks:
             return  # calls are still to come, or nothing was to be done
         jobs = {job.plan.name: _counts(job.counts) for job in state.jobs}
-        self._progress.counts(_counts(state.counts, jobs))
+        known = sum(sum(job.taken.values()) for job in state.jobs)
+        self._progress.counts(replace(_counts(state.counts, jobs), known=known))
 
 
 class RunWatcher(CallsWatcher):
@@ -136,8 +139,10 @@ class RunWatcher(CallsWatcher):
     def happened(self, event: Event) -> None:
         if isinstance(event, TasksFinished):
             self._tell_ended(event)
-        else:
-            super().happened(event)
+            return
+        super().happened(event)
+        if isinstance(event, TasksKnown):
+            self._tell_known(event)
 
     def _tell_ended(self, event: TasksFinished) -> None:
         for record in event.records if self._show else ():
@@ -150,10 +155,18 @@ class RunWatcher(CallsWatcher):
                 if self._failures == TOLD_FAILURES:
                     self._progress.note("more failures are not told here; see 'batchwasm results --failed'")
 
+    def _tell_known(self, event: TasksKnown) -> None:
+        for record in event.records if self._show else ():
+            self._progress.note(f"{self._name(event.job, record.task)} is known from {record.cached}")
+            self._show_stdout(record)
+
     def _show_task(self, event: TasksFinished, record: Record) -> None:
         self._progress.note(self._sentence(event, record))
         if record.stderr and record.outcome != Outcome.SUCCEEDED:
             self._progress.note(record.stderr.decode("utf-8", "replace").rstrip("\n"))
+        self._show_stdout(record)
+
+    def _show_stdout(self, record: Record) -> None:
         if record.stdout and sys.stdout.isatty():
             self._progress.note(record.stdout.decode("utf-8", "replace").rstrip("\n"))
         elif record.stdout:
@@ -162,12 +175,15 @@ class RunWatcher(CallsWatcher):
             self._progress.note(f"its stdout is in {record.stdout_path} of the run folder")
 
     def _sentence(self, event: TasksFinished, record: Record) -> str:
-        name = self._jobs[event.job]
-        task = name if name in self._lone else f"{name}/{record.task}"
         outcome = Outcome(record.outcome).word.replace("_", " ")
         reason = f": {record.reason_text}" if record.reason_text else ""
         again = "" if record.final else "; it is tried again"
+        task = self._name(event.job, record.task)
         return f"{task} {outcome} on {event.host} in {duration_text(record.wall_s)}{reason}{again}"
+
+    def _name(self, job: int, task: int) -> str:
+        name = self._jobs[job]
+        return name if name in self._lone else f"{name}/{task}"
 
 
 def _counts(codes: list[int], jobs: Mapping[JobName, Counts] | None = None) -> Counts:

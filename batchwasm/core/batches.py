@@ -182,8 +182,11 @@ class Batches(Jobs):
 
     def _know(self, event: TasksKnown) -> None:
         """Tasks have their results without an attempt; one that has its own by now keeps that."""
+        job = self.jobs[event.job]
         for record in event.records:
-            if self.jobs[event.job].codes[record.task] == WAITING:
+            if job.codes[record.task] == WAITING:
+                run = (record.cached or "").split(" ")[0]
+                job.taken[run] = job.taken.get(run, 0) + 1
                 self._move(event.job, record.task, record.outcome)
 
     def _settle(self, batch: Batch, record: Record) -> None:

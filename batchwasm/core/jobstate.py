@@ -76,6 +76,8 @@ class JobState:
     unseen: TaskSet = field(default_factory=TaskSet)
     """Tasks that may start when someone has looked whether their results are known; no snapshot has it, there they are
     ready."""
+    taken: dict[str, int] = field(default_factory=dict)
+    """How many results it has of each earlier run, by its name."""
     retries: dict[int, Retry] = field(default_factory=dict)
     """Tasks that may start again, each under its own conditions."""
     blockers: int = 0

@@ -19,8 +19,18 @@ from batchwasm.core.room import Offer, Room
 from batchwasm.core.state import State
 from batchwasm.core.taskset import TaskSet
 
-VERSION = 7
-_JOB_FIELDS = ("digest", "ready_at", "blockers", "mean_s", "argument_bytes", "good_host", "placed_at", "by_label")
+VERSION = 8
+_JOB_FIELDS = (
+    "digest",
+    "ready_at",
+    "blockers",
+    "mean_s",
+    "argument_bytes",
+    "good_host",
+    "placed_at",
+    "by_label",
+    "taken",
+)
 _HOST_FIELDS = (
     *("reason", "code", "answered", "waiting_may_help", "done", "drained", "removed", "busy", "silent", "streak"),
     *("aside_until", "aside_text", "asides", "reserved", "reserved_bytes", "supervisor"),

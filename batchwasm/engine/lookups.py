@@ -61,7 +61,7 @@ class Lookups:
         should know."""
         self._known, self._folder, self._run, self._name = Known(), folder, plan.run, plan.spec.name
         wanted = {n for n, job in enumerate(plan.spec.jobs) if plan.may_be_known(job)}
-        self._takes = wanted if plan.cache else set[int]()
+        self._takes = set[int]() if plan.spec.fresh else wanted
         """Jobs that take what is known; the others of `jobs` run, for later runs to know."""
         if state.run:
             self._takes = {n for n, job in enumerate(state.jobs) if job.plan.cache}

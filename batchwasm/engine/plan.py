@@ -48,8 +48,6 @@ class Plan:
     version: str = ""
     open: bool = False
     """Jobs and calls are added until the loop is told to close."""
-    cache: bool = True
-    """Jobs that want it take results that are known."""
     kept: bool = False
     """Nobody waits for the run: if it ends for its sources or jobs, the journal is where that is told."""
 
@@ -77,7 +75,7 @@ class Plan:
             input_bytes=_shared_bytes(self.spec, job),
             time_s=job.limits.time_s,
             disk_bytes=job.limits.disk_bytes,
-            cache=self.cache and self.may_be_known(job),
+            cache=self.may_be_known(job) and not self.spec.fresh,
         )
 
     def may_be_known(self, job: Job) -> bool:
