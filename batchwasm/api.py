@@ -29,7 +29,7 @@ from batchwasm.asking import ask, is_alive
 from batchwasm.core.events import Event, Record, RunStopped
 from batchwasm.core.history import unheard
 from batchwasm.core.state import JobState, State
-from batchwasm.engine import manifest
+from batchwasm.engine import differences, manifest
 from batchwasm.engine.building import Earlier
 from batchwasm.engine.loop import Loop
 from batchwasm.engine.plan import Plan, Watcher
@@ -400,9 +400,15 @@ def explain(folder: RunFolder, *, job: JobName | None = None, index: int = 0) ->
         if n is None or not 0 <= index < state.jobs[n].plan.tasks:
             raise RunError(f"there is no task {job}/{index} in this run")
         attempts = _attempts(journal, state, n, index)
-        return explained.of_task(state, n, index, str(folder.path), attempts=attempts, now=now)
+        cache = differences.told(folder, journal, state, n, index, lambda: _again(folder, journal, state))
+        return explained.of_task(state, n, index, str(folder.path), attempts=attempts, now=now, cache=cache)
     finally:
         journal.close()
+
+
+def _again(folder: RunFolder, journal: Journal, state: State) -> differences.Again:
+    reopened = reopen(folder, journal, state)
+    return differences.Again(reopened.spec, reopened.artifacts)
 
 
 def _attempts(journal: Journal, state: State, n: int, task: int) -> list[AttemptRow]:

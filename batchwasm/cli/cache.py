@@ -1,4 +1,4 @@
-"""`cache list | clean`: which results of earlier runs are known. They stay in their run folders, whatever is forgotten."""
+"""`cache list | clean`: which results of earlier runs are known, and forgetting that; the results stay."""
 
 from __future__ import annotations
 
@@ -77,11 +77,8 @@ def clean_command(run: str | None, all_: bool, older_than: str | None, as_json: 
     if as_json:
         print_json([{"schema": CLEAN_SCHEMA, "forgotten": count}])
     else:
-        say(
-            "nothing to forget"
-            if not count
-            else f"forgot {'1 result' if count == 1 else f'{count_text(count)} results'}"
-        )
+        what = "1 result" if count == 1 else f"{count_text(count)} results"
+        say(f"forgot {what}" if count else "nothing to forget")
 
 
 def _folder(run: str) -> str:

@@ -104,13 +104,18 @@ class Building:
     async def take(self, n: int, job: Job, artifact: Artifact) -> None:
         """A module that is there already, as job `n`'s. Raises InputChanged."""
         self._folder.add_wasm(job.name, artifact.path)
-        signature = None if job.source.function is None else of_module(artifact.path.read_bytes())
+        signature = _signature(job, artifact)
         if signature is not None:
             self.signatures[n] = signature
             self._folder.write_text(self._folder.wit(job.name), wit(signature))
-        work = self._work(job, artifact, signature)
-        await work.load()
+        work = await self.work(job, artifact)
         self.artifacts[n], self.works[n] = artifact, work
+
+    async def work(self, job: Job, artifact: Artifact) -> JobWork:
+        """That of a job with this module. Raises InputChanged."""
+        work = self._work(job, artifact, _signature(job, artifact))
+        await work.load()
+        return work
 
     def _work(self, job: Job, artifact: Artifact, signature: Signature | None) -> JobWork:
         wasm = LocalFile("wasm", artifact.digest, artifact.path, f"{job.name}.wasm")
@@ -148,6 +153,10 @@ class Building:
             loop.call_soon_threadsafe(lambda: self._talk(job, text))
 
         return hint
+
+
+def _signature(job: Job, artifact: Artifact) -> Signature | None:
+    return None if job.source.function is None else of_module(artifact.path.read_bytes())
 
 
 def built(n: int, artifact: Artifact) -> ArtifactBuilt:

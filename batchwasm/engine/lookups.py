@@ -221,16 +221,7 @@ class Lookups:
         """Of tasks that can be sent; the others run, or fail, as if nothing were known."""
         if self._seal is None:
             self._seal = await self._safely(self._known.seal)
-        keys: dict[int, Key] = {}
-        while tasks and self._seal is not None:
-            numbers = [1] * count(tasks)
-            if work.files_vary:
-                made = await work.work_with_files(0, tasks, numbers, "", {})
-            else:
-                made = await asyncio.to_thread(work.work, 0, tasks, numbers, "", {})
-            keys.update(await asyncio.to_thread(_digested, made, work.how, self._seal))
-            tasks = made.left
-        return keys
+        return {} if self._seal is None else await keys_of(work, tasks, self._seal)
 
     def _origin(self, n: int, work: JobWork) -> Origin:
         return Origin(str(self._folder.path), self._run, self._name, self._jobs[n].name, work.digest, work.how)
@@ -245,6 +236,20 @@ class Lookups:
             self._broken = True
             self._note(f"warning: {error}; the run goes on without it")
             return None
+
+
+async def keys_of(work: JobWork, tasks: Ranges, seal: bytes) -> dict[int, Key]:
+    """Of those that can be sent."""
+    keys: dict[int, Key] = {}
+    while tasks:
+        numbers = [1] * count(tasks)
+        if work.files_vary:
+            made = await work.work_with_files(0, tasks, numbers, "", {})
+        else:
+            made = await asyncio.to_thread(work.work, 0, tasks, numbers, "", {})
+        keys.update(await asyncio.to_thread(_digested, made, work.how, seal))
+        tasks = made.left
+    return keys
 
 
 def _digested(made: Made, how: str, seal: bytes) -> dict[int, Key]:
