@@ -173,6 +173,7 @@ class Journal:
         """Of its layout."""
         self._db = connection
         self._missing = frozenset[str]().union(*(names for since, names in _SINCE.items() if version < since))
+        self._columns = _columns(self._missing)
         with _translated(path):
             self._seq: int = self._db.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0]
 
@@ -350,8 +351,7 @@ class Journal:
         where = {"job": job, "task": task, "final": 1 if final else None}
         given = {key: value for key, value in where.items() if value is not None}
         condition = " AND ".join(f"{key} = :{key}" for key in given) or "1"
-        columns = _columns(self._missing)
-        query = f"SELECT batch, job, host, {columns} FROM attempts WHERE {condition} ORDER BY job, task, id"
+        query = f"SELECT batch, job, host, {self._columns} FROM attempts WHERE {condition} ORDER BY job, task, id"
         with _translated(self.path):
             for row in self._db.execute(query, given):
                 yield Attempt(row[0], row[1], row[2], Record(*row[3:]))

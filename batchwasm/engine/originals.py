@@ -87,12 +87,12 @@ class Originals:
                 path = source.output(hit.origin.job, hit.task, output["path"])
                 copy(path, target.output(job, task, output["path"]), output["sha256"], output["bytes"])
             for relative, place in (
-                (record.stdout_path, target.stdout(job, task)),
-                (record.stderr_path, target.stderr(job, task)),
-                (record.value_path, target.value(job, task)),
+                (record.stdout_path, target.stdout),
+                (record.stderr_path, target.stderr),
+                (record.value_path, target.value),
             ):
                 if relative is not None:
-                    copy(source.path / relative, place, hit.files.get(relative))
+                    copy(source.path / relative, place(job, task), hit.files.get(relative))
         except (ValueError, KeyError, TypeError, HostLost) as error:  # its journal was written by who knows whom
             raise Gone from error
 
