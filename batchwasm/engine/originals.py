@@ -7,8 +7,9 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -135,7 +136,8 @@ def copy(source: Path, target: Path, sha256: str | None, size: int | None = None
     except OSError as error:
         raise Gone from error
     try:
-        if size is not None and os.fstat(opened).st_size != size:
+        found = os.fstat(opened)
+        if not stat.S_ISREG(found.st_mode) or size not in (None, found.st_size):
             raise Gone
         target.parent.mkdir(parents=True, exist_ok=True)
         with part.open("w+b") as file:
@@ -148,7 +150,8 @@ def copy(source: Path, target: Path, sha256: str | None, size: int | None = None
         raise WorldError(f"{target} can't be written: {error.strerror}") from error
     finally:
         os.close(opened)
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
 
 
 def _copy_blocks(source: int, target: int) -> None:
