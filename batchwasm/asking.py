@@ -51,7 +51,7 @@ def ask(folder: RunFolder, kind: str, body: Mapping[str, Any]) -> Mapping[str, A
     Raises RunError where it refuses, WorldError where the run is over or nobody answers.
     """
     _check(folder, kind)
-    with closing(Journal.open(folder.journal, read_only=False)) as journal:
+    with closing(Journal.visit(folder.journal)) as journal:
         answer = _answer(journal, journal.ask(kind, body, time.time()), folder)
     if "error" in answer:
         raise RunError(str(answer["error"]))

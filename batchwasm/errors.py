@@ -5,7 +5,8 @@
     ├── SourceError             exit 2: a source does not compile, or its wasm can't be run here
     ├── HostError               one host can't be used, with cause and cure; the run goes on without it
     │   └── HostLost            the connection to a host that worked is gone; its tasks run again elsewhere
-    ├── WorldError              exit 3: nothing here can go on (no host left, disk full)
+    ├── WorldError              exit 3: nothing here can go on (no host left)
+    │   └── DiskFull            and a person who makes room mends it: the run can be resumed then
     ├── RunError                exit 2: a run folder that is not there, ambiguous, or of a later version
     └── TaskFailed              exit 1: a call made from Python did not succeed
 
@@ -91,9 +92,13 @@ class HostLost(HostError):
 
 
 class WorldError(BatchwasmError):
-    """Nothing here can go on: no host is left, the disk is full, the journal can't be written."""
+    """Nothing here can go on: no host is left, the journal can't be written."""
 
     exit_code = EXIT_WORLD
+
+
+class DiskFull(WorldError):
+    """A disk here, or the user's share of it, is full; `str()` says which path, how much is free and to be written."""
 
 
 class RunError(BatchwasmError):

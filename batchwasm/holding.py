@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from batchwasm import disk
 from batchwasm.errors import WorldError
 from batchwasm.version import __version__
 
@@ -74,10 +75,10 @@ def holder(folder: Path) -> Holder | None:
 
 
 @contextmanager
-def held(folder: Path, lock: Path) -> Iterator[None]:
+def held(folder: Path, lock: Path, *, announced: bool = True) -> Iterator[None]:
     """The run in `folder` is ours alone meanwhile. Raises WorldError where it is another's, and says whose.
 
-    `lock` is a file there that stays the same one.
+    `lock` is a file there that stays the same one. Not `announced` it writes nothing: the disk may be full.
     """
     try:
         descriptor = os.open(lock, os.O_RDWR)
@@ -89,12 +90,14 @@ def held(folder: Path, lock: Path) -> Iterator[None]:
             if other is not None and other.may_live and other.pid != os.getpid():
                 cure = "" if other.is_here else f"; where that is not so, remove {folder / FILE}"
                 raise WorldError(f"{folder.name} is worked on by {other}{cure}")
-        _say_who(folder / FILE)
+        if announced:
+            _say_who(folder / FILE)
         try:
             yield
         finally:
-            with suppress(OSError):  # left behind, it says who was the last
-                (folder / FILE).unlink()
+            if announced:
+                with suppress(OSError):  # left behind, it says who was the last
+                    (folder / FILE).unlink()
     finally:
         os.close(descriptor)
 
@@ -125,7 +128,7 @@ def _say_who(file: Path) -> None:
     except OSError as error:
         with suppress(OSError):
             beside.unlink()
-        raise WorldError(f"{file} can't be written: {error.strerror}") from error
+        raise disk.unwritable(file, error) from error
 
 
 def is_held(lock: Path) -> bool | None:

@@ -10,86 +10,39 @@ Tables (docs/journal.md tells them to people):
     requests     what other processes ask of the scheduler, and what it answered
     inputs       files of this machine that were read for tasks, as they were
 
-One process writes, any number read meanwhile (WAL); those may add to `requests`, and to nothing else. It knows events
-and states, not what they are for.
+One process writes, any number read meanwhile; those may add to `requests`, and to nothing else. It knows events and
+states, not what they are for; the file itself is batchwasm.journalfile's.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
 
+from batchwasm import disk, holding, journalfile
 from batchwasm.core import eventcodec, history, snapshot
-from batchwasm.core.events import Event, Record, TasksAdded, TasksFinished, TasksKnown
+from batchwasm.core.events import Event, Record, RunStopped, TasksAdded, TasksFinished, TasksKnown
 from batchwasm.core.state import State
 from batchwasm.errors import RunError, WorldError
+from batchwasm.journalfile import VERSION, Opened, Reserve, damaged, transaction, translated
 from batchwasm.model import Outcome
 
 E = TypeVar("E", bound=Event)
-VERSION = 4
-"""2 keeps values of functions and their arguments, 3 takes requests and knows what was written to disk, 4 knows inputs
-that were read and results of earlier runs. A journal of an earlier version is read as it is, and brought up to this one
-by who opens it for writing."""
 CHECKPOINTS = 2  # the newest, and the one before in case a reader is in it
 SAMPLES = 20_000  # rows: a day of one host at a sample every 4 s, a few MB
-BUSY_S = 30.0  # how long a writer or reader waits for the other
 ASKED_LIMIT = 100  # requests read at once: however many come, the scheduler looks after its hosts in between
+PAGE_ROWS = 200  # read at once, however slowly they are looked at: who reads for long is in the way of who writes
 
-_CALLS = """
-CREATE TABLE calls (
-    job INTEGER NOT NULL, first INTEGER NOT NULL, sizes TEXT NOT NULL, arguments BLOB NOT NULL, PRIMARY KEY (job, first)
-);
-"""
-_REQUESTS = """
-CREATE TABLE requests (
-    id INTEGER PRIMARY KEY, at REAL NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL, answered_at REAL, answer TEXT
-);
-"""
-_INPUTS = """
-CREATE TABLE inputs (
-    path TEXT PRIMARY KEY, bytes INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, sha256 TEXT NOT NULL
-) WITHOUT ROWID;
-"""
-_TABLES = f"""
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE events (seq INTEGER PRIMARY KEY, at REAL NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL);
-CREATE TABLE attempts (
-    id INTEGER PRIMARY KEY, seq INTEGER NOT NULL, batch INTEGER NOT NULL, job INTEGER NOT NULL, host TEXT NOT NULL,
-    task INTEGER NOT NULL, number INTEGER NOT NULL, outcome INTEGER NOT NULL, final INTEGER NOT NULL,
-    exit_code INTEGER, started_at REAL NOT NULL, queued_s REAL NOT NULL, wall_s REAL NOT NULL, cpu_s REAL NOT NULL,
-    peak_memory_bytes INTEGER NOT NULL, stdout BLOB, stderr BLOB, reason_code TEXT, reason_text TEXT, "limit" REAL,
-    used REAL, stdout_path TEXT, stderr_path TEXT, outputs TEXT, value BLOB, value_path TEXT, disk_bytes INTEGER,
-    digest TEXT, cached TEXT
-);
-CREATE INDEX attempts_task ON attempts (job, task);
-{_CALLS}
-CREATE TABLE checkpoints (
-    seq INTEGER PRIMARY KEY, attempt INTEGER NOT NULL, version INTEGER NOT NULL, body BLOB NOT NULL
-);
-CREATE TABLE samples (
-    id INTEGER PRIMARY KEY, at REAL NOT NULL, host TEXT NOT NULL, load REAL, memory_available_bytes INTEGER,
-    cpus_busy INTEGER, running INTEGER, queued INTEGER, disk_free_bytes INTEGER
-);
-{_REQUESTS}
-{_INPUTS}
-"""
 _INSERT_ATTEMPT = f"INSERT INTO attempts VALUES (NULL, ?, ?, ?, ?{', ?' * len(Record._fields)})"
 _INSERT_CALLS = "INSERT INTO calls VALUES (?, ?, ?, ?)"
 _HEAVY = frozenset({"stdout", "stderr", "outputs", "value", "value_path"})
 """Columns that no state needs."""
 _SINCE = {2: frozenset({"value", "value_path"}), 3: frozenset({"disk_bytes"}), 4: frozenset({"digest", "cached"})}
 """Columns of attempts that journals of earlier versions have not."""
-_UPGRADES = {
-    1: f"ALTER TABLE attempts ADD COLUMN value BLOB; ALTER TABLE attempts ADD COLUMN value_path TEXT; {_CALLS}",
-    2: f"ALTER TABLE attempts ADD COLUMN disk_bytes INTEGER; {_REQUESTS}",
-    3: f"ALTER TABLE attempts ADD COLUMN digest TEXT; ALTER TABLE attempts ADD COLUMN cached TEXT; {_INPUTS}",
-}
-"""What makes a journal of that version one of the next."""
 
 
 def _columns(without: frozenset[str]) -> str:
@@ -114,6 +67,14 @@ class Left(NamedTuple):
     outputs: str | None
     value: bytes | None
     value_path: str | None
+
+
+class Known(NamedTuple):
+    """What was read of a journal: the state after event `seq` and row `attempt` of attempts."""
+
+    state: State
+    seq: int
+    attempt: int
 
 
 class Sample(NamedTuple):
@@ -159,59 +120,45 @@ class Answered(NamedTuple):
 class Journal:
     """An open journal. Raises WorldError where it can't be written, RunError where it can't be understood."""
 
-    def __init__(
-        self,
-        path: Path,
-        connection: sqlite3.Connection,
-        *,
-        version: int = VERSION,
-        keep_values: int | None = None,
-    ) -> None:
+    def __init__(self, path: Path, opened: Opened, *, keep_values: int | None = None) -> None:
         self._keep_values = keep_values
         self.path = path
-        self.version = version
+        self.version = opened.version
         """Of its layout."""
-        self._db = connection
-        self._missing = frozenset[str]().union(*(names for since, names in _SINCE.items() if version < since))
+        self._db, self._close = opened.db, opened.close
+        self._reserve: Reserve | None = None
+        self._missing = frozenset[str]().union(*(names for since, names in _SINCE.items() if self.version < since))
         self._columns = _columns(self._missing)
-        with _translated(path):
+        with translated(path):
             self._seq: int = self._db.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0]
 
     @classmethod
     def create(cls, path: Path, *, keep_values: int | None = None) -> Journal:
         """A new, empty journal at `path`, which must not exist; it keeps values up to `keep_values` bytes, or all."""
-        with _translated(path):
-            if path.exists():
-                raise RunError(f"{path}: there is a journal already")
-            path.touch(mode=0o600)
-            db = _connect(path, read_only=False)
-            db.executescript(f"BEGIN; {_TABLES} INSERT INTO meta VALUES ('version', '{VERSION}'); COMMIT;")
-            return cls(path, db, keep_values=keep_values)
+        db = journalfile.create(path)
+        return cls(path, Opened(db, VERSION, db.close), keep_values=keep_values)
 
     @classmethod
     def open(cls, path: Path, *, read_only: bool) -> Journal:
-        """The journal at `path`, of this version or an earlier one."""
-        if not path.is_file():
-            raise RunError(f"{path}: there is no journal; is this a run folder?")
-        with _translated(path), ExitStack() as undo:
-            db = _connect(path, read_only=read_only)
-            undo.callback(db.close)
-            found = db.execute("SELECT value FROM meta WHERE key = 'version'").fetchone()
-            version = found[0] if found else "none"
-            if version not in map(str, range(1, VERSION + 1)):
-                raise RunError(f"{path}: journal of version {version}, this batchwasm reads versions 1 to {VERSION}")
-            if not read_only:
-                steps = [_UPGRADES[n] for n in range(int(version), VERSION)]
-                if steps:
-                    version = str(VERSION)
-                    steps.append(f"UPDATE meta SET value = '{version}' WHERE key = 'version';")
-                    db.executescript(f"BEGIN; {' '.join(steps)} COMMIT;")
-            journal = cls(path, db, version=int(version))
-            undo.pop_all()
-            return journal
+        """The journal at `path`, of this version or an earlier one; for writing as the run's scheduler, who holds it.
+
+        Raises RunError where it is damaged, as far as that is seen at once.
+        """
+        is_live = _seen_from_here(path)
+        if read_only:
+            return cls(path, journalfile.open_for_reading(path, is_live=is_live))
+        return cls(path, journalfile.open_for_writing(path, take_over=True))
+
+    @classmethod
+    def visit(cls, path: Path) -> Journal:
+        """The same for who is not its scheduler, and adds requests."""
+        _seen_from_here(path)
+        return cls(path, journalfile.open_for_writing(path, take_over=False))
 
     def close(self) -> None:
-        self._db.close()
+        if self._reserve is not None:
+            self._reserve.free()
+        self._close()
 
     # ------------------------------------------------------------------------------------------- writing
 
@@ -243,7 +190,8 @@ class Journal:
                 attempts.extend((seq, 0, event.job, "", *record) for record in self._kept(event.records))
             elif isinstance(event, TasksAdded):
                 calls.append(_calls_row(event))
-        with _translated(self.path), self._transaction(durable):
+        self._keep_reserve(batch)
+        with self._writing(durable, lambda: _about(rows, attempts, calls)):
             self._db.executemany("INSERT INTO events VALUES (?, ?, ?, ?)", rows)
             if attempts:
                 self._db.executemany(_INSERT_ATTEMPT, attempts)
@@ -257,6 +205,14 @@ class Journal:
         self._seq = seq
         return seq
 
+    def _keep_reserve(self, batch: Sequence[Event]) -> None:
+        """Room on the disk for the run's last words, from its first ones on."""
+        if any(isinstance(event, RunStopped) for event in batch):
+            if self._reserve is not None:
+                self._reserve.free()
+        elif self._reserve is None:
+            self._reserve = Reserve(self.path.parent)
+
     def _kept(self, records: Sequence[Record]) -> Sequence[Record]:
         most = self._keep_values
         if most is None or all(record.value is None or len(record.value) <= most for record in records):
@@ -265,7 +221,7 @@ class Journal:
 
     def checkpoint(self, state: State) -> None:
         """Keep `state`, which is what all events so far make, for readers to start from."""
-        with _translated(self.path), self._transaction(durable=False):
+        with self._writing():
             attempt = self._db.execute("SELECT coalesce(max(id), 0) FROM attempts").fetchone()[0]
             row = (self._seq, attempt, snapshot.VERSION, snapshot.dump(state))
             self._db.execute("INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?, ?)", row)
@@ -274,7 +230,7 @@ class Journal:
 
     def sample(self, samples: Sequence[Sample]) -> None:
         """Add to the ring; when it is full, every second one of its older half goes."""
-        with _translated(self.path), self._transaction(durable=False):
+        with self._writing():
             holes = ", ?" * len(Sample._fields)
             self._db.executemany(f"INSERT INTO samples VALUES (NULL{holes})", samples)
             low, count = self._db.execute("SELECT min(id), count(*) FROM samples").fetchone()
@@ -286,7 +242,7 @@ class Journal:
 
     def ask(self, kind: str, body: Mapping[str, Any], at: float) -> int:
         """Add a request, as a process that is not the run's scheduler; its id, to ask `answer` for."""
-        with _translated(self.path), self._transaction(durable=False):
+        with self._writing():
             row = (at, kind, json.dumps(body))
             return self._db.execute("INSERT INTO requests (at, kind, body) VALUES (?, ?, ?)", row).lastrowid or 0
 
@@ -296,7 +252,7 @@ class Journal:
             "SELECT id, at, CAST(kind AS BLOB), CAST(body AS BLOB) FROM requests "
             "WHERE id > ? AND answered_at IS NULL ORDER BY id LIMIT ?"
         )
-        with _translated(self.path):
+        with translated(self.path):
             rows = self._db.execute(query, (after, ASKED_LIMIT)).fetchall()
         return [
             Asked(id_, at, str(kind, "utf-8", "replace"), str(body, "utf-8", "replace")) for id_, at, kind, body in rows
@@ -304,7 +260,7 @@ class Journal:
 
     def answer(self, asked: int) -> Mapping[str, Any] | None:
         """What was answered to that request; None while it was not."""
-        with _translated(self.path):
+        with translated(self.path):
             found = self._db.execute("SELECT answer FROM requests WHERE id = ?", (asked,)).fetchone()
         if found is None or found[0] is None:
             return None
@@ -318,7 +274,7 @@ class Journal:
 
         Records come without their stdout, stderr, outputs and value, TasksAdded without the arguments.
         """
-        with _translated(self.path):
+        with translated(self.path):
             rows = self._db.execute(
                 f"SELECT seq, {_columns(_HEAVY | self._missing)} FROM attempts WHERE id > ? ORDER BY id", (attempt,)
             )
@@ -329,32 +285,75 @@ class Journal:
                 while row is not None and row[0] == seq:
                     records.append(Record(*row[1:]))
                     row = rows.fetchone()
-                try:
-                    yield seq, at, eventcodec.decode(kind, json.loads(body), records)
-                except (KeyError, TypeError, ValueError) as error:
-                    raise RunError(f"{self.path}: event {seq} ({kind}) can't be read: {error}") from error
+                yield seq, at, self._event(seq, kind, body, records)
+
+    def _event(self, seq: int, kind: str, body: str, records: Sequence[Record] = ()) -> Event:
+        try:
+            return eventcodec.decode(kind, json.loads(body), records)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise RunError(damaged(self.path, f"event {seq} ({kind}) can't be read: {error}")) from error
 
     def state(self) -> State:
-        """What all events so far make, from the newest checkpoint on."""
-        state, after, attempt = State(), 0, 0
+        """What all events so far make, from the newest checkpoint on. Raises RunError where they make no sense."""
+        return self.caught_up().state
+
+    def caught_up(self, known: Known | None = None, hear: Callable[[Event], None] | None = None) -> Known:
+        """The same, from what was `known` before, whose state is changed; `hear` is told each event after it."""
         with self.snapshot():
-            query = "SELECT seq, attempt, body FROM checkpoints WHERE version = ? ORDER BY seq DESC LIMIT 1"
-            found = self._db.execute(query, (snapshot.VERSION,)).fetchone()
-            if found is not None:
-                after, attempt, state = found[0], found[1], snapshot.load(found[2])
-            for _, at, event in self.replay(after, attempt):
-                state.apply(event, at)
-        return state
+            state, upto, attempt = known or self._newest_checkpoint()
+            for seq, at, event in self.replay(upto, attempt):
+                try:
+                    state.apply(event, at)
+                except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, AssertionError) as error:
+                    text = f"event {seq} ({type(event).__name__}) does not follow from those before it: {error!r}"
+                    raise RunError(damaged(self.path, text)) from error
+                upto = seq
+                if hear is not None:
+                    hear(event)
+            attempt = self._db.execute("SELECT coalesce(max(id), 0) FROM attempts").fetchone()[0]
+        return Known(state, upto, attempt)
+
+    def ended(self, after: int, upto: int) -> Iterator[Attempt]:
+        """Those in rows beyond `after` and up to `upto` that made results, in their order; of each task the last."""
+        later = "job = a.job AND task = a.task AND final = 1 AND id > a.id AND id <= ?2"
+        query = (
+            f"SELECT id, batch, job, host, {_columns(self._missing)} FROM attempts AS a WHERE id > ?1 AND id <= ?2 "
+            f"AND final = 1 AND NOT EXISTS (SELECT 1 FROM attempts WHERE {later}) ORDER BY id LIMIT {PAGE_ROWS}"
+        )
+        found: list[tuple[Any, ...]] = [(after,)]
+        while found:  # by pages: an open query of a reader who takes his time would keep the writer's log growing
+            with translated(self.path):
+                found = self._db.execute(query, (found[-1][0], upto)).fetchall()
+            for _, batch, job, host, *record in found:
+                yield Attempt(batch, job, host, Record(*record))
+
+    def _newest_checkpoint(self) -> Known:
+        """A state, and the event and attempt after which it was; one that can't be read is done without."""
+        query = "SELECT seq, attempt, body FROM checkpoints WHERE version = ? ORDER BY seq DESC"
+        for after, attempt, body in self._db.execute(query, (snapshot.VERSION,)):
+            with suppress(zlib.error, LookupError, TypeError, ValueError, AttributeError, AssertionError):
+                return Known(snapshot.load(body), after, attempt)
+        return Known(State(), 0, 0)
 
     def attempts(self, *, job: int | None = None, task: int | None = None, final: bool = False) -> Iterator[Attempt]:
         """Rows of `attempts`, by job, task and time."""
         where = {"job": job, "task": task, "final": 1 if final else None}
         given = {key: value for key, value in where.items() if value is not None}
-        condition = " AND ".join(f"{key} = :{key}" for key in given) or "1"
-        query = f"SELECT batch, job, host, {self._columns} FROM attempts WHERE {condition} ORDER BY job, task, id"
-        with _translated(self.path):
-            for row in self._db.execute(query, given):
-                yield Attempt(row[0], row[1], row[2], Record(*row[3:]))
+        condition = "".join(f" AND {key} = :{key}" for key in given)
+        query = (
+            f"SELECT id, batch, job, host, {self._columns} FROM attempts "
+            f"WHERE (job, task, id) > (:a, :b, :c){condition} ORDER BY job, task, id LIMIT {PAGE_ROWS}"
+        )
+        a, b, c = -1, 0, 0
+        while True:
+            with translated(self.path):
+                rows = self._db.execute(query, {**given, "a": a, "b": b, "c": c}).fetchall()
+            for row in rows:
+                record = Record(*row[4:])
+                a, b, c = row[2], record.task, row[0]
+                yield Attempt(row[1], a, row[3], record)
+            if len(rows) < PAGE_ROWS:
+                return
 
     def left(self, job: int, start: int, stop: int) -> Iterator[Left]:
         """Of tasks `start` to `stop`, which is excluded, those that succeeded, in their order."""
@@ -363,7 +362,7 @@ class Journal:
             "SELECT task, outputs, value, value_path, max(id) FROM attempts "
             "WHERE job = ? AND task >= ? AND task < ? AND final = 1 AND outcome = ? GROUP BY task ORDER BY task"
         )
-        with _translated(self.path):
+        with translated(self.path):
             for row in self._db.execute(query, (job, start, stop, int(Outcome.SUCCEEDED))):
                 yield Left(*row[:4])
 
@@ -374,19 +373,19 @@ class Journal:
         """
         kinds = ", ".join(f"'{kind.__name__}'" for kind in history.KINDS)
         query = (
-            f"SELECT at, kind, body FROM events WHERE kind IN ({kinds}) "
+            f"SELECT seq, at, kind, body FROM events WHERE kind IN ({kinds}) "
             "AND (kind <> 'BatchPlaced' OR json_extract(body, '$.job') = ?) ORDER BY seq"
         )
-        with _translated(self.path):
-            for at, kind, body in self._db.execute(query, (job,)):
-                yield at, eventcodec.decode(kind, json.loads(body))
+        with translated(self.path):
+            for seq, at, kind, body in self._db.execute(query, (job,)):
+                yield at, self._event(seq, kind, body)
 
     def arguments(self, job: int, task: int) -> bytes | None:
         """Of a call that was added while the run went on, as CBOR; None where there is none, or it was not kept."""
         if self.version < 2:
             return None
         query = "SELECT first, sizes, arguments FROM calls WHERE job = ? AND first <= ? ORDER BY first DESC LIMIT 1"
-        with _translated(self.path):
+        with translated(self.path):
             found = self._db.execute(query, (job, task)).fetchone()
         if found is None:
             return None
@@ -399,31 +398,32 @@ class Journal:
 
     def of_kind(self, kind: type[E]) -> Iterator[E]:
         """All events of a kind that needs no rows of its own, in order."""
-        with _translated(self.path):
-            for (body,) in self._db.execute("SELECT body FROM events WHERE kind = ? ORDER BY seq", (kind.__name__,)):
-                yield cast(E, eventcodec.decode(kind.__name__, json.loads(body)))
+        query = "SELECT seq, body FROM events WHERE kind = ? ORDER BY seq"
+        with translated(self.path):
+            for seq, body in self._db.execute(query, (kind.__name__,)):
+                yield cast(E, self._event(seq, kind.__name__, body))
 
     def last(self) -> str:
         """The kind of the newest event; '' where there is none."""
-        with _translated(self.path):
+        with translated(self.path):
             found = self._db.execute("SELECT kind FROM events ORDER BY seq DESC LIMIT 1").fetchone()
         return found[0] if found else ""
 
     def walls(self, job: int) -> Iterator[tuple[int, float]]:
         """Of a job's tasks that succeeded, by index: how long each took."""
         query = "SELECT task, wall_s FROM attempts WHERE job = ? AND final = 1 AND outcome = ? ORDER BY task"
-        with _translated(self.path):
+        with translated(self.path):
             yield from self._db.execute(query, (job, int(Outcome.SUCCEEDED)))
 
     def inputs(self) -> dict[str, InputFile]:
         """Local files that were read for tasks, by path."""
         if self.version < 4:
             return {}
-        with _translated(self.path):
+        with translated(self.path):
             return {row[0]: InputFile(*row) for row in self._db.execute("SELECT * FROM inputs")}
 
     def samples(self) -> Iterator[Sample]:
-        with _translated(self.path):
+        with translated(self.path):
             columns = ", ".join(Sample._fields)
             for row in self._db.execute(f"SELECT {columns} FROM samples ORDER BY id"):
                 yield Sample(*row)
@@ -431,7 +431,7 @@ class Journal:
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """All reads inside see one moment of the journal, however much is written meanwhile."""
-        with _translated(self.path):
+        with translated(self.path):
             self._db.execute("BEGIN")
             try:
                 yield
@@ -439,59 +439,48 @@ class Journal:
                 self._db.execute("COMMIT")
 
     @contextmanager
-    def _transaction(self, durable: bool) -> Iterator[None]:
-        if durable:
-            self._db.execute("PRAGMA synchronous = FULL")
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
+    def _writing(self, durable: bool = False, size_bytes: Callable[[], int] = lambda: 0) -> Iterator[None]:
+        with translated(self.path, size_bytes), transaction(self._db, durable=durable):
             yield
-            self._db.execute("COMMIT")
-        except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise
-        finally:
-            if durable:
-                self._db.execute("PRAGMA synchronous = NORMAL")
+
+
+def never_began(path: Path) -> bool:
+    """Whether it is sure that a run has no event in its journal, or no journal."""
+    try:
+        with closing(Journal.open(path, read_only=True)) as journal:
+            return not journal.last()
+    except RunError:
+        return not path.exists()
+    except WorldError:
+        return False
+
+
+def _seen_from_here(path: Path) -> bool:
+    """Whether a scheduler is at work. Raises WorldError where that is another machine's, and only it may look."""
+    if not path.is_file():
+        raise RunError(f"{path}: there is no journal; is this a run folder?")
+    folder = path.parent
+    held, holder = holding.is_held(folder / "jobs.toml"), holding.holder(folder)
+    if held is not False and holder is not None and not holder.is_here:
+        kind = disk.file_system(folder)
+        if disk.is_remote(kind):
+            where = f"{folder.name} is worked on by {holder}, and lies on a network file system ({kind})"
+            cure = "" if held else f"; where that is not so any more, remove {folder / holding.FILE}"
+            raise WorldError(f"{where}: only that machine may open its journal; give the command there{cure}")
+    return held is True
+
+
+def _about(
+    rows: Sequence[tuple[int, float, str, str]],
+    attempts: Sequence[tuple[object, ...]],
+    calls: Sequence[tuple[int, int, str, bytes]],
+) -> int:
+    """Bytes that these take, roughly."""
+    texts = (cell for row in (*rows, *attempts, *calls) for cell in row if isinstance(cell, str | bytes))
+    return sum(map(len, texts)) + 64 * (len(rows) + len(attempts))
 
 
 def _calls_row(event: TasksAdded) -> tuple[int, int, str, bytes]:
     """Of all calls together: a row for each would cost as much as the row of its result."""
     sizes = json.dumps([None if given is None else len(given) for given in event.arguments], separators=(",", ":"))
     return event.job, event.first, sizes, b"".join(given for given in event.arguments if given is not None)
-
-
-def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
-    # Always opened for writing where the folder allows it: a WAL reader must write the shared index beside it.
-    mode = "rw"
-    if read_only and not os.access(path.parent, os.W_OK):
-        mode = "ro" if _has_wal(path) else "ro&immutable=1"  # nobody writes, so there is nothing to share
-    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=BUSY_S, isolation_level=None)
-    db.execute(f"PRAGMA busy_timeout = {int(BUSY_S * 1000)}")
-    if read_only:
-        db.execute("PRAGMA query_only = ON")
-    else:
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = NORMAL")
-    return db
-
-
-def _has_wal(path: Path) -> bool:
-    """Whether a scheduler is at work, or ended without closing its journal."""
-    try:
-        return path.with_name(f"{path.name}-wal").stat().st_size > 0
-    except FileNotFoundError:
-        return False
-
-
-@contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    """SQLite's and the system's errors as ours."""
-    try:
-        yield
-    except sqlite3.DatabaseError as error:
-        if isinstance(error, sqlite3.OperationalError):
-            raise WorldError(f"{path}: the journal can't be used: {error}; is the disk full or read-only?") from error
-        raise RunError(f"{path}: this is not a journal of batchwasm, or it is damaged: {error}") from error
-    except OSError as error:
-        raise WorldError(f"{path}: {error.strerror}") from error

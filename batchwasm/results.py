@@ -30,7 +30,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from batchwasm import holding
+from batchwasm import disk, holding
 from batchwasm.errors import HostLost, RunError, WorldError
 from batchwasm.holding import Holder
 from batchwasm.model import JobName
@@ -80,12 +80,17 @@ class RunFolder:
         """What a scheduler without a terminal says."""
         return self.path / "scheduler.log"
 
-    def held(self) -> AbstractContextManager[None]:
+    @property
+    def started_at(self) -> float:
+        """When the run began (unix time); 0 where that can't be told."""
+        return _started(self.path)
+
+    def held(self, *, announced: bool = True) -> AbstractContextManager[None]:
         """While this is open, the run is this process's alone; one that dies lets go of it.
 
-        Raises WorldError where another has it, saying which on what machine.
+        Raises WorldError where another has it, saying which on what machine. Not `announced` it writes nothing.
         """
-        return holding.held(self.path, self.jobs)
+        return holding.held(self.path, self.jobs, announced=announced)
 
     def is_held(self) -> bool | None:
         """Whether a scheduler works on the run now; None where that can't be told."""
@@ -159,7 +164,7 @@ class RunFolder:
             beside.replace(path)
         except OSError as error:
             beside.unlink(missing_ok=True)
-            raise WorldError(f"{path} can't be written: {error.strerror}") from error
+            raise disk.unwritable(path, error, size_bytes=len(text)) from error
 
     def replace_inventory(self, text: str) -> None:
         """`text` is what the run goes by from now on; what it started with is kept. Raises WorldError."""
@@ -181,7 +186,7 @@ class RunFolder:
             target.parent.mkdir(exist_ok=True)
             shutil.copyfile(source, target)
         except OSError as error:
-            raise WorldError(f"{target} can't be written: {error.strerror}") from error
+            raise disk.unwritable(target, error, size_bytes=_size(source)) from error
 
     def export_task(
         self, dest: Path, job: JobName, index: int, *, stdout: bytes | None = None, stderr: bytes | None = None
@@ -189,7 +194,7 @@ class RunFolder:
         """Copy what a task left to `dest/tasks/JOB/INDEX`; how many files that were.
 
         `stdout` and `stderr` are what the journal has; where the run folder has a file, that is taken. What is empty
-        makes no file. Raises RunError where `dest` can't be written.
+        makes no file. Raises RunError where `dest` can't be written, DiskFull where there is no room.
         """
         source = self.task(job, index)
         target = dest / source.relative_to(self.path)
@@ -197,18 +202,30 @@ class RunFolder:
             count = sum(_write(target / name, data) for name, data in (("stdout", stdout), ("stderr", stderr)) if data)
             return count + sum(_copy(path, target / path.relative_to(source)) for path in files_below(source))
         except OSError as error:
+            if error.errno in disk.FULL:
+                raise disk.unwritable(target, error, size_bytes=sum(map(_size, files_below(source)))) from error
             raise RunError(f"{error.filename or target} can't be written: {error.strerror}") from error
 
-    def remove(self) -> None:
-        """Take the run away, as one that never started: its folder, its entry, and the runs' folder if empty now."""
+    def remove(self) -> OSError | None:
+        """Take the run away, as one that never started: its folder, its entry, and the runs' folder if empty now.
+
+        What stood in the way, where something is left of it.
+        """
+        for part in ("tasks", "wasm", "arguments", "."):  # the journal last: what is left of a run is still one
+            try:
+                shutil.rmtree(self.path / part)
+            except FileNotFoundError:
+                pass
+            except OSError as error:
+                return error
         entry = _entry(self.path)
         if entry is not None:
             with suppress(OSError):  # an entry whose folder is gone is passed over anyway
                 entry.unlink(missing_ok=True)
-        shutil.rmtree(self.path, ignore_errors=True)
         if self.path.parent.name == RUNS_FOLDER:
             with suppress(OSError):  # not empty: other runs
                 self.path.parent.rmdir()
+        return None
 
 
 def create(spec_name: str, runs_dir: Path, *, indexed: bool = True) -> RunFolder:
@@ -228,9 +245,10 @@ def create(spec_name: str, runs_dir: Path, *, indexed: bool = True) -> RunFolder
                 break
             number += 1
     except OSError as error:
-        raise WorldError(
-            f"{error.filename or runs_dir} can't be made: {error.strerror}; choose another place with --runs-dir"
-        ) from error
+        place = error.filename or runs_dir
+        if error.errno in disk.FULL:
+            raise disk.unwritable(Path(place), error) from error
+        raise WorldError(f"{place} can't be made: {error.strerror}; choose another place with --runs-dir") from error
     if indexed:
         _index(path)
     return RunFolder(path=path)
@@ -286,10 +304,15 @@ def names(cwd: Path) -> list[str]:
     return list(dict.fromkeys([*here, *(path.name for path in _indexed())]))
 
 
-def everywhere(cwd: Path) -> list[RunFolder]:
-    """All runs that are known: those here, those of call, map and Fleet, those of the index; each once."""
-    calls = calls_dir()
-    places = [*_newest_first(runs_dir(cwd)), *(_newest_first(calls) if calls else ()), *_indexed()]
+def here(cwd: Path) -> list[RunFolder]:
+    """Runs of BATCHWASM_RUNS or `cwd`/batchwasm-runs, newest first."""
+    return [RunFolder(path=path) for path in _newest_first(runs_dir(cwd))]
+
+
+def everywhere(cwd: Path, *, calls: bool = True) -> list[RunFolder]:
+    """All runs that are known: those here, those of call, map and Fleet (`calls`), those of the index; each once."""
+    of_calls = calls_dir() if calls else None
+    places = [*_newest_first(runs_dir(cwd)), *(_newest_first(of_calls) if of_calls else ()), *_indexed()]
     return [RunFolder(path=path) for path in {os.path.realpath(path): path for path in reversed(places)}.values()][::-1]
 
 
@@ -311,6 +334,14 @@ def _checked_parts(path: str) -> tuple[str, ...]:
     if any(part in ("", ".", "..") or "\0" in part for part in parts):
         raise HostLost(f"it sent an output that does not lie in its task's folder: {path[:200]!a}")
     return parts
+
+
+def _size(path: Path) -> int:
+    """Of a file, for words about it."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _write(path: Path, data: bytes) -> int:

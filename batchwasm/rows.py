@@ -296,9 +296,9 @@ def results(
         if not 0 <= task < job.plan.tasks or job.codes[task] in (WAITING, RUNNING):
             continue
         if current is not None and current.task == task:
-            yield _result(run, job, params[task], current, value(current.record))
+            yield result(run, job, params[task], current, value(current.record))
         else:
-            yield _untold(run, state, job, task, params[task], because)
+            yield untold(run, state, job, task, params[task], because)
 
 
 class Params:
@@ -312,7 +312,7 @@ class Params:
         return found
 
 
-def _result(run: str, job: JobState, params: Mapping[str, Scalar], ended: Ended, value: Any) -> ResultRow:
+def result(run: str, job: JobState, params: Mapping[str, Scalar], ended: Ended, value: Any) -> ResultRow:
     record = ended.record
     reason = None
     if record.reason_code:
@@ -346,7 +346,7 @@ def _result(run: str, job: JobState, params: Mapping[str, Scalar], ended: Ended,
     )
 
 
-def _untold(
+def untold(
     run: str, state: State, job: JobState, task: int, params: Mapping[str, Scalar], because: Because
 ) -> ResultRow:
     """A task whose result is no attempt's own word: cancelled, or lost with its host once too often."""

@@ -10,7 +10,6 @@ Several processes may use one store: a file appears whole or not at all, and wha
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import hashlib
 import os
@@ -20,6 +19,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from batchwasm import disk
 from batchwasm.errors import WorldError
 from batchwasm.model import Digest
 
@@ -136,7 +136,7 @@ class Store:
 
     def _write(self, path: Path, data: bytes, *, mode: int) -> None:
         """Write beside it, then rename: a reader sees all of it or nothing."""
-        with self._told():
+        with self._told(len(data)):
             path.parent.mkdir(parents=True, exist_ok=True)
             handle, part = tempfile.mkstemp(dir=path.parent, prefix=".part-")
             try:
@@ -149,9 +149,11 @@ class Store:
                 raise
 
     @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
+    def _told(self, size_bytes: int = 0) -> Iterator[None]:
         try:
             yield
         except OSError as error:
-            cure = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "set XDG_CACHE_HOME"
-            raise WorldError(f"{self.root}: can't keep compiled modules there: {error.strerror}; {cure}") from error
+            if error.errno in disk.FULL:
+                raise disk.unwritable(self.root, error, size_bytes=size_bytes) from error
+            cause = f"{self.root}: can't keep compiled modules there: {error.strerror}"
+            raise WorldError(f"{cause}; set XDG_CACHE_HOME") from error

@@ -6,6 +6,7 @@ Tests are a package (`from tests.command import Cli`); fixtures that only one fo
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,17 +14,13 @@ from pathlib import Path
 import pytest
 
 from tests.command import Cli
-from tests.homes import move_into
+from tests.homes import TOOL_CACHES, TOOLS, move_into
 from tests.leftovers import Leftovers
 
 ROOT = Path(__file__).parent.parent
 pytest_plugins = ["tests.sshd"] if (ROOT / "tests/sshd.py").exists() else []
 
 IN_CI = os.environ.get("CI", "").lower() in ("true", "1")
-
-TOOL_CACHES = Path(os.environ.get("BATCHWASM_TEST_CACHE") or ROOT / ".venv/cache")
-"""What compilers keep between test runs: zig builds its libc++ in 44 s, Go its standard library in 20 s."""
-TOOLS = {"ZIG_GLOBAL_CACHE_DIR": "zig", "GOCACHE": "go", "GOMODCACHE": "go-modules", "PIP_CACHE_DIR": "pip"}
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -58,6 +55,18 @@ def weird_tmp_path(tmp_path: Path) -> Path:
     path = tmp_path / 'it\'s a "wéird" folder; $HOME & 100% *'
     path.mkdir()
     return path
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 4 MiB, which can really be full. Only root may mount one."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount a disk")
+    path = tmp_path / "disk"
+    path.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m,mode=700", "none", str(path)], check=True)
+    yield path
+    subprocess.run(["umount", "--lazy", str(path)], check=True)
 
 
 @pytest.fixture

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import functools
+import json
 import re
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from batchwasm import spec
@@ -14,7 +16,9 @@ from batchwasm.core import bottleneck
 from batchwasm.core.eventcodec import KINDS
 from batchwasm.journal import Journal
 from batchwasm.model import Outcome
+from batchwasm.results import RunFolder
 from batchwasm.runner.engines import TRAPS
+from tests.test_journal import EVENTS
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -38,6 +42,25 @@ def test_the_journal_document_has_every_table_and_column(tmp_path: Path) -> None
         columns = {row[1] for table in tables for row in connection.execute(f"PRAGMA table_info({table})")}
     connection.close()
     assert {*tables, *columns} - code_words((DOCS / "journal.md").read_text()) == set()
+
+
+def test_the_queries_that_the_journal_document_shows_give_answers(tmp_path: Path) -> None:
+    with closing(Journal.create(tmp_path / "journal.db")) as journal:
+        journal.append(EVENTS, 0.0)
+    queries = re.findall(r"^```sql\n(.*?)^```", (DOCS / "journal.md").read_text(), re.DOTALL | re.MULTILINE)
+    assert len(queries) >= 4
+    with closing(sqlite3.connect(tmp_path / "journal.db")) as connection:
+        answers = [connection.execute(query).fetchall() for query in queries]
+    assert all(answers)
+    assert ("a/0", "h", 0.2) in answers[0]
+    assert answers[1] == [("exit_code", "h", 1, "exited with 3")]
+
+
+def test_the_journal_document_says_what_is_in_scheduler_json(tmp_path: Path) -> None:
+    (tmp_path / "jobs.toml").touch()
+    with RunFolder(path=tmp_path).held():
+        fields = json.loads((tmp_path / "scheduler.json").read_text())
+    assert fields.keys() <= code_words((DOCS / "journal.md").read_text())
 
 
 def reason_codes() -> set[str]:

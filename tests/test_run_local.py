@@ -25,7 +25,9 @@ def test_a_scheduler_that_is_killed_leaves_a_readable_run_and_hosts_that_can_be_
     process.send_signal(signal.SIGKILL)
     process.communicate()
     status = batchwasm("status", "--json").json
-    assert (status["state"], status["tasks"]["waiting"], status["tasks"]["running"]) == ("stopped", 6, 0)
-    assert "hosts clean --force" in batchwasm("status").out
+    assert (status["state"], status["tasks"]["waiting"], status["tasks"]["running"]) == ("stopped", 4, 2)
+    told = batchwasm("status").out
+    assert "batchwasm resume" in told
+    assert "hosts clean --force" in told
     assert batchwasm("hosts", "clean", code=3).out
     batchwasm("hosts", "clean", "--force")

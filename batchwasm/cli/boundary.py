@@ -47,7 +47,12 @@ def _tell(error: BaseException) -> int:
         case OSError() if error.errno in _OF_THE_WORLD:
             where = f"{visible(str(error.filename))}: " if error.filename else ""
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-            say(f"{where}{error.strerror}{'; make room for the run folder, or where stdout goes' if full else ''}")
+            if full and where:
+                from batchwasm import disk
+
+                say(visible(str(disk.told(error, Path.cwd()))))
+            else:
+                say(f"{where}{error.strerror}{'; make room where stdout goes' if full else ''}")
             return EXIT_WORLD
     _tell_bug(error)
     return EXIT_WORLD

@@ -15,10 +15,13 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "run": ("run", "Compile, ship, run and collect what a jobs.toml or a source says."),
     "call": ("call", "Call a function of a source once; its value as JSON."),
     "map": ("map", "Call a function for every line of stdin; the values as JSON lines."),
+    "resume": ("resume", "Go on with a run whose scheduler was stopped or killed."),
     "status": ("status", "How far a run is: its tasks, jobs and hosts."),
     "results": ("results", "The outcome of every task; with --files also what they left."),
     "explain": ("explain", "Why a task waits, where it runs, how it ended; or what limits a run."),
-    "logs": ("logs", "What a task wrote to stdout and stderr."),
+    "logs": ("logs", "What a task wrote to stdout and stderr; with -f as it writes."),
+    "wait": ("wait", "Return when a run is over, with its exit code."),
+    "runs": ("runs", "The run folders: list them, remove some, export results as CSV or JSON lines."),
     "compile": ("compile", "Compile a source to WebAssembly, and nothing else."),
     "cache": ("cache", "What is known of earlier runs, and forgetting it."),
     "hosts": ("hosts", "Check, list, trust, drain and clean the machines of an inventory."),
@@ -32,14 +35,12 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 NOT_YET: tuple[str, ...] = (
     "report",
     "tui",
-    "wait",
-    "resume",
     "cancel",
     "retry",
     "pause",
     "unpause",
 )
-NOT_YET += ("replay", "runs")
+NOT_YET += ("replay",)
 
 
 def show_version(context: click.Context, _: click.Parameter, asked: bool) -> None:

@@ -118,6 +118,12 @@ def runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Co
     return found or [CompletionItem("", type="dir")]
 
 
+def run_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The same, without those that are given already."""
+    given = ctx.params.get("runs") or ()
+    return [item for item in runs(ctx, param, incomplete) if item.value not in given]
+
+
 def jobs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Jobs of the run that -r names, else of the newest."""
     return _offer((name for name, _ in _jobs_of_run(ctx)), incomplete)

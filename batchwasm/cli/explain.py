@@ -140,7 +140,7 @@ def _place(place: Place) -> str:
     if place.late:
         words.append("much longer than others of its job")
     if place.doubted:
-        words.append("doubted, since the host is silent")
+        words.append("doubted, since nothing is heard of its host")
     return ", ".join(words)
 
 

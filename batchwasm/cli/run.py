@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +10,10 @@ import click
 
 from batchwasm.cli import complete
 from batchwasm.cli.options import AMOUNT
-from batchwasm.errors import EXIT_WORLD, BatchwasmError, WorldError
 
 if TYPE_CHECKING:
-    from batchwasm.api import Ran
     from batchwasm.cli.detach import Background
     from batchwasm.model import Inventory, RunSpec
-    from batchwasm.results import RunFolder
 
 _SETTINGS = (
     *("memory", "time_limit", "cpus", "gpus", "priority", "retries"),
@@ -111,9 +107,10 @@ def command(
 
         if dry_run or simulate or print_toml:
             raise click.UsageError("--detach: for a run that starts; --dry-run, --simulate and --print-toml do not")
-        background = detaching.Background.here()
-        if background is None:
-            return detaching.start(sys.argv[1:], as_json=as_json)
+        entered = detaching.enter(as_json=as_json)
+        if isinstance(entered, int):
+            return entered
+        background = entered
     spec, machines = _read(file, args, inventory, hosts, settings)
     spec = _caching(spec, cache)
     if print_toml:
@@ -128,9 +125,7 @@ def command(
         return simulating.run(spec, machines, only, durations, as_json=as_json, quiet=quiet)
     if dry_run:
         return _dry_run(spec, machines, only, as_json)
-    if background is not None:
-        return _run_detached(spec, machines, only, fail_fast, runs_dir, seconds(wait_hosts), quiet, background)
-    return _run(spec, machines, only, fail_fast, runs_dir, seconds(wait_hosts), as_json, quiet)
+    return _run(spec, machines, only, fail_fast, runs_dir, seconds(wait_hosts), as_json, quiet, background)
 
 
 def _read(
@@ -193,116 +188,26 @@ def _run(
     wait_hosts_s: float,
     as_json: bool,
     quiet: bool,
+    background: Background | None,
 ) -> int:
     from batchwasm import api
-    from batchwasm.cli import progress
-    from batchwasm.cli.watch import RunWatcher, Silent
+    from batchwasm.cli import going
 
     spec = api.only(spec, only)  # before a display is up, which must be taken down again
-    shown = Silent() if quiet else progress.make()
-    watcher = RunWatcher(shown, spec, show=not (as_json or quiet))
-    folders: list[RunFolder] = []
-
-    def started(folder: RunFolder) -> None:
-        folders.append(folder)
-        shown.note(f"run {folder.name} in {folder.path}")
-
-    try:
-        ran = api.run(
-            spec,
-            inventory,
-            runs_dir=runs_dir,
-            fail_fast=fail_fast,
-            wait_hosts_s=wait_hosts_s,
-            watcher=watcher,
-            started=started,
-            signals=True,
+    with going.shown(as_json, quiet, background) as going_on:
+        return going_on.to_its_end(
+            lambda: api.run(
+                spec,
+                inventory,
+                runs_dir=runs_dir,
+                fail_fast=fail_fast,
+                wait_hosts_s=wait_hosts_s,
+                watcher=going_on.watcher(spec),
+                started=going_on.started,
+                signals=True,
+                kept=background is not None,
+            )
         )
-    except WorldError:
-        if as_json:
-            _print_left(folders)
-        raise
-    finally:
-        shown.close()
-    if as_json:
-        from batchwasm.cli.render import print_json
-
-        print_json([ran.as_dict()])
-    if quiet:
-        _warnings(ran)
-    else:
-        _summary(ran)
-    return ran.exit_code
-
-
-def _run_detached(
-    spec: RunSpec,
-    inventory: Inventory,
-    only: tuple[str, ...],
-    fail_fast: bool,
-    runs_dir: Path | None,
-    wait_hosts_s: float,
-    quiet: bool,
-    background: Background,
-) -> int:
-    """In the process in the background."""
-    from batchwasm import api
-    from batchwasm.cli.detach import BackgroundWatcher
-
-    spec = api.only(spec, only)
-    ran = api.run(
-        spec,
-        inventory,
-        runs_dir=runs_dir,
-        fail_fast=fail_fast,
-        wait_hosts_s=wait_hosts_s,
-        watcher=BackgroundWatcher(background, spec, quiet=quiet),
-        started=background.started,
-        signals=True,
-        kept=True,
-    )
-    _summary(ran)
-    return ran.exit_code
-
-
-def _print_left(folders: list[RunFolder]) -> None:
-    """The object of a run that could not go on, where its journal can still be read: it is there, and says how far."""
-    from batchwasm import api
-    from batchwasm.cli.render import print_json
-
-    for folder in folders:
-        with suppress(BatchwasmError):
-            print_json([api.Ran(status=api.status(folder), folder=folder, exit_code=EXIT_WORLD).as_dict()])
-
-
-def _summary(ran: Ran) -> None:
-    from batchwasm.cli.escape import say
-    from batchwasm.cli.units import count_text, duration_text, taken_text
-    from batchwasm.results import reference
-
-    status = ran.status
-    words = [f"{count_text(n)} {word.replace('_', ' ')}" for word, n in status.by_outcome.items()]
-    if status.tasks.waiting:
-        words.append(f"{count_text(status.tasks.waiting)} waiting")
-    say(f"{status.run}: {', '.join(words)} of {count_text(status.tasks.total)} in {duration_text(status.wall_s)}")
-    if status.taken:
-        say(taken_text(status.taken))
-    _warnings(ran)
-    for sentence in status.advice:
-        say(sentence)
-    failed = " --failed" if status.tasks.failed else ""
-    say(f"see 'batchwasm results{failed} -r {reference(ran.folder, Path.cwd())}'; files in {status.folder}")
-
-
-def _warnings(ran: Ran) -> None:
-    """What nobody who asked for quiet should miss: hosts that did not take part, and why a run stopped early."""
-    from batchwasm.cli.escape import say
-
-    for host in ran.status.hosts:
-        if host.state in ("down", "lost"):
-            say(f"warning: host {host.name} was {host.state}: {host.reason}")
-    if ran.status.reason:
-        say(ran.status.reason)
 
 
 def _dry_run(spec: RunSpec, inventory: Inventory, only: tuple[str, ...], as_json: bool) -> int:

@@ -16,6 +16,7 @@ from batchwasm.core.events import (
     Event,
     FileShipped,
     HostAdded,
+    HostAway,
     HostBusy,
     HostDrained,
     HostFree,
@@ -93,6 +94,8 @@ class CallsWatcher(Watcher):
                 self._progress.host(event.host, "ready")
             case HostRefused():
                 self._progress.host(event.host, "down", event.text)
+            case HostAway():
+                self._progress.host(event.host, "lost", f"{event.text}; what it was sent goes on there")
             case HostLeft(code="removed"):
                 self._progress.host(event.host, "removed", "left")
             case HostLeft():

@@ -44,7 +44,7 @@ class Place:
     double: bool
     """It was started beside another attempt of the same task."""
     doubted: bool
-    """Its host is silent."""
+    """Its host is silent, or can't be reached."""
     late: bool
     """It takes much longer than others of its job."""
 

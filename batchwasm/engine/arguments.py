@@ -7,8 +7,8 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from batchwasm import disk
 from batchwasm.engine.files import LocalFile
-from batchwasm.errors import WorldError
 from batchwasm.model import NO_VALUES, JobName
 
 INLINE_BYTES = 1024**2
@@ -33,7 +33,7 @@ def given(folder: Path, encoded: bytes) -> Given:
         folder.mkdir(parents=True, exist_ok=True)
         path.write_bytes(encoded)
     except OSError as error:
-        raise WorldError(f"{path} can't be written: {error.strerror}") from error
+        raise disk.unwritable(path, error, size_bytes=len(encoded)) from error
     return LocalFile("files", hashlib.sha256(encoded).hexdigest(), path, "arguments of a call")
 
 

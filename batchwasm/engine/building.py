@@ -28,6 +28,7 @@ from batchwasm.core.state import RUNNING, WAITING, State
 from batchwasm.engine.arguments import Arguments
 from batchwasm.engine.collect import Answers
 from batchwasm.engine.files import LocalFile
+from batchwasm.engine.secrets import NO_SECRETS, Secrets
 from batchwasm.engine.taking import Taking
 from batchwasm.engine.upstream import Upstream
 from batchwasm.engine.work import Digests, InputChanged, JobWork
@@ -66,9 +67,11 @@ class Building:
         folder: RunFolder,
         digests: Digests,
         talk: Callable[[JobName, str], None],
+        secrets: Mapping[JobName, Secrets],
     ) -> None:
-        """`talk` hears, in the loop's thread, that a job is being compiled, and why that takes long where it does."""
-        self._spec, self._store, self._folder, self._talk = spec, store, folder, talk
+        """`talk` hears, in the loop's thread, that a job is being compiled, and why that takes long where it does;
+        `secrets` has those of all jobs that name some."""
+        self._spec, self._store, self._folder, self._talk, self._secrets = spec, store, folder, talk, secrets
         self.artifacts: dict[int, Artifact] = {}
         self.signatures: dict[int, Signature] = {}
         """Of the functions among them."""
@@ -120,14 +123,21 @@ class Building:
     def _work(self, job: Job, artifact: Artifact, signature: Signature | None) -> JobWork:
         wasm = LocalFile("wasm", artifact.digest, artifact.path, f"{job.name}.wasm")
         spec, run, taking = self._spec, self._folder.name, Taking(job, self._upstream)
+        secrets = self._secrets[job.name] if job.secret else NO_SECRETS
         if signature is None:
-            return JobWork(spec, job, wasm, run, self._digests, taking=taking)
+            return JobWork(spec, job, wasm, run, self._digests, taking=taking, secrets=secrets)
         folder: Path = self._folder.arguments(job.name)
         # Values that jobs.toml gives; those of calls that are added come with them.
         encode = JobCalls(job, signature).arguments if job.values or not signature.params else None
         answers = Answers(checker(signature.result), job.limits.memory_bytes)
         arguments = Arguments(folder, encode)
-        return JobWork(spec, job, wasm, run, self._digests, arguments=arguments, answers=answers, taking=taking)
+        return JobWork(
+            *(spec, job, wasm, run, self._digests),
+            arguments=arguments,
+            answers=answers,
+            taking=taking,
+            secrets=secrets,
+        )
 
     def forget_arguments(self, events: Sequence[Event], state: State) -> None:
         """Of tasks that have their results; all are looked at where some may have ended without a report."""

@@ -12,12 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from batchwasm import disk
 from batchwasm.core.events import Record
 from batchwasm.engine.depot import Depot
-from batchwasm.errors import HostError, HostLost, WorldError
+from batchwasm.errors import HostError, HostLost
 from batchwasm.model import JobName, Outcome
 from batchwasm.results import RunFolder
-from batchwasm.runner.protocol import INLINE_BYTES, Detail, OutputFile, Row
+from batchwasm.runner.protocol import INLINE_BYTES, Detail, OutputFile, Redaction, Row
 
 
 class Answers(NamedTuple):
@@ -27,6 +28,15 @@ class Answers(NamedTuple):
     """What is wrong with an answer, or None."""
     most_bytes: int
     """It was in the guest's memory."""
+
+
+class Expected(NamedTuple):
+    """How what a host says of a job's attempts is to be taken."""
+
+    answers: Answers | None = None
+    """What the function may give; None for a program."""
+    redact: Redaction | None = None
+    """Takes the values of the job's secrets out of what was printed; None where it has none."""
 
 
 REPORTABLE = frozenset(Outcome) - {Outcome.MISMATCH, Outcome.CANCELLED, Outcome.SKIPPED}
@@ -42,8 +52,8 @@ def has_files(row: Row) -> bool:
     )
 
 
-def record(row: Row, answers: Answers | None = None) -> Record:
-    """A row without files; `answers` are those of a function.
+def record(row: Row, answers: Answers | None = None, redact: Redaction | None = None) -> Record:
+    """A row without files; `answers` are those of a function. What it printed is kept without what `redact` finds.
 
     Raises HostError where no runner of ours would say that.
     """
@@ -56,9 +66,9 @@ def record(row: Row, answers: Answers | None = None) -> Record:
     detail = row.detail or _PLAIN
     _check_value(row, detail, answers)
     found = _plain(row, detail)
-    if answers is None or row.value is None or found.outcome != Outcome.SUCCEEDED:
-        return found
-    return _judged(found, answers.check(row.value))
+    if answers is not None and row.value is not None and found.outcome == Outcome.SUCCEEDED:
+        found = _judged(found, answers.check(row.value))
+    return found if redact is None else _redacted(found, redact)
 
 
 def _check_value(row: Row, detail: Detail, answers: Answers | None) -> None:
@@ -93,6 +103,14 @@ def _plain(row: Row, detail: Detail) -> Record:
     )
 
 
+def _redacted(found: Record, redact: Redaction) -> Record:
+    return found._replace(
+        stdout=None if found.stdout is None else redact(found.stdout),
+        stderr=None if found.stderr is None else redact(found.stderr),
+        reason_text=None if found.reason_text is None else redact.text(found.reason_text),
+    )
+
+
 def _reason(detail: Detail) -> tuple[str | None, str | None, float | None, float | None]:
     return (
         _text(detail.code[:64]),
@@ -112,14 +130,20 @@ def _text(text: str) -> str | None:
 
 
 async def collect(
-    row: Row, job: JobName, folder: RunFolder, depot: Depot, spool: str, answers: Answers | None = None
+    row: Row,
+    job: JobName,
+    folder: RunFolder,
+    depot: Depot,
+    spool: str,
+    answers: Answers | None = None,
+    redact: Redaction | None = None,
 ) -> Record:
     """A row with files: they are in the run folder, whole and by their digests, when this returns.
 
     `spool` is the batch's folder on the host. Raises HostError where the host sends something else than it announced,
     WorldError where the disk here refuses.
     """
-    found = record(row, answers)
+    found = record(row, answers, redact)
     detail = row.detail or _PLAIN
     # Perhaps there is something of an attempt that was lost before its report was complete.
     shutil.rmtree(folder.task(job, row.task), ignore_errors=True)
@@ -136,11 +160,11 @@ async def collect(
         found = found._replace(outputs=json.dumps(listed, separators=(",", ":"), ensure_ascii=False))
     if detail.stdout_spooled is not None:
         target = folder.stdout(job, row.task)
-        await _get(depot, spool, f"{row.task}/stdout", target, *detail.stdout_spooled)
+        await _get(depot, spool, f"{row.task}/stdout", target, *detail.stdout_spooled, redact)
         found = found._replace(stdout=None, stdout_path=str(target.relative_to(folder.path)))
     if detail.stderr_spooled is not None:
         target = folder.stderr(job, row.task)
-        await _get(depot, spool, f"{row.task}/stderr", target, *detail.stderr_spooled)
+        await _get(depot, spool, f"{row.task}/stderr", target, *detail.stderr_spooled, redact)
         found = found._replace(stderr=None, stderr_path=str(target.relative_to(folder.path)))
     if detail.value_spooled is not None and answers is not None and found.outcome == Outcome.SUCCEEDED:
         target = folder.value(job, row.task)
@@ -151,7 +175,7 @@ async def collect(
             found = found._replace(value_path=str(target.relative_to(folder.path)))
         else:
             target.unlink(missing_ok=True)
-    return found
+    return found if redact is None else _redacted(found, redact)
 
 
 def _check_file(path: Path, check: Callable[[bytes], str | None]) -> str | None:
@@ -166,28 +190,30 @@ def _target(folder: RunFolder, job: JobName, task: int, path: str) -> Path:
         raise HostError("protocol", error.cause) from error
 
 
-async def _get(depot: Depot, spool: str, path: str, target: Path, size: int, sha256: str) -> None:
-    with _on_disk(target):
+async def _get(
+    depot: Depot, spool: str, path: str, target: Path, size: int, sha256: str, redact: Redaction | None = None
+) -> None:
+    with _on_disk(target, size):
         target.parent.mkdir(parents=True, exist_ok=True)
-        await depot.get(f"{spool}/{path}", target, size, sha256, within=spool)
+        await depot.get(f"{spool}/{path}", target, size, sha256, within=spool, redact=redact)
 
 
 def _write(target: Path, content: bytes, output: OutputFile) -> None:
     if hashlib.sha256(content).hexdigest() != output.sha256:
         raise HostError("protocol", f"its runner sent an output that is not what it announced: {output.path[:200]!a}")
     part = target.with_name(f".{output.sha256[:16]}.part")
-    with _on_disk(target):
+    with _on_disk(target, len(content)):
         target.parent.mkdir(parents=True, exist_ok=True)
         part.write_bytes(content)
         os.replace(part, target)
 
 
 @contextmanager
-def _on_disk(target: Path) -> Iterator[None]:
+def _on_disk(target: Path, size_bytes: int = 0) -> Iterator[None]:
     try:
         yield
     except (FileExistsError, NotADirectoryError, IsADirectoryError, FileNotFoundError) as error:
         cause = f"its runner sent {target.name[:200]!a} twice, or as a file and as a folder"
         raise HostError("protocol", cause) from error
     except OSError as error:
-        raise WorldError(f"{target} can't be written: {error.strerror}") from error
+        raise disk.unwritable(target, error, size_bytes=size_bytes) from error

@@ -12,12 +12,13 @@ from batchwasm.artifacts import Store
 from batchwasm.core.state import State
 from batchwasm.engine.building import Building
 from batchwasm.engine.lookups import keys_of
+from batchwasm.engine.secrets import Secrets
 from batchwasm.engine.work import Digests, InputChanged
 from batchwasm.errors import BatchwasmError
 from batchwasm.explained import CacheWord
 from batchwasm.journal import Journal
 from batchwasm.known import Entry, Known, Origin
-from batchwasm.model import Artifact, RunSpec
+from batchwasm.model import Artifact, JobName, RunSpec
 from batchwasm.results import RunFolder
 from batchwasm.toolchains.wasm import NotWasm, parse
 
@@ -33,6 +34,7 @@ class Again(NamedTuple):
 
     spec: RunSpec
     artifacts: Mapping[int, Artifact]
+    secrets: Mapping[JobName, Secrets]
 
 
 def told(
@@ -65,7 +67,7 @@ async def _made(
     folder: RunFolder, journal: Journal, state: State, n: int, task: int, again: Again, seal: bytes
 ) -> tuple[Entry | None, Lists]:
     """As an entry would have it if the task had succeeded."""
-    building = Building(again.spec, Store(), folder, Digests(journal.inputs()), lambda job, hint: None)
+    building = Building(again.spec, Store(), folder, Digests(journal.inputs()), lambda job, hint: None, again.secrets)
     job, artifact = again.spec.jobs[n], again.artifacts.get(n)
     if artifact is None:
         return None, {}

@@ -10,9 +10,10 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
+from batchwasm import disk
 from batchwasm.core.events import (
     BatchGivenUp,
     BatchPlaced,
@@ -34,30 +35,30 @@ from batchwasm.core.events import (
     TasksReturned,
     TasksWithdrawn,
 )
-from batchwasm.core.scheduler import Scheduler
 from batchwasm.core.state import RUNNING, WAITING, State
 from batchwasm.engine.arguments import KEPT_BYTES, Given
 from batchwasm.engine.asleep import Sleep
 from batchwasm.engine.building import Building, Earlier, built
-from batchwasm.engine.collect import Answers
 from batchwasm.engine.groups import the_one
+from batchwasm.engine.inbox import Reporter
 from batchwasm.engine.inventory import LiveInventory
 from batchwasm.engine.keeping import Keeping
+from batchwasm.engine.live import Live
 from batchwasm.engine.lookups import Looked, Lookups
 from batchwasm.engine.opening import opening, stopped_by
-from batchwasm.engine.orders import Reservation
 from batchwasm.engine.plan import Plan, Watcher, host_plan
 from batchwasm.engine.pool import Pool
 from batchwasm.engine.requests import Requests, reply
 from batchwasm.engine.session import Session
+from batchwasm.engine.wanted import Wanted
 from batchwasm.engine.work import Digests
 from batchwasm.engine.world import World
 from batchwasm.errors import Problem, SourceError, SpecError, WorldError
 from batchwasm.functions import Signature
 from batchwasm.journal import Answered, Asked, InputFile, Journal
-from batchwasm.model import Artifact, Host, HostName, Job, JobName
+from batchwasm.model import Artifact, Host, HostName, Job
 from batchwasm.results import RunFolder
-from batchwasm.runner.protocol import Beat
+from batchwasm.runner.protocol import Beat, Output
 
 TICK_S = 1.0  # how often deadlines are looked at when nothing happens
 SHOWN_HOSTS = 3  # named of many
@@ -68,7 +69,7 @@ SHOW_S = 0.1  # between two looks of a watcher at the whole state
 class _Report:
     """Attempts that a host, or we in its place, say ended."""
 
-    session: Session
+    session: Reporter
     seq: int | None
     batch: int
     records: Sequence[Record]
@@ -76,7 +77,7 @@ class _Report:
 
 @dataclass(frozen=True, slots=True)
 class _Return:
-    session: Session
+    session: Reporter
     seq: int | None
     event: TasksReturned
 
@@ -84,7 +85,7 @@ class _Return:
 _News = Event | Asked | Looked | _Report | _Return
 
 
-class Loop:
+class Loop(Wanted):
     """One life of a scheduler over a run."""
 
     def __init__(
@@ -100,22 +101,22 @@ class Loop:
         """Of a new run, or of one that an `earlier` life left; `before` is done before all else."""
         self._plan, self._folder, self._journal, self._watcher = plan, folder, journal, watcher
         self._earlier, self._before = earlier or Earlier(), before
-        self.state = self._earlier.state
         self.jobs = list(plan.spec.jobs)
         """By their numbers; those that were added, too."""
         self._inputs: list[InputFile] = []
         """Read, and not in the journal yet."""
         self._digests = Digests(self._earlier.inputs, self._inputs.append)
-        self._building = Building(plan.spec, plan.store, folder, self._digests, watcher.compiling)
+        building = Building(plan.spec, plan.store, folder, self._digests, watcher.compiling, plan.secrets)
+        super().__init__(self._earlier.state, building)
         self._tasks: dict[int, int] = {}
         """Of the jobs that were added: how many calls each has."""
         self.facts: dict[HostName, Mapping[str, Any]] = dict(self._earlier.facts)
         """What each host that joined said it is."""
-        self._scheduler = Scheduler(self.state)
         self._news: list[_News] = []
         self._wake = asyncio.Event()
         self._pool = Pool(self.state, self._session, self._add)
         self._requests = Requests(journal)
+        self._live = Live(self.state, folder, self.jobs, self._pool.tail)
         self._group: asyncio.TaskGroup | None = None
         self._stop: RunStopped | None = None
         self._error: Exception | None = None
@@ -143,33 +144,10 @@ class Loop:
     def post(self, event: Event) -> None:
         self._add(event)
 
-    def report(self, session: Session, seq: int | None, batch: int, records: Sequence[Record]) -> None:
+    def report(self, session: Reporter, seq: int | None, batch: int, records: Sequence[Record]) -> None:
         self._add(_Report(session, seq, batch, records))
 
-    def is_wanted(self, batch: int) -> bool:
-        return batch in self.state.batches
-
-    def has_work(self, host: str) -> bool:
-        return bool(self.state.hosts[host].batches)
-
-    def was_met(self, host: str) -> bool:
-        return bool(self.state.hosts[host].supervisor)
-
-    def others_answer(self, host: str) -> bool:
-        return any(each.connected and not each.silent for each in self.state.hosts.values() if each.name != host)
-
-    def left_of(self, host: str, batch: int) -> int | None:
-        found = self._scheduler.batch_of(host, batch)
-        return None if found is None else len(found.remaining)
-
-    def answers(self, batch: int) -> Answers | None:
-        found = self.state.batches[batch]
-        answers = self._building.works[found.job].answers
-        if answers is not None and found.memory_bytes is not None:
-            return answers._replace(most_bytes=found.memory_bytes)
-        return answers
-
-    def returned(self, session: Session, seq: int | None, batch: int, ranges: Ranges, why: str) -> None:
+    def returned(self, session: Reporter, seq: int | None, batch: int, ranges: Ranges, why: str) -> None:
         self._add(_Return(session, seq, TasksReturned(batch=batch, ranges=ranges, why=why)))
 
     def twin_of(self, host: str, supervisor: str) -> HostName | None:
@@ -178,22 +156,11 @@ class Loop:
     def beat(self, host: str, beat: Beat) -> None:
         self._keeping.beat(host, beat)
 
+    def output(self, host: str, output: Output) -> None:
+        self._live.take(host, output)
+
     def shipping(self, host: str, text: str) -> None:
         self._watcher.shipping(host, text)
-
-    def awaited(self, host: str, batch: int, task: int, number: int) -> JobName | None:
-        found = self._scheduler.batch_of(host, batch)
-        if found is None or not self._scheduler.awaits(found, task, number):
-            return None
-        return self.state.jobs[found.job].plan.name
-
-    def request_of(self, batch: int) -> Reservation:
-        found = self.state.batches[batch]
-        plan = self.state.jobs[found.job].plan
-        need = plan.needs[found.need]
-        if found.memory_bytes is not None:
-            need = replace(need, memory_bytes=found.memory_bytes)
-        return Reservation(need=need, isolate=plan.isolate)
 
     def _session(self, host: Host) -> Session:
         return Session(host, self._plan.run, self.state.incarnation, self._folder, self)
@@ -232,7 +199,7 @@ class Loop:
         missing = [(n, job) for n, job in enumerate(self.jobs) if n not in self._earlier.artifacts]
         self._building.pending = len(missing)
         aside = [self._spawn(self._build, n, job) for n, job in missing]
-        aside += [self._spawn(self._requests.watch, self._add), self._spawn(inventory.watch)]
+        aside += [self._spawn(self._requests.watch, self._add), *map(self._spawn, (inventory.watch, self._live.watch))]
         for host in self._plan.hosts():
             self._pool.add(host, self._spawn)
         try:
@@ -258,7 +225,7 @@ class Loop:
         try:
             await part(*args)
         except Exception as error:
-            self._error = self._error or error
+            self._error = self._error or disk.told(error, self._folder.path)
             self._wake.set()
 
     def _open(self) -> None:
@@ -277,10 +244,10 @@ class Loop:
                 await self._news_or_tick()
                 self._pass(time.time())
                 self._look()
-        except (WorldError, SourceError, SpecError) as error:
-            of_world = isinstance(error, WorldError)
-            self._leaves_guests = of_world  # what they give is there when the run is resumed
-            if self.state.stopped is None and (of_world or self._plan.kept):
+        except Exception as error:
+            self._leaves_guests = not isinstance(error, SourceError | SpecError)  # then what they give is there later
+            told = (WorldError, SourceError, SpecError) if self._plan.kept else WorldError
+            if isinstance(error, told) and self.state.stopped is None:
                 with suppress(WorldError):  # a full disk takes this no more than what was before it
                     self._append([stopped_by(error)], time.time())
             raise
@@ -336,15 +303,15 @@ class Loop:
 
     def _observe(
         self, news: Sequence[_News], now: float
-    ) -> tuple[list[Event], dict[Session, list[int]], list[Answered]]:
+    ) -> tuple[list[Event], dict[Reporter, list[int]], list[Answered]]:
         events: list[Event] = []
-        settled: dict[Session, list[int]] = {}
+        settled: dict[Reporter, list[int]] = {}
         answers: list[Answered] = []
         for item in news:
             event: Event | None = None
             match item:
                 case Asked():
-                    said = reply(item, self.state, now)
+                    said = self._live.heard(item.kind, reply(item, self.state, now), self.facts, now)
                     answers.append(Answered(item.id, said.answer))
                     for each in said.events:
                         self._scheduler.observe(each, now)
@@ -352,6 +319,7 @@ class Loop:
                 case _Report():
                     event = self._scheduler.admit(item.session.host.name, item.batch, item.records)
                     if item.seq is not None:
+                        self.disclaim(item.batch, item.seq)
                         settled.setdefault(item.session, []).append(item.seq)
                 case _Return():
                     batch = self._scheduler.batch_of(item.session.host.name, item.event.batch)

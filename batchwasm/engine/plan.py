@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from batchwasm.artifacts import Store
 from batchwasm.core.events import AfterJob, Event, HostPlan, JobPlan
 from batchwasm.core.state import State
+from batchwasm.engine.secrets import Secrets
 from batchwasm.errors import SpecError
 from batchwasm.model import Artifact, Host, HostName, Inventory, Job, JobName, RunSpec
 from batchwasm.spec.inputs import task_inputs
@@ -50,6 +52,8 @@ class Plan:
     """Jobs and calls are added until the loop is told to close."""
     kept: bool = False
     """Nobody waits for the run: if it ends for its sources or jobs, the journal is where that is told."""
+    secrets: Mapping[JobName, Secrets] = field(default_factory=dict)
+    """Of all jobs that name some."""
 
     def job_plans(self) -> tuple[JobPlan, ...]:
         return tuple(self.job_plan(job, tasks=len(job)) for job in self.spec.jobs)

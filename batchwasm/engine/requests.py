@@ -140,5 +140,18 @@ def wrong_names(names: Sequence[HostName], state: State) -> Iterator[str]:
             yield f"{name} is no host of {state.name}{f'; did you mean {near}?' if near else ''}"
 
 
-REQUESTS: Mapping[str, Callable[[Body, State, float], Reply]] = {"drain": _drain, "undrain": _undrain}
+def _follow(body: Body, state: State, now: float) -> Reply:
+    """What `task` of `job`, by its name, prints is wanted for a while; engine/live.py sees to it."""
+    name, task = body.get("job"), body.get("task")
+    n = next((n for n, job in enumerate(state.jobs) if job.plan.name == name), None)
+    if n is None or type(task) is not int or not 0 <= task < state.jobs[n].plan.tasks:
+        raise Refused(f"there is no task {name!r:.80}/{task!r:.80} to follow")
+    return Reply([], {"job": n, "task": task})
+
+
+REQUESTS: Mapping[str, Callable[[Body, State, float], Reply]] = {
+    "drain": _drain,
+    "undrain": _undrain,
+    "follow": _follow,
+}
 """What can be asked."""

@@ -18,7 +18,7 @@ import stat
 import tempfile
 from dataclasses import dataclass
 
-from . import facts, trees
+from . import facts, room, trees
 
 OWNER = "owner"
 """File in a supervisor's scratch that says whose it is: after a reboot the lock is gone, but this is not."""
@@ -111,7 +111,7 @@ def make(at: Place) -> None:
         with open(f"{at.scratch}/{OWNER}", "w", encoding="utf-8") as file:
             json.dump(owner, file)
     except OSError as error:
-        raise PlaceError(f"nothing can be written in {at.scratch} ({error.strerror}); is the disk full?") from None
+        raise PlaceError(f"nothing can be written: {room.words(error, at.scratch)}") from None
 
 
 def take_lock(path: str) -> int | None:
@@ -204,7 +204,7 @@ def _make(folder: str) -> None:
     try:
         os.makedirs(folder, mode=0o700, exist_ok=True)
     except OSError as error:
-        raise PlaceError(f"the folder {folder} can't be made ({error.strerror})") from None
+        raise PlaceError(f"the folder {folder} can't be made: {room.words(error, folder)}") from None
 
 
 def _check_ours(folder: str) -> None:

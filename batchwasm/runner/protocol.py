@@ -35,6 +35,7 @@ from .bodies import (
     is_text,
     is_whole,
 )
+from .redact import Redaction
 
 __all__ = [
     "BODY_LIMIT_BYTES",
@@ -58,6 +59,7 @@ __all__ = [
     "OutputFile",
     "ProtocolError",
     "Recall",
+    "Redaction",
     "Refused",
     "Returned",
     "Row",

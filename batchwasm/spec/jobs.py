@@ -122,6 +122,8 @@ def _job(name: str, keys: Keys, sweep: Combinations | None, references: Referenc
         retries=policy.retries,
         isolate=policy.isolate,
         cache=policy.cache,
+        deterministic=said.deterministic,
+        secret=said.secret,
     )
 
 

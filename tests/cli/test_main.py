@@ -13,7 +13,7 @@ import click
 import pytest
 
 import batchwasm as package
-from batchwasm import cli
+from batchwasm import cli, disk
 from batchwasm.cli import commands
 from batchwasm.errors import HostError, Problem, RunError, SourceError, SpecError, WorldError
 from tests.command import ROOT, Cli
@@ -143,7 +143,7 @@ def main_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], int]:
         (
             OSError(errno.ENOSPC, "No space left on device", "/x\x1b"),
             3,
-            "/x\\x1b: No space left on device; make room for the run folder, or where stdout goes\n",
+            "/x\\x1b can't be written: the disk is full; make room there\n",
         ),
         (ExceptionGroup("", [WorldError("one"), ExceptionGroup("", [WorldError("two")])]), 3, "one\ntwo\n"),
         (BaseExceptionGroup("", [RunError("same"), RunError("same")]), 2, "same\n"),
@@ -153,10 +153,12 @@ def main_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], int]:
 def test_errors_are_words_and_an_exit_code(
     main_of: Callable[[BaseException], int],
     capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
     error: BaseException,
     code: int,
     text: str,
 ) -> None:
+    monkeypatch.setattr(disk, "free", lambda path: None)
     assert main_of(error) == code
     said = capsys.readouterr()
     assert said.out == ""

@@ -74,6 +74,12 @@ def test_how_its_module_is_used_changes_the_key() -> None:
     assert key(how="program deterministic").key != key().key
 
 
+def test_random_numbers_that_are_those_of_the_task_bind_its_result_to_it() -> None:
+    how = "program deterministic seeded"
+    assert key(task=TaskWork(1, 1), how=how).key != key(how=how).key
+    assert key(task=TaskWork(0, 2), how=how).key == key(how=how).key
+
+
 @pytest.mark.parametrize(
     ("task", "fields"),
     [

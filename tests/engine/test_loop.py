@@ -6,7 +6,7 @@ import asyncio
 import errno
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +14,16 @@ import pytest
 
 from batchwasm.artifacts import Store
 from batchwasm.core import invariants
-from batchwasm.core.events import Event, HostJoined, HostLeft
-from batchwasm.core.state import WAITING, State
+from batchwasm.core.events import BatchPlaced, Event, HostAway, HostJoined
+from batchwasm.core.policy import CRASH_LIMIT
+from batchwasm.core.state import RUNNING, WAITING, State
 from batchwasm.engine.loop import Loop
 from batchwasm.engine.plan import Plan, Watcher
 from batchwasm.errors import BatchwasmError, HostError, SourceError, SpecError, WorldError
 from batchwasm.journal import Journal
 from batchwasm.model import Host, Input, Inventory, Job, Outcome, Request, RunSpec, Source, Template
 from batchwasm.results import RunFolder
-from batchwasm.runner.protocol import Acknowledge, Attached, Detach, Detail, Start
+from batchwasm.runner.protocol import Acknowledge, Attached, Detach, Detail, Kill, Start
 from batchwasm.spec.sweep import Axis, Combinations
 from tests.engine.fake_host import FakeHost, until
 from tests.guests import HELLO_WAT
@@ -284,7 +285,7 @@ def _full_journal(run: Running) -> None:
 
 
 @pytest.mark.parametrize("where", ["journal", "outputs"])
-async def test_a_full_disk_ends_the_run_and_all_hosts_are_told(host: FakeHost, tmp_path: Path, where: str) -> None:
+async def test_a_full_disk_ends_the_run_and_what_runs_goes_on(host: FakeHost, tmp_path: Path, where: str) -> None:
     async def full(*args: object, **kwargs: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -301,16 +302,17 @@ async def test_a_full_disk_ends_the_run_and_all_hosts_are_told(host: FakeHost, t
         text = await run.fails(WorldError)
         assert "full" in text or "No space left" in text
         for runner in lives:
-            await runner.order(Detach)
+            assert not [order for order in runner.orders if isinstance(order, Detach | Kill)]
         kept = run.journal.state()
         assert kept.counts[Outcome.SUCCEEDED] == 0, "what could not be written down did not happen"
+        assert kept.counts[RUNNING] == 4
         invariants.check(kept)
         if where == "outputs":
             assert kept.stopped is not None
             assert kept.stopped.code == "world"
 
 
-async def test_a_bug_in_one_session_ends_the_run_in_order(host: FakeHost, tmp_path: Path) -> None:
+async def test_a_bug_in_one_session_ends_the_run_in_order_and_costs_no_guest(host: FakeHost, tmp_path: Path) -> None:
     def broken(*args: object) -> None:
         raise ZeroDivisionError
 
@@ -323,7 +325,7 @@ async def test_a_bug_in_one_session_ends_the_run_in_order(host: FakeHost, tmp_pa
         with pytest.raises(ZeroDivisionError):
             await run.end()
         for runner in lives:
-            await runner.order(Detach)
+            assert not [order for order in runner.orders if isinstance(order, Detach | Kill)]
 
 
 async def test_an_input_that_vanished_costs_its_task_and_not_the_run(host: FakeHost, tmp_path: Path) -> None:
@@ -341,14 +343,39 @@ async def test_an_input_that_vanished_costs_its_task_and_not_the_run(host: FakeH
         assert (lost.task, lost.reason_code) == (1, "input_changed")
 
 
-async def test_a_host_that_joins_again_and_again_loses_no_task(host: FakeHost, tmp_path: Path) -> None:
+async def test_a_host_that_is_started_anew_again_and_again_loses_no_task(host: FakeHost, tmp_path: Path) -> None:
     async with running(tmp_path, job(tmp_path, 1)) as run:
-        for _ in range(3):
+        for n in range(3):
+            runner = await host.life(replace(attached(), supervisor=f"s{n}"))
+            await runner.order(Start)
+            runner.say(b"")
+        runner = await host.life(replace(attached(), supervisor="last"))
+        assert (await runner.finish()).tasks[0].number == 4
+        state = await run.end()
+        assert state.counts[Outcome.SUCCEEDED] == 1
+        assert sum(isinstance(event, HostAway) for event in run.seen.events) == 3
+
+
+async def test_what_a_host_runs_while_its_connection_breaks_is_its_result(host: FakeHost, tmp_path: Path) -> None:
+    async with running(tmp_path, job(tmp_path, 1)) as run:
+        first = await host.life()
+        start = await first.order(Start)
+        first.say(b"")
+        second = await host.life(replace(attached(), batches=[start.batch], left=[1]))
+        second.orders.append(start)
+        await second.finish()
+        assert (await run.end()).counts[Outcome.SUCCEEDED] == 1
+        assert sum(isinstance(event, BatchPlaced) for event in run.seen.events) == 1
+
+
+async def test_an_order_that_was_lost_with_the_connection_is_given_again_and_counts_for_no_loss(
+    host: FakeHost, tmp_path: Path
+) -> None:
+    async with running(tmp_path, job(tmp_path, 1)) as run:
+        for _ in range(CRASH_LIMIT):
             runner = await host.life()
             await runner.order(Start)
             runner.say(b"")
         runner = await host.life()
-        assert (await runner.finish()).tasks[0].number == 4
-        state = await run.end()
-        assert state.counts[Outcome.SUCCEEDED] == 1
-        assert sum(isinstance(event, HostLeft) for event in run.seen.events) == 3
+        assert (await runner.finish()).tasks[0].number == 1
+        assert (await run.end()).counts[Outcome.SUCCEEDED] == 1

@@ -16,6 +16,7 @@ import pytest_asyncio
 
 from batchwasm.core.events import (
     Event,
+    HostAway,
     HostBusy,
     HostFree,
     HostHeard,
@@ -29,7 +30,8 @@ from batchwasm.core.events import (
 from batchwasm.engine import arguments as calls_arguments
 from batchwasm.engine import session as sessions
 from batchwasm.engine.arguments import Arguments, given
-from batchwasm.engine.collect import Answers
+from batchwasm.engine.collect import Expected
+from batchwasm.engine.inbox import Reporter
 from batchwasm.engine.orders import Reservation
 from batchwasm.engine.session import Session
 from batchwasm.engine.work import Digests, JobWork, LocalFile
@@ -66,6 +68,9 @@ class Heard:
         self.reports: list[tuple[int | None, int, list[Record]]] = []
         self.returns: list[tuple[int, Ranges]] = []
         self.beats: list[Beat] = []
+        self.work = False
+        self.left: dict[int, int] = {}
+        """How many tasks of each batch are waited for."""
         self.reservation = Reservation(Request(cpus=1, memory_bytes=1024), False)
 
     def post(self, event: Event) -> None:
@@ -77,16 +82,32 @@ class Heard:
     def is_wanted(self, batch: int) -> bool:
         return batch < 100
 
-    def answers(self, batch: int) -> Answers | None:
-        return None
+    def has_work(self, host: str) -> bool:
+        return self.work
+
+    def was_met(self, host: str) -> bool:
+        return False
+
+    def others_answer(self, host: str) -> bool:
+        return True
+
+    def left_of(self, host: str, batch: int) -> int | None:
+        return self.left.get(batch)
+
+    def expected(self, batch: int) -> Expected:
+        return Expected()
+
+    async def claim(self, batch: int, task: int, seq: int) -> None: ...
+
+    def disclaim(self, batch: int, seq: int) -> None: ...
 
     def request_of(self, batch: int) -> Reservation:
         return self.reservation
 
-    def report(self, session: Session, seq: int | None, batch: int, records: Sequence[Record]) -> None:
+    def report(self, session: Reporter, seq: int | None, batch: int, records: Sequence[Record]) -> None:
         self.reports.append((seq, batch, list(records)))
 
-    def returned(self, session: Session, seq: int, batch: int, ranges: Ranges, why: str) -> None:
+    def returned(self, session: Reporter, seq: int, batch: int, ranges: Ranges, why: str) -> None:
         self.returns.append((seq, ranges))
 
     def twin_of(self, host: str, supervisor: str) -> str | None:
@@ -117,7 +138,7 @@ async def session(host: FakeHost, heard: Heard, tmp_path: Path) -> AsyncIterator
     session = Session(Host(name="h"), "0123", 1, RunFolder(path=tmp_path), heard)
     task = asyncio.create_task(session.run())
     yield session
-    session.end()
+    session.end(stop_guests=True)
     async with asyncio.timeout(10):
         await task
 
@@ -233,12 +254,102 @@ async def test_a_connection_that_breaks_is_made_again_and_old_batches_are_killed
     await until(lambda: bool(heard.reports))
     first.stderr_tail = "out of luck\n"
     first.say(b"")
-    await until(lambda: bool(heard.of(HostLeft)))
-    assert "out of luck" in heard.of(HostLeft)[0].text
-    second = await host.life(Attached("s1", "boot", 2, 1, "/spool/run", batches=[1]))
+    await until(lambda: bool(heard.of(HostAway)))
+    assert "out of luck" in heard.of(HostAway)[0].text
+    session.settled([4])
+    heard.left = {2: 3, 3: 2, 4: 1}
+    again = Attached("s1", "boot", 2, 1, "/spool/run", batches=[1, 2, 3, 4], left=[1, 3, 1, 2])
+    second = await host.life(again)
     assert (await second.order(Attach)).after == 4
-    assert (await second.order(Kill)).batch == 1
-    assert len(heard.of(HostJoined)) == 2
+    assert {(await second.order(Kill)).batch, (await second.order(Kill)).batch} == {1, 3}
+    assert heard.of(HostJoined)[1].batches == (2, 4)
+
+
+async def test_a_report_that_waits_for_the_journal_is_not_asked_for_again(
+    host: FakeHost, heard: Heard, session: Session
+) -> None:
+    first = await host.life()
+    first.say(Finished(1, 1, seq=1, body=Rows.encode([row(0)])))
+    await until(lambda: bool(heard.reports))
+    first.say(b"")
+    await until(lambda: host.lives.qsize() == 1)
+    await asyncio.sleep(0.02)
+    second = await host.life()
+    assert not second.orders, "it attaches when the journal has the report"
+    session.settled([1])
+    assert (await second.order(Attach)).after == 1
+
+
+async def test_a_report_whose_files_were_on_the_way_comes_again(
+    host: FakeHost, heard: Heard, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await host.life()
+    began = asyncio.Event()
+
+    async def slow_get(*args: object, **kwargs: object) -> None:
+        began.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(host.depot, "get", slow_get)
+    first.say(Finished(1, 1, seq=1, body=Rows.encode([row(0, detail=Detail(stdout_spooled=(1, X_DIGEST)))])))
+    first.say(Finished(2, 1, seq=2, body=Rows.encode([row(0)])))
+    await until(lambda: bool(heard.reports))
+    session.settled([2])
+    await began.wait()
+    first.say(b"")
+    second = await host.life()
+    assert (await second.order(Attach)).after == 0
+
+
+async def test_a_host_that_stays_away_while_others_answer_is_gone_after_a_while(
+    host: FakeHost, heard: Heard, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await host.life()
+    await until(lambda: bool(heard.of(HostJoined)))
+    heard.work = True
+    host.error = HostError("unreachable", "no route to host")
+    first.say(b"")
+    await until(lambda: bool(heard.of(HostRefused)))
+    assert not heard.of(HostLeft)
+    monkeypatch.setattr(sessions, "GONE_S", 0.0)
+    await until(lambda: bool(heard.of(HostLeft)))
+    assert heard.of(HostLeft)[0].code == "gone"
+
+
+async def test_after_a_sleep_the_connection_is_made_anew(host: FakeHost, heard: Heard, session: Session) -> None:
+    await host.life()
+    await until(lambda: bool(heard.of(HostJoined)))
+    session.renew()
+    await host.life()
+    await until(lambda: len(heard.of(HostJoined)) == 2)
+    assert "asleep" in heard.of(HostAway)[0].text
+
+
+async def test_a_host_that_is_away_at_the_end_is_told_once_more(host: FakeHost, heard: Heard, tmp_path: Path) -> None:
+    session = Session(Host(name="h"), "0123", 1, RunFolder(path=tmp_path), heard)
+    task = asyncio.create_task(session.run())
+    first = await host.life()
+    await until(lambda: bool(heard.of(HostJoined)))
+    host.error = HostError("unreachable", "no route to host")
+    first.say(b"")
+    await until(lambda: bool(heard.of(HostRefused)))
+    host.error = None
+    session.end(stop_guests=True)
+    last = await host.life()
+    await last.order(Detach)
+    last.say(b"")
+    await task
+    assert not session.owes_goodbye
+
+
+async def test_a_run_that_is_left_as_it_is_says_no_goodbye(host: FakeHost, heard: Heard, tmp_path: Path) -> None:
+    session = Session(Host(name="h"), "0123", 1, RunFolder(path=tmp_path), heard)
+    task = asyncio.create_task(session.run())
+    runner = await host.life()
+    await until(lambda: bool(heard.of(HostJoined)))
+    session.end(stop_guests=False)
+    await task
+    assert [type(order) for order in runner.orders] == [Attach]
 
 
 async def test_another_supervisor_starts_counting_anew(host: FakeHost, heard: Heard, session: Session) -> None:
@@ -246,11 +357,12 @@ async def test_another_supervisor_starts_counting_anew(host: FakeHost, heard: He
     first.say(Finished(1, 1, seq=9, body=Rows.encode([row(0)])))
     await until(lambda: bool(heard.reports))
     first.say(b"")
+    session.settled([9])
     second = await host.life(Attached("s2", "boot", 2, 1, "/spool/run"))
     second.say(Finished(2, 1, seq=1, body=Rows.encode([row(0)])))
     await until(lambda: len(heard.reports) == 2)
     session.settled([1])
-    assert (await second.order(Acknowledge)).seq == 1
+    await until(lambda: any(isinstance(order, Acknowledge) and order.seq == 1 for order in second.orders))
 
 
 @pytest.mark.parametrize(
@@ -325,7 +437,7 @@ async def test_a_batch_placed_while_the_connection_breaks_waits_for_the_loss(
     runner.say(Finished(1, 1, seq=1, body=Rows.encode([row(0, detail=Detail(stdout_spooled=(1, X_DIGEST)))])), b"")
     await closing.wait()
     session.start(7, work, ((0, 1),), [1])
-    await until(lambda: bool(heard.of(HostLeft)))
+    await until(lambda: bool(heard.of(HostAway)))
 
 
 async def test_a_stop_of_our_own_is_no_silence_of_the_host(
@@ -339,9 +451,9 @@ async def test_a_stop_of_our_own_is_no_silence_of_the_host(
     time.sleep(0.5)  # noqa: ASYNC251 - as Ctrl-Z would stop us
     runner.say(Beat(0.5, 1, 2, 3, 4))
     await until(lambda: len(heard.beats) == 2)
-    assert heard.of(HostLeft) == []
-    await until(lambda: bool(heard.of(HostLeft)))
-    assert "silent" in heard.of(HostLeft)[0].text
+    assert heard.of(HostAway) == []
+    await until(lambda: bool(heard.of(HostAway)))
+    assert "silent" in heard.of(HostAway)[0].text
 
 
 async def test_a_silent_host_is_doubted_once_and_not_any_more_when_it_speaks(
@@ -352,9 +464,9 @@ async def test_a_silent_host_is_doubted_once_and_not_any_more_when_it_speaks(
     await until(lambda: bool(heard.of(HostSilent)))
     runner.say(Beat(0.5, 1, 2, 3, 4))
     await until(lambda: bool(heard.of(HostHeard)))
-    await until(lambda: bool(heard.of(HostLeft)))
-    kinds = [type(event) for event in heard.events if type(event) in (HostJoined, HostSilent, HostHeard, HostLeft)]
-    assert kinds[:5] == [HostJoined, HostSilent, HostHeard, HostSilent, HostLeft]
+    await until(lambda: bool(heard.of(HostAway)))
+    kinds = [type(event) for event in heard.events if type(event) in (HostJoined, HostSilent, HostHeard, HostAway)]
+    assert kinds[:5] == [HostJoined, HostSilent, HostHeard, HostSilent, HostAway]
 
 
 # --------------------------------------------------------------------- what is asked for, what owners allow
@@ -373,7 +485,7 @@ async def test_a_host_is_told_all_that_the_inventory_says_of_it(host: FakeHost, 
     await until(lambda: bool(heard.of(HostJoined)))
     assert heard.of(HostJoined)[0].gpus == 1
     assert heard.of(HostJoined)[0].facts["rules"] == ["cpus = 2 (host.toml)"]
-    session.end()
+    session.end(stop_guests=True)
     async with asyncio.timeout(10):
         await task
 
@@ -437,6 +549,41 @@ async def test_a_refusal_is_final_and_told(host: FakeHost, heard: Heard, session
     refused = heard.of(HostRefused)[0]
     assert (refused.code, refused.waiting_may_help) == ("memory", False)
     assert "4 GiB" in refused.text
+
+
+async def test_a_runner_that_ends_without_a_word_before_it_answers_is_tried_again(
+    host: FakeHost, heard: Heard, session: Session
+) -> None:
+    """Somebody killed it, or the network went: that is no fault of the host's."""
+    (await host.lives.get()).say(b"")
+    await host.life()
+    await until(lambda: bool(heard.of(HostJoined)))
+    assert heard.of(HostRefused)[0].waiting_may_help
+
+
+async def test_a_runner_that_says_why_it_cannot_live_there_is_not_tried_again(
+    host: FakeHost, heard: Heard, session: Session
+) -> None:
+    runner = await host.lives.get()
+    runner.stderr_tail = "batchwasm: the folder /x can't be made\n"
+    runner.say(b"")
+    await until(lambda: bool(heard.of(HostRefused)))
+    refused = heard.of(HostRefused)[0]
+    assert (refused.code, refused.waiting_may_help) == ("runner", False)
+    assert "the folder /x can't be made" in refused.text
+
+
+async def test_a_runner_that_lived_there_before_is_tried_again_whatever_it_says(
+    host: FakeHost, heard: Heard, session: Session
+) -> None:
+    """Such as that its supervisor does not answer, on a machine that swaps."""
+    (await host.life()).say(b"")
+    runner = await host.lives.get()
+    runner.stderr_tail = "batchwasm: the supervisor of /x (process 7) does not answer\n"
+    runner.say(b"")
+    await host.life()
+    await until(lambda: len(heard.of(HostJoined)) == 2)
+    assert all(refused.waiting_may_help for refused in heard.of(HostRefused))
 
 
 async def test_a_hosts_name_is_not_said_twice(host: FakeHost, heard: Heard, session: Session) -> None:
@@ -507,7 +654,7 @@ async def test_the_end_detaches_and_is_no_loss(host: FakeHost, heard: Heard, tmp
     task = asyncio.create_task(session.run())
     runner = await host.life()
     await until(lambda: bool(heard.of(HostJoined)))
-    session.end()
+    session.end(stop_guests=True)
     await runner.order(Detach)
     async with asyncio.timeout(10):
         await task
@@ -521,7 +668,7 @@ async def test_an_end_while_it_attaches_still_takes_leave(host: FakeHost, heard:
     async with asyncio.timeout(10):
         runner = await host.lives.get()
     await runner.order(Attach)
-    session.end()
+    session.end(stop_guests=True)
     await runner.order(Detach)
     async with asyncio.timeout(10):
         await task
