@@ -34,7 +34,7 @@ from batchwasm.asking import unpause as unpause
 from batchwasm.core.events import Event, RunStopped
 from batchwasm.core.history import unheard
 from batchwasm.core.state import State
-from batchwasm.engine import manifest
+from batchwasm.engine import differences, manifest
 from batchwasm.engine.building import Earlier
 from batchwasm.engine.loop import Loop
 from batchwasm.engine.plan import Plan, Watcher
@@ -292,6 +292,15 @@ def only(spec: RunSpec, chosen: Sequence[JobName]) -> RunSpec:
     return replace(spec, jobs=tuple(spec_files.needed(spec.jobs, chosen)))
 
 
+def caching(spec: RunSpec, cache: bool | None) -> RunSpec:
+    """The run with the cache of results for all of its jobs, or with none that is taken from it; None: as they say."""
+    if cache is None:
+        return spec
+    if not cache:
+        return replace(spec, fresh=True)
+    return replace(spec, jobs=tuple(replace(job, cache=True) for job in spec.jobs))
+
+
 def plan(
     spec: RunSpec, inventory: Inventory, *, jobs: Sequence[JobName] = (), store: Store | None = None
 ) -> list[PlannedJob]:
@@ -396,9 +405,15 @@ def explain(folder: RunFolder, *, job: JobName | None = None, index: int = 0) ->
         if n is None or not 0 <= index < state.jobs[n].plan.tasks:
             raise RunError(f"there is no task {job}/{index} in this run")
         attempts = _attempts(journal, state, n, index)
-        return explained.of_task(state, n, index, str(folder.path), attempts=attempts, now=now)
+        cache = differences.told(folder, journal, state, n, index, lambda: _again(folder, journal, state))
+        return explained.of_task(state, n, index, str(folder.path), attempts=attempts, now=now, cache=cache)
     finally:
         journal.close()
+
+
+def _again(folder: RunFolder, journal: Journal, state: State) -> differences.Again:
+    reopened = reopen(folder, journal, state)
+    return differences.Again(reopened.spec, reopened.artifacts, read_secrets(reopened.spec))
 
 
 def _attempts(journal: Journal, state: State, n: int, task: int) -> list[AttemptRow]:

@@ -13,7 +13,7 @@ from batchwasm.cli.detach import Background, Log
 from batchwasm.cli.escape import say
 from batchwasm.cli.progress import Progress
 from batchwasm.cli.render import print_json
-from batchwasm.cli.units import count_text, duration_text
+from batchwasm.cli.units import count_text, duration_text, taken_text
 from batchwasm.cli.watch import RunWatcher, Silent
 from batchwasm.engine.plan import Watcher
 from batchwasm.errors import EXIT_WORLD, BatchwasmError, WorldError
@@ -117,6 +117,8 @@ def summarize(ran: Ran) -> None:
     if status.tasks.waiting:
         words.append(f"{count_text(status.tasks.waiting)} waiting")
     say(f"{status.run}: {', '.join(words)} of {count_text(status.tasks.total)} in {duration_text(status.wall_s)}")
+    if status.taken:
+        say(taken_text(status.taken))
     warn(ran)
     for sentence in status.advice:
         say(sentence)
