@@ -233,11 +233,9 @@ def _carried_out(loop: Loop, plan: Plan, folder: RunFolder, signals: bool) -> Ra
         with hidden(plan.secrets):
             state = asyncio.run(_run(loop, signals))
         manifest.write(folder, plan, loop)
-    except BaseException as error:
+    except BaseException:
         with suppress(WorldError):  # what went wrong before it is the news
             manifest.write(folder, plan, loop)
-        if isinstance(error, DiskFull) and not never_began(folder.journal):
-            raise DiskFull(f"{error}, then go on with 'batchwasm resume {folder.name}'") from error
         raise
     return _ran(state, folder)
 
