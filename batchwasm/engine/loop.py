@@ -239,7 +239,8 @@ class Loop(Wanted):
                 self._pass(time.time())
                 self._look()
         except Exception as error:
-            self._leaves_guests = not isinstance(error, SourceError | SpecError)  # then what they give is there later
+            can_be_resumed = not (self._plan.open or isinstance(error, SourceError | SpecError))
+            self._leaves_guests = can_be_resumed  # then what they give is there
             told = (WorldError, SourceError, SpecError) if self._plan.kept else WorldError
             if isinstance(error, told) and self.state.stopped is None:
                 with suppress(WorldError):  # a full disk takes this no more than what was before it
