@@ -34,12 +34,12 @@ from batchwasm.asking import unpause as unpause
 from batchwasm.core.events import Event, RunStopped
 from batchwasm.core.history import unheard
 from batchwasm.core.state import State
-from batchwasm.engine import manifest
+from batchwasm.engine import differences, manifest
 from batchwasm.engine.building import Earlier
 from batchwasm.engine.loop import Loop
 from batchwasm.engine.plan import Plan, Watcher
 from batchwasm.engine.preview import PlannedJob, preview
-from batchwasm.engine.secrets import hidden, unredacted
+from batchwasm.engine.secrets import hidden
 from batchwasm.engine.secrets import read as read_secrets
 from batchwasm.engine.simulating import Simulated
 from batchwasm.engine.simulating import simulate as simulated
@@ -150,10 +150,8 @@ def run(
     again, unless it is to be `kept` and to tell why), WorldError (it can be resumed, unless it never began).
     """
     spec = only(spec, jobs)
-    secret_values = read_secrets(spec)
     watcher = watcher or Watcher()
-    for text in unredacted(secret_values):
-        watcher.note(f"warning: {text}")
+    secret_values = read_secrets(spec, watcher.note)
     folder = folders.create(spec.name, runs_dir or folders.runs_dir(spec.folder))
     try:
         folder.write_text(folder.jobs, spec.text)
@@ -206,6 +204,8 @@ def resume(
         if state.finished and not before:
             return _ran(state, folder)
         reopened = reopen(folder, journal, state)
+        looks_on = Watcher() if watcher is None else watcher(reopened.spec)
+        secret_values = read_secrets(reopened.spec, looks_on.note)
         now = machines(folder, inventory=inventory, hosts=hosts)
         if now.text and now.text != folder.inventory.read_text(encoding="utf-8"):
             folder.replace_inventory(now.text)
@@ -218,9 +218,8 @@ def resume(
             wait_hosts_s=wait_hosts_s,
             version=__version__,
             kept=True,
-            secrets=read_secrets(reopened.spec),
+            secrets=secret_values,
         )
-        looks_on = Watcher() if watcher is None else watcher(reopened.spec)
         earlier = Earlier(state=state, artifacts=reopened.artifacts, inputs=journal.inputs(), facts=reopened.facts)
         loop = Loop(plan, folder, journal, looks_on, earlier=earlier, before=before)
         return _carried_out(loop, plan, folder, signals)
@@ -291,6 +290,15 @@ def only(spec: RunSpec, chosen: Sequence[JobName]) -> RunSpec:
         ]
         raise SpecError(problems)
     return replace(spec, jobs=tuple(spec_files.needed(spec.jobs, chosen)))
+
+
+def caching(spec: RunSpec, cache: bool | None) -> RunSpec:
+    """The run with the cache of results for all of its jobs, or with none that is taken from it; None: as they say."""
+    if cache is None:
+        return spec
+    if not cache:
+        return replace(spec, fresh=True)
+    return replace(spec, jobs=tuple(replace(job, cache=True) for job in spec.jobs))
 
 
 def plan(
@@ -397,9 +405,15 @@ def explain(folder: RunFolder, *, job: JobName | None = None, index: int = 0) ->
         if n is None or not 0 <= index < state.jobs[n].plan.tasks:
             raise RunError(f"there is no task {job}/{index} in this run")
         attempts = _attempts(journal, state, n, index)
-        return explained.of_task(state, n, index, str(folder.path), attempts=attempts, now=now)
+        cache = differences.told(folder, journal, state, n, index, lambda: _again(folder, journal, state))
+        return explained.of_task(state, n, index, str(folder.path), attempts=attempts, now=now, cache=cache)
     finally:
         journal.close()
+
+
+def _again(folder: RunFolder, journal: Journal, state: State) -> differences.Again:
+    reopened = reopen(folder, journal, state)
+    return differences.Again(reopened.spec, reopened.artifacts, read_secrets(reopened.spec))
 
 
 def _attempts(journal: Journal, state: State, n: int, task: int) -> list[AttemptRow]:

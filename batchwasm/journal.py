@@ -128,6 +128,7 @@ class Journal:
         self._db, self._close = opened.db, opened.close
         self._reserve: Reserve | None = None
         self._missing = frozenset[str]().union(*(names for since, names in _SINCE.items() if self.version < since))
+        self._columns = _columns(self._missing)
         with translated(path):
             self._seq: int = self._db.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0]
 
@@ -343,7 +344,7 @@ class Journal:
             later = "job = a.job AND task = a.task AND final = 1 AND id > a.id"
             condition += f" AND NOT EXISTS (SELECT 1 FROM attempts WHERE {later})"
         query = (
-            f"SELECT id, batch, job, host, {_columns(self._missing)} FROM attempts AS a "
+            f"SELECT id, batch, job, host, {self._columns} FROM attempts AS a "
             f"WHERE (job, task, id) > (:a, :b, :c){condition} ORDER BY job, task, id LIMIT {PAGE_ROWS}"
         )
         a, b, c = -1, 0, 0

@@ -7,8 +7,9 @@ dashboard and the reports show these and nothing else.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from batchwasm.core.events import Record
@@ -119,6 +120,8 @@ class Status:
     """Who has paused it, or why; None where nobody has, or it does not go on."""
     advice: tuple[str, ...] = ()
     """What to ask for next time, a sentence each, where that is worth one."""
+    taken: Mapping[str, int] = field(default_factory=dict)
+    """How many results are of each earlier run, by its name."""
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -192,6 +195,9 @@ class ResultRow:
     host: str | None
     attempts: int
     cached: bool
+    """It did not run in this run."""
+    taken_from: str | None
+    """`RUN JOB/INDEX` of the earlier run, then; --json does without it."""
     queued_s: float | None
     wall_s: float | None
     cpu_s: float | None
@@ -206,6 +212,7 @@ class ResultRow:
 
     def as_dict(self) -> dict[str, Any]:
         fields = shallow(self)
+        del fields["taken_from"]
         fields["params"] = dict(self.params)
         fields["outputs"] = [dict(output) for output in self.outputs]
         fields["reason"] = None if self.reason is None else self.reason.as_dict()
@@ -230,6 +237,7 @@ def status(state: State, folder: str, *, alive: bool, now: float = 0.0) -> Statu
         wall_s=max(0.0, max(state.last_at, now if running else 0.0) - state.first_at),
         paused=state.paused if running else None,
         advice=tuple(advice(state)),
+        taken=sum((Counter(job.taken) for job in state.jobs), Counter[str]()),
     )
 
 
@@ -325,9 +333,10 @@ def result(run: str, job: JobState, params: Mapping[str, Scalar], ended: Ended, 
         reason=reason,
         exit_code=record.exit_code,
         value=value,
-        host=ended.host,
+        host=ended.host or None,
         attempts=record.number,
-        cached=False,
+        cached=record.cached is not None,
+        taken_from=record.cached,
         queued_s=round(record.queued_s, 6),
         wall_s=record.wall_s,
         cpu_s=record.cpu_s,
@@ -367,6 +376,7 @@ def untold(
         host=None,
         attempts=job.tries.get(task, 0),
         cached=False,
+        taken_from=None,
         queued_s=None,
         wall_s=None,
         cpu_s=None,

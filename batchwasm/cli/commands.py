@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "wait": ("wait", "Return when a run is over, with its exit code."),
     "runs": ("runs", "The run folders: list them, remove some, export results as CSV or JSON lines."),
     "compile": ("compile", "Compile a source to WebAssembly, and nothing else."),
+    "cache": ("cache", "What is known of earlier runs, and forgetting it."),
     "hosts": ("hosts", "Check, list, trust, drain and clean the machines of an inventory."),
     "toolchains": ("toolchains", "Which compilers are found, and how to get the others."),
     "schema": ("schema", "The JSON Schema of jobs.toml or of an inventory, for editors."),

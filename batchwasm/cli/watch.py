@@ -32,6 +32,7 @@ from batchwasm.core.events import (
     RunUnpaused,
     TasksCancelled,
     TasksFinished,
+    TasksKnown,
     TasksRetried,
     TasksWithdrawn,
     count,
@@ -138,7 +139,8 @@ class CallsWatcher(Watcher):
         if not state.tasks:
             return  # calls are still to come, or nothing was to be done
         jobs = {job.plan.name: _counts(job.counts) for job in state.jobs}
-        self._progress.counts(replace(_counts(state.counts, jobs), paused=state.paused is not None))
+        known = sum(sum(job.taken.values()) for job in state.jobs)
+        self._progress.counts(replace(_counts(state.counts, jobs), paused=state.paused is not None, known=known))
 
 
 class RunWatcher(CallsWatcher):
@@ -155,16 +157,18 @@ class RunWatcher(CallsWatcher):
         match event:
             case TasksFinished():
                 self._tell_ended(event)
+            case TasksKnown():
+                self._tell_known(event)
             case TasksWithdrawn() if event.by:
-                what = self._name(event.job, (*ranges_of(event.tasks), *event.ranges), "what waits or runs of ")
+                what = self._some(event.job, (*ranges_of(event.tasks), *event.ranges), "what waits or runs of ")
                 self._progress.note(f"cancelled by {event.by}: {what}")
             case TasksRetried():
-                what = self._name(event.job, event.ranges, "what did not succeed of ")
+                what = self._some(event.job, event.ranges, "what did not succeed of ")
                 self._progress.note(f"had again by {event.by}: {what}")
             case _:
                 super().happened(event)
 
-    def _name(self, job: int, ranges: Ranges, many: str) -> str:
+    def _some(self, job: int, ranges: Ranges, many: str) -> str:
         """`sim/3`, `many` sim; `sim` where that has one."""
         name = self._jobs[job]
         if name in self._lone:
@@ -182,10 +186,18 @@ class RunWatcher(CallsWatcher):
                 if self._failures == TOLD_FAILURES:
                     self._progress.note("more failures are not told here; see 'batchwasm results --failed'")
 
+    def _tell_known(self, event: TasksKnown) -> None:
+        for record in event.records if self._show else ():
+            self._progress.note(f"{self._name(event.job, record.task)} is known from {record.cached}")
+            self._show_stdout(record)
+
     def _show_task(self, event: TasksFinished, record: Record) -> None:
         self._progress.note(self._sentence(event, record))
         if record.stderr and record.outcome != Outcome.SUCCEEDED:
             self._progress.note(record.stderr.decode("utf-8", "replace").rstrip("\n"))
+        self._show_stdout(record)
+
+    def _show_stdout(self, record: Record) -> None:
         if record.stdout and sys.stdout.isatty():
             self._progress.note(record.stdout.decode("utf-8", "replace").rstrip("\n"))
         elif record.stdout:
@@ -194,12 +206,15 @@ class RunWatcher(CallsWatcher):
             self._progress.note(f"its stdout is in {record.stdout_path} of the run folder")
 
     def _sentence(self, event: TasksFinished, record: Record) -> str:
-        name = self._jobs[event.job]
-        task = name if name in self._lone else f"{name}/{record.task}"
         outcome = Outcome(record.outcome).word.replace("_", " ")
         reason = f": {record.reason_text}" if record.reason_text else ""
         again = "" if record.final else "; it is tried again"
+        task = self._name(event.job, record.task)
         return f"{task} {outcome} on {event.host} in {duration_text(record.wall_s)}{reason}{again}"
+
+    def _name(self, job: int, task: int) -> str:
+        name = self._jobs[job]
+        return name if name in self._lone else f"{name}/{task}"
 
 
 def _counts(codes: list[int], jobs: Mapping[JobName, Counts] | None = None) -> Counts:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from batchwasm.core import comparing, policy
-from batchwasm.core.events import BatchGivenUp, BatchPlaced, Record, TasksFinished, TasksReturned, indexes
+from batchwasm.core.events import BatchGivenUp, BatchPlaced, Record, TasksFinished, TasksKnown, TasksReturned, indexes
 from batchwasm.core.hoststate import Batch, HostState
 from batchwasm.core.jobs import Jobs
 from batchwasm.core.jobstate import RUNNING, WAITING, JobState, Retry
@@ -135,6 +135,7 @@ class Batches(Jobs):
         job = self.jobs[event.job]
         for start, stop in event.ranges:
             job.ready.remove(start, stop)
+            job.unseen.remove(start, stop)
             if job.retries:
                 for task in range(start, stop):
                     job.retries.pop(task, None)
@@ -191,6 +192,15 @@ class Batches(Jobs):
             job.on_hosts[batch.id] = job.on_hosts.pop(batch.id)
         else:
             self._forget(batch)
+
+    def _know(self, event: TasksKnown) -> None:
+        """Tasks have their results without an attempt; one that has its own by now keeps that."""
+        job = self.jobs[event.job]
+        for record in event.records:
+            if job.codes[record.task] == WAITING:
+                run = (record.cached or "").split(" ")[0]
+                job.taken[run] = job.taken.get(run, 0) + 1
+                self._move(event.job, record.task, record.outcome)
 
     def _settle(self, batch: Batch, record: Record) -> None:
         """A task has its result; another attempt of it is stopped."""

@@ -53,7 +53,8 @@ def check(state: State) -> None:
 
 def _check_waiting(state: State, n: int, job: JobState) -> None:
     waiting = {t for t, code in enumerate(job.codes) if code == WAITING}
-    ready, retries = set(job.ready), set(job.retries)
+    assert not set(job.ready) & set(job.unseen)
+    ready, retries = {*job.ready, *job.unseen}, set(job.retries)
     assert not ready & retries
     assert ready | retries <= waiting
     blocked = waiting - ready - retries

@@ -31,6 +31,8 @@ class Jobs:
         self.fresh: set[int] = set()
         """Jobs that could start a task where they could not before, for whoever places them to look at all hosts and
         empty it. Nobody else's business: no snapshot has it."""
+        self.looked_up: Set[int] = frozenset()
+        """Jobs whose tasks are held back when they are released, until `seen`; no snapshot has it."""
         self._ended: deque[tuple[int, int, int]] = deque()
         """Tasks whose dependents are still to be told: a chain may be longer than the stack is deep."""
 
@@ -92,18 +94,45 @@ class Jobs:
         if job.blockers:
             return
         if job.waiting == job.plan.tasks and not any(after.each for after in job.plan.after):
-            self._make_ready(n, 0, job.plan.tasks)
+            self._let_go(n, 0, job.plan.tasks)
         else:  # some wait for others still, or were withdrawn while they waited
             for task in range(job.plan.tasks):
                 if job.codes[task] == WAITING and self.is_released(job, task):
-                    self._make_ready(n, task, task + 1)
+                    self._let_go(n, task, task + 1)
         self._queue(n)
+
+    def _let_go(self, n: int, start: int, stop: int) -> None:
+        """These wait for no other task any more."""
+        if n in self.looked_up:
+            self.jobs[n].unseen.add(start, stop)
+        else:
+            self._make_ready(n, start, stop)
 
     def _make_ready(self, n: int, start: int, stop: int) -> None:
         ready = self.jobs[n].ready
         if not ready.count:
             self.fresh.add(n)
         ready.add(start, stop)
+
+    def look_up(self, jobs: Set[int]) -> None:
+        """From now on someone looks whether the results of these jobs' tasks are known, before they start."""
+        self.looked_up = jobs
+        for n in jobs:
+            if n < len(self.jobs):
+                job = self.jobs[n]
+                for start, stop in job.ready.ranges:
+                    job.unseen.add(start, stop)
+                job.ready.clear()
+                self._queue(n)
+
+    def seen(self, n: int, ranges: Ranges) -> None:
+        """Tasks of job `n` were looked up: those that still wait may start."""
+        unseen = self.jobs[n].unseen
+        for start, stop in ranges:
+            for first, last in unseen.within(start, stop):
+                unseen.remove(first, last)
+                self._make_ready(n, first, last)
+        self._queue(n)
 
     def is_released(self, job: JobState, task: int) -> bool:
         """Whether all that it waits for element by element has succeeded."""
@@ -124,7 +153,7 @@ class Jobs:
                 self._skip(other, task if each else None)
             elif each:
                 if job.codes[task] == WAITING and not job.blockers and self.is_released(job, task):
-                    self._make_ready(other, task, task + 1)
+                    self._let_go(other, task, task + 1)
                     self._queue(other)
             elif self.jobs[n].succeeded:
                 job.blockers -= 1
@@ -179,6 +208,7 @@ class Jobs:
         before = job.codes[task]
         if before == WAITING:
             job.ready.remove(task, task + 1)
+            job.unseen.remove(task, task + 1)
             job.retries.pop(task, None)
         if code == WAITING and (self.cancelled is not None or task in job.unwanted):
             code = Outcome.CANCELLED  # it, or all the rest, was cancelled while this one was out

@@ -81,6 +81,11 @@ class JobState:
     ready_at: float = 0.0
     ready: TaskSet = field(default_factory=TaskSet)
     """Tasks that may start now."""
+    unseen: TaskSet = field(default_factory=TaskSet)
+    """Tasks that may start when someone has looked whether their results are known; no snapshot has it, there they are
+    ready."""
+    taken: dict[str, int] = field(default_factory=dict)
+    """How many results it has of each earlier run, by its name."""
     retries: dict[int, Retry] = field(default_factory=dict)
     """Tasks that may start again, each under its own conditions."""
     blockers: int = 0
@@ -250,6 +255,7 @@ class JobState:
             self.counts[WAITING] -= count
             self.counts[outcome] += count
         self.ready.remove(start, stop)
+        self.unseen.remove(start, stop)
         return turned
 
     def wait_again(self, start: int, stop: int) -> None:

@@ -29,6 +29,7 @@ from batchwasm.core.events import (
     TasksAdded,
     TasksCancelled,
     TasksFinished,
+    TasksKnown,
     TasksReturned,
     TasksWithdrawn,
     batch_id,
@@ -192,7 +193,7 @@ class Scheduler:
                     self._open.add(event.host)
             case TasksReturned() | BatchGivenUp() | BatchRecalled():
                 pass
-            case ArtifactBuilt() | JobAdded() | TasksAdded() | TasksWithdrawn():
+            case ArtifactBuilt() | JobAdded() | TasksAdded() | TasksKnown() | TasksWithdrawn():
                 pass  # what is ready by it is fresh
             case _:
                 if isinstance(event, HostLeft):

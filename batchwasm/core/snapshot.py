@@ -20,7 +20,10 @@ from batchwasm.core.state import State
 from batchwasm.core.taskset import TaskSet
 
 VERSION = 8
-_JOB_FIELDS = ("digest", "ready_at", "blockers", "mean_s", "argument_bytes", "good_host", "placed_at", "by_label")
+_JOB_FIELDS = (
+    *("digest", "ready_at", "blockers", "mean_s", "argument_bytes", "good_host", "placed_at", "by_label"),
+    "taken",
+)
 _HOST_FIELDS = (
     *("reason", "code", "answered", "waiting_may_help", "done", "drained", "removed", "busy", "silent", "streak"),
     *("aside_until", "aside_text", "asides", "reserved", "reserved_bytes", "supervisor"),
@@ -81,7 +84,7 @@ def _job(job: JobState) -> dict[str, Any]:
         **{name: getattr(job, name) for name in _JOB_FIELDS},
         "plan": dataclasses.asdict(job.plan),
         "codes": base64.b64encode(zlib.compress(job.codes, 1)).decode(),
-        "ready": job.ready.ranges,
+        "ready": _startable(job).ranges,
         "retries": [(task, *retry) for task, retry in job.retries.items()],
         "tries": list(job.tries.items()),
         "losses": list(job.losses.items()),
@@ -92,6 +95,14 @@ def _job(job: JobState) -> dict[str, Any]:
         "doubles": list(job.doubles.items()),
         "usage": dataclasses.asdict(job.usage),
     }
+
+
+def _startable(job: JobState) -> TaskSet:
+    """What nobody has looked up yet may start, for all that a later life of a scheduler knows."""
+    found = TaskSet(job.ready.ranges)
+    for start, stop in job.unseen.ranges:
+        found.add(start, stop)
+    return found
 
 
 def _load_job(fields: dict[str, Any]) -> JobState:

@@ -44,6 +44,7 @@ from batchwasm.core.events import (
     TasksAdded,
     TasksCancelled,
     TasksFinished,
+    TasksKnown,
     TasksRetried,
     TasksReturned,
     TasksWithdrawn,
@@ -121,6 +122,8 @@ class State(Acts):
                 self._finish(event, at)
             case BatchPlaced():
                 self._place(event, at)
+            case TasksKnown():
+                self._know(event)
             case TasksReturned():
                 self._give_back(event, at)
             case BatchRecalled():

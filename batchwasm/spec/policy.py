@@ -30,6 +30,7 @@ class Policy:
     retries: Retries
     isolate: bool
     verify: int
+    cache: bool
 
 
 def read(keys: Keys) -> Policy:
@@ -43,6 +44,7 @@ def read(keys: Keys) -> Policy:
         retries=_retries(keys),
         isolate=_isolate(keys),
         verify=present(nodes, "verify", lambda node: node.whole(1), 1),
+        cache=present(nodes, "cache", Node.flag, False),
     )
 
 
