@@ -96,7 +96,7 @@ def test_all_problems_of_a_file_are_told_at_once_by_line_and_those_of_the_defaul
 max_failures = "lots"
 [defaults]
 memory = "huge"
-verify = 3
+verify = 0
 [jobs.one]
 source = "b.c"
 args = 5

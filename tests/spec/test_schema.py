@@ -236,6 +236,7 @@ WRONG = [
     "hosts = [5]",
     'mounts = ["a b"]',
     "verify = 0",
+    "verify = 0",
     "cache = 1",
     'function = ""',
     "function = 1",
