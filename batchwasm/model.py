@@ -286,7 +286,7 @@ class Job:
     cache: bool = False
     """A task whose success is known from an earlier run is not run again."""
     deterministic: bool = False
-    """The guest's clocks stand still and its random numbers follow from its seed: the same input gives the same."""
+    """The guest's clocks are fixed and its random numbers follow from its seed: the same input gives the same."""
     verify: int = 1
     """On how many different hosts each task runs; what they give is compared."""
     secret: tuple[str, ...] = ()
@@ -317,6 +317,8 @@ class RunSpec:
     """Stop starting tasks after that many did not succeed."""
     text: str = ""
     """As the user wrote it."""
+    fresh: bool = False
+    """All tasks run, also of jobs with `cache`; what they give is known then."""
 
     @property
     def tasks(self) -> int:

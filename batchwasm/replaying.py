@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from secrets import token_hex
 
 from batchwasm import disk
 from batchwasm import spec as spec_files
 from batchwasm.artifacts import Store
 from batchwasm.comparing import Compared, Place, compare
-from batchwasm.core.events import TasksWithdrawn
+from batchwasm.core.events import Record, TasksWithdrawn
 from batchwasm.core.jobstate import RUNNING, WAITING
 from batchwasm.core.state import State
-from batchwasm.engine import manifest
+from batchwasm.engine import manifest, secrets
 from batchwasm.engine.building import Earlier, built
 from batchwasm.engine.interrupts import to_its_end
 from batchwasm.engine.loop import Loop
@@ -61,6 +61,8 @@ class Found:
     artifact: Artifact
     attempt: Attempt
     """The one that counts."""
+    others: tuple[Attempt, ...]
+    """Of a mismatch, those that it was compared with."""
     notes: tuple[str, ...]
     """What a replay can't have as it was."""
 
@@ -92,7 +94,7 @@ def find(folder: RunFolder, job: JobName, index: int) -> Found:
         n = next((n for n, each in enumerate(state.jobs) if each.plan.name == job), None)
         if n is None or not 0 <= index < state.jobs[n].plan.tasks:
             raise RunError(f"there is no task {job}/{index} in this run")
-        attempt = _final(journal, state, n, index)
+        *others, attempt = _results(journal, state, n, index)
         calls = is_of_calls(folder)
         reopened = reopen_calls(folder, journal, state) if calls else reopen(folder, journal, state)
         arguments = _call(journal, state, n, index) if calls else None
@@ -102,23 +104,36 @@ def find(folder: RunFolder, job: JobName, index: int) -> Found:
     origin = Origin(name=state.name, folder=folder, spec=reopened.spec, known=known)
     signature = None if wanted.source.function is None else of_module(artifact.path.read_bytes())
     made = recipe(origin, wanted, index, attempt.record.number, signature, arguments)
-    return Found(folder=folder, recipe=made, artifact=artifact, attempt=attempt, notes=tuple(_notes(made, known)))
+    return Found(
+        folder=folder,
+        recipe=made,
+        artifact=artifact,
+        attempt=attempt,
+        others=tuple(others),
+        notes=tuple(_notes(made, known, attempt)),
+    )
 
 
 INPUTS_SINCE = 4  # version of the journal
 
 
-def _final(journal: Journal, state: State, n: int, index: int) -> Attempt:
-    """The attempt that gave the task its result. Raises RunError."""
+def _results(journal: Journal, state: State, n: int, index: int) -> list[Attempt]:
+    """The attempts that gave the task its result, the one that counts last: several where they are a mismatch.
+
+    Raises RunError.
+    """
     name = f"{state.jobs[n].plan.name}/{index}"
     code = state.jobs[n].codes[index]
     if code in (WAITING, RUNNING):
         raise RunError(f"{name} has not ended; there is nothing to compare with")
-    attempts = list(journal.attempts(job=n, task=index, final=True))  # of several the last counts
-    if not attempts or code in _NEVER_RAN:
+    attempts = list(journal.attempts(job=n, task=index))
+    final = [attempt for attempt in attempts if attempt.record.final]
+    if not final or code in _NEVER_RAN:
         word = Outcome(code).word.replace("_", " ")
         raise RunError(f"{name} is {word}, so it has no result that it could be compared with")
-    return attempts[-1]
+    if code != Outcome.MISMATCH:
+        return final[-1:]
+    return [*(a for a in attempts if a.record.outcome == Outcome.SUCCEEDED and not a.record.final), final[-1]]
 
 
 _NEVER_RAN = frozenset({int(Outcome.CANCELLED), int(Outcome.SKIPPED), int(Outcome.LOST)})
@@ -144,7 +159,9 @@ def _with_memory(journal: Journal, reopened: Reopened, n: int, attempt: Attempt)
     return replace(job, limits=replace(job.limits, memory_bytes=memory))
 
 
-def _notes(made: Recipe, known: Mapping[str, InputFile] | None) -> Iterator[str]:
+def _notes(made: Recipe, known: Mapping[str, InputFile] | None, attempt: Attempt) -> Iterator[str]:
+    if attempt.record.outcome == Outcome.MISMATCH:
+        yield f"the task is a mismatch: what counts here is what attempt {made.number} on {attempt.host} gave"
     if known is None and any(made.files()):
         yield "the run did not note what its inputs were: those of now are taken"
     if made.job.reuse:
@@ -185,7 +202,21 @@ def _compared(found: Found, folder: RunFolder, again: Attempt) -> Compared:
     where, there = (Place(folder=each, job=job, index=index) for each in (found.folder, folder))
     signature = of_module(found.artifact.path.read_bytes()) if is_call else None
     result = None if signature is None else signature.result
-    return compare(found.attempt.record, where, again.record, there, result)
+    compared = compare(_as_given(found.attempt), where, again.record, there, result)
+    notes = []
+    for other in found.others:
+        if other.record.stdout is not None and other.record.value_path is None:  # else its files were written over
+            word = "not what" if compare(other.record, where, again.record, there, result).differences else "what"
+            notes.append(f"it is {word} attempt {other.record.number} on {other.host} gave")
+    return replace(compared, notes=(*notes, *compared.notes))
+
+
+def _as_given(attempt: Attempt) -> Record:
+    """What the attempt itself gave: a mismatch is what was found out about it later."""
+    record = attempt.record
+    if record.outcome != Outcome.MISMATCH:
+        return record
+    return record._replace(outcome=int(Outcome.SUCCEEDED), reason_code=None, reason_text=None)
 
 
 def _machine(found: Found, name: str | None) -> Inventory:
@@ -246,14 +277,16 @@ def _jobs_text(folder: RunFolder) -> str:
 
 def _run(found: Found, folder: RunFolder, inventory: Inventory, watcher: Watcher, signals: bool) -> State:
     made, job = found.recipe, _alone(found.recipe)
+    spec = RunSpec(name=made.run, folder=folder.path, jobs=(job,))
     plan = Plan(
-        run=secrets.token_hex(8),
-        spec=RunSpec(name=made.run, folder=folder.path, jobs=(job,)),
+        run=token_hex(8),
+        spec=spec,
         inventory=inventory,
         store=Store(),
         wait_hosts_s=WAIT_HOSTS_S,
         version=__version__,
         first_number=made.number,
+        secrets=secrets.read(spec),
     )
     earlier = Earlier(
         artifacts={0: found.artifact},
@@ -262,7 +295,7 @@ def _run(found: Found, folder: RunFolder, inventory: Inventory, watcher: Watcher
     )
     others = ((0, made.index), (made.index + 1, len(job)))
     only = TasksWithdrawn(job=0, tasks=(), ranges=tuple(r for r in others if r[0] < r[1]), why="it is not replayed")
-    with closing(Journal.create(folder.journal)) as journal, folder.held():
+    with closing(Journal.create(folder.journal)) as journal, folder.held(), secrets.hidden(plan.secrets):
         loop = Loop(plan, folder, journal, watcher, earlier=earlier, before=[built(0, found.artifact), only])
         state = asyncio.run(to_its_end(loop, signals))
         manifest.write(folder, plan, loop)

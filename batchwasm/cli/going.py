@@ -9,10 +9,11 @@ from pathlib import Path
 from batchwasm import api
 from batchwasm.api import Ran
 from batchwasm.cli import progress
+from batchwasm.cli.detach import Background, Log
 from batchwasm.cli.escape import say
 from batchwasm.cli.progress import Progress
 from batchwasm.cli.render import print_json
-from batchwasm.cli.units import count_text, duration_text
+from batchwasm.cli.units import count_text, duration_text, taken_text
 from batchwasm.cli.watch import RunWatcher, Silent
 from batchwasm.engine.plan import Watcher
 from batchwasm.errors import EXIT_WORLD, BatchwasmError, WorldError
@@ -42,10 +43,14 @@ class Going:
         """The exit code. Raises what `carry_out` does."""
         try:
             ran = carry_out()
-        except WorldError:
+        except WorldError as error:
             if self._as_json:
                 _print_left(self._folders)
-            raise
+            begun = self._folders and self._folders[-1].path.exists()  # on a full disk it may not even have begun
+            if not begun or "batchwasm resume" in str(error):
+                raise
+            name = reference(self._folders[-1], Path.cwd())
+            raise WorldError(f"{error}\n'batchwasm resume {name}' goes on with the run when that is mended") from error
         finally:
             self._progress.close()
         if self._as_json:
@@ -57,9 +62,42 @@ class Going:
         return ran.exit_code
 
 
+class GoingInBackground(Going):
+    """The same of a detached run: its display is a log, its last words go there, and its caller waits for the first."""
+
+    def __init__(self, background: Background, *, quiet: bool) -> None:
+        self._log = Log()
+        super().__init__(Silent() if quiet else self._log, as_json=False, quiet=quiet)
+        self._background = background
+
+    def watcher(self, spec: RunSpec) -> Watcher:
+        return BackgroundWatcher(self._progress, spec, self._take_over)
+
+    def started(self, folder: RunFolder) -> None:
+        self._folders.append(folder)
+
+    def _take_over(self) -> None:
+        self._background.take_over(self._folders[0])
+        self._log.is_ours = True
+
+
+class BackgroundWatcher(RunWatcher):
+    """What tasks print is in the journal, and not in the log. `opened` is called when the run is in hand."""
+
+    def __init__(self, progress: Progress, spec: RunSpec, opened: Callable[[], None]) -> None:
+        super().__init__(progress, spec, show=False)
+        self._opened = opened
+
+    def opened(self) -> None:
+        self._opened()
+
+
 @contextmanager
-def shown(as_json: bool, quiet: bool) -> Iterator[Going]:
-    """A display on stderr, taken down at the end."""
+def shown(as_json: bool, quiet: bool, background: Background | None = None) -> Iterator[Going]:
+    """A display on stderr, or a log in the background; taken down at the end."""
+    if background is not None:
+        yield GoingInBackground(background, quiet=quiet)
+        return
     shown = Silent() if quiet else progress.make()
     try:
         yield Going(shown, as_json=as_json, quiet=quiet)
@@ -80,6 +118,8 @@ def summarize(ran: Ran) -> None:
     if status.tasks.waiting:
         words.append(f"{count_text(status.tasks.waiting)} waiting")
     say(f"{status.run}: {', '.join(words)} of {count_text(status.tasks.total)} in {duration_text(status.wall_s)}")
+    if status.taken:
+        say(taken_text(status.taken))
     warn(ran)
     for sentence in status.advice:
         say(sentence)

@@ -42,6 +42,12 @@ _LISTS = {"inputs": "--input", "outputs": "--output", "labels": "--label"}
 @click.option("--fail-fast", is_flag=True, help="Stop everything at the first task that does not succeed.")
 @click.option("--runs-dir", type=click.Path(path_type=Path), help="Where run folders go; default: beside the file.")
 @click.option("--wait-hosts", default="10m", show_default=True, help="How long to wait for a host when none is left.")
+@click.option(
+    "--cache/--no-cache",
+    "cache",
+    default=None,
+    help="Take results that are known from earlier runs, for all jobs or none; default: as each job says.",
+)
 @click.option("--dry-run", is_flag=True, help="Check everything, show what would run, start nothing.")
 @click.option("--simulate", is_flag=True, help="In virtual time: how long it would take there, and what limits it.")
 @click.option(
@@ -89,6 +95,7 @@ def command(
     print_toml: bool,
     tui: bool,
     detach: bool,
+    cache: bool | None,
     **settings: Any,
 ) -> int:
     """Compile, ship, run and collect what JOBS.toml says, or run SOURCE (.c .cpp .rs .go .zig .wat .wasm) with ARGS."""
@@ -100,10 +107,12 @@ def command(
 
         if dry_run or simulate or print_toml:
             raise click.UsageError("--detach: for a run that starts; --dry-run, --simulate and --print-toml do not")
-        background = detaching.Background.here()
-        if background is None:
-            return detaching.start(sys.argv[1:], as_json=as_json)
+        entered = detaching.enter(as_json=as_json)
+        if isinstance(entered, int):
+            return entered
+        background = entered
     spec, machines = _read(file, args, inventory, hosts, settings)
+    spec = _caching(spec, cache)
     if print_toml:
         sys.stdout.write(spec.text)
         return 0
@@ -116,9 +125,7 @@ def command(
         return simulating.run(spec, machines, only, durations, as_json=as_json, quiet=quiet)
     if dry_run:
         return _dry_run(spec, machines, only, as_json)
-    if background is not None:
-        return _run_detached(spec, machines, only, fail_fast, runs_dir, seconds(wait_hosts), quiet, background)
-    return _run(spec, machines, only, fail_fast, runs_dir, seconds(wait_hosts), as_json, quiet)
+    return _run(spec, machines, only, fail_fast, runs_dir, seconds(wait_hosts), as_json, quiet, background)
 
 
 def _read(
@@ -137,6 +144,12 @@ def _read(
     if "env" in given:
         job["env"] = dict(_pair(text, "--env") for text in given["env"])
     return api.from_source(file, args, sweep=given.get("sweep", ()), settings=job, inventory=inventory, hosts=hosts)
+
+
+def _caching(spec: RunSpec, cache: bool | None) -> RunSpec:
+    from batchwasm import api
+
+    return api.caching(spec, cache)
 
 
 def _warn(spec: RunSpec, inventory: Inventory, only: tuple[str, ...]) -> None:
@@ -175,12 +188,13 @@ def _run(
     wait_hosts_s: float,
     as_json: bool,
     quiet: bool,
+    background: Background | None,
 ) -> int:
     from batchwasm import api
     from batchwasm.cli import going
 
     spec = api.only(spec, only)  # before a display is up, which must be taken down again
-    with going.shown(as_json, quiet) as going_on:
+    with going.shown(as_json, quiet, background) as going_on:
         return going_on.to_its_end(
             lambda: api.run(
                 spec,
@@ -191,39 +205,9 @@ def _run(
                 watcher=going_on.watcher(spec),
                 started=going_on.started,
                 signals=True,
+                kept=background is not None,
             )
         )
-
-
-def _run_detached(
-    spec: RunSpec,
-    inventory: Inventory,
-    only: tuple[str, ...],
-    fail_fast: bool,
-    runs_dir: Path | None,
-    wait_hosts_s: float,
-    quiet: bool,
-    background: Background,
-) -> int:
-    """In the process in the background."""
-    from batchwasm import api
-    from batchwasm.cli import going
-    from batchwasm.cli.detach import BackgroundWatcher
-
-    spec = api.only(spec, only)
-    ran = api.run(
-        spec,
-        inventory,
-        runs_dir=runs_dir,
-        fail_fast=fail_fast,
-        wait_hosts_s=wait_hosts_s,
-        watcher=BackgroundWatcher(background, spec, quiet=quiet),
-        started=background.started,
-        signals=True,
-        kept=True,
-    )
-    going.summarize(ran)
-    return ran.exit_code
 
 
 def _dry_run(spec: RunSpec, inventory: Inventory, only: tuple[str, ...], as_json: bool) -> int:

@@ -5,18 +5,30 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from batchwasm.artifacts import Store, build
 from batchwasm.calls import JobCalls
-from batchwasm.core.events import ArtifactBuilt
-from batchwasm.core.state import State
+from batchwasm.core.events import (
+    ArtifactBuilt,
+    BatchGivenUp,
+    Event,
+    HostJoined,
+    HostLeft,
+    TasksCancelled,
+    TasksFinished,
+    TasksKnown,
+    TasksReturned,
+    TasksWithdrawn,
+)
+from batchwasm.core.state import RUNNING, WAITING, State
 from batchwasm.engine.arguments import Arguments, given
 from batchwasm.engine.collect import Answers
 from batchwasm.engine.files import LocalFile
+from batchwasm.engine.secrets import NO_SECRETS, Secrets
 from batchwasm.engine.taking import Taking
 from batchwasm.engine.upstream import Upstream
 from batchwasm.engine.work import Digests, InputChanged, JobWork
@@ -57,9 +69,11 @@ class Building:
         folder: RunFolder,
         digests: Digests,
         talk: Callable[[JobName, str], None],
+        secrets: Mapping[JobName, Secrets],
     ) -> None:
-        """`talk` hears, in the loop's thread, that a job is being compiled, and why that takes long where it does."""
-        self._spec, self._store, self._folder, self._talk = spec, store, folder, talk
+        """`talk` hears, in the loop's thread, that a job is being compiled, and why that takes long where it does;
+        `secrets` has those of all jobs that name some."""
+        self._spec, self._store, self._folder, self._talk, self._secrets = spec, store, folder, talk, secrets
         self.artifacts: dict[int, Artifact] = {}
         self.signatures: dict[int, Signature] = {}
         """Of the functions among them."""
@@ -95,28 +109,56 @@ class Building:
     async def take(self, n: int, job: Job, artifact: Artifact, calls: Mapping[int, bytes] | None = None) -> None:
         """A module that is there already, as job `n`'s; `calls` are arguments by task. Raises InputChanged."""
         self._folder.add_wasm(job.name, artifact.path)
-        signature = None if job.source.function is None else of_module(artifact.path.read_bytes())
+        signature = _signature(job, artifact)
         if signature is not None:
             self.signatures[n] = signature
             self._folder.write_text(self._folder.wit(job.name), wit(signature))
-        work = self._work(job, artifact, signature)
-        await work.load()
+        work = await self.work(job, artifact)
         if work.arguments is not None:
             for task, encoded in (calls or {}).items():
                 work.arguments.add(task, [given(self._folder.arguments(job.name), encoded)])
         self.artifacts[n], self.works[n] = artifact, work
 
+    async def work(self, job: Job, artifact: Artifact) -> JobWork:
+        """That of a job with this module. Raises InputChanged."""
+        work = self._work(job, artifact, _signature(job, artifact))
+        await work.load()
+        return work
+
     def _work(self, job: Job, artifact: Artifact, signature: Signature | None) -> JobWork:
         wasm = LocalFile("wasm", artifact.digest, artifact.path, f"{job.name}.wasm")
         spec, run, taking = self._spec, self._folder.name, Taking(job, self._upstream)
+        secrets = self._secrets[job.name] if job.secret else NO_SECRETS
         if signature is None:
-            return JobWork(spec, job, wasm, run, self._digests, taking=taking)
+            return JobWork(spec, job, wasm, run, self._digests, taking=taking, secrets=secrets)
         folder: Path = self._folder.arguments(job.name)
         # Values that jobs.toml gives; those of calls that are added come with them.
         encode = JobCalls(job, signature).arguments if job.values or not signature.params else None
         answers = Answers(checker(signature.result), job.limits.memory_bytes)
         arguments = Arguments(folder, encode)
-        return JobWork(spec, job, wasm, run, self._digests, arguments=arguments, answers=answers, taking=taking)
+        return JobWork(
+            *(spec, job, wasm, run, self._digests),
+            arguments=arguments,
+            answers=answers,
+            taking=taking,
+            secrets=secrets,
+        )
+
+    def forget_arguments(self, events: Sequence[Event], state: State) -> None:
+        """Of tasks that have their results; all are looked at where some may have ended without a report."""
+        for event in events:
+            match event:
+                case TasksFinished() | TasksKnown():
+                    arguments = self.works[event.job].arguments
+                    if arguments is not None:
+                        arguments.forget([record.task for record in event.records if record.final])
+                case TasksWithdrawn() | TasksReturned() | BatchGivenUp() | HostLeft() | HostJoined() | TasksCancelled():
+                    for n, work in self.works.items():
+                        if work.arguments is not None:
+                            codes = state.jobs[n].codes
+                            work.arguments.forget(t for t in work.arguments.held if codes[t] not in (WAITING, RUNNING))
+                case _:
+                    pass
 
     def _hint(self, job: JobName) -> Callable[[str], None]:
         """What the build, which runs in a thread, tells while it takes long."""
@@ -126,6 +168,10 @@ class Building:
             loop.call_soon_threadsafe(lambda: self._talk(job, text))
 
         return hint
+
+
+def _signature(job: Job, artifact: Artifact) -> Signature | None:
+    return None if job.source.function is None else of_module(artifact.path.read_bytes())
 
 
 def built(n: int, artifact: Artifact) -> ArtifactBuilt:

@@ -150,6 +150,6 @@ def _warnings(
         found.append(f"gpus is {host.gpus} in the inventory, and {seen.gpus or 'none'} were found")
     if facts is not None and facts.disk_free_bytes < LOW_DISK_BYTES:
         found.append(f"only {facts.disk_free_bytes / GIB:.1f} GiB are free at {facts.workdir}")
-    if facts is not None and facts.kills_left_behind:
-        found.append("systemd-logind ends what outlives a login (KillUserProcesses): a lost connection loses its tasks")
+    if seen is not None and seen.logind:
+        found.append(seen.logind)
     return found

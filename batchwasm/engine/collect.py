@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from batchwasm import disk
+from batchwasm.core.comparing import digest_of
 from batchwasm.core.events import Record
 from batchwasm.engine.depot import Depot
 from batchwasm.errors import HostError, HostLost
 from batchwasm.model import JobName, Outcome
 from batchwasm.results import RunFolder
-from batchwasm.runner.protocol import INLINE_BYTES, Detail, OutputFile, Row
+from batchwasm.runner.protocol import INLINE_BYTES, Detail, OutputFile, Redaction, Row
 
 
 class Answers(NamedTuple):
@@ -28,6 +29,17 @@ class Answers(NamedTuple):
     """What is wrong with an answer, or None."""
     most_bytes: int
     """It was in the guest's memory."""
+
+
+class Expected(NamedTuple):
+    """How what a host says of a job's attempts is to be taken."""
+
+    answers: Answers | None = None
+    """What the function may give; None for a program."""
+    redact: Redaction | None = None
+    """Takes the values of the job's secrets out of what was printed; None where it has none."""
+    compared: bool = False
+    """Whether records have a digest of what was given."""
 
 
 REPORTABLE = frozenset(Outcome) - {Outcome.MISMATCH, Outcome.CANCELLED, Outcome.SKIPPED}
@@ -43,8 +55,8 @@ def has_files(row: Row) -> bool:
     )
 
 
-def record(row: Row, answers: Answers | None = None) -> Record:
-    """A row without files; `answers` are those of a function.
+def record(row: Row, answers: Answers | None = None, redact: Redaction | None = None, compared: bool = False) -> Record:
+    """A row without files; `answers` are those of a function. What it printed is kept without what `redact` finds.
 
     Raises HostError where no runner of ours would say that.
     """
@@ -57,9 +69,22 @@ def record(row: Row, answers: Answers | None = None) -> Record:
     detail = row.detail or _PLAIN
     _check_value(row, detail, answers)
     found = _plain(row, detail)
-    if answers is None or row.value is None or found.outcome != Outcome.SUCCEEDED:
-        return found
-    return _judged(found, answers.check(row.value))
+    if answers is not None and row.value is not None and found.outcome == Outcome.SUCCEEDED:
+        found = _judged(found, answers.check(row.value))
+    found = found if redact is None else _redacted(found, redact)
+    return found._replace(digest=_digest(found, row)) if compared and found.outcome == Outcome.SUCCEEDED else found
+
+
+def _digest(found: Record, row: Row) -> str:
+    """Of all that it gave; a file counts as what is in it."""
+    detail = row.detail or _PLAIN
+    outputs = sorted((output.path, output.sha256) for output in detail.outputs)
+    value = "" if row.value is None else hashlib.sha256(row.value).hexdigest()
+    return digest_of(
+        detail.stdout_spooled[1] if detail.stdout_spooled else hashlib.sha256(found.stdout or b"").hexdigest(),
+        detail.value_spooled[1] if detail.value_spooled else value,
+        hashlib.sha256(json.dumps(outputs).encode()).hexdigest() if outputs else "",
+    )
 
 
 def _check_value(row: Row, detail: Detail, answers: Answers | None) -> None:
@@ -94,6 +119,14 @@ def _plain(row: Row, detail: Detail) -> Record:
     )
 
 
+def _redacted(found: Record, redact: Redaction) -> Record:
+    return found._replace(
+        stdout=None if found.stdout is None else redact(found.stdout),
+        stderr=None if found.stderr is None else redact(found.stderr),
+        reason_text=None if found.reason_text is None else redact.text(found.reason_text),
+    )
+
+
 def _reason(detail: Detail) -> tuple[str | None, str | None, float | None, float | None]:
     return (
         _text(detail.code[:64]),
@@ -113,14 +146,21 @@ def _text(text: str) -> str | None:
 
 
 async def collect(
-    row: Row, job: JobName, folder: RunFolder, depot: Depot, spool: str, answers: Answers | None = None
+    row: Row,
+    job: JobName,
+    folder: RunFolder,
+    depot: Depot,
+    spool: str,
+    answers: Answers | None = None,
+    redact: Redaction | None = None,
+    compared: bool = False,
 ) -> Record:
     """A row with files: they are in the run folder, whole and by their digests, when this returns.
 
     `spool` is the batch's folder on the host. Raises HostError where the host sends something else than it announced,
     WorldError where the disk here refuses.
     """
-    found = record(row, answers)
+    found = record(row, answers, redact, compared)
     detail = row.detail or _PLAIN
     # Perhaps there is something of an attempt that was lost before its report was complete.
     shutil.rmtree(folder.task(job, row.task), ignore_errors=True)
@@ -137,11 +177,11 @@ async def collect(
         found = found._replace(outputs=json.dumps(listed, separators=(",", ":"), ensure_ascii=False))
     if detail.stdout_spooled is not None:
         target = folder.stdout(job, row.task)
-        await _get(depot, spool, f"{row.task}/stdout", target, *detail.stdout_spooled)
+        await _get(depot, spool, f"{row.task}/stdout", target, *detail.stdout_spooled, redact)
         found = found._replace(stdout=None, stdout_path=str(target.relative_to(folder.path)))
     if detail.stderr_spooled is not None:
         target = folder.stderr(job, row.task)
-        await _get(depot, spool, f"{row.task}/stderr", target, *detail.stderr_spooled)
+        await _get(depot, spool, f"{row.task}/stderr", target, *detail.stderr_spooled, redact)
         found = found._replace(stderr=None, stderr_path=str(target.relative_to(folder.path)))
     if detail.value_spooled is not None and answers is not None and found.outcome == Outcome.SUCCEEDED:
         target = folder.value(job, row.task)
@@ -152,7 +192,7 @@ async def collect(
             found = found._replace(value_path=str(target.relative_to(folder.path)))
         else:
             target.unlink(missing_ok=True)
-    return found
+    return found if redact is None else _redacted(found, redact)
 
 
 def _check_file(path: Path, check: Callable[[bytes], str | None]) -> str | None:
@@ -167,10 +207,12 @@ def _target(folder: RunFolder, job: JobName, task: int, path: str) -> Path:
         raise HostError("protocol", error.cause) from error
 
 
-async def _get(depot: Depot, spool: str, path: str, target: Path, size: int, sha256: str) -> None:
+async def _get(
+    depot: Depot, spool: str, path: str, target: Path, size: int, sha256: str, redact: Redaction | None = None
+) -> None:
     with _on_disk(target, size):
         target.parent.mkdir(parents=True, exist_ok=True)
-        await depot.get(f"{spool}/{path}", target, size, sha256, within=spool)
+        await depot.get(f"{spool}/{path}", target, size, sha256, within=spool, redact=redact)
 
 
 def _write(target: Path, content: bytes, output: OutputFile) -> None:

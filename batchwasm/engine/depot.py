@@ -24,6 +24,7 @@ from typing import Any, BinaryIO, Literal
 from batchwasm.engine.announced import Announced
 from batchwasm.engine.python import NO_PYTHON, with_python
 from batchwasm.errors import HostError, HostLost
+from batchwasm.runner.protocol import Redaction
 from batchwasm.transports import Process, Transport
 
 MAGIC = b"\nbatchwasm-depot/1\n"
@@ -69,8 +70,6 @@ class Facts:
     disk_free_bytes: int
     file_system: str
     """Of the workdir; '' where it can't be told."""
-    kills_left_behind: bool
-    """systemd-logind ends what outlives its session there (KillUserProcesses)."""
 
     @property
     def network(self) -> bool:
@@ -165,18 +164,33 @@ class Depot:
             return bool(await wire.answer() == "stored")
 
     async def get(
-        self, remote: str, local: Path, size: int, sha256: str, *, within: str = "", on_received: Progress | None = None
+        self,
+        remote: str,
+        local: Path,
+        size: int,
+        sha256: str,
+        *,
+        within: str = "",
+        redact: Redaction | None = None,
+        on_received: Progress | None = None,
     ) -> None:
         """Fetch a regular file of exactly this size and digest to `local`, which appears whole or not at all.
 
-        `within` is the folder on the host below which no symlink is followed. Raises HostError `gone`, `digest`.
+        `within` is the folder on the host below which no symlink is followed. What `redact` finds in it never gets to
+        this disk. Raises HostError `gone`, `digest`.
         """
+        stream = (redact or Redaction(())).stream()
         with _aside(local) as (file, keep):
             async with self._exchange() as wire:
                 await wire.send({"do": "get", "path": remote, "within": within})
-                digest = await _receive(wire, size, await wire.answer(), file.write, on_received)
+
+                def write(chunk: bytes) -> int:
+                    return file.write(stream.feed(chunk))
+
+                digest = await _receive(wire, size, await wire.answer(), write, on_received)
             if digest != sha256:
                 raise HostError("digest", f"{self._name}: {remote} is not what was reported ({size} bytes expected)")
+            file.write(stream.end())
             keep()
 
     async def clock(self) -> tuple[float, float]:

@@ -23,7 +23,7 @@ async def to_its_end(loop: Loop, signals: bool) -> State:
 
 def _interrupt(loop: Loop) -> None:
     """The first signal stops the guests and ends the run in order; the second ends us on the spot."""
-    loop.stop("interrupted", "interrupted; what has not finished is waiting")
+    loop.stop("interrupted", "interrupted; 'batchwasm resume' goes on with what has not finished")
     for number in SIGNALS:
         asyncio.get_running_loop().remove_signal_handler(number)
         signal.signal(number, lambda *_: os._exit(EXIT_INTERRUPTED))

@@ -20,7 +20,19 @@ from batchwasm.transports import Transport
 MAGIC = b"\nbatchwasm-look/1\n"
 LOOK_S = 60.0  # Python from a slow file server, a gpu's driver that wakes up, a second of measuring
 ANSWER_LIMIT_BYTES = 256 * 1024
-MODULES = ("__init__", "look", "courtesy", "gpus", "others", "owner", "keyboard", "protocol", "bodies")
+MODULES = (
+    "__init__",
+    "look",
+    "courtesy",
+    "gpus",
+    "others",
+    "owner",
+    "keyboard",
+    "logind",
+    "protocol",
+    "bodies",
+    "redact",
+)
 _BOOT = "import sys; b = sys.stdin.buffer; exec(b.read(int(b.readline())))"
 
 
@@ -35,6 +47,8 @@ class Look:
     """Why the owner lets nothing run there; '' where he does."""
     busy: str
     """Why nothing would start there now: what was measured, and the bound; '' where something would."""
+    logind: str
+    """Why a lost connection would end what runs there, and what prevents that; '' where it would not."""
 
 
 async def look(host: Host, transport: Transport) -> Look:
@@ -87,9 +101,13 @@ def _seen(name: str, answer: bytes, said: str) -> Look:
         words = sentence(said.strip().splitlines()[-1]) if said.strip() else "it said nothing"
         raise HostLost(f"{name}: looking at it failed: {words}") from error
     match found:
-        case {"gpus": int() as gpus, "rules": [*rules], "refused": str() as refused, "busy": str() as busy} if (
-            0 <= gpus <= GPUS_LIMIT and all(isinstance(line, str) for line in rules)
-        ):
+        case {
+            "gpus": int() as gpus,
+            "rules": [*rules],
+            "refused": str() as refused,
+            "busy": str() as busy,
+            "logind": str() as ends,
+        } if 0 <= gpus <= GPUS_LIMIT and all(isinstance(line, str) for line in rules):
             lines = tuple(sentences(rules))
-            return Look(gpus=gpus, rules=lines, refused=in_a_line(refused), busy=sentence(busy))
+            return Look(gpus=gpus, rules=lines, refused=in_a_line(refused), busy=sentence(busy), logind=in_a_line(ends))
     raise HostLost(f"{name}: being looked at, it answers {answer!r:.80}")

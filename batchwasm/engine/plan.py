@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from batchwasm.artifacts import Store
 from batchwasm.core.events import AfterJob, Event, HostPlan, JobPlan
 from batchwasm.core.state import State
+from batchwasm.engine.secrets import Secrets
 from batchwasm.errors import SpecError
 from batchwasm.model import Artifact, Host, HostName, Inventory, Job, JobName, RunSpec
 from batchwasm.spec.inputs import task_inputs
@@ -52,6 +54,8 @@ class Plan:
     """Jobs and calls are added until the loop is told to close."""
     kept: bool = False
     """Nobody waits for the run: if it ends for its sources or jobs, the journal is where that is told."""
+    secrets: Mapping[JobName, Secrets] = field(default_factory=dict)
+    """Of all jobs that name some."""
 
     def job_plans(self) -> tuple[JobPlan, ...]:
         return tuple(self.job_plan(job, tasks=len(job)) for job in self.spec.jobs)
@@ -77,8 +81,14 @@ class Plan:
             input_bytes=_shared_bytes(self.spec, job),
             time_s=job.limits.time_s,
             disk_bytes=job.limits.disk_bytes,
+            verify=job.verify,
+            cache=self.may_be_known(job) and not self.spec.fresh,
             first_number=self.first_number,
         )
+
+    def may_be_known(self, job: Job) -> bool:
+        """Whether it wants results of earlier runs, and they can be told apart: nobody knows what is in a mount."""
+        return job.cache and not job.mounts and job.verify == 1 and not self.open
 
     def host_plans(self) -> tuple[HostPlan, ...]:
         return tuple(map(host_plan, self.inventory.hosts))

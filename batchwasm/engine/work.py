@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -12,6 +14,7 @@ from batchwasm.core.events import Ranges, indexes, ranges_of
 from batchwasm.engine.arguments import Arguments
 from batchwasm.engine.collect import Answers
 from batchwasm.engine.files import LocalFile
+from batchwasm.engine.secrets import NO_SECRETS, Secrets
 from batchwasm.engine.taking import Taken, Taking
 from batchwasm.engine.upstream import NotGiven
 from batchwasm.errors import BatchwasmError, SpecError
@@ -20,6 +23,7 @@ from batchwasm.journal import InputFile
 from batchwasm.model import NO_VALUES, Digest, Job, RunSpec, Scalar, Template, jobs_in, names_in
 from batchwasm.runner.protocol import TaskWork, Work
 from batchwasm.spec.inputs import TaskInput, output_globs, stdin_path, task_inputs, together
+from batchwasm.toolchains.wasm import NotWasm, parse
 
 T = TypeVar("T")
 CALLS_BYTES = 32 * 1024**2  # of arguments in one message: half of what a frame's body may have
@@ -111,6 +115,13 @@ class Made(NamedTuple):
             or any(digest == own for _, own in task.inputs or ())
         }
 
+    def without(self, digest: Digest, why: str) -> Made:
+        """The batch without the tasks that need this file, which are refused."""
+        hit = self.tasks_with(digest)
+        refused = [Refusal(t.task, t.number, "input_changed", why) for t in self.work.tasks if t.task in hit]
+        work = replace(self.work, tasks=[task for task in self.work.tasks if task.task not in hit])
+        return self._replace(work=work, refused=[*self.refused, *refused])
+
 
 class JobWork:
     """Makes `Work` of a job's tasks; what all of them share is rendered once."""
@@ -126,11 +137,12 @@ class JobWork:
         arguments: Arguments | None = None,
         answers: Answers | None = None,
         taking: Taking | None = None,
+        secrets: Secrets = NO_SECRETS,
     ) -> None:
         """Of calls of a function, `arguments` has theirs, and `answers` says what may come back; `taking` has what is
         taken of other jobs."""
         self._spec, self._job, self._artifact, self._run, self._digests = spec, job, artifact, run, digests
-        self.arguments, self.answers = arguments, answers
+        self.arguments, self.answers, self.secrets = arguments, answers, secrets
         self._taking = taking or None
         """None where it takes nothing."""
         self._args_vary = any(map(names_in, job.args)) or bool(taking and taking.vary(job.args))
@@ -152,6 +164,33 @@ class JobWork:
         """True where something must be read before a task can be sent: files of its own, what other jobs left."""
         return self._inputs_vary or self._stdin_varies or self._taking is not None
 
+    @property
+    def own_files(self) -> bool:
+        """True where tasks have files of their own, which are read when it is their turn."""
+        return self._inputs_vary or self._stdin_varies
+
+    @property
+    def digest(self) -> Digest:
+        """Of its module."""
+        return self._artifact.digest
+
+    @property
+    def how(self) -> str:
+        """How its module is used, as far as what a task gives follows from that; `seeded` where its random numbers
+        are those of the task's index."""
+        words = {"reuse": self._job.reuse, "deterministic": self._job.deterministic, "seeded": self._is_seeded}
+        kind = "program" if self.arguments is None else "call"
+        return " ".join([kind, *(word for word, so in words.items() if so)])
+
+    @cached_property
+    def _is_seeded(self) -> bool:
+        if not self._job.deterministic:
+            return False
+        try:
+            return any(each.name == "random_get" for each in parse(self._artifact.path.read_bytes()).imports)
+        except (OSError, NotWasm):
+            return True
+
     async def load(self) -> None:
         """Read what all tasks share, but for what other jobs leave. Raises InputChanged."""
         job, params = self._job, self._job.params(0)
@@ -159,7 +198,7 @@ class JobWork:
         if not self._args_vary and not self._args_late:
             shared["args"] = self._args(0, params, None)
         if not self._env_varies:
-            shared["env"] = _rendered(job, params)
+            shared["env"] = self._env(params)
         if not self._outputs_vary:
             shared["outputs"] = list(output_globs(job, 0))
         if not self._stdin_varies:
@@ -288,6 +327,8 @@ class JobWork:
             tasks=tasks,
             call=self.arguments is not None,
             reuse=self._job.reuse,
+            deterministic=self._job.deterministic,
+            secret=list(self.secrets.values),
             **self._shared,
         )
 
@@ -297,9 +338,12 @@ class JobWork:
             return TaskWork(index, number)
         params = job.params(index)
         args = self._args(index, params, taken) if self._args_vary else None
-        env = _rendered(job, params) if self._env_varies else None
+        env = self._env(params) if self._env_varies else None
         outputs = list(output_globs(job, index)) if self._outputs_vary else None
         return TaskWork(index, number, args, env, None, None, outputs)
+
+    def _env(self, params: dict[str, Scalar]) -> dict[str, str]:
+        return {name: template.render(params) for name, template in self._job.env.items()} | dict(self.secrets.values)
 
     def _args(self, index: int, params: dict[str, Scalar], taken: Taken | None) -> list[str]:
         """Of a program. Raises NotGiven."""
@@ -352,7 +396,3 @@ def _still(look: Callable[[], T]) -> T:
 
 def _vary(templates: Iterable[Template]) -> bool:
     return any(template.names for template in templates)
-
-
-def _rendered(job: Job, params: dict[str, Scalar]) -> dict[str, str]:
-    return {name: template.render(params) for name, template in job.env.items()}

@@ -9,10 +9,8 @@ import argparse
 import os
 import sys
 
+from .alone import Patience
 from .local import PlaceError
-
-ALONE_S = 86400.0
-"""A run without a scheduler for a day is not waited for any more."""
 
 
 def main(argv: list[str]) -> int:
@@ -24,11 +22,11 @@ def main(argv: list[str]) -> int:
         if options.command == "relay":
             from .relay import relay
 
-            return relay(workdir, options.alone_s, incoming, outgoing)
+            return relay(workdir, Patience(options.alone_s, options.keep_s), incoming, outgoing)
         if options.command == "supervise":
             from .supervise import supervise
 
-            return supervise(workdir, options.lock, options.alone_s)
+            return supervise(workdir, options.lock, Patience(options.alone_s, options.keep_s))
         from .clean import clean
 
         return clean(workdir, everything=options.all)
@@ -48,9 +46,11 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=text)
         command.add_argument("--workdir", required=True, metavar="DIR", help="folder of the runner and its caches")
         if name != "clean":
-            command.add_argument(
-                "--alone-s", type=float, default=ALONE_S, metavar="S", help="end a run that nobody asked after for S"
-            )
+            for option, default, text in (
+                ("--alone-s", Patience.attempts_s, "end attempts without a time limit that nobody asked after for S"),
+                ("--keep-s", Patience.results_s, "forget a run and its results that nobody asked after for S"),
+            ):
+                command.add_argument(option, type=float, default=default, metavar="S", help=text)
         if name == "supervise":
             command.add_argument("--lock", type=int, required=True, metavar="FD", help="the lock, inherited")
         if name == "clean":

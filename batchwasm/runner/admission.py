@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from . import facts
+from . import logind
 from .capacity import Room
 from .courtesy import Rules
 from .owner import Wishes
@@ -64,9 +64,5 @@ def warnings(machine: Machine, order: Attach, rules: Rules, *, logins_known: boo
         found.append(f"gpus = {order.gpus}, but {has}: tasks are given indexes up to {order.gpus - 1}")
     if rules.min_idle_s is not None and not logins_known:
         found.append("min_idle: this host does not tell who is logged in (neither utmp nor logind is there): nobody is")
-    if facts.ends_at_logout():
-        found.append(
-            "systemd ends what a user runs here at the last logout (KillUserProcesses): a lost connection loses "
-            "what runs; 'loginctl enable-linger' on the host prevents that"
-        )
-    return found
+    ends = logind.warning(outlives=logind.has_left_its_login())
+    return [*found, ends] if ends else found

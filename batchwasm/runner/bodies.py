@@ -148,9 +148,9 @@ class Work:
     reuse: bool = False
     """Calls may share an instance, as long as nothing goes wrong in it."""
     deterministic: bool = False
-    """Clocks stand still, random numbers follow from the seed."""
+    """Clocks and random numbers are those of `fixed`, and a NaN has the same bits everywhere."""
     secret: list[str] = field(default_factory=list)
-    """Names of variables in `env` whose values are not to be told to anybody."""
+    """Names of variables in `env` whose values are left out of what is reported, and of files in the spool."""
 
     def encode(self) -> bytes:
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}

@@ -55,18 +55,18 @@ class Modules:
         self._locks = locks
         self._thin = thin
         self._pool = thin and engines.pool_works()
-        self._engines: dict[int, Any] = {}
-        self._loaded: OrderedDict[tuple[str, bool], Loaded] = OrderedDict()
+        self._engines: dict[tuple[int, bool], Any] = {}
+        self._loaded: OrderedDict[tuple[str, bool, bool], Loaded] = OrderedDict()
 
-    def load(self, digest: str, *, function: bool = False) -> Loaded:
-        """A program, or a function's module.
+    def load(self, digest: str, *, function: bool = False, deterministic: bool = False) -> Loaded:
+        """A program, or a function's module; for a deterministic guest or any other.
 
         Raises BadModule where the file is missing, is not what its digest says, or is refused by the engine.
         """
-        key = digest, function
+        key = digest, function, deterministic
         loaded = self._loaded.get(key)
         if loaded is None:
-            loaded = self._loaded[key] = self._load(digest, function)
+            loaded = self._loaded[key] = self._load(*key)
             if len(self._loaded) > _KEEP_MODULES:
                 self._loaded.popitem(last=False)
         else:
@@ -78,15 +78,15 @@ class Modules:
         for calls in list(self._engines.values()):
             calls.engine.interrupt()
 
-    def _load(self, digest: str, function: bool) -> Loaded:
+    def _load(self, digest: str, function: bool, deterministic: bool) -> Loaded:
         wasm = self._read(digest)
         go = _is_go(wasm)
         keep = _GO_KEEP_RESIDENT_BYTES if go else _KEEP_RESIDENT_BYTES
         try:
             try:
-                return self._link(digest, wasm, go, self._calls(keep if self._pool else -1), function)
+                return self._link(digest, wasm, go, self._calls(keep if self._pool else -1, deterministic), function)
             except engines.Outgrown:
-                return self._link(digest, wasm, go, self._calls(-1), function)
+                return self._link(digest, wasm, go, self._calls(-1, deterministic), function)
         except engines.Refused as error:
             raise BadModule("module_refused", f"this host's wasmtime does not take the module: {error}") from error
 
@@ -105,18 +105,19 @@ class Modules:
         linked = calls.link_function(module) if function else calls.link(module)
         return Loaded(calls, linked, go, engines.may_touch_folders(module))
 
-    def _calls(self, keep_resident_bytes: int) -> Any:
-        """Of the engine with that setting; -1 is the one without a pool."""
-        calls = self._engines.get(keep_resident_bytes)
+    def _calls(self, keep_resident_bytes: int, deterministic: bool) -> Any:
+        """Of the engine with these settings; -1 is the one without a pool."""
+        key = keep_resident_bytes, deterministic
+        calls = self._engines.get(key)
         if calls is None:
-            pool = keep_resident_bytes >= 0
-            engine = engines.Engine(pool=pool, keep_resident_bytes=max(0, keep_resident_bytes))
-            calls = self._engines[keep_resident_bytes] = (ThinCalls if self._thin else PublicCalls)(engine)
+            pool, keep = keep_resident_bytes >= 0, max(0, keep_resident_bytes)
+            engine = engines.Engine(pool=pool, keep_resident_bytes=keep, deterministic=deterministic)
+            calls = self._engines[key] = (ThinCalls if self._thin else PublicCalls)(engine)
         return calls
 
     def _native(self, digest: str, wasm: bytes, engine: engines.Engine) -> Any:
         """The module out of the native cache, else compiled; only one worker of a host compiles it."""
-        path = os.path.join(self._cache, "native", native_key(digest))
+        path = os.path.join(self._cache, "native", native_key(digest, deterministic=engine.deterministic))
         module = _from_file(path, engine)
         if module is None:
             with _lock(os.path.join(self._locks, f"native-{digest}")) as lock:
@@ -128,9 +129,10 @@ class Modules:
         return module
 
 
-def native_key(digest: str) -> str:
+def native_key(digest: str, *, deterministic: bool = False) -> str:
     """Name of a module's native code: it differs where other code would come out of the compiler."""
-    key = f"{digest} {engines.version()} {growth.VERSION} {_cpu_features()}"
+    more = " deterministic" if deterministic else ""
+    key = f"{digest} {engines.version()} {growth.VERSION} {_cpu_features()}{more}"
     return hashlib.sha256(key.encode()).hexdigest()
 
 

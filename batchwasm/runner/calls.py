@@ -8,6 +8,7 @@ object that outlives its use.
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import wasmtime
@@ -15,12 +16,14 @@ import wasmtime
 from . import abi, growth
 from .abi import Arguments
 from .bodies import VALUE_INLINE_BYTES
-from .engines import TABLE_ELEMENTS, TABLES, End, Engine, Launch, LaunchError
+from .engines import NO_MEMORY, TABLE_ELEMENTS, TABLES, End, Engine, Launch, LaunchError, func_type
+from .fixed import FUNCTIONS, MODULE, FixedWorld, Misused
 from .library import (
-    EXIT_CALLBACK,
+    CALLBACK,
     FUNCTION,
     GLOBAL,
     MEMORY,
+    RAW_WORDS,
     SECOND,
     TRAP,
     Export,
@@ -65,7 +68,14 @@ class ThinCalls:
         self._store = self._context = 0
         self._open: Linked | None = None
         """Whose instance a call has left for the next one."""
-        self._define_exit()
+        self._callbacks: list[Any] = []
+        """Held for as long as the linker may call them."""
+        # WASI's own knows only the codes below 126, and calls all others an error without a number.
+        self._define("proc_exit", "i", "", self._exit)
+        self.fixed = FixedWorld() if engine.deterministic else None
+        """Of a deterministic guest: to be restarted before each run and call."""
+        if self.fixed is not None:
+            self._define_fixed(self.fixed)
 
     def link(self, module: wasmtime.Module) -> Linked:
         """What `run` takes. Raises Refused where an import is missing."""
@@ -240,28 +250,48 @@ class ThinCalls:
             raise
         return wasi
 
-    def _define_exit(self) -> None:
-        """Our own proc_exit: WASI's knows only the codes below 126, and calls all others an error without a number."""
-        kind = wasmtime.FuncType([wasmtime.ValType.i32()], [])
-        self._on_exit = EXIT_CALLBACK(self._exit)  # held for as long as the linker may call it
-        module, name = b"wasi_snapshot_preview1", b"proc_exit"
+    def _define(self, name: str, params: str, results: str, function: Callable[..., int | None]) -> None:
+        """Our own function over one of WASI's."""
+        kind = func_type(params, results)
+        callback = CALLBACK(function)
+        self._callbacks.append(callback)
+        module, own = MODULE.encode(), name.encode()
         error = self._c.wasmtime_linker_define_func_unchecked(
-            address(self.engine.linker),
-            module,
-            len(module),
-            name,
-            len(name),
-            address(kind),
-            self._on_exit,
-            None,
-            None,
+            *(address(self.engine.linker), module, len(module), own, len(own), address(kind), callback, None, None)
         )
         if error:
             raise RuntimeError(error_text(error))
 
+    def _define_fixed(self, world: FixedWorld) -> None:
+        for name, params in FUNCTIONS.items():
+            self._define(name, params, "i", self._fixed_function(getattr(world, name), len(params)))
+
+    def _fixed_function(self, function: Callable[..., int], count: int) -> Callable[..., int | None]:
+        """A function of the world as wasmtime calls it."""
+        found = Export()
+
+        def called(_env: int, caller: int, values: Any, _count: int) -> int | None:
+            c = self._c
+            if not found.find_of_caller(c, caller, b"memory", MEMORY):
+                return self._trap(NO_MEMORY)
+            context = c.wasmtime_caller_context(caller)
+            size = c.wasmtime_memory_data_size(context, found.at)
+            memory = _view(c.wasmtime_memory_data(context, found.at) or 0, size)
+            try:
+                values[0] = function(memory, *[values[RAW_WORDS * k] for k in range(count)])
+            except Misused as error:
+                return self._trap(str(error))
+            return None
+
+        return called
+
     def _exit(self, _env: int, _caller: int, values: Any, _count: int) -> int | None:
         self._exit_code = int(values[0])
-        trap: int | None = self._c.wasmtime_trap_new(b"exit", 4)
+        return self._trap("exit")
+
+    def _trap(self, text: str) -> int | None:
+        encoded = text.encode()
+        trap: int | None = self._c.wasmtime_trap_new(encoded, len(encoded))
         return trap
 
 

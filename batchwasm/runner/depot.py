@@ -403,7 +403,6 @@ def facts(workdir: str) -> Answer:
         "writable": os.path.isdir(there) and os.access(there, os.W_OK | os.X_OK) and os.statvfs(there).f_blocks > 0,
         "disk_free_bytes": disk_free(there),
         "file_system": file_system(there),
-        "kills_left_behind": kills_left_behind(),
     }
 
 
@@ -422,17 +421,6 @@ def text_of(path: str) -> str:
             return file.read()
     except OSError:
         return ""
-
-
-def kills_left_behind() -> bool:
-    """True where systemd-logind is told to end what outlives its session, and this user is no exception."""
-    if os.getuid() == 0 or os.path.exists("/var/lib/systemd/linger/" + (os.environ.get("USER") or "?")):
-        return False
-    for path in [*sorted(glob.glob("/etc/systemd/logind.conf.d/*.conf"), reverse=True), "/etc/systemd/logind.conf"]:
-        found = re.findall(r"^\s*KillUserProcesses\s*=\s*(\w+)", text_of(path), re.MULTILINE)
-        if found:
-            return found[-1].lower() in ("yes", "true", "1", "on")
-    return False
 
 
 def file_system(path: str) -> str:

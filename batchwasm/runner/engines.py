@@ -52,6 +52,9 @@ TRAPS: dict[int, tuple[str, str]] = {
 """(reason code, what happened) by wasmtime's trap code; what is missing here is `trap`."""
 
 
+NO_MEMORY = "it has no memory that it exports as 'memory'"
+
+
 class Refused(Exception):
     """The engine does not take this module; `str()` is in its own words."""
 
@@ -108,9 +111,13 @@ class LaunchError(Exception):
 class Engine:
     """One wasmtime engine and a linker with WASI preview 1."""
 
-    def __init__(self, *, pool: bool, keep_resident_bytes: int = 0) -> None:
-        self.pool = pool
+    def __init__(self, *, pool: bool, keep_resident_bytes: int = 0, deterministic: bool = False) -> None:
+        """`deterministic`: float operations give the same bits on every cpu; `calls` put their own clocks in."""
+        self.pool, self.deterministic = pool, deterministic
         config = _config()
+        if deterministic:
+            config.wasm_relaxed_simd_deterministic = True
+            _bindings.wasmtime_config_cranelift_nan_canonicalization_set(config.ptr(), True)
         if pool:
             _use_pool(config, keep_resident_bytes)
         elif resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY:
@@ -121,7 +128,7 @@ class Engine:
         self.engine = wasmtime.Engine(config)
         self.linker = wasmtime.Linker(self.engine)
         self.linker.define_wasi()
-        self.linker.allow_shadowing = True  # `calls` put their own proc_exit over WASI's
+        self.linker.allow_shadowing = True  # `calls` put their own proc_exit over WASI's, and clocks
 
     def compile(self, wasm: bytes) -> wasmtime.Module:
         """Raises Refused for what is not a valid module."""
@@ -152,6 +159,12 @@ class Engine:
             text = str(error)
             outgrown = self.pool and ("pool" in text or "exceeds the limit" in text or "per-instance" in text)
             raise (Outgrown if outgrown else Refused)(text) from error
+
+
+def func_type(params: str, results: str) -> wasmtime.FuncType:
+    """i is an i32, I an i64."""
+    kinds = {"i": wasmtime.ValType.i32, "I": wasmtime.ValType.i64}
+    return wasmtime.FuncType([kinds[k]() for k in params], [kinds[k]() for k in results])
 
 
 def _check_start(module: wasmtime.Module) -> None:

@@ -19,9 +19,11 @@ from .abi import Arguments
 from .box import Box, MissingInput, TooDeep, Usage
 from .cache import BadModule, Loaded, Modules
 from .engines import INTERRUPT, End, Launch, LaunchError
+from .fixed import FixedWorld
 from .page import Page, WorkerSettings
 from .protocol import INLINE_BYTES, Detail, Row, TaskWork, Work
 from .reasons import INVALID, LOST, SUCCEEDED, WORDS_BYTES, Facts, Limits, Verdict
+from .redact import Redaction
 from .seed import seed_of
 from .stdio import MARGIN_BYTES, Capture, last_bytes
 from .watch import Stop, Watch
@@ -54,6 +56,10 @@ class Attempts:
         self._stderr = Capture(2, settings.scratch)
         self._cpu_until_s = 0.0
         self._started: _Started | None = None
+        self._fixed: FixedWorld | None = None
+        """Of a deterministic batch."""
+        self._redact: Redaction | None = None
+        """Of a batch with secrets."""
         self._kept = False
         """The instance of the last call is open, for the next one."""
 
@@ -67,10 +73,13 @@ class Attempts:
         self._limits = Limits(work.memory_bytes, work.stdout_bytes, work.disk_bytes, work.files)
         self._loaded: Loaded | None = None
         self._bad: Verdict | None = None
+        self._fixed = None
+        self._redact = _redaction(work) or None if work.secret else None
         self._judge = reasons.judge_call if work.call else reasons.judge
         self._page.compile(self._page.now_ns())
         try:
-            self._loaded = self._modules.load(work.artifact, function=work.call)
+            self._loaded = self._modules.load(work.artifact, function=work.call, deterministic=work.deterministic)
+            self._fixed = self._loaded.calls.fixed
             self._launch = self._new_launch(work.args, work.env, self._stdin(work.stdin))
         except (BadModule, LaunchError) as error:
             self._bad = Verdict(INVALID, None, error.code, str(error))
@@ -203,6 +212,8 @@ class Attempts:
         started = self._started = _Started(task, time.time(), self._page.now_ns(), cpu_ns)
         if self._loaded is None or self._loaded.touches:
             self._box.lend()
+        if self._fixed is not None:
+            self._fixed.restart(seed_of(self._work.job, task.task))
         self._page.start(started.ns)
         self._watch.begin(self._work.time_s)
         try:
@@ -231,7 +242,7 @@ class Attempts:
         if wanted and usage is not None:
             collected = outputs.collect(self._box, wanted, self._spool(task, "out"), self._limits.files)
         facts = Facts(stdout_bytes, stderr_bytes, usage, collected.missing, collected.dropped, self._words)
-        verdict = self._judge(end, stop, self._limits, facts)
+        verdict = self._told(self._judge(end, stop, self._limits, facts))
         stdout, stdout_spooled = self._take(self._stdout, stdout_bytes, task, "stdout")
         stderr, stderr_spooled = self._take(self._stderr, stderr_bytes, task, "stderr")
         value, value_spooled = self._value(end, verdict, task)
@@ -263,11 +274,16 @@ class Attempts:
 
     def _row_of(self, task: TaskWork, verdict: Verdict) -> Row:
         """Of an attempt whose guest never started."""
+        verdict = self._told(verdict)
         return Row(task.task, task.number, verdict.outcome, None, time.time(), 0, 0, 0, detail=_detail(verdict))
 
     def _trouble(self, error: OSError) -> Verdict:
         """It is not the guest's fault: the attempt is lost, and another is made."""
         return Verdict(LOST, None, "host", f"trouble on this host: {room.words(error, self._box.path)}")
+
+    def _told(self, verdict: Verdict) -> Verdict:
+        """Before it is cut: of what is left of a secret nobody would know what it was."""
+        return verdict if self._redact is None else verdict._replace(text=self._redact.text(verdict.text))
 
     def _usage(self) -> Usage | None:
         try:
@@ -277,18 +293,22 @@ class Attempts:
 
     def _words(self) -> str:
         tail = last_bytes(self._stderr, WORDS_BYTES)
+        if tail and self._redact is not None:
+            tail = self._redact(tail, cut_before=len(tail) == WORDS_BYTES)
         return reasons.last_words(tail) if tail else ""
 
     def _take(self, capture: Capture, written: int, task: TaskWork, name: str) -> tuple[bytes, Any]:
-        """What the guest wrote, up to the limit: as bytes, or as (size, sha256) of a file in the spool."""
+        """What the guest wrote, up to the limit and without secrets: as bytes, or as (size, sha256) of a file in the
+        spool."""
         if not written:
             return b"", None
         count = min(written, self._limits.stdout_bytes)
         try:
             if count <= INLINE_BYTES:
-                return capture.read(count), None
+                text = capture.read(count)
+                return text if self._redact is None else self._redact(text, cut_after=written > count), None
             os.makedirs(self._spool(task, ""), mode=0o700, exist_ok=True)
-            return b"", (count, capture.save(self._spool(task, name), count))
+            return b"", capture.save(self._spool(task, name), count, self._redact)
         finally:
             capture.reset()
 
@@ -360,6 +380,12 @@ class Attempts:
         if not os.path.isfile(path):
             raise LaunchError("input_missing", "the file for stdin is not in the cache")
         return path
+
+
+def _redaction(work: Work) -> Redaction:
+    """The values that all tasks of the batch are given under these names."""
+    env = work.tasks[0].env if work.tasks and work.tasks[0].env is not None else work.env
+    return Redaction(env[name] for name in work.secret if name in env)
 
 
 def _detail(verdict: Verdict) -> Detail:

@@ -6,10 +6,8 @@ kernel does not tell (macOS has no /proc), the portable answer of `os` is taken,
 
 from __future__ import annotations
 
-import glob
 import math
 import os
-import pwd
 import re
 import socket
 import subprocess
@@ -26,7 +24,6 @@ REMOTE_TYPES = frozenset(
 """File systems on which locks, sockets and hard links of two hosts meet. Any `fuse.*` counts too (sshfs, rclone, ...),
 but for those on a local disk."""
 LOCAL_FUSE = frozenset({"fuse.ntfs-3g", "fuse.exfat", "fuse.fuse-overlayfs", "fuseblk", "fuse.ext4", "fuse.lxcfs"})
-_LINGER = "/var/lib/systemd/linger"
 _CPUINFO_TIMEOUT_S = 5  # sysctl answers in milliseconds; it is only asked where there is no /proc
 
 
@@ -120,22 +117,6 @@ def filesystem_type(path: str) -> str:
 def is_remote(filesystem: str) -> bool:
     """True for a file system that other hosts may see as well, or that is known to lack hard links."""
     return filesystem in REMOTE_TYPES or (filesystem.startswith("fuse") and filesystem not in LOCAL_FUSE)
-
-
-def ends_at_logout() -> bool:
-    """True where systemd kills a user's processes with the last session, and this user does not linger."""
-    try:
-        user = pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        user = str(os.getuid())  # as in many containers
-    files = ["/etc/systemd/logind.conf", *sorted(glob.glob("/etc/systemd/logind.conf.d/*.conf"))]
-    settings = {"KillUserProcesses": "no", "KillExcludeUsers": "root"}
-    for line in "\n".join(_read(file) or "" for file in files).splitlines():
-        name, equals, value = line.partition("=")
-        if equals and name.strip() in settings:
-            settings[name.strip()] = value.strip()
-    kills = settings["KillUserProcesses"].lower() in ("yes", "true", "on", "1")
-    return kills and user not in settings["KillExcludeUsers"].split() and not os.path.exists(f"{_LINGER}/{user}")
 
 
 # ------------------------------------------------------------------------------------------------ how to read

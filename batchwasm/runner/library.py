@@ -15,7 +15,7 @@ from wasmtime import _bindings, _ffi
 FUNCTION, GLOBAL, MEMORY = 0, 1, 3  # wasmtime_extern_kind_t
 _I64 = 1  # wasmtime_valkind_t
 
-EXIT_CALLBACK = ctypes.CFUNCTYPE(c_void_p, c_void_p, c_void_p, ctypes.POINTER(c_uint32), c_size_t)
+CALLBACK = ctypes.CFUNCTYPE(c_void_p, c_void_p, c_void_p, ctypes.POINTER(c_uint32), c_size_t)
 _library = ctypes.CDLL(_ffi.dll._name)  # CDLL releases the GIL in each call, so that the watch can end a guest
 _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "wasmtime_store_new": (c_void_p, [c_void_p, c_void_p, c_void_p]),
@@ -35,6 +35,8 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "wasmtime_instance_pre_instantiate": (c_void_p, [c_void_p, c_void_p, c_void_p, c_void_p]),
     "wasmtime_instance_export_get": (c_bool, [c_void_p, c_void_p, c_char_p, c_size_t, c_void_p]),
     "wasmtime_func_call_unchecked": (c_void_p, [c_void_p, c_void_p, c_void_p, c_size_t, c_void_p]),
+    "wasmtime_caller_context": (c_void_p, [c_void_p]),
+    "wasmtime_caller_export_get": (c_bool, [c_void_p, c_char_p, c_size_t, c_void_p]),
     "wasmtime_memory_data": (c_void_p, [c_void_p, c_void_p]),
     "wasmtime_memory_data_size": (c_size_t, [c_void_p, c_void_p]),
     "wasmtime_global_get": (None, [c_void_p, c_void_p, c_void_p]),
@@ -70,6 +72,11 @@ class Export:
         found = c.wasmtime_instance_export_get(context, instance_at, name, len(name), self._extern_at)
         return bool(found) and int(self._extern.kind) == kind
 
+    def find_of_caller(self, c: Any, caller: int, name: bytes, kind: int) -> bool:
+        """The same of the instance that calls us."""
+        found = c.wasmtime_caller_export_get(caller, name, len(name), self._extern_at)
+        return bool(found) and int(self._extern.kind) == kind
+
 
 class Global64:
     """Room for the value of a global."""
@@ -103,6 +110,8 @@ class Values:
 
 SECOND = ctypes.sizeof(_bindings.wasmtime_val_raw_t) // 8
 TRAP = 2 * SECOND
+RAW_WORDS = ctypes.sizeof(_bindings.wasmtime_val_raw_t) // 4
+"""From an argument to the next in what a CALLBACK is given."""
 
 
 def new_instance() -> Any:

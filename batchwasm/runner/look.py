@@ -1,11 +1,12 @@
-"""What a host would say to a run that came now, for `hosts check`: its gpus, its owner's rules, whether it is busy."""
+"""What a host would say to a run that came now, for `hosts check`: its gpus, its owner's rules, whether it is busy, and
+whether what runs there would outlive the connection."""
 
 from __future__ import annotations
 
 import time
 from typing import Any
 
-from . import courtesy, gpus, others, owner
+from . import courtesy, gpus, logind, others, owner
 from .courtesy import Seen
 from .keyboard import Keyboard
 from .others import Load
@@ -35,4 +36,5 @@ def look(order: dict[str, Any]) -> dict[str, Any]:
         "rules": list(wishes.lines),
         "refused": wishes.refusal(),
         "busy": "; ".join(cause.text for cause in courtesy.causes(rules, seen)),
+        "logind": logind.warning(outlives=bool(logind.outlive())),
     }

@@ -1,6 +1,6 @@
 """The runs of a host, its workers, and who of them works for whom: starting, recalling, killing, collecting.
 
-Owns runs, workers and the spool; knows no connection: a report is handed to `tell` with its run.
+Owns runs, workers and the spool; knows no connection: `tell` is told that a run has a report.
 """
 
 from __future__ import annotations
@@ -16,17 +16,18 @@ from . import local, room
 from .capacity import WHOLE, Host, Room
 from .local import Place
 from .page import WorkerSettings
-from .protocol import Finished, Message, ProtocolError, Returned, Start
+from .protocol import Finished, Message, Output, ProtocolError, Returned, Start, Tail
 from .runs import Batch, Run
 from .slots import Serve, Worker
+from .tail import tail
 from .verdicts import Reports, given_back, not_started, of_an_end
 
-Tell = Callable[[Run, bytes], None]
+Tell = Callable[[Run], None]
 Gone = Callable[[Run, str], None]
 
 
 class Pool:
-    """All that works on this host. `tell` sends a frame to a run's scheduler, `gone` says that a run is over here."""
+    """All that works on this host. `tell` hears of a run's new report, `gone` says that a run is over here."""
 
     def __init__(
         self, selector: selectors.BaseSelector, at: Place, room: Room, serve: Serve, tell: Tell, gone: Gone
@@ -77,6 +78,11 @@ class Pool:
         elif (worker := self._holder(run, number)) is not None:
             worker.kill()
 
+    def tail(self, run: Run, order: Tail) -> Output | None:
+        """What the guest that is at this task has written; None where none is."""
+        worker = self._holder(run, order.batch)
+        return None if worker is None else tail(worker, order)
+
     def acknowledge(self, run: Run, seq: int) -> None:
         """Forgets reports and removes what was spooled for them."""
         for number in run.acknowledge(seq):
@@ -119,6 +125,12 @@ class Pool:
         """Stops what runs and gives it back."""
         for worker in self._of(run):
             worker.kill(why)
+
+    def leave_unlimited(self, run: Run, why: str) -> None:
+        """The same for what would run for ever."""
+        for worker in self._of(run):
+            if worker.batch is not None and worker.batch.start.time_s is None:
+                worker.kill(why)
 
     def suspended(self, run: Run) -> int:
         return sum(worker.suspended for worker in self._of(run))
@@ -234,9 +246,11 @@ class Pool:
 
     def _report(self, run: Run, reports: Reports) -> None:
         for report in reports:
-            self._tell(run, run.report(report))
+            run.report(report)
+            self._tell(run)
 
     def _bury(self, run: Run) -> None:
         if not run.running and self.runs.pop(run.id, None) is not None:
+            run.retained.close()
             local.remove_tree(run.spool)
             self._gone(run, run.ending or "")

@@ -35,6 +35,7 @@ from .bodies import (
     is_text,
     is_whole,
 )
+from .redact import Redaction
 from .seed import seed_of
 
 __all__ = [
@@ -59,6 +60,7 @@ __all__ = [
     "OutputFile",
     "ProtocolError",
     "Recall",
+    "Redaction",
     "Refused",
     "Returned",
     "Row",

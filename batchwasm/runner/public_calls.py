@@ -5,6 +5,7 @@ Used where `selftest` finds that the thin way does not fit the library. Same res
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from ctypes import addressof, c_ubyte
 from typing import Any, NamedTuple
 
@@ -13,7 +14,8 @@ import wasmtime
 from . import abi, growth
 from .abi import Arguments
 from .bodies import VALUE_INLINE_BYTES
-from .engines import TABLE_ELEMENTS, TABLES, End, Engine, Launch, LaunchError
+from .engines import NO_MEMORY, TABLE_ELEMENTS, TABLES, End, Engine, Launch, LaunchError, func_type
+from .fixed import FUNCTIONS, MODULE, FixedWorld, Misused
 
 
 class _Exit(Exception):
@@ -38,9 +40,14 @@ class PublicCalls:
         self._exports: Any = {}
         self._open: Linked | None = None
         """Whose instance a call has left for the next one."""
-        kind = wasmtime.FuncType([wasmtime.ValType.i32()], [])
         # WASI's own knows only the codes below 126, and calls all others an error without a number.
-        engine.linker.define_func("wasi_snapshot_preview1", "proc_exit", kind, self._exit)
+        engine.linker.define_func(MODULE, "proc_exit", func_type("i", ""), self._exit)
+        self.fixed = FixedWorld() if engine.deterministic else None
+        """Of a deterministic guest: to be restarted before each run and call."""
+        if self.fixed is not None:
+            for name, params in FUNCTIONS.items():
+                function = _fixed_function(getattr(self.fixed, name))
+                engine.linker.define_func(MODULE, name, func_type(params, "i"), function, access_caller=True)
 
     def link(self, module: wasmtime.Module) -> Linked:
         """What `run` takes. Raises Refused where an import is missing."""
@@ -205,7 +212,23 @@ def _wasi(launch: Launch) -> wasmtime.WasiConfig:
     return wasi
 
 
-def _view(store: wasmtime.Store, memory: wasmtime.Memory, at: int, size: int) -> memoryview:
+def _fixed_function(function: Callable[..., int]) -> Callable[..., int]:
+    """A function of the world as wasmtime calls it."""
+
+    def called(caller: wasmtime.Caller, *values: int) -> int:
+        memory = caller.get("memory")
+        if not isinstance(memory, wasmtime.Memory):
+            raise wasmtime.WasmtimeError(NO_MEMORY)
+        try:
+            seen = _view(caller, memory, 0, memory.data_len(caller))
+            return function(seen, *[value & 0xFFFFFFFF for value in values])
+        except Misused as error:
+            raise wasmtime.WasmtimeError(str(error)) from error
+
+    return called
+
+
+def _view(store: Any, memory: wasmtime.Memory, at: int, size: int) -> memoryview:
     """A guest's memory as it is: valid until the guest runs again or is gone."""
     start = addressof(memory.data_ptr(store).contents) + at
     return memoryview((c_ubyte * size).from_address(start)).cast("B")

@@ -13,7 +13,8 @@ import threading
 import time
 from typing import NoReturn
 
-from . import local, stale
+from . import local, logind, stale
+from .alone import Patience
 from .local import Place, PlaceError
 
 GREETING = b"bw-super"
@@ -25,13 +26,13 @@ _CONNECT_S = 5  # an accept takes one turn of the supervisor's loop
 _STARTS = 3
 
 
-def relay(workdir: str, alone_s: float, incoming: int, outgoing: int) -> int:
+def relay(workdir: str, patience: Patience, incoming: int, outgoing: int) -> int:
     """Carries bytes until either side ends. Returns the exit code. Raises PlaceError.
 
-    `alone_s` is for a supervisor that is started: how long it waits for the scheduler of a run.
+    `patience` is for a supervisor that is started: how long it waits for the scheduler of a run.
     """
     at = local.place(workdir)
-    connection = find_or_start(at, alone_s)
+    connection = find_or_start(at, patience)
     threading.Thread(target=_up, args=(incoming, connection), daemon=True).start()
     _down(connection, outgoing)
     last_words = _tail(at.log)
@@ -40,7 +41,7 @@ def relay(workdir: str, alone_s: float, incoming: int, outgoing: int) -> int:
     return 0
 
 
-def find_or_start(at: Place, alone_s: float) -> socket.socket:
+def find_or_start(at: Place, patience: Patience) -> socket.socket:
     """A greeted connection to the supervisor of `at`, which is started where there is none. Raises PlaceError."""
     deadline = time.monotonic() + _PATIENCE_S
     starts = 0
@@ -53,7 +54,7 @@ def find_or_start(at: Place, alone_s: float) -> socket.socket:
             if starts == _STARTS:
                 raise PlaceError(f"the supervisor does not start: {_tail(at.log) or 'it left no word'}")
             starts += 1
-            _start(at, alone_s, fd)
+            _start(at, patience, fd)
         elif time.monotonic() > deadline:
             pid = local.read_object(at.lock).get("pid")
             raise PlaceError(
@@ -81,7 +82,7 @@ def connect(at: Place) -> socket.socket | None:
     return connection
 
 
-def _start(at: Place, alone_s: float, lock: int) -> None:
+def _start(at: Place, patience: Patience, lock: int) -> None:
     """Starts a supervisor that inherits the lock; what a dead one left is removed first."""
     local.remove(at)
     local.make(at)
@@ -89,14 +90,14 @@ def _start(at: Place, alone_s: float, lock: int) -> None:
     log = os.open(at.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     child = os.fork()
     if child == 0:
-        _become_supervisor(at, alone_s, lock, log)
+        _become_supervisor(at, patience, lock, log)
     os.close(log)
     # Closing, not unlocking: the lock is the open file's, which the supervisor now holds too.
     os.close(lock)
     os.waitpid(child, 0)
 
 
-def _become_supervisor(at: Place, alone_s: float, lock: int, log: int) -> NoReturn:
+def _become_supervisor(at: Place, patience: Patience, lock: int, log: int) -> NoReturn:
     """In the child: leaves the session and every descriptor of the connection, then runs a fresh interpreter."""
     try:
         os.setsid()
@@ -113,10 +114,19 @@ def _become_supervisor(at: Place, alone_s: float, lock: int, log: int) -> NoRetu
             os.dup2(source, target)
         os.closerange(len(sources), max(sources) + 1)
         os.closerange(len(sources), os.sysconf("SC_OPEN_MAX") if sys.platform != "linux" else 65536)
-        command = [sys.executable, "-s", "-m", "batchwasm_runner", "supervise", "--workdir", at.workdir]
-        command += ["--lock", "3", "--alone-s", str(alone_s)]
+        command = [
+            *logind.outlive(),
+            sys.executable,
+            "-s",
+            "-m",
+            "batchwasm_runner",
+            "supervise",
+            "--workdir",
+            at.workdir,
+        ]
+        command += ["--lock", "3", "--alone-s", str(patience.attempts_s), "--keep-s", str(patience.results_s)]
         environment = {**os.environ, "PYTHONPATH": local.runner_folder()}
-        os.execve(sys.executable, command, environment)
+        os.execvpe(command[0], command, environment)
     finally:
         os._exit(70)
 

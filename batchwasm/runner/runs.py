@@ -1,25 +1,35 @@
-"""What a supervisor knows of one run: its batches, and its reports until the scheduler has them safely. No I/O.
+"""What a supervisor knows of one run: its batches, and its reports until the scheduler has them safely.
 
-Bodies are kept as they came and are read in one case only: where a batch's tasks must be named because no worker is
-left to do it.
+Bodies are kept as they came and are read in two cases only: where a batch's tasks must be named because no worker is
+left to do it, and where somebody wants to see what one of them writes.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from .capacity import NOTHING, Room, Want, per_gpu
 from .courtesy import Mood, Rules
 from .protocol import Attach, Finished, ProtocolError, Returned, Start, TaskWork, Work, encode
+from .retained import Retained
 
 RETAINED_LIMIT_BYTES = 256 * 1024 * 1024
 """Reports that wait for their acknowledgement: above it a run starts nothing, its scheduler has to catch up first."""
 QUEUED_LIMIT_BYTES = 1024 * 1024 * 1024
 """Orders that wait: a scheduler sends 50 ms of work ahead, so nothing of ours ever comes near."""
+
+
+class Outline(NamedTuple):
+    """What is kept of a body that was read."""
+
+    tasks: list[int]
+    """Their indexes, in the batch's order."""
+    stdout_bytes: int
 
 
 @dataclass
@@ -58,6 +68,12 @@ class Batch:
         except (ValueError, TypeError, KeyError) as error:
             raise ProtocolError(f"the body of batch {self.number} can't be read ({error})") from error
 
+    @functools.cached_property
+    def outline(self) -> Outline:
+        """Raises ProtocolError as `work` does."""
+        work = self.work()
+        return Outline([task.task for task in work.tasks], work.stdout_bytes)
+
     def left(self, work: Work) -> list[TaskWork]:
         """Tasks that nothing was reported of."""
         return [task for task in work.tasks[self.finished :] if task.task not in self.returned]
@@ -80,16 +96,6 @@ class Lane:
 
 
 NO_RULES = Rules()
-
-
-class Report(NamedTuple):
-    """A report that may have to be sent again."""
-
-    seq: int
-    batch: int
-    tasks: int
-    """How many it is about."""
-    frame: bytes
 
 
 @dataclass(eq=False)
@@ -120,16 +126,18 @@ class Run:
     served: int = 0
     came: int = 0
     """Batches so far."""
-    reports: deque[Report] = field(default_factory=deque)
-    retained_bytes: int = 0
     queued_bytes: int = 0
-    unacknowledged: Counter[int] = field(default_factory=Counter)
-    """Reports in `reports` by batch."""
+    alone_since: float | None = None
+    """Monotonic time since when it has no connection."""
+    retained: Retained = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.retained = Retained(f"{self.spool}/reports")
 
     @property
     def wants(self) -> Sequence[Want]:
         """What the first of each lane needs, the one first that came first; empty where none may start."""
-        if not self.lanes or self.mood.busy != "" or self.retained_bytes >= RETAINED_LIMIT_BYTES:
+        if not self.lanes or self.mood.busy != "" or self.retained.bytes >= RETAINED_LIMIT_BYTES:
             return ()
         if len(self.lanes) == 1:
             return [Want(needs, lane.waits_since) for needs, lane in self.lanes.items()]
@@ -149,20 +157,19 @@ class Run:
     @property
     def batches(self) -> list[int]:
         """Queued, running, or with reports that are not acknowledged."""
-        numbers = {batch.number for batch in self.queue} | self.running.keys() | self.unacknowledged.keys()
+        numbers = {batch.number for batch in self.queue} | self.running.keys() | self.retained.by_batch.keys()
         return sorted(numbers)
 
     def left(self, seq: int) -> list[int]:
         """Of each of `batches`: tasks of which a scheduler that has seen the reports up to `seq` gets one still."""
         left = Counter({batch.number: batch.unreported for batch in (*self.queue, *self.running.values())})
-        for report in self.reports:
-            if report.seq > seq:
-                left[report.batch] += report.tasks
+        for number, tasks in self.retained.tasks_after(seq):
+            left[number] += tasks
         return [left[number] for number in self.batches]
 
     def add(self, start: Start, now: float) -> Batch | None:
         """Queues a batch; None where it is here already. Raises ProtocolError beyond all bounds."""
-        if start.batch in self.running or start.batch in self.unacknowledged or self.queued(start.batch):
+        if start.batch in self.running or start.batch in self.retained.by_batch or self.queued(start.batch):
             return None
         self.queued_bytes += len(start.body)
         if self.queued_bytes > QUEUED_LIMIT_BYTES:
@@ -218,29 +225,12 @@ class Run:
         self.used = self.used.minus(batch.needs)
         self._hold(batch, -1)
 
-    def report(self, report: Finished | Returned) -> bytes:
-        """Numbers a report and keeps it; returns its frame."""
+    def report(self, report: Finished | Returned) -> None:
+        """Numbers a report and keeps it."""
         self.seq += 1
-        frame = encode(dataclasses.replace(report, seq=self.seq))
         tasks = report.count if isinstance(report, Finished) else len(report.tasks)
-        self.reports.append(Report(self.seq, report.batch, tasks, frame))
-        self.retained_bytes += len(frame)
-        self.unacknowledged[report.batch] += 1
-        return frame
-
-    def after(self, seq: int) -> Iterator[bytes]:
-        """Frames of the reports that a scheduler has not seen."""
-        return (report.frame for report in self.reports if report.seq > seq)
+        self.retained.add(self.seq, report.batch, tasks, encode(dataclasses.replace(report, seq=self.seq)))
 
     def acknowledge(self, seq: int) -> list[int]:
         """Forgets reports up to `seq`; returns batches of which nothing is needed any more."""
-        done = []
-        while self.reports and self.reports[0].seq <= seq:
-            report = self.reports.popleft()
-            self.retained_bytes -= len(report.frame)
-            self.unacknowledged[report.batch] -= 1
-            if not self.unacknowledged[report.batch]:
-                del self.unacknowledged[report.batch]
-                if report.batch not in self.running:
-                    done.append(report.batch)
-        return done
+        return [number for number in self.retained.acknowledge(seq) if number not in self.running]

@@ -27,6 +27,13 @@ _ECHO = bytes.fromhex(
     "6300000762775f63616c6c00010a1a020b00410140001a418480040b0c002000ad4220862001ad840b"
 )
 
+# A program that traps unless the monotonic clock of a deterministic guest shows 1000 at its first reading.
+_CLOCK = bytes.fromhex(
+    "0061736d01000000010b0260037f7e7f017f60000002290116776173695f736e617073686f745f70726576696577310e"
+    "636c6f636b5f74696d655f6765740000030201010503010001071302066d656d6f72790200065f737461727400010a1a"
+    "01180041014200410810001a410829030042e807520440000b0b000e046e616d65010701000474696d65"
+)
+
 
 def choose_thin(locks: str) -> bool:
     """True for the thin way. To be called before there is an engine or a second thread in this process."""
@@ -69,7 +76,10 @@ def _survives() -> bool:
 
 
 def probe() -> bool:
-    """A guest that grows, is refused growth and traps: the thin calls must see all three. A function, called twice."""
+    """A guest that grows, is refused growth and traps: the thin calls must see all three. A function, called twice.
+
+    A clock.
+    """
     engine = engines.Engine(pool=engines.pool_works(), keep_resident_bytes=0)
     calls = ThinCalls(engine)
     linked = calls.link(engine.compile(growth.rewrite(_PROBE).wasm))
@@ -81,7 +91,17 @@ def probe() -> bool:
     launch = engines.Launch(none, none, none, (), None, 1024 * 1024)
     answers = [calls.call(echo, launch, b"\x81\x05").answer for _ in range(2)]
     calls.close()
-    return answers == [b"\x81\x05"] * 2
+    return answers == [b"\x81\x05"] * 2 and _probe_fixed()
+
+
+def _probe_fixed() -> bool:
+    """A deterministic guest, which calls back into this process."""
+    calls = ThinCalls(engines.Engine(pool=False, deterministic=True))
+    none = (ctypes.c_char_p * 0)()
+    linked = calls.link(calls.engine.compile(_CLOCK))
+    assert calls.fixed is not None
+    calls.fixed.restart(0)
+    return calls.run(linked, engines.Launch(none, none, none, (), None, 1024 * 1024)).exit_code == 0
 
 
 _DIVISION = next(code for code, told in engines.TRAPS.items() if told[0] == "division_by_zero")

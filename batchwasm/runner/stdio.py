@@ -11,6 +11,9 @@ import fcntl
 import hashlib
 import os
 import tempfile
+from collections.abc import Iterator
+
+from .redact import Redaction
 
 _F_ADD_SEALS = 1033  # fcntl's names for these came later than Python 3.9 on some systems
 _F_SEAL_GROW = 4
@@ -53,15 +56,20 @@ class Capture:
         else:
             os.lseek(self._fd, 0, os.SEEK_SET)
 
-    def save(self, path: str, count: int) -> str:
-        """Write the first `count` bytes to a new file; the sha256 of them."""
-        digest = hashlib.sha256()
+    def save(self, path: str, count: int, redact: Redaction | None = None) -> tuple[int, str]:
+        """Write the first `count` bytes to a new file, without what `redact` finds; its size and sha256."""
+        digest, size = hashlib.sha256(), 0
         with open(path, "xb") as file:
-            for at in range(0, count, _CHUNK_BYTES):
-                chunk = os.pread(self._fd, min(_CHUNK_BYTES, count - at), at)
+            for chunk in self._chunks(count, redact):
                 digest.update(chunk)
-                file.write(chunk)
-        return digest.hexdigest()
+                size += file.write(chunk)
+        return size, digest.hexdigest()
+
+    def _chunks(self, count: int, redact: Redaction | None) -> Iterator[bytes]:
+        stream = (redact or Redaction(())).stream()
+        for at in range(0, count, _CHUNK_BYTES):
+            yield stream.feed(os.pread(self._fd, min(_CHUNK_BYTES, count - at), at))
+        yield stream.end(cut=self.written > count)
 
     def _replace(self, limit_bytes: int) -> None:
         new = _memory_file(limit_bytes) if self._memory else _unlinked_file(self._folder)

@@ -1,7 +1,7 @@
 """A socket of the supervisor's loop that carries frames: whole messages out of it, whole frames into it, never waiting.
 
-Owns the bytes that the other side has not taken yet. What may pile up there is bounded by who sends: reports are kept
-anyway until they are acknowledged, and orders for a worker are one batch.
+Owns the bytes that the other side has not taken yet. What may pile up there is bounded by who sends: reports follow as
+they are taken, and orders for a worker are one batch.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ class Stream:
         self._ended = ended
         self._decoder = Decoder()
         self._out: deque[memoryview] = deque()
+        self.behind_bytes = 0
+        """What the other side has not taken yet of all that was sent."""
         self._open = True
         self._ending = False
         connection.setblocking(False)
@@ -40,7 +42,7 @@ class Stream:
     @property
     def behind(self) -> bool:
         """True while the other side has not taken all that was sent."""
-        return bool(self._out)
+        return self.behind_bytes > 0
 
     def send(self, message: Message) -> None:
         self.send_frame(encode(message))
@@ -50,6 +52,7 @@ class Stream:
         if not self._open:
             return
         self._out.append(memoryview(frame))
+        self.behind_bytes += len(frame)
         if len(self._out) == 1:
             self._flush()
 
@@ -96,6 +99,7 @@ class Stream:
         try:
             while out:
                 sent = self._socket.send(out[0])
+                self.behind_bytes -= sent
                 if sent == len(out[0]):
                     out.popleft()
                 else:
@@ -104,7 +108,7 @@ class Stream:
             pass
         except OSError:
             # The reading side finds the end too, after what is still to be read.
-            out.clear()
+            self._forget()
         if self._open:
             self._selector.modify(
                 self._socket, selectors.EVENT_READ | (selectors.EVENT_WRITE if out else 0), self.ready
@@ -120,6 +124,10 @@ class Stream:
     def _shut(self) -> None:
         if self._open:
             self._open = False
-            self._out.clear()
+            self._forget()
             self._selector.unregister(self._socket)
             self._socket.close()
+
+    def _forget(self) -> None:
+        self._out.clear()
+        self.behind_bytes = 0

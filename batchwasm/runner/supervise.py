@@ -1,9 +1,8 @@
 """The supervisor of a host: one loop that accepts relays, speaks with their schedulers and keeps the pool at work.
 
-A run stays when its connection goes: what it was sent is run, and its reports wait. One that is alone for longer than
-`--alone-s` (a day) is ended: its guests are killed and its traces removed. The supervisor ends within 2 s of its last
-run's Detach, and when its workdir vanishes, and removes all that is its own. It makes no wasmtime engine, ever: see
-slots.py.
+A run stays when its connection goes: what it was sent is run, and its reports wait (alone.py says for how long). The
+supervisor ends within 2 s of its last run's Detach, and when its workdir vanishes, and removes all that is its own. It
+makes no wasmtime engine, ever: see slots.py.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ import traceback
 
 from . import admission, courtesy, facts, gpus, local, owner
 from .admission import Machine
+from .alone import Alone, Patience
 from .capacity import WHOLE, Room
 from .keyboard import Keyboard
 from .local import Place
@@ -37,6 +37,7 @@ from .protocol import (
     Recall,
     Refused,
     Start,
+    Tail,
 )
 from .relay import GREETING
 from .runs import Run
@@ -46,18 +47,20 @@ from .stream import Stream
 BEAT_S = 2.0
 _TICK_S = 0.5
 _LEAVE_S = 1.0  # without run and connection: the next command of the same user often follows at once
+_AHEAD_BYTES = 1024 * 1024
+"""Reports on their way in a connection: more waits where it is kept, perhaps on disk."""
 _EXIT_BUG = 70  # EX_SOFTWARE
 _FIRST_S = 10.0  # the relay that started us connects within milliseconds
 _GONE = (FileNotFoundError, NotADirectoryError)
 
 
-def supervise(workdir: str, lock: int, alone_s: float) -> int:
+def supervise(workdir: str, lock: int, patience: Patience) -> int:
     """Runs until nobody needs it; `lock` is an open descriptor on its lock, which it holds. Returns the exit code."""
     at = local.place(workdir)
     local.sign(lock, at)
     from . import worker  # wasmtime with it, before the first fork
 
-    supervisor = Supervisor(at, worker.serve, alone_s)
+    supervisor = Supervisor(at, worker.serve, patience)
     supervisor.serve()
     local.remove(at)
     local.release(at, lock)
@@ -69,6 +72,8 @@ class Connection:
 
     def __init__(self, supervisor: Supervisor, connection: socket.socket) -> None:
         self.run: Run | None = None
+        self.seen = 0
+        """The last report that went out here, or that its scheduler had before."""
         self.stream = Stream(
             supervisor.selector,
             connection,
@@ -76,24 +81,32 @@ class Connection:
             lambda cause: supervisor.disconnected(self, cause),
         )
 
+    def pump(self) -> None:
+        """Sends what reports there are, as its scheduler takes them. Raises OSError where one can't be read."""
+        while self.run is not None and self.stream.behind_bytes < _AHEAD_BYTES:
+            following = self.run.retained.following(self.seen)
+            if following is None:
+                return
+            self.seen, frame = following
+            self.stream.send_frame(frame)
+
 
 class Supervisor:
     """Everything of one supervisor but its place on disk, which is made before and removed after it."""
 
-    def __init__(self, at: Place, serve: Serve, alone_s: float) -> None:
+    def __init__(self, at: Place, serve: Serve, patience: Patience) -> None:
         self.selector = selectors.DefaultSelector()
         self._at = at
-        self._alone_s = alone_s
         self._id = secrets.token_hex(8)
         self._facts = facts.facts()
         self._connections: list[Connection] = []
-        self._alone_since: dict[str, float] = {}
         self._stopped = False
         self._needed_until = time.monotonic() + _FIRST_S
         self._tick_at = self._beat_at = 0.0
         self._workdir = os.stat(at.workdir)
         self._machine = Machine(self._facts.cpus, self._facts.memory_bytes, gpus.count())
         self._pool = Pool(self.selector, at, self._machine.room, serve, self._tell, self._gone)
+        self._alone = Alone(self._pool, patience)
         self._owner = owner.Files(owner.paths())
         self._keyboard = Keyboard()
         self._manners = Manners(self._pool, self._keyboard, self._tell_mood)
@@ -113,6 +126,8 @@ class Supervisor:
                 wake_at = min(self._tick_at, self._pool.look(time.monotonic()))
                 for key, events in self.selector.select(max(0.0, wake_at - time.monotonic())):
                     key.data(events)
+                for connection in list(self._connections):
+                    self._pump(connection)
         except Exception:
             traceback.print_exc()  # into the log before the connections close: the relays tell its last line
             raise SystemExit(_EXIT_BUG) from None
@@ -132,9 +147,7 @@ class Supervisor:
         if now >= self._beat_at:
             self._beat_at = now + BEAT_S
             self._beat()
-        for run_id, since in list(self._alone_since.items()):
-            if now - since > self._alone_s:
-                self._pool.end(self._pool.runs[run_id])
+        self._alone.tick(now)
         if self._owner.changed():
             self._obey_owner(now)
         self._manners.tick(now)
@@ -156,7 +169,7 @@ class Supervisor:
         for connection in list(self._connections):
             attached = connection.run
             if attached is not None and attached.order is not None and attached.cap != self._cap(attached.order):
-                self._alone_since[attached.id] = now
+                attached.alone_since = now
                 connection.stream.send(Refused("busy", "its owner allows another share of it now; it is asked again"))
                 self._drop(connection)
 
@@ -216,11 +229,10 @@ class Supervisor:
             connection.stream.send(Refused("protocol", cause))
         if run is not None:
             connection.run = None
-            self._alone_since[run.id] = time.monotonic()
             if cause:
                 self._pool.end(run, cause)
-            elif not run.batches:
-                self._pool.end(run)  # it has nothing to come back for, and may attach anew
+            else:
+                self._alone.leave(run, time.monotonic())
 
     def receive(self, connection: Connection, message: Message) -> None:
         """An order. Raises ProtocolError for what is none."""
@@ -235,6 +247,8 @@ class Supervisor:
             self._pool.recall(run, message.batch)
         elif isinstance(message, Kill):
             self._pool.kill(run, message.batch)
+        elif isinstance(message, Tail):
+            self._tail(connection, run, message)
         elif isinstance(message, Acknowledge):
             self._pool.acknowledge(run, message.seq)
         elif isinstance(message, Detach):
@@ -242,15 +256,28 @@ class Supervisor:
         else:
             raise ProtocolError(f"{message.kind} is not an order")
 
-    def _tell(self, run: Run, frame: bytes) -> None:
+    def _tail(self, connection: Connection, run: Run, order: Tail) -> None:
+        """None where the connection is behind with other things: it can be asked for again, those can't."""
+        if connection.stream.behind_bytes < _AHEAD_BYTES:
+            output = self._pool.tail(run, order)
+            if output is not None:
+                connection.stream.send(output)
+
+    def _tell(self, run: Run) -> None:
         connection = self._connection(run)
         if connection is not None:
-            connection.stream.send_frame(frame)
+            self._pump(connection)
+
+    def _pump(self, connection: Connection) -> None:
+        try:
+            connection.pump()
+        except OSError as error:
+            if connection.run is not None:
+                self._pool.end(connection.run, f"reports that were kept on disk can't be read ({error})", "busy")
 
     def _gone(self, run: Run, why: str) -> None:
         """A run is over here: its connection has nothing more to hear."""
         self._needed_until = time.monotonic() + _LEAVE_S
-        self._alone_since.pop(run.id, None)
         connection = self._connection(run)
         if connection is not None:
             if why:
@@ -310,11 +337,10 @@ class Supervisor:
         run.incarnation, run.cap, run.order = order.incarnation, self._cap(order), order
         run.rules = courtesy.of_inventory(order)
         self._manners.obey(run, run.rules.and_also(self._owner.wishes.courtesy), time.monotonic())
-        connection.run = run
-        self._alone_since.pop(run.id, None)
+        run.alone_since = None
         connection.stream.send(self._attached(run, order))
-        for frame in run.after(order.after):
-            connection.stream.send_frame(frame)
+        connection.run, connection.seen = run, order.after
+        self._pump(connection)
         self._pool.dispatch()
 
     def _cap(self, order: Attach) -> Room:

@@ -11,11 +11,13 @@ from batchwasm.spec.courtesy import HOURS_PATTERN, WHEN_BUSY
 from batchwasm.spec.inventory import TRANSPORTS
 from batchwasm.spec.policy import LABEL, MOST_GROWTH, RETRIED
 from batchwasm.spec.quantities import DURATION_PATTERN, LARGEST, LARGEST_AMOUNT, PERCENT_PATTERN, SIZE_PATTERN
+from batchwasm.spec.settings import RESERVED_ENV, VARIABLE
 from batchwasm.spec.sources import OPTIMIZE
 
 Schema = dict[str, Any]
 _DRAFT = "http://json-schema.org/draft-07/schema#"
 _NAME = "^[A-Za-z0-9_-]{1,200}$"
+_VARIABLE = f"^(?!{RESERVED_ENV}){VARIABLE.pattern}$"
 _PARAMETER = "^(?!(job|index)$)[A-Za-z_][A-Za-z0-9_]*$"
 
 
@@ -127,7 +129,7 @@ def _job_keys() -> Schema:
             "@JOB for what another job's function gives.",
             {"anyOf": [_SCALAR, {"type": ["array", "object"]}]},
         ),
-        "env": _map("Variables of the guest's environment.", "^(?!BATCHWASM_)[^=]+$", _SCALAR),
+        "env": _map("Variables of the guest's environment.", f"^(?!{RESERVED_ENV})[^=]+$", _SCALAR),
         "stdin": _described(_TEXT, "A file that the task reads on stdin, relative to jobs.toml."),
         "inputs": _list(
             "Files given to the task, read-only: globs relative to jobs.toml, paths kept; or from and to; "
@@ -159,6 +161,7 @@ def _job_keys() -> Schema:
         "hosts": _described(_HOSTLIST, "Hosts it may use, such as lab[01-12,15]."),
         "exclude": _described(_HOSTLIST, "Hosts it may not use."),
         **_policy_keys(),
+        **_again_keys(),
     }
 
 
@@ -209,6 +212,28 @@ def _policy_keys() -> Schema:
             "default": 1,
         },
         "isolate": {"description": "Each attempt in a process of its own.", "type": "boolean", "default": False},
+        "verify": _whole("On how many different hosts each task runs, to compare what they give.", 1, default=1),
+        "cache": {
+            "description": "A task whose success is known from an earlier run is not run again.",
+            "type": "boolean",
+            "default": False,
+        },
+    }
+
+
+def _again_keys() -> Schema:
+    """Of tasks that are to give the same again, and of what is not to be told."""
+    return {
+        "deterministic": {
+            "description": "Fixed clocks and random numbers that follow from the task's seed, the same NaN everywhere.",
+            "type": "boolean",
+            "default": False,
+        },
+        "secret": _list(
+            "Variables taken from this machine's environment into the guest's, their values redacted in what it "
+            "prints.",
+            {"type": "string", "pattern": _VARIABLE},
+        ),
     }
 
 

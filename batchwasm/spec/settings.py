@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from batchwasm.model import After, Input, Limits, Request, Template, Value, ValueOf, text_of
@@ -17,10 +18,12 @@ JOB_KEYS = (
     *("source", "build", "function", "reuse", "args", "env", "stdin", "inputs", "mounts", "outputs"),
     *("cpus", "memory", "gpus", "resources", "any", "time_limit", "stdout_limit", "disk", "files"),
     *("sweep", "zip", "include", "omit", "hosts", "exclude", "labels", "priority", "after", "max_parallel"),
-    *("retries", "retry_on", "memory_growth", "isolate"),
+    *("retries", "retry_on", "memory_growth", "isolate", "verify"),
+    *("cache", "deterministic", "secret"),
 )
-LATER_JOB_KEYS = ("cache", "deterministic", "verify", "secret")
 RESERVED_ENV = "BATCHWASM_"
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+"""What a shell can export."""
 Names = frozenset[str]
 
 
@@ -43,6 +46,8 @@ class Settings:
     after: tuple[After, ...]
     """As written; those whose outputs or values it takes are in the references."""
     policy: Policy
+    deterministic: bool
+    secret: tuple[str, ...]
 
 
 def read(keys: Keys, names: Names, references: References) -> Settings:
@@ -57,11 +62,12 @@ def read(keys: Keys, names: Names, references: References) -> Settings:
     after = present(
         nodes, "after", references.after, ()
     )  # before what it takes, so that this is where a circle is told
+    env = _env(keys.merged("env"), names)
     return Settings(
         args=() if called else present(nodes, "args", lambda node: _args(node, names, references), ()),
         values=present(nodes, "args", lambda node: _values(node, names, references), ()) if called else (),
         reuse=present(nodes, "reuse", Node.flag, False),
-        env=_env(keys.merged("env"), names),
+        env=env,
         stdin=present(nodes, "stdin", lambda node: _stdin(node, names), None),
         inputs=present(nodes, "inputs", lambda node: _inputs(node, names, references), ()),
         mounts=present(nodes, "mounts", _mounts, ()),
@@ -72,6 +78,8 @@ def read(keys: Keys, names: Names, references: References) -> Settings:
         exclude=present(nodes, "exclude", _hosts, frozenset()),
         after=after,
         policy=policy.read(keys),
+        deterministic=present(nodes, "deterministic", Node.flag, False),
+        secret=present(nodes, "secret", lambda node: _secret(node, env), ()),
     )
 
 
@@ -124,6 +132,24 @@ def _env(fields: Mapping[str, Node], names: Names) -> dict[str, Template]:
         elif value is not None:
             found[name] = template.parse(value if isinstance(value, str) else text_of(value), names)
     return found
+
+
+def _secret(node: Node, env: Collection[str]) -> tuple[str, ...]:
+    """Names of this machine's variables, each once. Whether they are set is seen when a run starts."""
+    found: dict[str, None] = {}
+    for item in node.items:
+        name = item.text()
+        if name is None:
+            continue
+        if not VARIABLE.fullmatch(name):
+            item.wrong(f"{name!r} is not a variable's name; use letters, digits and '_', as in 'API_TOKEN'")
+        elif name.startswith(RESERVED_ENV):
+            item.wrong(f"variables that start with {RESERVED_ENV} are set by batchwasm; take another name")
+        elif name in env:
+            item.wrong(f"{name} is in env as well, where all can read it; take it out of one of the two")
+        else:
+            found[name] = None
+    return tuple(found)
 
 
 def _stdin(node: Node, names: Names) -> Template | None:

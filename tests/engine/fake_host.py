@@ -11,7 +11,19 @@ from typing import Any
 from batchwasm.engine import session as sessions
 from batchwasm.errors import HostError, HostLost
 from batchwasm.model import Outcome
-from batchwasm.runner.protocol import Attached, Decoder, Detail, Finished, Message, Row, Rows, Start, Work, encode
+from batchwasm.runner.protocol import (
+    Attached,
+    Decoder,
+    Detail,
+    Finished,
+    Message,
+    Redaction,
+    Row,
+    Rows,
+    Start,
+    Work,
+    encode,
+)
 
 
 class FakeFacts:
@@ -35,8 +47,11 @@ class FakeDepot:
         self.stored.append((kind, digest))
         return True
 
-    async def get(self, remote: str, local: Path, size: int, sha256: str, *, within: str = "") -> None:
-        _write(local, self.remote[remote])
+    async def get(
+        self, remote: str, local: Path, size: int, sha256: str, *, within: str = "", redact: Redaction | None = None
+    ) -> None:
+        content = self.remote[remote]
+        _write(local, content if redact is None else redact(content))
 
     async def close(self) -> None: ...
 

@@ -7,7 +7,6 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
-from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -63,7 +62,7 @@ async def test_what_the_owner_allows_is_shown(ssh_pool: list[Sshd], host_toml: P
     found = await check(ssh_pool[0].host)
     assert found.good
     assert found.look == Look(
-        gpus=0, rules=(f"cpus = 1 ({host_toml})", f'when_busy = "leave" ({host_toml})'), refused="", busy=""
+        gpus=0, rules=(f"cpus = 1 ({host_toml})", f'when_busy = "leave" ({host_toml})'), refused="", busy="", logind=""
     )
 
 
@@ -254,14 +253,20 @@ async def test_a_clock_that_is_wrong_is_a_warning(tmp_path: Path, monkeypatch: p
     assert "its clock is 0 s" in found.warnings[0]
 
 
-def test_a_login_that_kills_what_is_left_behind_is_seen(tmp_path: Path) -> None:
-    conf = tmp_path / "logind.conf"
-    conf.write_text("[Login]\n#KillUserProcesses=no\nKillUserProcesses=yes\n")
-    text = resources.files("batchwasm.runner").joinpath("depot.py").read_text()
-    names: dict[str, object] = {"__name__": "depot"}
-    exec(text.replace("/etc/systemd/logind.conf", str(conf)).replace("os.getuid() == 0", "False"), names)
-    told = names["kills_left_behind"]
-    assert callable(told)
-    assert told() is True
-    conf.write_text("[Login]\n#KillUserProcesses=yes\n")
-    assert told() is False
+async def test_a_login_that_takes_all_along_is_seen_with_what_prevents_that(
+    ssh_pool: list[Sshd], tmp_path: Path
+) -> None:
+    """Through a real login, into a Python that sees another /run."""
+    drop_in = tmp_path / "run/systemd/logind.conf.d/99-kill.conf"
+    drop_in.parent.mkdir(parents=True)
+    write(drop_in, "[Login]\nKillUserProcesses=yes\nKillExcludeUsers=\n")
+    inner = f"mount --bind {tmp_path}/run /run && exec {sys.executable} " + '"$@"'
+    python = executable(tmp_path / "python", f"exec unshare --mount --map-root-user sh -c '{inner}' sh " + '"$@"')
+    host = dataclasses.replace(ssh_pool[0].host, python=python)
+    found = await check(host)
+    assert found.good
+    (warning,) = found.warnings
+    assert "KillUserProcesses" in warning
+    assert "'loginctl enable-linger root' there prevents that" in warning
+    write(drop_in, "[Login]\nKillUserProcesses=no\n")
+    assert (await check(host)).warnings == ()

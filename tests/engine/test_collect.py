@@ -14,7 +14,7 @@ from batchwasm.engine.depot import Depot
 from batchwasm.errors import HostError, WorldError
 from batchwasm.model import Outcome
 from batchwasm.results import RunFolder
-from batchwasm.runner.protocol import Detail, OutputFile, Row
+from batchwasm.runner.protocol import Detail, OutputFile, Redaction, Row
 from tests.engine.fake_host import FakeDepot
 
 
@@ -36,8 +36,10 @@ def folder(tmp_path: Path) -> RunFolder:
     return RunFolder(path=tmp_path)
 
 
-async def collected(folder: RunFolder, row: Row, depot: FakeDepot | None = None) -> Any:
-    return await collect.collect(row, "j", folder, cast(Depot, depot or FakeDepot()), "/spool/7")
+async def collected(
+    folder: RunFolder, row: Row, depot: FakeDepot | None = None, redact: Redaction | None = None
+) -> Any:
+    return await collect.collect(row, "j", folder, cast(Depot, depot or FakeDepot()), "/spool/7", None, redact)
 
 
 def test_a_plain_row_is_a_record_in_seconds() -> None:
@@ -77,6 +79,23 @@ async def test_files_lie_where_the_contract_says_and_are_listed(folder: RunFolde
     assert '"path":"a ü"' in record.outputs
 
 
+async def test_what_a_host_says_is_kept_without_the_values_of_secrets(folder: RunFolder) -> None:
+    """The worker leaves them out already; a host need not."""
+    redact = Redaction(["open sesame"])
+    said = row(Detail(code="exit_code", text="no open sesame"), stdout=b"<open sesame>", stderr=b"open sesame!")
+    record = collect.record(said, None, redact)
+    assert (record.stdout, record.stderr, record.reason_text) == (b"<***>", b"***!", "no ***")
+    big = b"open sesame " * 7000
+    depot = FakeDepot(remote={f"/spool/7/3/{name}": big for name in ("stdout", "stderr", "out/o")})
+    spooled = (len(big), sha256(big))
+    outputs = [OutputFile("o", *spooled, False)]
+    detail = Detail(text="no open sesame", outputs=outputs, stdout_spooled=spooled, stderr_spooled=spooled)
+    kept = await collected(folder, row(detail, stdout=b"", stderr=b""), depot, redact)
+    assert kept.reason_text == "no ***"
+    assert folder.stdout("j", 3).read_bytes() == folder.stderr("j", 3).read_bytes() == b"*** " * 7000
+    assert folder.output("j", 3, "o").read_bytes() == big
+
+
 async def test_what_a_lost_attempt_left_is_gone(folder: RunFolder) -> None:
     await collected(folder, row(Detail(outputs=[small("old", b"1"), small("both", b"1")]), b"1", b"1"))
     await collected(folder, row(Detail(outputs=[small("both/new", b"2")]), b"2", number=2))
@@ -108,3 +127,29 @@ async def test_a_full_disk_here_is_no_hosts_fault(folder: RunFolder) -> None:
 
     with pytest.raises(WorldError, match=r"tasks/j/3/stdout can't be written: the disk is full"):
         await collected(folder, row(Detail(stdout_spooled=(1, sha256(b"x")))), Full())
+
+
+def digest(row: Row, redact: Redaction | None = None) -> str | None:
+    return collect.record(row, None, redact, compared=True).digest
+
+
+def test_a_digest_is_of_what_was_given_and_not_of_how_it_went() -> None:
+    given = digest(row(Detail(outputs=[small("b", b"1"), small("a", b"2")]), b"1", b"2"))
+    assert given == digest(
+        row(
+            Detail(outputs=[small("a", b"2"), small("b", b"1")]),
+            b"2",
+            b"1",
+            stderr=b"x",
+            wall_us=1,
+            peak_memory_bytes=1,
+        )
+    )
+    others = [row(stdout=b"other"), row(Detail(outputs=[small("a", b"1"), small("b", b"2")]), b"1", b"2"), row()]
+    assert len({given, *map(digest, others)}) == 4
+
+
+def test_a_large_output_counts_as_a_small_one_and_what_failed_is_not_compared() -> None:
+    assert digest(row(Detail(stdout_spooled=(3, sha256(b"out"))), stdout=b"")) == digest(row())
+    assert digest(row(outcome=Outcome.FAILED, exit_code=1)) is None
+    assert collect.record(row()).digest is None

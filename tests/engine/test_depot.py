@@ -20,6 +20,7 @@ import pytest
 from batchwasm.engine import depot as client
 from batchwasm.engine.depot import Depot
 from batchwasm.errors import HostError, HostLost
+from batchwasm.runner.protocol import Redaction
 from batchwasm.transports import make
 from tests.engine.depots import depot_on, executable, here, python_that_mounts
 from tests.sshd import Sshd
@@ -94,6 +95,20 @@ async def test_a_file_comes_back_as_it_went(tmp_path: Path, size: int) -> None:
         assert await depot.put("files", digest, path)
         await depot.get(f"{depot.facts.workdir}/cache/files/{digest}", tmp_path / "b", size, digest)
     assert (tmp_path / "b").read_bytes() == data
+
+
+async def test_a_file_is_fetched_without_the_values_of_secrets_wherever_they_are_in_it(tmp_path: Path) -> None:
+    """Its digest is that of what lies there; a value may begin in one frame and end in the next."""
+    data = b"0123456789ab" * (MB // 4)
+    digest, path = file_of(tmp_path / "a", data)
+    async with depot_on(here(tmp_path / "w")) as depot:
+        await depot.put("files", digest, path)
+        remote = f"{depot.facts.workdir}/cache/files/{digest}"
+        await depot.get(remote, tmp_path / "b", len(data), digest, redact=Redaction(["23456789"]))
+        with pytest.raises(HostError):
+            await depot.get(remote, tmp_path / "c", len(data), "0" * 64, redact=Redaction(["23456789"]))
+    assert (tmp_path / "b").read_bytes() == b"01***ab" * (MB // 4)
+    assert not (tmp_path / "c").exists()
 
 
 async def test_a_file_goes_to_a_server_and_back(ssh_pool: list[Sshd], tmp_path: Path) -> None:

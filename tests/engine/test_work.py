@@ -12,6 +12,7 @@ import pytest
 
 from batchwasm.engine import work as works
 from batchwasm.engine.arguments import INLINE_BYTES, Arguments
+from batchwasm.engine.secrets import NO_SECRETS, Secrets
 from batchwasm.engine.work import CALLS_BYTES, Digests, InputChanged, JobWork, LocalFile
 from batchwasm.functions.values import BadArgument
 from batchwasm.model import Input, Job, RunSpec, Source, Template
@@ -30,7 +31,11 @@ def digest(text: str) -> str:
 
 
 async def made(
-    folder: Path, digests: Digests | None = None, arguments: Arguments | None = None, **fields: Any
+    folder: Path,
+    digests: Digests | None = None,
+    arguments: Arguments | None = None,
+    secrets: Secrets = NO_SECRETS,
+    **fields: Any,
 ) -> JobWork:
     wasm = folder / "j.wasm"
     wasm.write_bytes(b"wasm")
@@ -38,7 +43,7 @@ async def made(
     job = Job(name="j", source=Source(language="wasm", paths=(wasm,)), sweep=sweep, **fields)
     spec = RunSpec(name="r", folder=folder, jobs=(job,))
     module = LocalFile("wasm", digest("wasm"), wasm, "j.wasm")
-    work = JobWork(spec, job, module, "r-1", digests or Digests(), arguments=arguments)
+    work = JobWork(spec, job, module, "r-1", digests or Digests(), arguments=arguments, secrets=secrets)
     await work.load()
     return work
 
@@ -57,6 +62,18 @@ async def test_what_all_tasks_share_is_said_once(tmp_path: Path) -> None:
     )
     assert batch.tasks == [TaskWork(0, 1), TaskWork(1, 3)]
     assert {file.digest for file in files} == {digest("in"), digest("wasm")}
+
+
+async def test_secrets_are_variables_whose_names_are_told_beside_them(tmp_path: Path) -> None:
+    held = Secrets({"TOKEN": "open sesame"})
+    for env, in_batch, in_tasks in (
+        ({"E": fixed("1")}, {"E": "1", "TOKEN": "open sesame"}, [None, None]),
+        ({"E": N}, {}, [{"E": e, "TOKEN": "open sesame"} for e in "ab"]),
+    ):
+        work = await made(tmp_path, env=env, secret=("TOKEN",), deterministic=True, secrets=held)
+        batch, *_ = work.work(7, ((0, 2),), [1, 1], "/spool", {})
+        assert (batch.env, [task.env for task in batch.tasks]) == (in_batch, in_tasks)
+        assert (batch.secret, batch.deterministic) == (["TOKEN"], True)
 
 
 async def test_what_differs_is_said_task_by_task(tmp_path: Path) -> None:

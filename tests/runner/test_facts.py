@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pwd
 import subprocess
 import sys
 from pathlib import Path
@@ -127,38 +126,6 @@ def test_a_system_without_proc_is_taken_for_local(files: dict[str, str]) -> None
 def test_fuse_on_a_local_disk_is_local() -> None:
     assert not facts.is_remote("fuseblk")
     assert facts.is_remote("fuse.rclone")
-
-
-@pytest.mark.parametrize(
-    ("conf", "ends"),
-    [
-        ("", False),
-        ("[Login]\n#KillUserProcesses=yes\n", False),
-        ("[Login]\nKillUserProcesses=yes\n", True),
-        ("[Login]\nKillUserProcesses = yes\nKillExcludeUsers=root alice\n", False),
-    ],
-)
-def test_a_login_manager_that_kills_at_logout_is_known(
-    files: dict[str, str], monkeypatch: pytest.MonkeyPatch, conf: str, ends: bool
-) -> None:
-    alice = pwd.struct_passwd(("alice", "x", 1234, 1234, "", "/home/alice", "/bin/sh"))
-    monkeypatch.setattr(os, "getuid", lambda: 1234)
-    monkeypatch.setattr(pwd, "getpwuid", lambda uid: alice)
-    files["/etc/systemd/logind.conf"] = conf
-    assert facts.ends_at_logout() is ends
-
-
-def test_a_user_who_lingers_is_left_running(
-    files: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    alice = pwd.struct_passwd(("alice", "x", 1234, 1234, "", "/home/alice", "/bin/sh"))
-    monkeypatch.setattr(os, "getuid", lambda: 1234)
-    monkeypatch.setattr(pwd, "getpwuid", lambda uid: alice)
-    monkeypatch.setattr(facts, "_LINGER", str(tmp_path))
-    files["/etc/systemd/logind.conf"] = "KillUserProcesses=yes\n"
-    assert facts.ends_at_logout()
-    (tmp_path / "alice").touch()
-    assert not facts.ends_at_logout()
 
 
 def test_free_disk_of_a_folder_that_is_gone_is_none(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def test_long_output_is_saved_with_its_digest_and_its_memory_given_back(
     content = os.urandom(1_500_000)
     capture.open(2_000_000)
     assert os.write(fd, content) == len(content)
-    assert capture.save(str(tmp_path / "saved"), len(content)) == hashlib.sha256(content).hexdigest()
+    assert capture.save(str(tmp_path / "saved"), len(content)) == (len(content), hashlib.sha256(content).hexdigest())
     assert (tmp_path / "saved").read_bytes() == content
     capture.reset()
     assert capture.written == 0

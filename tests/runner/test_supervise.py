@@ -479,15 +479,6 @@ def test_acknowledged_spool_is_removed_and_the_rest_stays(host: SupervisedHost) 
     eventually(lambda: len(list(spool.iterdir())) == 1, "the spool of the first is removed")
 
 
-def test_a_run_alone_for_too_long_is_ended_with_all_it_has(host: SupervisedHost) -> None:
-    host.relay_options = ["--alone-s", "0.5"]
-    scheduler = host.attach()
-    scheduler.start(1, SPIN)
-    host.wait_until_a_guest_speaks()
-    scheduler.close()
-    eventually(lambda: not host.supervisors() and not host.workers(), "all ends", patience_s=5)
-
-
 def test_large_reports_pass_and_nothing_is_lost_when_nobody_reads_for_a_while(host: SupervisedHost) -> None:
     scheduler = host.attach(cpus=2)
     loud = HELLO.replace("(call $hello)))", "(i32.store (i32.const 4) (i32.const 60000)) (call $hello)))")

@@ -102,12 +102,26 @@ def test_hosts_and_exclude_are_hostlists_or_lists_of_them(folder: Folder) -> Non
         ("files = -1", "3: jobs.j.files: -1 is not a whole number from 0 up"),
         ('hosts = "lab["', "3: jobs.j.hosts: 'lab[' has a '[' that is never closed"),
         ("exclude = [5]", "3: jobs.j.exclude[0]: 5 is not a string"),
+        ("deterministic = 1", "3: jobs.j.deterministic: 1 is not true or false"),
+        ('secret = "TOKEN"', "3: jobs.j.secret: 'TOKEN' is not a list; write [ ... ]"),
+        ('secret = ["MY TOKEN"]', "3: jobs.j.secret[0]: 'MY TOKEN' is not a variable's name; use letters, digits"),
+        ('secret = ["A", "BATCHWASM_X"]', "3: jobs.j.secret[1]: variables that start with BATCHWASM_ are set by"),
+        ('env = { T = "1" }\nsecret = ["T"]', "4: jobs.j.secret[0]: T is in env as well, where all can read it"),
     ],
 )
 def test_a_key_that_is_wrong_says_where_and_what_would_be_right(folder: Folder, keys: str, says: str) -> None:
     found = folder.wrong_job(keys)
     assert len(found) == 1
     assert found[0].startswith(says)
+
+
+def test_secrets_are_names_each_once_and_a_jobs_own_replace_those_of_the_defaults(folder: Folder) -> None:
+    text = '[defaults]\nsource = "a.c"\nsecret = ["A"]\ndeterministic = true\n'
+    text += '[jobs.a]\n[jobs.b]\nsecret = ["B", "C", "B"]\n'
+    folder.write("a.c")
+    a, b = folder.run(text + "deterministic = false\n").jobs
+    assert (a.secret, b.secret) == (("A",), ("B", "C"))
+    assert (a.deterministic, b.deterministic) == (True, False)
 
 
 @pytest.mark.parametrize(
