@@ -4,12 +4,13 @@
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help demo test test-long lint format bench dist clean
+.PHONY: help demo test test-long chaos lint format bench dist clean
 
 help:
 	@echo "make demo       run the tour on this machine: Rust, C++, Go and C, compiled here, run in the sandbox"
 	@echo "make test       formatter, linter, types and tests"
 	@echo "make test-long  the tests that take minutes or gigabytes"
+	@echo "make chaos      10,000 tasks while schedulers, links and hosts fail at random (minutes, as root); CHAOS_SEED=n repeats one"
 	@echo "make lint       formatter, linter and types only;  make format  lets them mend what they can"
 	@echo "make bench      tasks and calls a second against GNU parallel, HyperQueue and dask; the scheduler by itself"
 	@echo "make dist       wheel and sdist in dist/;  make clean  removes what was made, .venv too"
@@ -22,6 +23,9 @@ test: lint
 
 test-long: setup-test
 	@$(PYTEST) -m long --timeout 1800 $(ARGS)
+
+chaos: setup-test
+	@$(BIN)/python -m tests.chaos $(ARGS)
 
 lint: setup-test
 	@$(BIN)/ruff format --check --quiet

@@ -9,8 +9,6 @@ for row in api.results(ran.folder):
 from __future__ import annotations
 
 import asyncio
-import getpass
-import json
 import os
 import secrets
 import signal
@@ -21,14 +19,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from batchwasm import calls, explained, functions, rows
+from batchwasm import calls, explained, reading, rows
 from batchwasm import results as folders
 from batchwasm import spec as spec_files
 from batchwasm.artifacts import Store, build
-from batchwasm.asking import ask, is_alive
-from batchwasm.core.events import Event, Record, RunStopped
+from batchwasm.asking import cancel as cancel
+from batchwasm.asking import drain as drain
+from batchwasm.asking import is_alive
+from batchwasm.asking import pause as pause
+from batchwasm.asking import retry as retry
+from batchwasm.asking import to_retry as to_retry
+from batchwasm.asking import undrain as undrain
+from batchwasm.asking import unpause as unpause
+from batchwasm.core.events import Event, RunStopped
 from batchwasm.core.history import unheard
-from batchwasm.core.state import JobState, State
+from batchwasm.core.state import State
 from batchwasm.engine import manifest
 from batchwasm.engine.building import Earlier
 from batchwasm.engine.loop import Loop
@@ -40,6 +45,7 @@ from batchwasm.engine.simulating import Simulated
 from batchwasm.engine.simulating import simulate as simulated
 from batchwasm.errors import (
     EXIT_BAD_INPUT,
+    EXIT_CANCELLED,
     EXIT_INTERRUPTED,
     EXIT_SUCCEEDED,
     EXIT_TASKS_FAILED,
@@ -52,14 +58,11 @@ from batchwasm.errors import (
     WorldError,
 )
 from batchwasm.explained import AttemptRow, Explained
-from batchwasm.functions.json_values import to_json
-from batchwasm.functions.values import decoder
 from batchwasm.journal import Journal, never_began
-from batchwasm.model import HostName, Inventory, Job, JobName, Outcome, RunSpec
+from batchwasm.model import Inventory, Job, JobName, Outcome, RunSpec
 from batchwasm.reopening import machines, reopen
 from batchwasm.results import RunFolder
-from batchwasm.rows import Ended, HostHit, Params, ResultRow, Status
-from batchwasm.spec import stored
+from batchwasm.rows import ResultRow, Status
 from batchwasm.spec.lines import KeyPath
 from batchwasm.version import __version__
 
@@ -262,7 +265,9 @@ def _interrupt(loop: Loop) -> None:
 def _exit_code(state: State) -> int:
     if state.stopped is not None:
         return _STOPPED_EXITS.get(state.stopped.code, EXIT_WORLD)
-    return EXIT_SUCCEEDED if state.counts[Outcome.SUCCEEDED] == state.tasks else EXIT_TASKS_FAILED
+    if state.counts[Outcome.SUCCEEDED] == state.tasks:
+        return EXIT_SUCCEEDED
+    return EXIT_CANCELLED if state.a_person_cancelled else EXIT_TASKS_FAILED
 
 
 _STOPPED_EXITS = {"interrupted": EXIT_INTERRUPTED, "source": EXIT_BAD_INPUT, "spec": EXIT_BAD_INPUT}
@@ -329,28 +334,6 @@ def going_on(cwd: Path | None = None) -> list[tuple[RunFolder, Status]]:
     return found
 
 
-def drain(folder: RunFolder, hosts: Sequence[HostName], why: str = "") -> list[HostHit]:
-    """Have a run that goes on give these hosts nothing new; what runs there ends.
-
-    Raises RunError for hosts that it has not (then nothing was done), WorldError where it is over, or does not answer.
-    """
-    answer = ask(folder, "drain", {"hosts": list(hosts), "why": why, "by": _user()})
-    return [HostHit.of(folder.name, str(folder.path), hit, drained=True) for hit in answer["hosts"]]
-
-
-def undrain(folder: RunFolder, hosts: Sequence[HostName]) -> list[HostHit]:
-    """Have it use these hosts again: drained ones, and those that were set aside. Raises as `drain`."""
-    answer = ask(folder, "undrain", {"hosts": list(hosts)})
-    return [HostHit.of(folder.name, str(folder.path), hit, drained=False) for hit in answer["hosts"]]
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return "a user without a name"
-
-
 # --------------------------------------------------------------------------------------------------- reading
 
 
@@ -361,12 +344,22 @@ def find(name: str | None, cwd: Path | None = None) -> RunFolder:
 
 def status(folder: RunFolder) -> Status:
     """How far a run is, live or finished."""
+    return _looked_at(folder)[0]
+
+
+def ran(folder: RunFolder) -> Ran:
+    """What came of a run that is over; WorldError's exit code where its scheduler died."""
+    now, state = _looked_at(folder)
+    return Ran(status=now, folder=folder, exit_code=_exit_code(state))
+
+
+def _looked_at(folder: RunFolder) -> tuple[Status, State]:
     held = folder.is_held()  # before the state is read: a run that ends in between must not look abandoned
     state = _state(folder)
     alive = is_alive(held, state)
     if not alive and not state.finished and state.stopped is None:
         state.apply(_GONE, state.last_at)
-    return rows.status(state, str(folder.path), alive=alive, now=time.time())
+    return rows.status(state, str(folder.path), alive=alive, now=time.time()), state
 
 
 _GONE = RunStopped(
@@ -382,17 +375,7 @@ def results(
     folder: RunFolder, *, job: JobName | None = None, index: int | None = None, outcome: Sequence[str] = ()
 ) -> Iterator[ResultRow]:
     """Rows of the tasks that have a result, in the order of the jobs and of their tasks."""
-    journal = Journal.open(folder.journal, read_only=True)
-    try:
-        state = journal.state()
-        kept = _kept(folder)
-        for n, found in enumerate(state.jobs):
-            if job is None or found.plan.name == job:
-                for row in _rows_of(journal, state, n, found, kept, folder, index):
-                    if (index is None or row.index == index) and (not outcome or row.outcome in outcome):
-                        yield _absolute(folder, row)
-    finally:
-        journal.close()
+    return reading.results(folder, job=job, index=index, outcome=outcome)
 
 
 def explain(folder: RunFolder, *, job: JobName | None = None, index: int = 0) -> Explained:
@@ -428,73 +411,9 @@ def _attempts(journal: Journal, state: State, n: int, task: int) -> list[Attempt
     return rows_
 
 
-def _absolute(folder: RunFolder, row: ResultRow) -> ResultRow:
-    """The journal's paths are relative, so that a run folder can be moved; what is shown opens from anywhere."""
-    if row.stdout_path is None and row.stderr_path is None:
-        return row
-    stdout, stderr = (path and str(folder.path / path) for path in (row.stdout_path, row.stderr_path))
-    return replace(row, stdout_path=stdout, stderr_path=stderr)
-
-
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """What a manifest says of a job."""
-
-    params: Params
-    value: Callable[[Record], Any]
-    """A record's value, as JSON has it."""
-
-
-def _rows_of(
-    journal: Journal,
-    state: State,
-    n: int,
-    job: JobState,
-    kept: Mapping[JobName, _Kept],
-    folder: RunFolder,
-    index: int | None,
-) -> Iterator[ResultRow]:
-    known = kept.get(job.plan.name)
-    if known is None:
-        raise RunError(f"{folder.manifest} does not know the job {job.plan.name}")
-    attempts = journal.attempts(job=n, task=index, final=True)
-    ended = (Ended(attempt.record.task, attempt.host, attempt.record) for attempt in attempts)
-    return rows.results(state.name, state, job, known.params, ended, only=index, value=known.value)
-
-
 def _state(folder: RunFolder) -> State:
     journal = Journal.open(folder.journal, read_only=True)
     try:
         return journal.state()
     finally:
         journal.close()
-
-
-def _kept(folder: RunFolder) -> dict[JobName, _Kept]:
-    """Of each job, the parameters of its tasks and how its values are read, as the run's manifest keeps them."""
-    try:
-        manifest = json.loads(folder.manifest.read_text(encoding="utf-8"))
-        return {
-            job["name"]: _Kept(Params(stored.from_json(job["sweep"])), _value_reader(folder, job.get("signature")))
-            for job in manifest["jobs"]
-        }
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{folder.manifest} can't be read: {error}") from error
-
-
-def _value_reader(folder: RunFolder, signature: Any) -> Callable[[Record], Any]:
-    if signature is None:
-        return lambda record: None
-    result = functions.from_json(json.dumps(signature)).result
-    decode = decoder(result)
-
-    def read(record: Record) -> Any:
-        encoded = record.value
-        if encoded is None and record.value_path is not None:
-            try:
-                encoded = (folder.path / record.value_path).read_bytes()
-            except OSError:
-                return None  # a fleet's large value, which was handed over
-        return None if encoded is None or result is None else to_json(result, decode(encoded))
-
-    return read

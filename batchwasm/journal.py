@@ -69,6 +69,14 @@ class Left(NamedTuple):
     value_path: str | None
 
 
+class Known(NamedTuple):
+    """What was read of a journal: the state after event `seq` and row `attempt` of attempts."""
+
+    state: State
+    seq: int
+    attempt: int
+
+
 class Sample(NamedTuple):
     """What a host said of itself at one time."""
 
@@ -286,31 +294,56 @@ class Journal:
 
     def state(self) -> State:
         """What all events so far make, from the newest checkpoint on. Raises RunError where they make no sense."""
+        return self.caught_up().state
+
+    def caught_up(self, known: Known | None = None, hear: Callable[[Event], None] | None = None) -> Known:
+        """The same, from what was `known` before, whose state is changed; `hear` is told each event after it."""
         with self.snapshot():
-            state, after, attempt = self._newest_checkpoint()
-            for seq, at, event in self.replay(after, attempt):
+            state, upto, attempt = known or self._newest_checkpoint()
+            for seq, at, event in self.replay(upto, attempt):
                 try:
                     state.apply(event, at)
                 except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, AssertionError) as error:
                     text = f"event {seq} ({type(event).__name__}) does not follow from those before it: {error!r}"
                     raise RunError(damaged(self.path, text)) from error
-        return state
+                upto = seq
+                if hear is not None:
+                    hear(event)
+            attempt = self._db.execute("SELECT coalesce(max(id), 0) FROM attempts").fetchone()[0]
+        return Known(state, upto, attempt)
 
-    def _newest_checkpoint(self) -> tuple[State, int, int]:
+    def ended(self, after: int, upto: int) -> Iterator[Attempt]:
+        """Those in rows beyond `after` and up to `upto` that made results, in their order; of each task the last."""
+        later = "job = a.job AND task = a.task AND final = 1 AND id > a.id AND id <= ?2"
+        query = (
+            f"SELECT id, batch, job, host, {_columns(self._missing)} FROM attempts AS a WHERE id > ?1 AND id <= ?2 "
+            f"AND final = 1 AND NOT EXISTS (SELECT 1 FROM attempts WHERE {later}) ORDER BY id LIMIT {PAGE_ROWS}"
+        )
+        found: list[tuple[Any, ...]] = [(after,)]
+        while found:  # by pages: an open query of a reader who takes his time would keep the writer's log growing
+            with translated(self.path):
+                found = self._db.execute(query, (found[-1][0], upto)).fetchall()
+            for _, batch, job, host, *record in found:
+                yield Attempt(batch, job, host, Record(*record))
+
+    def _newest_checkpoint(self) -> Known:
         """A state, and the event and attempt after which it was; one that can't be read is done without."""
         query = "SELECT seq, attempt, body FROM checkpoints WHERE version = ? ORDER BY seq DESC"
         for after, attempt, body in self._db.execute(query, (snapshot.VERSION,)):
             with suppress(zlib.error, LookupError, TypeError, ValueError, AttributeError, AssertionError):
-                return snapshot.load(body), after, attempt
-        return State(), 0, 0
+                return Known(snapshot.load(body), after, attempt)
+        return Known(State(), 0, 0)
 
     def attempts(self, *, job: int | None = None, task: int | None = None, final: bool = False) -> Iterator[Attempt]:
-        """Rows of `attempts`, by job, task and time."""
+        """Rows of `attempts`, by job, task and time; of the final ones of a task the last, which counts."""
         where = {"job": job, "task": task, "final": 1 if final else None}
         given = {key: value for key, value in where.items() if value is not None}
         condition = "".join(f" AND {key} = :{key}" for key in given)
+        if final:  # a task that a person had again may have several
+            later = "job = a.job AND task = a.task AND final = 1 AND id > a.id"
+            condition += f" AND NOT EXISTS (SELECT 1 FROM attempts WHERE {later})"
         query = (
-            f"SELECT id, batch, job, host, {_columns(self._missing)} FROM attempts "
+            f"SELECT id, batch, job, host, {_columns(self._missing)} FROM attempts AS a "
             f"WHERE (job, task, id) > (:a, :b, :c){condition} ORDER BY job, task, id LIMIT {PAGE_ROWS}"
         )
         a, b, c = -1, 0, 0

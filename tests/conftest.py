@@ -14,17 +14,13 @@ from pathlib import Path
 import pytest
 
 from tests.command import Cli
-from tests.homes import move_into
+from tests.homes import TOOL_CACHES, TOOLS, move_into
 from tests.leftovers import Leftovers
 
 ROOT = Path(__file__).parent.parent
 pytest_plugins = ["tests.sshd"] if (ROOT / "tests/sshd.py").exists() else []
 
 IN_CI = os.environ.get("CI", "").lower() in ("true", "1")
-
-TOOL_CACHES = Path(os.environ.get("BATCHWASM_TEST_CACHE") or ROOT / ".venv/cache")
-"""What compilers keep between test runs: zig builds its libc++ in 44 s, Go its standard library in 20 s."""
-TOOLS = {"ZIG_GLOBAL_CACHE_DIR": "zig", "GOCACHE": "go", "GOMODCACHE": "go-modules", "PIP_CACHE_DIR": "pip"}
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -111,3 +111,53 @@ JOIN_WAT = r"""
         (br $more)))))
 """
 """`JOIN_WAT TO TEXT FILE...`: writes the text and up to 64 KiB of each file to TO; exits with 9 if one is missing."""
+
+FLAKY_C = r"""
+#include <stdio.h>
+#include <stdlib.h>
+int main(int argc, char **argv) {
+    const char *attempt = getenv("BATCHWASM_ATTEMPT");
+    printf("attempt %s\n", attempt);
+    return atoi(attempt) < atoi(argv[1]);
+}
+"""
+"""`FLAKY_C N`: says which attempt it is, and fails before the Nth."""
+
+RANDOM_WAT = r"""
+(module
+  (import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (func (export "_start")
+    (drop (call $random (i32.const 16) (i32.const 16)))
+    (i32.store (i32.const 0) (i32.const 16))
+    (i32.store (i32.const 4) (i32.const 16))
+    (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))
+"""
+"""Prints 16 random bytes."""
+
+GATED_C = r"""
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+static int is_there(const char *name) {
+    char path[100];
+    snprintf(path, sizeof path, "/mnt/gate/%s", name);
+    return !access(path, F_OK);
+}
+int main(int argc, char **argv) {
+    const char *attempt = getenv("BATCHWASM_ATTEMPT");
+    char name[100];
+    for (int step = 1; step <= atoi(argv[1]); step++) {
+        printf("out %s.%d\n", attempt, step);
+        fflush(stdout);
+        fprintf(stderr, "err %s.%d\n", attempt, step);
+        snprintf(name, sizeof name, "%s.%d", attempt, step);
+        while (!is_there(name)) usleep(5000);
+    }
+    snprintf(name, sizeof name, "fail.%s", attempt);
+    return is_there(name) ? 75 : 0;
+}
+"""
+"""`GATED_C STEPS`: at each step it prints `out ATTEMPT.STEP` and `err ...`, and goes on when a file ATTEMPT.STEP is in
+the mount `gate`. It fails where there is a file fail.ATTEMPT then."""

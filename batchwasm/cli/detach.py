@@ -19,10 +19,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from batchwasm.cli.escape import say
 from batchwasm.cli.progress import Plain
-from batchwasm.cli.watch import RunWatcher, Silent
 
 if TYPE_CHECKING:
-    from batchwasm.model import RunSpec
     from batchwasm.results import RunFolder
 
 SCHEMA = "detach/1"
@@ -92,13 +90,17 @@ def _program() -> list[str]:
     return [sys.executable, *sys.orig_argv[1:before]]
 
 
+def enter(*, as_json: bool) -> Background | int:
+    """For a command that is to be detached: in the process in the background how it speaks to its caller; here, once
+    that process has its run in hand or has failed, the exit code."""
+    return Background.here() or start(sys.argv[1:], as_json=as_json)
+
+
 class Background:
     """In the process in the background: the way back to who waits for word."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self.log = Log()
-        self._folder: RunFolder | None = None
 
     @classmethod
     def here(cls) -> Background | None:
@@ -110,14 +112,8 @@ class Background:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         return cls(int(descriptor))
 
-    def started(self, folder: RunFolder) -> None:
-        """There is a run folder."""
-        self._folder = folder
-
-    def take_over(self) -> None:
+    def take_over(self, folder: RunFolder) -> None:
         """The run is in hand: let go of the terminal, and of the caller. Raises OSError where there can be no log."""
-        folder = self._folder
-        assert folder is not None
         log = os.open(folder.scheduler_log, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
@@ -129,28 +125,19 @@ class Background:
         os.close(self._descriptor)
 
 
-class BackgroundWatcher(RunWatcher):
-    """Of the run in the background; what its tasks print is in the journal, and not in the log."""
-
-    def __init__(self, background: Background, spec: RunSpec, *, quiet: bool) -> None:
-        super().__init__(Silent() if quiet else background.log, spec, show=False)
-        self._background = background
-
-    def opened(self) -> None:
-        self._background.take_over()
-
-
 class Log(Plain):
     """What happens in a run as lines of a bounded file, each with its time: stderr, once that is the log."""
 
     def __init__(self) -> None:
         super().__init__(sys.stderr, interval_s=LOG_INTERVAL_S)
+        self.is_ours = False
+        """stderr is the log by now, and no file of the caller's."""
 
     def note(self, text: str) -> None:
         stamp = time.strftime("%Y-%m-%d %H:%M:%S")
         super().note("\n".join(f"{stamp} {line}" for line in text.splitlines() or [""]))
         descriptor = self._stream.fileno()
-        if os.fstat(descriptor).st_size > LOG_LIMIT_BYTES:
+        if self.is_ours and os.fstat(descriptor).st_size > LOG_LIMIT_BYTES:
             _halve(descriptor)
 
 

@@ -44,25 +44,43 @@ def say(text: str) -> None:
 
 def copy(source: BinaryIO, stream: TextIO) -> None:
     """All of `source` to `stream`: as it is where that is a pipe or a file, harmless where it is a terminal."""
-    if stream.isatty():
-        _copy_visible(source, stream)
-    else:
-        stream.flush()
+    copying = Copying(stream)
+    copying.take(source)
+    copying.end()
+
+
+class Copying:
+    """The same of what comes in pieces."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace") if stream.isatty() else None
+        self._last = "\n"
+
+    def take(self, source: BinaryIO) -> None:
+        """All of `source`, which is out when this returns."""
+        self._stream.flush()
         while chunk := source.read(_CHUNK_BYTES):
-            _write_all(stream.fileno(), chunk)
+            if self._decoder is None:
+                _write_all(self._stream.fileno(), chunk)
+            else:
+                self._show(self._decoder.decode(chunk))
+        self._stream.flush()
 
+    def end(self) -> None:
+        """What is still open of a character, and of a terminal's line."""
+        if self._decoder is not None:
+            self._show(self._decoder.decode(b"", final=True))
+            if self._last != "\n":
+                self._stream.write("\n")  # else the shell's prompt hides the last line
+            self._last = "\n"
+            self._decoder.reset()
+        self._stream.flush()
 
-def _copy_visible(source: BinaryIO, stream: TextIO) -> None:
-    decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    last, chunk = "\n", b"-"
-    while chunk:
-        chunk = source.read(_CHUNK_BYTES)
-        text = visible_text(decoder.decode(chunk, final=not chunk))
-        stream.write(text)
-        last = text[-1:] or last
-    if last != "\n":
-        stream.write("\n")  # else the shell's prompt hides the last line
-    stream.flush()
+    def _show(self, text: str) -> None:
+        shown = visible_text(text)
+        self._stream.write(shown)
+        self._last = shown[-1:] or self._last
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from batchwasm import api
 from batchwasm.api import Ran
 from batchwasm.cli import progress
+from batchwasm.cli.detach import Background, Log
 from batchwasm.cli.escape import say
 from batchwasm.cli.progress import Progress
 from batchwasm.cli.render import print_json
@@ -45,7 +46,7 @@ class Going:
         except WorldError as error:
             if self._as_json:
                 _print_left(self._folders)
-            if not self._folders:
+            if not self._folders or "batchwasm resume" in str(error):
                 raise
             name = reference(self._folders[-1], Path.cwd())
             raise WorldError(f"{error}\n'batchwasm resume {name}' goes on with the run when that is mended") from error
@@ -60,9 +61,42 @@ class Going:
         return ran.exit_code
 
 
+class GoingInBackground(Going):
+    """The same of a detached run: its display is a log, its last words go there, and its caller waits for the first."""
+
+    def __init__(self, background: Background, *, quiet: bool) -> None:
+        self._log = Log()
+        super().__init__(Silent() if quiet else self._log, as_json=False, quiet=quiet)
+        self._background = background
+
+    def watcher(self, spec: RunSpec) -> Watcher:
+        return BackgroundWatcher(self._progress, spec, self._take_over)
+
+    def started(self, folder: RunFolder) -> None:
+        self._folders.append(folder)
+
+    def _take_over(self) -> None:
+        self._background.take_over(self._folders[0])
+        self._log.is_ours = True
+
+
+class BackgroundWatcher(RunWatcher):
+    """What tasks print is in the journal, and not in the log. `opened` is called when the run is in hand."""
+
+    def __init__(self, progress: Progress, spec: RunSpec, opened: Callable[[], None]) -> None:
+        super().__init__(progress, spec, show=False)
+        self._opened = opened
+
+    def opened(self) -> None:
+        self._opened()
+
+
 @contextmanager
-def shown(as_json: bool, quiet: bool) -> Iterator[Going]:
-    """A display on stderr, taken down at the end."""
+def shown(as_json: bool, quiet: bool, background: Background | None = None) -> Iterator[Going]:
+    """A display on stderr, or a log in the background; taken down at the end."""
+    if background is not None:
+        yield GoingInBackground(background, quiet=quiet)
+        return
     shown = Silent() if quiet else progress.make()
     try:
         yield Going(shown, as_json=as_json, quiet=quiet)

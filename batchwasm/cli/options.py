@@ -34,6 +34,23 @@ class Amount(click.ParamType[float]):
 AMOUNT = Amount()
 
 
+class Duration(click.ParamType[float]):
+    """`90`, `90s` or `1h30m`: seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        from batchwasm.spec.quantities import duration_s
+
+        try:
+            return duration_s(float(value) if value.replace(".", "", 1).isdigit() else value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+DURATION = Duration()
+
+
 def json_option(command: F) -> F:
     """`--json`: `as_json`."""
     return click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for programs.")(command)

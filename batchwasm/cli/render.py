@@ -69,11 +69,20 @@ def print_json(values: Iterable[Mapping[str, Any]], stream: TextIO | None = None
         stream.write(json_line(value) + "\n")
 
 
-def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str]], stream: TextIO | None = None) -> None:
-    """All rows under the columns' titles, as they come: an endless iterable is printed endlessly."""
+def print_table(
+    columns: Sequence[Column],
+    rows: Iterable[Sequence[str]],
+    stream: TextIO | None = None,
+    *,
+    sample: Sequence[Sequence[str]] | None = None,
+) -> None:
+    """All rows under the columns' titles, as they come: an endless iterable is printed endlessly.
+
+    Where they come slowly, a `sample` says how wide they may be, else the first SIZED_BY_ROWS of them do.
+    """
     stream = stream or sys.stdout
     if stream.isatty():
-        lines = table_lines(columns, rows, width=terminal_width(), coloured=use_colour())
+        lines = table_lines(columns, rows, width=terminal_width(), coloured=use_colour(), sample=sample)
     else:
         lines = _tabbed(columns, rows)
     for line in lines:
@@ -88,13 +97,20 @@ def _tabbed(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> Iterato
 
 
 def table_lines(
-    columns: Sequence[Column], rows: Iterable[Sequence[str]], *, width: int, coloured: bool
+    columns: Sequence[Column],
+    rows: Iterable[Sequence[str]],
+    *,
+    width: int,
+    coloured: bool,
+    sample: Sequence[Sequence[str]] | None = None,
 ) -> Iterator[str]:
     """Aligned lines of at most `width` cells; the last column has what the others leave, and is cut where it must."""
     rows = iter(rows)
-    first = [[visible(cell) for cell in row] for row in islice(rows, SIZED_BY_ROWS)]
+    first = [] if sample is not None else [[visible(cell) for cell in row] for row in islice(rows, SIZED_BY_ROWS)]
     titles = [column.title for column in columns]
-    widths = [max(map(cells, column)) for column in zip(titles, *first, strict=True)]
+    widths = [max(map(cells, column)) for column in zip(titles, *(sample or first), strict=True)]
+    if sample is not None:
+        widths[-1] = max(widths[-1], width - sum(widths[:-1]) - 2 * (len(widths) - 1))
     shrink(widths, width)
     title = "  ".join(_fitted(columns, titles, widths)).rstrip()
     yield f"\x1b[1m{title}\x1b[0m" if coloured else title

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from batchwasm.rows import ResultRow
 
 WORDS = tuple(outcome.word for outcome in Outcome)
+PARAMS_WIDTH = 20  # where rows are shown as they come
 FAILED = tuple(word for word in WORDS if word not in ("succeeded", "cancelled", "skipped"))
 
 
@@ -27,6 +28,7 @@ FAILED = tuple(word for word in WORDS if word not in ("succeeded", "cancelled", 
 @click.option("--job", metavar="JOB", shell_complete=complete.jobs, help="Only tasks of this job.")
 @click.option("--outcome", "outcomes", multiple=True, type=click.Choice(WORDS), help="Only such; repeatable.")
 @click.option("--failed", is_flag=True, help="Only tasks that failed in whatever way.")
+@click.option("-f", "--follow", is_flag=True, help="Go on with those that end from now on, until the run is over.")
 @click.option("--usage", is_flag=True, help="Of each job instead: what it asked for, used, and should ask for.")
 @click.option("--files", type=PATH, metavar="DIR", help="Write outputs, stdout and stderr to DIR/tasks/JOB/INDEX.")
 @json_option
@@ -36,26 +38,27 @@ def command(
     job: str | None,
     outcomes: tuple[str, ...],
     failed: bool,
+    follow: bool,
     usage: bool,
     files: Path | None,
     as_json: bool,
 ) -> None:
-    """The outcome of every task that has ended, by job and index."""
+    """The outcome of every task that has ended, by job and index; with -f in the order in which they end."""
     from batchwasm import results
     from batchwasm.cli.render import print_json
 
     folder = results.find(run, Path.cwd())
     if usage:
-        _show_usage(folder, job, as_json, given=(task, *outcomes, failed or None, files))
+        _show_usage(folder, job, as_json, given=(task, *outcomes, failed or None, follow or None, files))
         return
     wanted = dict.fromkeys((*outcomes, *(FAILED if failed else ())))
-    rows = _rows(folder, task, job, tuple(wanted))
+    rows = _rows(folder, task, job, tuple(wanted), follow=follow)
     if files is not None:
         rows = _export(folder, rows, files)
     if as_json:
         print_json(row.as_dict() for row in rows)
     elif files is None:
-        _show(rows)
+        _show(rows, sample=_sample(folder) if follow else None)
     else:
         deque(rows, maxlen=0)
 
@@ -68,7 +71,9 @@ def _show_usage(folder: RunFolder, job: str | None, as_json: bool, given: Sequen
     from batchwasm.cli.tasks import known_job
 
     if any(item is not None for item in given):
-        raise click.UsageError("--usage is about jobs: of TASK, --outcome, --failed and --files it takes none")
+        raise click.UsageError(
+            "--usage is about jobs: of TASK, --outcome, --failed, --follow and --files it takes none"
+        )
     status = api.status(folder)
     if job is not None:
         known_job(job, {row.name: row.tasks.total for row in status.jobs})
@@ -79,7 +84,9 @@ def _show_usage(folder: RunFolder, job: str | None, as_json: bool, given: Sequen
         usage.show(jobs)
 
 
-def _rows(folder: RunFolder, task: str | None, job: str | None, outcomes: Sequence[str]) -> Iterator[ResultRow]:
+def _rows(
+    folder: RunFolder, task: str | None, job: str | None, outcomes: Sequence[str], *, follow: bool
+) -> Iterator[ResultRow]:
     """Rows of `task`, of `job`, or all. Raises RunError where there is no such task or job."""
     from batchwasm import api
     from batchwasm.cli.tasks import known_job, parse
@@ -91,7 +98,17 @@ def _rows(folder: RunFolder, task: str | None, job: str | None, outcomes: Sequen
             known_job(job, jobs)
         if task is not None:
             job, index = parse(task, jobs if job is None else {job: jobs[job]})
+    if follow:
+        return _as_they_end(folder, job, index, outcomes)
     return api.results(folder, job=job, index=index, outcome=outcomes)
+
+
+def _as_they_end(folder: RunFolder, job: str | None, index: int | None, outcomes: Sequence[str]) -> Iterator[ResultRow]:
+    from batchwasm import following
+    from batchwasm.cli.follow import Looks
+
+    with following.Following(folder) as run:
+        yield from following.results(run, Looks(run), job=job, index=index, outcome=outcomes)
 
 
 def _export(folder: RunFolder, rows: Iterable[ResultRow], dest: Path) -> Iterator[ResultRow]:
@@ -112,7 +129,19 @@ def _export(folder: RunFolder, rows: Iterable[ResultRow], dest: Path) -> Iterato
     say(f"{what} in {dest / 'tasks'}" if files else "no task left a file")
 
 
-def _show(rows: Iterable[ResultRow]) -> None:
+def _sample(folder: RunFolder) -> list[list[str]]:
+    """Cells as wide as those of rows that are still to come, as far as one can tell."""
+    from batchwasm import api
+
+    now = api.status(folder)
+    tasks = [f"{job.name}/{max(0, job.tasks.total - 1)}" for job in now.jobs]
+    hosts = [host.name for host in now.hosts]
+    widest = (max(words, key=len, default="") for words in (tasks, hosts))
+    task, host = widest
+    return [[task, "x" * PARAMS_WIDTH, "out_of_memory", host, "2 min 05 s", "1.5 GiB", ""]]
+
+
+def _show(rows: Iterable[ResultRow], sample: Sequence[Sequence[str]] | None) -> None:
     from batchwasm.cli.render import Column, print_table
 
     columns = [
@@ -124,7 +153,7 @@ def _show(rows: Iterable[ResultRow]) -> None:
         Column(title="memory", right=True),
         Column(title="output, or why not"),
     ]
-    print_table(columns, map(_cells, rows))
+    print_table(columns, map(_cells, rows), sample=sample)
 
 
 def _cells(row: ResultRow) -> list[str]:

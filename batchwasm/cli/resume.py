@@ -15,6 +15,7 @@ from batchwasm.cli.options import inventory_options, run_option
 @inventory_options
 @click.option("--wait-hosts", default="10m", show_default=True, help="How long to wait for a host when none is left.")
 @click.option("--json", "as_json", is_flag=True, help="At the end, print one JSON object about the run.")
+@click.option("--detach", is_flag=True, help="Return when the run goes on; it does so in the background.")
 @click.option("-q", "--quiet", is_flag=True, help="Do not show what tasks print, nor progress.")
 def command(
     name: str | None,
@@ -23,6 +24,7 @@ def command(
     hosts: str | None,
     wait_hosts: str,
     as_json: bool,
+    detach: bool,
     quiet: bool,
 ) -> int:
     """Go on with RUN, however its scheduler ended: what has finished stays, what its hosts still run is taken in.
@@ -35,9 +37,17 @@ def command(
 
     if name is not None and run is not None and name != run:
         raise click.UsageError(f"{name} and -r {run}: name one run")
+    background = None
+    if detach:
+        from batchwasm.cli import detach as detaching
+
+        entered = detaching.enter(as_json=as_json)
+        if isinstance(entered, int):
+            return entered
+        background = entered
     folder = api.find(name or run)
     wait_hosts_s = seconds(wait_hosts)
-    with going.shown(as_json, quiet) as going_on:
+    with going.shown(as_json, quiet, background) as going_on:
         going_on.started(folder)
         return going_on.to_its_end(
             lambda: api.resume(

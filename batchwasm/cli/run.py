@@ -100,9 +100,10 @@ def command(
 
         if dry_run or simulate or print_toml:
             raise click.UsageError("--detach: for a run that starts; --dry-run, --simulate and --print-toml do not")
-        background = detaching.Background.here()
-        if background is None:
-            return detaching.start(sys.argv[1:], as_json=as_json)
+        entered = detaching.enter(as_json=as_json)
+        if isinstance(entered, int):
+            return entered
+        background = entered
     spec, machines = _read(file, args, inventory, hosts, settings)
     if print_toml:
         sys.stdout.write(spec.text)
@@ -116,9 +117,7 @@ def command(
         return simulating.run(spec, machines, only, durations, as_json=as_json, quiet=quiet)
     if dry_run:
         return _dry_run(spec, machines, only, as_json)
-    if background is not None:
-        return _run_detached(spec, machines, only, fail_fast, runs_dir, seconds(wait_hosts), quiet, background)
-    return _run(spec, machines, only, fail_fast, runs_dir, seconds(wait_hosts), as_json, quiet)
+    return _run(spec, machines, only, fail_fast, runs_dir, seconds(wait_hosts), as_json, quiet, background)
 
 
 def _read(
@@ -175,12 +174,13 @@ def _run(
     wait_hosts_s: float,
     as_json: bool,
     quiet: bool,
+    background: Background | None,
 ) -> int:
     from batchwasm import api
     from batchwasm.cli import going
 
     spec = api.only(spec, only)  # before a display is up, which must be taken down again
-    with going.shown(as_json, quiet) as going_on:
+    with going.shown(as_json, quiet, background) as going_on:
         return going_on.to_its_end(
             lambda: api.run(
                 spec,
@@ -191,39 +191,9 @@ def _run(
                 watcher=going_on.watcher(spec),
                 started=going_on.started,
                 signals=True,
+                kept=background is not None,
             )
         )
-
-
-def _run_detached(
-    spec: RunSpec,
-    inventory: Inventory,
-    only: tuple[str, ...],
-    fail_fast: bool,
-    runs_dir: Path | None,
-    wait_hosts_s: float,
-    quiet: bool,
-    background: Background,
-) -> int:
-    """In the process in the background."""
-    from batchwasm import api
-    from batchwasm.cli import going
-    from batchwasm.cli.detach import BackgroundWatcher
-
-    spec = api.only(spec, only)
-    ran = api.run(
-        spec,
-        inventory,
-        runs_dir=runs_dir,
-        fail_fast=fail_fast,
-        wait_hosts_s=wait_hosts_s,
-        watcher=BackgroundWatcher(background, spec, quiet=quiet),
-        started=background.started,
-        signals=True,
-        kept=True,
-    )
-    going.summarize(ran)
-    return ran.exit_code
 
 
 def _dry_run(spec: RunSpec, inventory: Inventory, only: tuple[str, ...], as_json: bool) -> int:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from batchwasm.engine.announced import Announced
 from batchwasm.engine.depot import Depot, Facts
 from batchwasm.engine.pack import Pack, Platform, pack_for
-from batchwasm.errors import HostError
+from batchwasm.errors import HostError, HostLost
 from batchwasm.model import Host
 from batchwasm.transports import Transport
 
@@ -112,7 +112,10 @@ async def start_runner(name: str, transport: Transport, facts: Facts, digest: st
         raise
     if announced is None:
         await process.close()
-        cause = f"{name}: the runner does not start: {process.stderr_tail[-500:] or 'it said nothing'}"
+        said = process.stderr_tail[-500:]
+        if not said.strip():
+            raise HostLost(f"{name}: the runner ended as it started, and said nothing")
+        cause = f"{name}: the runner does not start: {said}"
         raise HostError("runner", cause, f"look at {facts.workdir}/runner, or: batchwasm hosts clean {name}")
     return announced
 

@@ -9,7 +9,7 @@ from batchwasm.core.events import Event, Ranges, Record
 from batchwasm.engine import collect
 from batchwasm.engine.orders import Reservation
 from batchwasm.model import Host, HostName, JobName
-from batchwasm.runner.protocol import Beat
+from batchwasm.runner.protocol import Beat, Output
 
 
 class Reporter(Protocol):
@@ -29,6 +29,15 @@ class Inbox(Protocol):
 
     def awaited(self, host: str, batch: int, task: int, number: int) -> JobName | None:
         """The job of an attempt that is waited for from this host; None where it is not, or not any more."""
+        ...
+
+    async def claim(self, batch: int, task: int, seq: int) -> None:
+        """Wait until no other attempt of the task has its files on the way here; until `disclaim`, or the report is
+        in the journal, none has."""
+        ...
+
+    def disclaim(self, batch: int, seq: int) -> None:
+        """Nothing comes of the report after all."""
         ...
 
     def request_of(self, batch: int) -> Reservation: ...
@@ -70,5 +79,9 @@ class Inbox(Protocol):
         ...
 
     def beat(self, host: str, beat: Beat) -> None: ...
+
+    def output(self, host: str, output: Output) -> None:
+        """What a task of it has printed, perhaps as asked for."""
+        ...
 
     def shipping(self, host: str, text: str) -> None: ...

@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from batchwasm import disk
@@ -37,30 +37,29 @@ from batchwasm.core.events import (
     TasksReturned,
     TasksWithdrawn,
 )
-from batchwasm.core.scheduler import Scheduler
 from batchwasm.core.state import RUNNING, WAITING, State
 from batchwasm.engine.arguments import KEPT_BYTES, Given
 from batchwasm.engine.asleep import Sleep
 from batchwasm.engine.building import Building, Earlier, built
-from batchwasm.engine.collect import Expected
 from batchwasm.engine.groups import the_one
 from batchwasm.engine.inbox import Reporter
 from batchwasm.engine.inventory import LiveInventory
 from batchwasm.engine.keeping import Keeping
+from batchwasm.engine.live import Live
 from batchwasm.engine.opening import opening, stopped_by
-from batchwasm.engine.orders import Reservation
 from batchwasm.engine.plan import Plan, Watcher, host_plan
 from batchwasm.engine.pool import Pool
 from batchwasm.engine.requests import Requests, reply
 from batchwasm.engine.session import Session
+from batchwasm.engine.wanted import Wanted
 from batchwasm.engine.work import Digests
 from batchwasm.engine.world import World
 from batchwasm.errors import Problem, SourceError, SpecError, WorldError
 from batchwasm.functions import Signature
 from batchwasm.journal import Answered, Asked, InputFile, Journal
-from batchwasm.model import Artifact, Host, HostName, Job, JobName
+from batchwasm.model import Artifact, Host, HostName, Job
 from batchwasm.results import RunFolder
-from batchwasm.runner.protocol import Beat
+from batchwasm.runner.protocol import Beat, Output
 
 TICK_S = 1.0  # how often deadlines are looked at when nothing happens
 SHOWN_HOSTS = 3  # named of many
@@ -87,7 +86,7 @@ class _Return:
 _News = Event | Asked | _Report | _Return
 
 
-class Loop:
+class Loop(Wanted):
     """One life of a scheduler over a run."""
 
     def __init__(
@@ -103,22 +102,22 @@ class Loop:
         """Of a new run, or of one that an `earlier` life left; `before` is done before all else."""
         self._plan, self._folder, self._journal, self._watcher = plan, folder, journal, watcher
         self._earlier, self._before = earlier or Earlier(), before
-        self.state = self._earlier.state
         self.jobs = list(plan.spec.jobs)
         """By their numbers; those that were added, too."""
         self._inputs: list[InputFile] = []
         """Read, and not in the journal yet."""
         self._digests = Digests(self._earlier.inputs, self._inputs.append)
-        self._building = Building(plan.spec, plan.store, folder, self._digests, watcher.compiling, plan.secrets)
+        building = Building(plan.spec, plan.store, folder, self._digests, watcher.compiling, plan.secrets)
+        super().__init__(self._earlier.state, building)
         self._tasks: dict[int, int] = {}
         """Of the jobs that were added: how many calls each has."""
         self.facts: dict[HostName, Mapping[str, Any]] = dict(self._earlier.facts)
         """What each host that joined said it is."""
-        self._scheduler = Scheduler(self.state)
         self._news: list[_News] = []
         self._wake = asyncio.Event()
         self._pool = Pool(self.state, self._session, self._add)
         self._requests = Requests(journal)
+        self._live = Live(self.state, folder, self.jobs, self._pool.tail, plan.secrets)
         self._group: asyncio.TaskGroup | None = None
         self._stop: RunStopped | None = None
         self._error: Exception | None = None
@@ -148,32 +147,6 @@ class Loop:
     def report(self, session: Reporter, seq: int | None, batch: int, records: Sequence[Record]) -> None:
         self._add(_Report(session, seq, batch, records))
 
-    def is_wanted(self, batch: int) -> bool:
-        return batch in self.state.batches
-
-    def has_work(self, host: str) -> bool:
-        found = self.state.hosts.get(host)  # None of one that just came
-        return found is not None and bool(found.batches)
-
-    def was_met(self, host: str) -> bool:
-        found = self.state.hosts.get(host)
-        return found is not None and bool(found.supervisor)
-
-    def others_answer(self, host: str) -> bool:
-        return any(each.connected and not each.silent for each in self.state.hosts.values() if each.name != host)
-
-    def left_of(self, host: str, batch: int) -> int | None:
-        found = self._scheduler.batch_of(host, batch)
-        return None if found is None else len(found.remaining)
-
-    def expected(self, batch: int) -> Expected:
-        found = self.state.batches[batch]
-        work = self._building.works[found.job]
-        answers = work.answers
-        if answers is not None and found.memory_bytes is not None:
-            answers = answers._replace(most_bytes=found.memory_bytes)
-        return Expected(answers, work.secrets.redact or None)
-
     def returned(self, session: Reporter, seq: int | None, batch: int, ranges: Ranges, why: str) -> None:
         self._add(_Return(session, seq, TasksReturned(batch=batch, ranges=ranges, why=why)))
 
@@ -183,22 +156,11 @@ class Loop:
     def beat(self, host: str, beat: Beat) -> None:
         self._keeping.beat(host, beat)
 
+    def output(self, host: str, output: Output) -> None:
+        self._live.take(host, output)
+
     def shipping(self, host: str, text: str) -> None:
         self._watcher.shipping(host, text)
-
-    def awaited(self, host: str, batch: int, task: int, number: int) -> JobName | None:
-        found = self._scheduler.batch_of(host, batch)
-        if found is None or not self._scheduler.awaits(found, task, number):
-            return None
-        return self.state.jobs[found.job].plan.name
-
-    def request_of(self, batch: int) -> Reservation:
-        found = self.state.batches[batch]
-        plan = self.state.jobs[found.job].plan
-        need = plan.needs[found.need]
-        if found.memory_bytes is not None:
-            need = replace(need, memory_bytes=found.memory_bytes)
-        return Reservation(need=need, isolate=plan.isolate)
 
     def _session(self, host: Host) -> Session:
         return Session(host, self._plan.run, self.state.incarnation, self._folder, self)
@@ -235,7 +197,7 @@ class Loop:
         missing = [(n, job) for n, job in enumerate(self.jobs) if n not in self._earlier.artifacts]
         self._building.pending = len(missing)
         aside = [self._spawn(self._build, n, job) for n, job in missing]
-        aside += [self._spawn(self._requests.watch, self._add), self._spawn(inventory.watch)]
+        aside += [self._spawn(self._requests.watch, self._add), *map(self._spawn, (inventory.watch, self._live.watch))]
         for host in self._plan.hosts():
             self._pool.add(host, self._spawn)
         try:
@@ -277,7 +239,8 @@ class Loop:
                 self._pass(time.time())
                 self._look()
         except Exception as error:
-            self._leaves_guests = not isinstance(error, SourceError | SpecError)  # then what they give is there later
+            can_be_resumed = not (self._plan.open or isinstance(error, SourceError | SpecError))
+            self._leaves_guests = can_be_resumed  # then what they give is there
             told = (WorldError, SourceError, SpecError) if self._plan.kept else WorldError
             if isinstance(error, told) and self.state.stopped is None:
                 with suppress(WorldError):  # a full disk takes this no more than what was before it
@@ -341,7 +304,7 @@ class Loop:
             event: Event | None = None
             match item:
                 case Asked():
-                    said = reply(item, self.state, now)
+                    said = self._live.heard(item.kind, reply(item, self.state, now), self.facts, now)
                     answers.append(Answered(item.id, said.answer))
                     for each in said.events:
                         self._scheduler.observe(each, now)
@@ -349,6 +312,7 @@ class Loop:
                 case _Report():
                     event = self._scheduler.admit(item.session.host.name, item.batch, item.records)
                     if item.seq is not None:
+                        self.disclaim(item.batch, item.seq)
                         settled.setdefault(item.session, []).append(item.seq)
                 case _Return():
                     batch = self._scheduler.batch_of(item.session.host.name, item.event.batch)

@@ -50,10 +50,10 @@ class Plan:
     version: str = ""
     open: bool = False
     """Jobs and calls are added until the loop is told to close."""
-    secrets: Mapping[JobName, Secrets] = field(default_factory=dict)
-    """Of all jobs that name some."""
     kept: bool = False
     """Nobody waits for the run: if it ends for its sources or jobs, the journal is where that is told."""
+    secrets: Mapping[JobName, Secrets] = field(default_factory=dict)
+    """Of all jobs that name some."""
 
     def job_plans(self) -> tuple[JobPlan, ...]:
         return tuple(self.job_plan(job, tasks=len(job)) for job in self.spec.jobs)
@@ -79,6 +79,7 @@ class Plan:
             input_bytes=_shared_bytes(self.spec, job),
             time_s=job.limits.time_s,
             disk_bytes=job.limits.disk_bytes,
+            verify=job.verify,
         )
 
     def host_plans(self) -> tuple[HostPlan, ...]:

@@ -13,6 +13,7 @@ from batchwasm.core.events import Event, HostLeft
 from batchwasm.core.state import State
 from batchwasm.engine.session import Session
 from batchwasm.model import Host, HostName
+from batchwasm.runner.protocol import Tail
 
 END_S = 10.0  # for the hosts to stop their guests and say goodbye
 LEFT = "the inventory has it no longer"
@@ -37,6 +38,11 @@ class Pool:
 
     def __getitem__(self, name: HostName) -> Session:
         return self._sessions[name]
+
+    def tail(self, name: HostName, order: Tail) -> None:
+        """Ask it what a task has printed, if it is there."""
+        if name in self._sessions:
+            self._sessions[name].tail(order)
 
     def twin_of(self, name: HostName, supervisor: str) -> HostName | None:
         """Another host that takes part, and has this very supervisor."""

@@ -11,7 +11,6 @@ import random
 import time
 from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from itertools import zip_longest
 from typing import Any, TypeVar
 
@@ -37,7 +36,7 @@ from batchwasm.engine.inbox import Inbox
 from batchwasm.engine.orders import attach_of, check_offer, in_a_line, sentence, sentences, start_of
 from batchwasm.engine.received import Received
 from batchwasm.engine.shipping import Shipping
-from batchwasm.engine.work import InputChanged, JobWork, Made, Refusal
+from batchwasm.engine.work import InputChanged, JobWork, Made
 from batchwasm.errors import HostError, HostLost
 from batchwasm.model import Host, Outcome
 from batchwasm.results import RunFolder
@@ -50,10 +49,12 @@ from batchwasm.runner.protocol import (
     Finished,
     Kill,
     Message,
+    Output,
     Recall,
     Refused,
     Returned,
     Row,
+    Tail,
     encode,
 )
 
@@ -123,6 +124,10 @@ class Session:
 
     def kill(self, batch: int) -> None:
         self._send(Kill(batch))
+
+    def tail(self, order: Tail) -> None:
+        if self._joined:
+            self._send(order)
 
     def settled(self, seqs: Sequence[int]) -> None:
         """The reports with these seqs are in the journal: the host may forget them."""
@@ -245,9 +250,9 @@ class Session:
             async with wire.patience(ATTACH_S, "its runner did not answer"):
                 while not messages:
                     messages = wire.decoded(decoder, wire.unless_ended(await wire.some(prepared), prepared))
-        except (
-            HostLost
-        ) as error:  # it was reached a moment ago: the runner can't live there, and trying again won't help
+        except HostLost as error:
+            if self.owes_goodbye or not prepared.runner.stderr_tail.strip():
+                raise  # it lives there, or did not say why it can't: it was killed, or the network was
             raise HostError("runner", error.cause, "see 'batchwasm hosts check'") from error
         return decoder, messages
 
@@ -392,7 +397,7 @@ class Session:
     def _take(self, message: Message) -> None:
         match message:
             case Finished():
-                self._note_seq(message.seq)
+                self._received.came(message.seq)
                 rows = wire.rows_of(message)
                 if not self._inbox.is_wanted(message.batch):
                     self._report(message, [])
@@ -403,13 +408,15 @@ class Session:
                 else:
                     self._report(message, [collect.record(row, *expected) for row in rows])
             case Returned():
-                self._note_seq(message.seq)
+                self._received.came(message.seq)
                 ranges = ranges_of(message.tasks)
                 self._received.told(message.seq)
                 self._inbox.returned(self, message.seq, message.batch, ranges, sentence(message.why))
             case Beat():
                 self._inbox.beat(self.host.name, message)
                 self._note_busy(message.busy)
+            case Output():
+                self._inbox.output(self.host.name, wire.checked(message))
             case Refused():
                 # It changed its mind: the owner's file says so, say.
                 raise HostError(message.code, in_a_line(message.text))
@@ -423,9 +430,6 @@ class Session:
             name = self.host.name
             self._inbox.post(HostBusy(host=name, text=text) if text else HostFree(host=name))
 
-    def _note_seq(self, seq: int) -> None:
-        self._received.came(seq)
-
     def _report(self, message: Finished, records: list[Record]) -> None:
         self._received.told(message.seq)
         self._inbox.report(self, message.seq, message.batch, records)
@@ -435,10 +439,15 @@ class Session:
         assert self._prepared is not None
         depot, spool = self._prepared.depot, self._spool(message.batch)
         records = []
-        for row in rows:
-            job = self._inbox.awaited(self.host.name, message.batch, row.task, row.number)
-            if job is not None:  # else nothing of it may touch the run folder, where another host's result may be
-                records.append(await collect.collect(row, job, self._folder, depot, spool, *expected))
+        try:
+            for row in rows:
+                await self._inbox.claim(message.batch, row.task, message.seq)
+                job = self._inbox.awaited(self.host.name, message.batch, row.task, row.number)
+                if job is not None:  # else nothing of it may touch the run folder, where another host's result may be
+                    records.append(await collect.collect(row, job, self._folder, depot, spool, *expected))
+        except BaseException:
+            self._inbox.disclaim(message.batch, message.seq)
+            raise
         self._report(message, records)
 
     # --------------------------------------------------------------------------------------------- orders
@@ -464,7 +473,7 @@ class Session:
             try:
                 await self._shipping.bring(file, self._prepared.depot)
             except InputChanged as error:
-                made = _without(made, file.digest, str(error))
+                made = made.without(file.digest, str(error))
         self._order(made)
 
     def _order(self, made: Made) -> None:
@@ -489,11 +498,3 @@ class Session:
 
     def _mounts(self) -> dict[str, str]:
         return dict(self.host.mounts)
-
-
-def _without(made: Made, digest: str, why: str) -> Made:
-    """The batch without the tasks that need this file."""
-    hit = made.tasks_with(digest)
-    refused = [Refusal(t.task, t.number, "input_changed", why) for t in made.work.tasks if t.task in hit]
-    work = replace(made.work, tasks=[task for task in made.work.tasks if task.task not in hit])
-    return made._replace(work=work, refused=[*made.refused, *refused])

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from batchwasm.engine.deploy import Prepared
 from batchwasm.errors import HostError, HostLost
 from batchwasm.runner import protocol
-from batchwasm.runner.protocol import Decoder, Finished, Message, ProtocolError, Row
+from batchwasm.runner.protocol import Decoder, Finished, Message, Output, ProtocolError, Row
 
 READ_BYTES = 256 * 1024
 
@@ -39,6 +39,13 @@ def rows_of(message: Finished) -> list[Row]:
         return protocol.Rows.decode(message.body)
     except ProtocolError as error:
         raise HostError("protocol", str(error)) from error
+
+
+def checked(message: Output) -> Output:
+    if not 0 <= message.stdout_bytes <= len(message.body):
+        what = f"{message.stdout_bytes} bytes of stdout in a body of {len(message.body)}"
+        raise HostError("protocol", f"its runner sent {what}")
+    return message
 
 
 @asynccontextmanager

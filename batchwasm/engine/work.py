@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -111,6 +112,13 @@ class Made(NamedTuple):
             or digest in (task.stdin, task.arguments_file)
             or any(digest == own for _, own in task.inputs or ())
         }
+
+    def without(self, digest: Digest, why: str) -> Made:
+        """The batch without the tasks that need this file, which are refused."""
+        hit = self.tasks_with(digest)
+        refused = [Refusal(t.task, t.number, "input_changed", why) for t in self.work.tasks if t.task in hit]
+        work = replace(self.work, tasks=[task for task in self.work.tasks if task.task not in hit])
+        return self._replace(work=work, refused=[*self.refused, *refused])
 
 
 class JobWork:

@@ -277,13 +277,13 @@ class Attempts:
         verdict = self._told(verdict)
         return Row(task.task, task.number, verdict.outcome, None, time.time(), 0, 0, 0, detail=_detail(verdict))
 
-    def _told(self, verdict: Verdict) -> Verdict:
-        """Before it is cut: of what is left of a secret nobody would know what it was."""
-        return verdict if self._redact is None else verdict._replace(text=self._redact.text(verdict.text))
-
     def _trouble(self, error: OSError) -> Verdict:
         """It is not the guest's fault: the attempt is lost, and another is made."""
         return Verdict(LOST, None, "host", f"trouble on this host: {room.words(error, self._box.path)}")
+
+    def _told(self, verdict: Verdict) -> Verdict:
+        """Before it is cut: of what is left of a secret nobody would know what it was."""
+        return verdict if self._redact is None else verdict._replace(text=self._redact.text(verdict.text))
 
     def _usage(self) -> Usage | None:
         try:

@@ -121,6 +121,7 @@ def _job(name: str, keys: Keys, sweep: Combinations | None, references: Referenc
         max_parallel_by_label=policy.max_parallel_by_label,
         retries=policy.retries,
         isolate=policy.isolate,
+        verify=policy.verify,
         deterministic=said.deterministic,
         secret=said.secret,
     )

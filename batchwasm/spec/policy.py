@@ -29,6 +29,7 @@ class Policy:
     max_parallel_by_label: Mapping[str, int]
     retries: Retries
     isolate: bool
+    verify: int
 
 
 def read(keys: Keys) -> Policy:
@@ -41,6 +42,7 @@ def read(keys: Keys) -> Policy:
         max_parallel_by_label=parallel,
         retries=_retries(keys),
         isolate=_isolate(keys),
+        verify=present(nodes, "verify", lambda node: node.whole(1), 1),
     )
 
 

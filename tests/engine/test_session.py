@@ -97,6 +97,10 @@ class Heard:
     def expected(self, batch: int) -> Expected:
         return Expected()
 
+    async def claim(self, batch: int, task: int, seq: int) -> None: ...
+
+    def disclaim(self, batch: int, seq: int) -> None: ...
+
     def request_of(self, batch: int) -> Reservation:
         return self.reservation
 
@@ -545,6 +549,41 @@ async def test_a_refusal_is_final_and_told(host: FakeHost, heard: Heard, session
     refused = heard.of(HostRefused)[0]
     assert (refused.code, refused.waiting_may_help) == ("memory", False)
     assert "4 GiB" in refused.text
+
+
+async def test_a_runner_that_ends_without_a_word_before_it_answers_is_tried_again(
+    host: FakeHost, heard: Heard, session: Session
+) -> None:
+    """Somebody killed it, or the network went: that is no fault of the host's."""
+    (await host.lives.get()).say(b"")
+    await host.life()
+    await until(lambda: bool(heard.of(HostJoined)))
+    assert heard.of(HostRefused)[0].waiting_may_help
+
+
+async def test_a_runner_that_says_why_it_cannot_live_there_is_not_tried_again(
+    host: FakeHost, heard: Heard, session: Session
+) -> None:
+    runner = await host.lives.get()
+    runner.stderr_tail = "batchwasm: the folder /x can't be made\n"
+    runner.say(b"")
+    await until(lambda: bool(heard.of(HostRefused)))
+    refused = heard.of(HostRefused)[0]
+    assert (refused.code, refused.waiting_may_help) == ("runner", False)
+    assert "the folder /x can't be made" in refused.text
+
+
+async def test_a_runner_that_lived_there_before_is_tried_again_whatever_it_says(
+    host: FakeHost, heard: Heard, session: Session
+) -> None:
+    """Such as that its supervisor does not answer, on a machine that swaps."""
+    (await host.life()).say(b"")
+    runner = await host.lives.get()
+    runner.stderr_tail = "batchwasm: the supervisor of /x (process 7) does not answer\n"
+    runner.say(b"")
+    await host.life()
+    await until(lambda: len(heard.of(HostJoined)) == 2)
+    assert all(refused.waiting_may_help for refused in heard.of(HostRefused))
 
 
 async def test_a_hosts_name_is_not_said_twice(host: FakeHost, heard: Heard, session: Session) -> None:

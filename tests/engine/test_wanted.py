@@ -1,0 +1,27 @@
+"""Two attempts of one task never bring their files to the run folder at once."""
+
+from __future__ import annotations
+
+import asyncio
+
+from batchwasm.engine.wanted import Claims
+
+
+async def test_a_second_report_of_a_task_waits_for_the_first() -> None:
+    claims = Claims()
+    await claims.take(0, 7, 1, 1)
+    await claims.take(0, 7, 1, 1)
+    await claims.take(0, 8, 2, 1)
+    second = asyncio.create_task(claims.take(0, 7, 2, 5))
+    third = asyncio.create_task(claims.take(0, 7, 3, 1))
+    await asyncio.sleep(0)
+    assert not second.done()
+    claims.give_back(2, 1)
+    await asyncio.sleep(0)
+    assert not second.done()
+    claims.give_back(1, 1)
+    await second
+    await asyncio.sleep(0)
+    assert not third.done()
+    claims.give_back(2, 5)
+    await third
