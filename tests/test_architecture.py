@@ -38,6 +38,7 @@ LAYERS = {
     "artifacts": 3,
     "calls": 3,
     "journal": 3,
+    "known": 3,
     "rows": 3,
     "explained": 3,
     "results": 3,

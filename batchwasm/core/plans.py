@@ -49,6 +49,8 @@ class JobPlan:
     """What an attempt may write; None where nobody knows."""
     verify: int = 1
     """On how many different hosts each task runs, to compare what they give."""
+    cache: bool = False
+    """Results that are known from earlier runs are taken."""
 
     @property
     def cpus(self) -> float:

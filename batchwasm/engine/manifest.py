@@ -70,6 +70,7 @@ def _job(loop: Loop, n: int) -> dict[str, Any]:
         "max_parallel_by_label": dict(job.max_parallel_by_label),
         "retries": {**asdict(job.retries), "on": sorted(job.retries.on)},
         "isolate": job.isolate,
+        "verify": job.verify,
         "deterministic": job.deterministic,
         "secret": list(job.secret),
         "limits": limits,

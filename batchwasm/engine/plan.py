@@ -79,7 +79,13 @@ class Plan:
             input_bytes=_shared_bytes(self.spec, job),
             time_s=job.limits.time_s,
             disk_bytes=job.limits.disk_bytes,
+            verify=job.verify,
+            cache=self.may_be_known(job) and not self.spec.fresh,
         )
+
+    def may_be_known(self, job: Job) -> bool:
+        """Whether it wants results of earlier runs, and they can be told apart: nobody knows what is in a mount."""
+        return job.cache and not job.mounts and job.verify == 1 and not self.open
 
     def host_plans(self) -> tuple[HostPlan, ...]:
         return tuple(map(host_plan, self.inventory.hosts))

@@ -29,6 +29,8 @@ class Policy:
     max_parallel_by_label: Mapping[str, int]
     retries: Retries
     isolate: bool
+    verify: int
+    cache: bool
 
 
 def read(keys: Keys) -> Policy:
@@ -41,6 +43,8 @@ def read(keys: Keys) -> Policy:
         max_parallel_by_label=parallel,
         retries=_retries(keys),
         isolate=_isolate(keys),
+        verify=present(nodes, "verify", lambda node: node.whole(1), 1),
+        cache=present(nodes, "cache", Node.flag, False),
     )
 
 
