@@ -56,6 +56,8 @@ def _job(loop: Loop, n: int) -> dict[str, Any]:
         },
         "function": job.source.function,
         "signature": None if signature is None else json.loads(to_json(signature)),
+        "env": {name: list(template.parts) for name, template in job.env.items()},
+        "mounts": list(job.mounts),
         "reuse": job.reuse,
         "artifact": None if artifact is None else artifact.digest,
         "toolchain": None if artifact is None else artifact.toolchain,
