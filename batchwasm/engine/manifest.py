@@ -73,6 +73,7 @@ def _job(loop: Loop, n: int) -> dict[str, Any]:
         "retries": {**asdict(job.retries), "on": sorted(job.retries.on)},
         "isolate": job.isolate,
         "verify": job.verify,
+        "cache": job.cache,
         "deterministic": job.deterministic,
         "secret": list(job.secret),
         "limits": limits,

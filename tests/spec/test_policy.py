@@ -52,6 +52,12 @@ def test_retries_of_the_defaults_and_of_the_job_go_together(folder: Folder) -> N
     assert (a.retries.count, a.retries.on, b.retries.count) == (2, {"trapped"}, 0)
 
 
+def test_known_results_are_taken_where_a_job_or_the_defaults_say_so(folder: Folder) -> None:
+    text = '[defaults]\nsource = "a.c"\ncache = true\n[jobs.a]\n[jobs.b]\ncache = false\n'
+    assert [job.cache for job in folder.run(text).jobs] == [True, False]
+    assert not folder.job("").cache
+
+
 def test_priority_is_any_whole_number_and_isolation_is_asked_for(folder: Folder) -> None:
     job = folder.job("priority = -7\nisolate = true")
     assert (job.priority, job.isolate) == (-7, True)
@@ -94,6 +100,7 @@ def test_priority_is_any_whole_number_and_isolation_is_asked_for(folder: Folder)
             "5: jobs.j.memory_growth: does nothing where retry_on leaves out 'out_of_memory'; add it there",
         ),
         ("isolate = 1", "3: jobs.j.isolate: 1 is not true or false"),
+        ('cache = "yes"', "3: jobs.j.cache: 'yes' is not true or false"),
     ],
 )
 def test_a_key_that_is_wrong_says_where_and_what_would_be_right(folder: Folder, keys: str, says: str) -> None:
