@@ -9,7 +9,6 @@ for row in api.results(ran.folder):
 from __future__ import annotations
 
 import asyncio
-import getpass
 import os
 import secrets
 import signal
@@ -24,7 +23,14 @@ from batchwasm import calls, explained, reading, rows
 from batchwasm import results as folders
 from batchwasm import spec as spec_files
 from batchwasm.artifacts import Store, build
-from batchwasm.asking import ask, is_alive
+from batchwasm.asking import cancel as cancel
+from batchwasm.asking import drain as drain
+from batchwasm.asking import is_alive
+from batchwasm.asking import pause as pause
+from batchwasm.asking import retry as retry
+from batchwasm.asking import to_retry as to_retry
+from batchwasm.asking import undrain as undrain
+from batchwasm.asking import unpause as unpause
 from batchwasm.core.events import Event, RunStopped
 from batchwasm.core.history import unheard
 from batchwasm.core.state import State
@@ -33,12 +39,13 @@ from batchwasm.engine.building import Earlier
 from batchwasm.engine.loop import Loop
 from batchwasm.engine.plan import Plan, Watcher
 from batchwasm.engine.preview import PlannedJob, preview
-from batchwasm.engine.secrets import hidden, unredacted
+from batchwasm.engine.secrets import hidden
 from batchwasm.engine.secrets import read as read_secrets
 from batchwasm.engine.simulating import Simulated
 from batchwasm.engine.simulating import simulate as simulated
 from batchwasm.errors import (
     EXIT_BAD_INPUT,
+    EXIT_CANCELLED,
     EXIT_INTERRUPTED,
     EXIT_SUCCEEDED,
     EXIT_TASKS_FAILED,
@@ -52,10 +59,10 @@ from batchwasm.errors import (
 )
 from batchwasm.explained import AttemptRow, Explained
 from batchwasm.journal import Journal, never_began
-from batchwasm.model import HostName, Inventory, Job, JobName, Outcome, RunSpec
+from batchwasm.model import Inventory, Job, JobName, Outcome, RunSpec
 from batchwasm.reopening import machines, reopen
 from batchwasm.results import RunFolder
-from batchwasm.rows import HostHit, ResultRow, Status
+from batchwasm.rows import ResultRow, Status
 from batchwasm.spec.lines import KeyPath
 from batchwasm.version import __version__
 
@@ -143,10 +150,8 @@ def run(
     again, unless it is to be `kept` and to tell why), WorldError (it can be resumed, unless it never began).
     """
     spec = only(spec, jobs)
-    secret_values = read_secrets(spec)
     watcher = watcher or Watcher()
-    for text in unredacted(secret_values):
-        watcher.note(f"warning: {text}")
+    secret_values = read_secrets(spec, watcher.note)
     folder = folders.create(spec.name, runs_dir or folders.runs_dir(spec.folder))
     try:
         folder.write_text(folder.jobs, spec.text)
@@ -199,6 +204,8 @@ def resume(
         if state.finished and not before:
             return _ran(state, folder)
         reopened = reopen(folder, journal, state)
+        looks_on = Watcher() if watcher is None else watcher(reopened.spec)
+        secret_values = read_secrets(reopened.spec, looks_on.note)
         now = machines(folder, inventory=inventory, hosts=hosts)
         if now.text and now.text != folder.inventory.read_text(encoding="utf-8"):
             folder.replace_inventory(now.text)
@@ -211,9 +218,8 @@ def resume(
             wait_hosts_s=wait_hosts_s,
             version=__version__,
             kept=True,
-            secrets=read_secrets(reopened.spec),
+            secrets=secret_values,
         )
-        looks_on = Watcher() if watcher is None else watcher(reopened.spec)
         earlier = Earlier(state=state, artifacts=reopened.artifacts, inputs=journal.inputs(), facts=reopened.facts)
         loop = Loop(plan, folder, journal, looks_on, earlier=earlier, before=before)
         return _carried_out(loop, plan, folder, signals)
@@ -227,11 +233,9 @@ def _carried_out(loop: Loop, plan: Plan, folder: RunFolder, signals: bool) -> Ra
         with hidden(plan.secrets):
             state = asyncio.run(_run(loop, signals))
         manifest.write(folder, plan, loop)
-    except BaseException as error:
+    except BaseException:
         with suppress(WorldError):  # what went wrong before it is the news
             manifest.write(folder, plan, loop)
-        if isinstance(error, DiskFull) and not never_began(folder.journal):
-            raise DiskFull(f"{error}, then go on with 'batchwasm resume {folder.name}'") from error
         raise
     return _ran(state, folder)
 
@@ -259,7 +263,9 @@ def _interrupt(loop: Loop) -> None:
 def _exit_code(state: State) -> int:
     if state.stopped is not None:
         return _STOPPED_EXITS.get(state.stopped.code, EXIT_WORLD)
-    return EXIT_SUCCEEDED if state.counts[Outcome.SUCCEEDED] == state.tasks else EXIT_TASKS_FAILED
+    if state.counts[Outcome.SUCCEEDED] == state.tasks:
+        return EXIT_SUCCEEDED
+    return EXIT_CANCELLED if state.a_person_cancelled else EXIT_TASKS_FAILED
 
 
 _STOPPED_EXITS = {"interrupted": EXIT_INTERRUPTED, "source": EXIT_BAD_INPUT, "spec": EXIT_BAD_INPUT}
@@ -333,28 +339,6 @@ def going_on(cwd: Path | None = None) -> list[tuple[RunFolder, Status]]:
                 if now.state == "running":
                     found.append((folder, now))
     return found
-
-
-def drain(folder: RunFolder, hosts: Sequence[HostName], why: str = "") -> list[HostHit]:
-    """Have a run that goes on give these hosts nothing new; what runs there ends.
-
-    Raises RunError for hosts that it has not (then nothing was done), WorldError where it is over, or does not answer.
-    """
-    answer = ask(folder, "drain", {"hosts": list(hosts), "why": why, "by": _user()})
-    return [HostHit.of(folder.name, str(folder.path), hit, drained=True) for hit in answer["hosts"]]
-
-
-def undrain(folder: RunFolder, hosts: Sequence[HostName]) -> list[HostHit]:
-    """Have it use these hosts again: drained ones, and those that were set aside. Raises as `drain`."""
-    answer = ask(folder, "undrain", {"hosts": list(hosts)})
-    return [HostHit.of(folder.name, str(folder.path), hit, drained=False) for hit in answer["hosts"]]
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return "a user without a name"
 
 
 # --------------------------------------------------------------------------------------------------- reading

@@ -336,12 +336,15 @@ class Journal:
         return Known(State(), 0, 0)
 
     def attempts(self, *, job: int | None = None, task: int | None = None, final: bool = False) -> Iterator[Attempt]:
-        """Rows of `attempts`, by job, task and time."""
+        """Rows of `attempts`, by job, task and time; of the final ones of a task the last, which counts."""
         where = {"job": job, "task": task, "final": 1 if final else None}
         given = {key: value for key, value in where.items() if value is not None}
         condition = "".join(f" AND {key} = :{key}" for key in given)
+        if final:  # a task that a person had again may have several
+            later = "job = a.job AND task = a.task AND final = 1 AND id > a.id"
+            condition += f" AND NOT EXISTS (SELECT 1 FROM attempts WHERE {later})"
         query = (
-            f"SELECT id, batch, job, host, {self._columns} FROM attempts "
+            f"SELECT id, batch, job, host, {self._columns} FROM attempts AS a "
             f"WHERE (job, task, id) > (:a, :b, :c){condition} ORDER BY job, task, id LIMIT {PAGE_ROWS}"
         )
         a, b, c = -1, 0, 0

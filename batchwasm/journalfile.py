@@ -97,6 +97,7 @@ def create(path: Path) -> sqlite3.Connection:
         undo.callback(db.close)
         if not disk.is_remote(disk.file_system(path)):
             db.execute("PRAGMA journal_mode = WAL")
+        _set_synchronous(db)
         db.executescript(f"BEGIN; {_TABLES} INSERT INTO meta VALUES ('version', '{VERSION}'); COMMIT;")
         undo.pop_all()
         return db
@@ -117,6 +118,7 @@ def open_for_writing(path: Path, *, take_over: bool) -> Opened:
                 version = VERSION
                 steps.append(f"UPDATE meta SET value = '{version}' WHERE key = 'version';")
                 db.executescript(f"BEGIN; {' '.join(steps)} COMMIT;")
+        _set_synchronous(db)
         return Opened(db, version, undo.pop_all().close)
 
 
@@ -158,7 +160,6 @@ def _reading(path: Path, undo: ExitStack) -> Opened:
 def _connect(path: Path, mode: str = "rw") -> sqlite3.Connection:
     db = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=BUSY_S, isolation_level=None)
     db.execute(f"PRAGMA busy_timeout = {int(BUSY_S * 1000)}")
-    db.execute("PRAGMA synchronous = NORMAL")
     return db
 
 
@@ -206,10 +207,10 @@ def _has(path: Path) -> bool:
         return False
 
 
-def is_rollback(db: sqlite3.Connection) -> bool:
-    """Whether the file is in rollback mode: as on a network file system."""
-    mode: str = db.execute("PRAGMA journal_mode").fetchone()[0]
-    return mode != "wal"
+def _set_synchronous(db: sqlite3.Connection) -> None:
+    """A WAL is whole after a power cut without waiting for the disk each time, a rollback journal is not."""
+    mode = db.execute("PRAGMA journal_mode").fetchone()[0]
+    db.execute(f"PRAGMA synchronous = {'NORMAL' if mode == 'wal' else 'FULL'}")
 
 
 class Reserve:
@@ -233,7 +234,9 @@ class Reserve:
 @contextmanager
 def transaction(db: sqlite3.Connection, *, durable: bool) -> Iterator[None]:
     """All inside is written, or nothing. `durable` survives a power cut right after."""
+    before = "NORMAL"
     if durable:
+        before = db.execute("PRAGMA synchronous").fetchone()[0]
         db.execute("PRAGMA synchronous = FULL")
     try:
         db.execute("BEGIN IMMEDIATE")
@@ -246,7 +249,7 @@ def transaction(db: sqlite3.Connection, *, durable: bool) -> Iterator[None]:
             raise
     finally:
         if durable:
-            db.execute("PRAGMA synchronous = NORMAL")
+            db.execute(f"PRAGMA synchronous = {before}")
 
 
 @contextmanager

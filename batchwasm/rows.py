@@ -116,6 +116,8 @@ class Status:
     """Why it stopped, or why the rest was cancelled."""
     wall_s: float
     """From the run's first event to its last, or to now while it goes on."""
+    paused: str | None = None
+    """Who has paused it, or why; None where nobody has, or it does not go on."""
     advice: tuple[str, ...] = ()
     """What to ask for next time, a sentence each, where that is worth one."""
     taken: Mapping[str, int] = field(default_factory=dict)
@@ -127,6 +129,7 @@ class Status:
             "run": self.run,
             "folder": self.folder,
             "state": self.state,
+            "paused": self.paused,
             "tasks": self.tasks.as_dict(),
             "jobs": [job.as_dict() for job in self.jobs],
             "hosts": [host.as_dict() for host in self.hosts],
@@ -232,6 +235,7 @@ def status(state: State, folder: str, *, alive: bool, now: float = 0.0) -> Statu
         by_outcome=by_outcome(counts),
         reason=state.stopped.text if state.stopped else state.cancelled.text if state.cancelled else None,
         wall_s=max(0.0, max(state.last_at, now if running else 0.0) - state.first_at),
+        paused=state.paused if running else None,
         advice=tuple(advice(state)),
         taken=sum((Counter(job.taken) for job in state.jobs), Counter[str]()),
     )
@@ -295,7 +299,8 @@ def results(
             current = next(waiting_for, None)
         if not 0 <= task < job.plan.tasks or job.codes[task] in (WAITING, RUNNING):
             continue
-        if current is not None and current.task == task:
+        # A task that a person had again may have ended without a report the last time.
+        if current is not None and current.task == task and current.record.outcome == job.codes[task]:
             yield result(run, job, params[task], current, value(current.record))
         else:
             yield untold(run, state, job, task, params[task], because)
@@ -351,12 +356,11 @@ def untold(
 ) -> ResultRow:
     """A task whose result is no attempt's own word: cancelled, or lost with its host once too often."""
     outcome = Outcome(job.codes[task])
-    if outcome == Outcome.CANCELLED and state.cancelled is not None:
-        reason = ResultReason(code=state.cancelled.code, text=state.cancelled.text, limit=None, used=None)
-    elif outcome == Outcome.SKIPPED:
+    if outcome == Outcome.SKIPPED:
         reason = ResultReason(code="skipped", text=because[task], limit=None, used=None)
     elif outcome == Outcome.CANCELLED:
-        reason = ResultReason(code="withdrawn", text="its caller did not want it any more", limit=None, used=None)
+        code, text = state.why_cancelled(because.n, task)
+        reason = ResultReason(code=code, text=text, limit=None, used=None)
     else:
         text = "the host or worker was lost under it again and again"
         reason = ResultReason(code="crash_limit", text=text, limit=None, used=None)
@@ -392,7 +396,7 @@ class Because:
 
     def __init__(self, state: State, job: JobState) -> None:
         self._state, self._job = state, job
-        self._n = next(n for n, other in enumerate(state.jobs) if other is job)
+        self.n = next(n for n, other in enumerate(state.jobs) if other is job)
         self._each = any(after.each for after in job.plan.after)
         self._same: str | None = None
 
@@ -402,7 +406,7 @@ class Because:
         return self._same
 
     def _sentence(self, task: int) -> str:
-        found = self._state.skipped_because(self._n, task)
+        found = self._state.skipped_because(self.n, task)
         if found is None:
             return "something before it did not succeed"
         before = self._state.jobs[found[0]]

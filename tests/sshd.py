@@ -89,7 +89,7 @@ class Sshd:
         (self.folder / "sshd_config").write_text(self._config())
         with open(self.folder / "log", "ab") as log:
             self._listener = subprocess.Popen(
-                self._command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=_die_with_us
+                self._command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=die_with_us
             )
         self._wait_for_banner()
 
@@ -366,6 +366,7 @@ def _kill(pids: Iterable[int]) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
-def _die_with_us() -> None:
+def die_with_us(how: signal.Signals = signal.SIGTERM) -> None:
+    """In a child: it is sent this signal when its parent ends, however that ends."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, how)

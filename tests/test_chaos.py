@@ -36,7 +36,7 @@ def chaos(*options: object) -> subprocess.Popen[str]:
 
 def test_every_task_has_one_right_result_whatever_fails_meanwhile() -> None:
     seed = int(os.environ.get("CHAOS_SEED") or random.SystemRandom().randrange(2**32))
-    short = ("--tasks", 1500, "--kills", 4, "--gap", 0.3, 1.5, "--longest", 3, "--long-every", 100, "--limit", 240)
+    short = ("--tasks", 1500, "--kills", 3, "--gap", 0.4, 1.6, "--longest", 2, "--long-every", 100, "--limit", 240)
     with chaos("--seed", seed, *short) as process:
         out, err = process.communicate()
     assert process.returncode == 0, out + err

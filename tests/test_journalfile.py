@@ -7,7 +7,10 @@ import random
 import shutil
 import socket
 import sqlite3
+import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -19,7 +22,7 @@ from batchwasm.core import snapshot
 from batchwasm.core.events import BatchPlaced, Event, HostJoined, RunOpened, RunStopped, TasksFinished
 from batchwasm.core.state import State
 from batchwasm.errors import BatchwasmError, DiskFull, RunError, WorldError
-from batchwasm.journal import Journal
+from batchwasm.journal import Answered, Journal, Sample
 from tests.disks import fill, make_room
 from tests.test_journal import CALLED, EVENTS, PLANNED, as_nobody
 
@@ -276,6 +279,35 @@ def test_there_the_journal_has_no_memory_that_is_shared(on_nfs: None, tmp_path: 
             assert reader.state().finished
             journal.append([RunOpened(incarnation=2, pid=7, machine="m", version="0")], 2.0)
             assert reader.last() == "RunOpened"
+
+
+ASKER = """
+import sys, time
+from contextlib import closing
+from pathlib import Path
+from batchwasm.journal import Answered, Journal, Sample
+for n in range(5):
+    with closing(Journal.visit(Path(sys.argv[1]))) as journal:
+        asked = journal.ask("drain", {"n": n}, time.time())
+        while journal.answer(asked) is None:
+            with closing(Journal.open(Path(sys.argv[1]), read_only=True)) as reader:
+                assert reader.state().name == "run-1"
+                list(reader.attempts())
+"""
+
+
+def test_there_other_terminals_read_and_ask_while_the_scheduler_writes(on_nfs: None, tmp_path: Path) -> None:
+    with closing(Journal.create(tmp_path / "journal.db")) as journal:
+        journal.append([PLANNED], 0.0)
+        askers = [subprocess.Popen([sys.executable, "-c", ASKER, str(journal.path)]) for _ in range(2)]
+        answered = 0
+        while answered < 10 and not any(asker.poll() for asker in askers):
+            asked = journal.asked(0)
+            journal.append([], 1.0, answers=[Answered(one.id, {"done": True}) for one in asked])
+            journal.sample([Sample(1.0, "h", 0.5, 1, 2, 3, 4, 5)])
+            answered += len(asked)
+            time.sleep(0.02)  # a scheduler waits for news between two looks, and others have their turn
+        assert [asker.wait() for asker in askers] == [0, 0]
 
 
 def test_a_run_that_was_moved_there_is_taken_over_in_that_mode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

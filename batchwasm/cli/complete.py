@@ -136,6 +136,11 @@ def tasks(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[C
     return _offer((task for name, total in found for task in _tasks_of(name, total, index, slash)), incomplete)
 
 
+def jobs_and_tasks(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Jobs of the run that -r names, else of the newest; after a slash their tasks."""
+    return (tasks if "/" in incomplete else jobs)(ctx, param, incomplete)
+
+
 def _tasks_of(job: str, total: int, index: str, slash: str) -> Iterator[str]:
     if total == 1 and not slash:
         yield job

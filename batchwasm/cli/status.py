@@ -37,6 +37,9 @@ def _show(status: Status) -> None:
 
     why = f": {status.reason}" if status.reason else ""
     click.echo(visible_text(f"run     {status.run}, {status.state} after {duration_text(status.wall_s)}{why}"))
+    if status.paused is not None:
+        again = f"nothing new is started until 'batchwasm unpause -r {status.run}'"
+        click.echo(visible(f"paused  {status.paused}; {again}" if status.paused else f"paused  {again}"))
     click.echo(visible(f"folder  {status.folder}"))
     click.echo(f"tasks   {', '.join(_tally(status.tasks))}")
     if status.taken:

@@ -9,6 +9,11 @@ from batchwasm.model import KIB
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
+def tasks_text(count: int, one: str, many: str) -> str:
+    """`1 task that runs`, `2,000 tasks that run`."""
+    return f"1 task {one}" if count == 1 else f"{count_text(count)} tasks {many}"
+
+
 def size_text(size_bytes: float) -> str:
     """`0 B`, `640 B`, `1.5 KiB`, `512 MiB`."""
     size, unit = float(size_bytes), 0

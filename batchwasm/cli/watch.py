@@ -26,10 +26,17 @@ from batchwasm.core.events import (
     HostRemoved,
     HostSetAside,
     HostUndrained,
+    Ranges,
     Record,
+    RunPaused,
+    RunUnpaused,
     TasksCancelled,
     TasksFinished,
     TasksKnown,
+    TasksRetried,
+    TasksWithdrawn,
+    count,
+    ranges_of,
 )
 from batchwasm.core.state import State
 from batchwasm.engine.plan import Watcher
@@ -116,8 +123,15 @@ class CallsWatcher(Watcher):
                 self._progress.note(f"host {event.host}: drained{why}; it takes no new tasks")
             case HostUndrained():
                 self._progress.note(f"host {event.host}: takes tasks again")
+            case TasksCancelled(code="person"):
+                self._progress.note(f"{event.text}: the run ends")
             case TasksCancelled():
                 self._progress.note(f"the rest is cancelled: {event.text}")
+            case RunPaused():
+                why = f" {event.text}" if event.text else ""
+                self._progress.note(f"paused{why}: nothing new is started until 'batchwasm unpause'")
+            case RunUnpaused():
+                self._progress.note("not paused any more: it goes on")
             case _:
                 pass  # counted in `passed`, or told by the loop itself
 
@@ -126,7 +140,7 @@ class CallsWatcher(Watcher):
             return  # calls are still to come, or nothing was to be done
         jobs = {job.plan.name: _counts(job.counts) for job in state.jobs}
         known = sum(sum(job.taken.values()) for job in state.jobs)
-        self._progress.counts(replace(_counts(state.counts, jobs), known=known))
+        self._progress.counts(replace(_counts(state.counts, jobs), paused=state.paused is not None, known=known))
 
 
 class RunWatcher(CallsWatcher):
@@ -140,12 +154,26 @@ class RunWatcher(CallsWatcher):
         self._failures = 0
 
     def happened(self, event: Event) -> None:
-        if isinstance(event, TasksFinished):
-            self._tell_ended(event)
-            return
-        super().happened(event)
-        if isinstance(event, TasksKnown):
-            self._tell_known(event)
+        match event:
+            case TasksFinished():
+                self._tell_ended(event)
+            case TasksKnown():
+                self._tell_known(event)
+            case TasksWithdrawn() if event.by:
+                what = self._some(event.job, (*ranges_of(event.tasks), *event.ranges), "what waits or runs of ")
+                self._progress.note(f"cancelled by {event.by}: {what}")
+            case TasksRetried():
+                what = self._some(event.job, event.ranges, "what did not succeed of ")
+                self._progress.note(f"had again by {event.by}: {what}")
+            case _:
+                super().happened(event)
+
+    def _some(self, job: int, ranges: Ranges, many: str) -> str:
+        """`sim/3`, `many` sim; `sim` where that has one."""
+        name = self._jobs[job]
+        if name in self._lone:
+            return name
+        return f"{name}/{ranges[0][0]}" if count(ranges) == 1 else f"{many}{name}"
 
     def _tell_ended(self, event: TasksFinished) -> None:
         for record in event.records if self._show else ():

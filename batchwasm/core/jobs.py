@@ -10,10 +10,8 @@ from collections import deque
 from collections.abc import Set
 
 from batchwasm.core.events import JobPlan, Ranges, TasksCancelled
-from batchwasm.core.jobstate import CODES, RUNNING, WAITING, JobState, Retry
+from batchwasm.core.jobstate import CODES, MAY_SUCCEED, RUNNING, WAITING, JobState, Retry
 from batchwasm.model import Outcome
-
-_MAY_SUCCEED = frozenset({WAITING, RUNNING, int(Outcome.SUCCEEDED)})
 
 
 class Jobs:
@@ -26,6 +24,8 @@ class Jobs:
         self.queue: list[tuple[int, int]] = []
         """Jobs that have tasks to start, by (-priority, number): who is first in it goes first."""
         self.cancelled: TasksCancelled | None = None
+        self.forgiven = 0
+        """Failures from before a person had tasks again: `max_failures` counts anew."""
         self.urgent: Set[int] = frozenset()
         """Jobs that decide when the run ends, as whoever places them sees it; no snapshot has it, either."""
         self.fresh: set[int] = set()
@@ -51,6 +51,11 @@ class Jobs:
 
     @property
     def failures(self) -> int:
+        """Those that `max_failures` counts."""
+        return self.all_failures - self.forgiven
+
+    @property
+    def all_failures(self) -> int:
         """Tasks that ended and did not succeed, but for those that never had their chance."""
         not_failed = (WAITING, RUNNING, Outcome.SUCCEEDED, Outcome.CANCELLED, Outcome.SKIPPED)
         return sum(n for code, n in enumerate(self.counts) if code not in not_failed)
@@ -64,10 +69,10 @@ class Jobs:
         for after in sorted(afters, key=lambda after: not after.each):
             codes = self.jobs[after.job].codes
             if after.each:
-                if codes[task] not in _MAY_SUCCEED:
+                if codes[task] not in MAY_SUCCEED:
                     return after.job, task
                 continue
-            failed = next((before for before, code in enumerate(codes) if code not in _MAY_SUCCEED), None)
+            failed = next((before for before, code in enumerate(codes) if code not in MAY_SUCCEED), None)
             if failed is not None:
                 return after.job, failed
         return None
@@ -161,14 +166,20 @@ class Jobs:
             if job.codes[task] == WAITING:
                 self._move(n, task, Outcome.SKIPPED)
         elif job.counts[WAITING]:
-            skipped = [t for t, code in enumerate(job.codes) if code == WAITING] if self._has_each(n) else [0]
-            job.turn_waiting(Outcome.SKIPPED)
+            turned = job.turn_waiting(Outcome.SKIPPED)
             self._queue(n)
-            for each in skipped:
-                self._tell_dependents(n, each, Outcome.SKIPPED)
+            self._tell_of_many(n, turned, Outcome.SKIPPED)
 
-    def _has_each(self, n: int) -> bool:
-        return any(each for _, each in self.dependents[n])
+    def _tell_of_many(self, n: int, turned: Ranges, outcome: int) -> None:
+        """These tasks of job `n` have their result, and did not succeed."""
+        if not turned:
+            return
+        if any(each for _, each in self.dependents[n]):
+            for start, stop in turned:
+                for task in range(start, stop):
+                    self._tell_dependents(n, task, outcome)
+        elif self.dependents[n]:
+            self._tell_dependents(n, turned[0][0], outcome)
 
     def _queue(self, n: int) -> None:
         """Job `n` stands in the queue exactly while it has tasks to start."""
@@ -211,8 +222,12 @@ class Jobs:
             if before == WAITING:
                 self._queue(n)
             if job.tries:
-                job.tries.pop(task, None)
+                if code == Outcome.SUCCEEDED or (code != Outcome.CANCELLED and job.tries.get(task) == 1):
+                    job.tries.pop(task, None)
                 job.losses.pop(task, None)
+                job.spared.pop(task, None)
+            if job.gave:
+                job.gave.pop(task, None)
             job.unwanted.discard(task)
             if self.dependents[n]:
                 self._tell_dependents(n, task, code)

@@ -116,7 +116,7 @@ class Loop(Wanted):
         self._wake = asyncio.Event()
         self._pool = Pool(self.state, self._session, self._add)
         self._requests = Requests(journal)
-        self._live = Live(self.state, folder, self.jobs, self._pool.tail)
+        self._live = Live(self.state, folder, self.jobs, self._pool.tail, plan.secrets)
         self._group: asyncio.TaskGroup | None = None
         self._stop: RunStopped | None = None
         self._error: Exception | None = None
@@ -245,7 +245,8 @@ class Loop(Wanted):
                 self._pass(time.time())
                 self._look()
         except Exception as error:
-            self._leaves_guests = not isinstance(error, SourceError | SpecError)  # then what they give is there later
+            can_be_resumed = not (self._plan.open or isinstance(error, SourceError | SpecError))
+            self._leaves_guests = can_be_resumed  # then what they give is there
             told = (WorldError, SourceError, SpecError) if self._plan.kept else WorldError
             if isinstance(error, told) and self.state.stopped is None:
                 with suppress(WorldError):  # a full disk takes this no more than what was before it

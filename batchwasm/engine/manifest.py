@@ -71,6 +71,7 @@ def _job(loop: Loop, n: int) -> dict[str, Any]:
         "retries": {**asdict(job.retries), "on": sorted(job.retries.on)},
         "isolate": job.isolate,
         "cache": job.cache,
+        "verify": job.verify,
         "deterministic": job.deterministic,
         "secret": list(job.secret),
         "limits": limits,

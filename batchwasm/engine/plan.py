@@ -79,6 +79,7 @@ class Plan:
             input_bytes=_shared_bytes(self.spec, job),
             time_s=job.limits.time_s,
             disk_bytes=job.limits.disk_bytes,
+            verify=job.verify,
             cache=self.may_be_known(job) and not self.spec.fresh,
         )
 

@@ -97,6 +97,7 @@ class PlannedJob:
             "limits": asdict(job.limits),
             "isolate": job.isolate,
             "cache": job.cache,
+            "verify": job.verify,
             "deterministic": job.deterministic,
             "secret": list(job.secret),
         }

@@ -17,13 +17,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
 from batchwasm.version import __version__
 from tests.chaos import drive, ledger, nets, workload
 from tests.homes import FOLDERS, TOOL_CACHES, TOOLS
-from tests.sshd import Client, new_key
+from tests.sshd import Client, die_with_us, new_key
 
 ROOT = Path(__file__).parent.parent.parent
 HOSTS = 4
@@ -41,12 +42,13 @@ def main() -> int:
     words = [*nets.ALONE, sys.executable, "-m", "tests.chaos", *sys.argv[1:]]
     words += ["--seed", str(seed), "--inside", str(root)]
     signal.signal(signal.SIGTERM, _interrupt)
+    with_us = partial(die_with_us, signal.SIGKILL)
     try:
-        with subprocess.Popen(words, cwd=ROOT, env=_environment(root)) as process:
+        with subprocess.Popen(words, cwd=ROOT, env=_environment(root), preexec_fn=with_us) as process:
             try:
                 return process.wait()
             except KeyboardInterrupt:
-                process.terminate()  # unshare, and with it all
+                process.kill()  # unshare, which ignores all else, and with it all
                 return 130
     finally:
         shutil.rmtree(root, ignore_errors=True)

@@ -32,6 +32,7 @@ from tests.sshd import inventory_of
 KILLS_UNTIL, TROUBLES_UNTIL = 0.4, 0.9
 TURN_S = 0.05
 GONE_S = 15.0  # a supervisor leaves within 2 s of its last run's end; this machine is busy
+INTERRUPTED_S = 40.0  # a run's end waits for its hosts, some of which can't be reached
 CPUS = 2
 
 
@@ -69,6 +70,7 @@ class Drive:
     wish: Wish
     dice: random.Random
     kills: int = 0
+    lives: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     started_at: float = field(default_factory=time.monotonic)
     _busy: dict[str, tuple[float, str, Mend]] = field(default_factory=dict)
@@ -124,20 +126,23 @@ class Drive:
         else:
             if now >= self._next_trouble_at:
                 self._next_trouble_at = now + self.dice.uniform(*self.wish.gap_s)
+                if self._is_planned() and self.dice.random() < 0.05 and "scheduler" not in self._busy:
+                    return self._interrupt(life, done)
                 self._trouble(life)
             kill = now >= life.kill_at or done >= life.kill_after
-        if kill and life.process.poll() is None and self._is_planned(life):
+        if kill and life.process.poll() is None and self._is_planned():
             return self._kill(life, done)
         return life
 
-    def _is_planned(self, life: Life) -> bool:
+    def _is_planned(self) -> bool:
         """Whether there is a run to resume: a life of some milliseconds may not have made a folder."""
         return (self.run_folder / "journal.db").exists() and ledger.is_planned(self.run_folder / "journal.db")
 
     # ------------------------------------------------------------------------------------------- the lives
 
     def _start(self, words: list[str]) -> Life:
-        n = self.kills + 1
+        self.lives += 1
+        n = self.lives
         with open(self.root / f"life-{n}.out", "wb") as out, open(self.root / f"life-{n}.err", "wb") as err:
             process = subprocess.Popen(
                 [*self.cli.program, *words],
@@ -163,8 +168,24 @@ class Drive:
         self.kills += 1
         self.counts["scheduler killed"] += 1
         self._busy.pop("scheduler", None)
+        return self._resume(f"scheduler killed, {done} results")
+
+    def _interrupt(self, life: Life, done: int) -> Life:
+        """Ended by other signals: by SIGTERM it stops its guests where it can, by SIGHUP all goes on there."""
+        how = self.dice.choice([signal.SIGTERM, signal.SIGHUP])
+        life.process.send_signal(how)
+        try:
+            code = life.process.wait(INTERRUPTED_S)
+        except subprocess.TimeoutExpired:
+            raise Wrong(f"life {life.n} goes on {INTERRUPTED_S:.0f} s after {how.name}") from None
+        if code not in (130, -how):
+            raise Wrong(f"life {life.n} ended with {code} after {how.name}:\n{self._said(life)}")
+        self.counts[f"scheduler ended by {how.name}"] += 1
+        return self._resume(f"scheduler ended by {how.name}, {done} results")
+
+    def _resume(self, text: str) -> Life:
         away_s = self.dice.choice([0.0, 0.0, self.dice.uniform(0, 3)])
-        self.log(f"scheduler killed, {done} results; the next one in {away_s:.1f} s")
+        self.log(f"{text}; the next one in {away_s:.1f} s")
         until = time.monotonic() + away_s
         while time.monotonic() < until:
             time.sleep(TURN_S)

@@ -7,7 +7,6 @@ import pytest
 from batchwasm import spec
 from batchwasm.model import MIB
 from batchwasm.spec import jobs
-from batchwasm.spec.settings import LATER_JOB_KEYS
 from tests.spec.folder import Folder
 
 
@@ -91,24 +90,13 @@ def test_a_file_that_is_wrong_says_where_and_what_would_be_right(folder: Folder,
     assert all(problem.startswith(start) for problem, start in zip(found, says, strict=True)), found
 
 
-@pytest.mark.parametrize("key", LATER_JOB_KEYS)
-@pytest.mark.parametrize("table", ["defaults", "jobs.j"])
-def test_a_key_of_a_later_version_is_refused_by_name(folder: Folder, key: str, table: str) -> None:
-    folder.write("a.c")
-    if table == "defaults":
-        found = folder.wrong(f'[defaults]\n{key} = 1\n[jobs.j]\nsource = "a.c"\n')
-    else:
-        found = folder.wrong(f'[jobs.j]\n{key} = 1\nsource = "a.c"\n')
-    assert found == [f"2: {table}.{key}: not in this version"]
-
-
 def test_all_problems_of_a_file_are_told_at_once_by_line_and_those_of_the_defaults_once(folder: Folder) -> None:
     folder.write("a.c")
     text = """\
 max_failures = "lots"
 [defaults]
 memory = "huge"
-verify = 3
+verify = 0
 [jobs.one]
 source = "b.c"
 args = 5

@@ -91,7 +91,7 @@ def test_priority_is_any_whole_number_and_isolation_is_asked_for(folder: Folder)
         ),
         ('retries = 1\nretry_on = ["lost"]', "4: jobs.j.retry_on[0]: 'lost' is not a failure: an attempt that is lost"),
         ('retries = 1\nretry_on = ["skipped"]', "4: jobs.j.retry_on[0]: nothing is run again after 'skipped'"),
-        ('retries = 1\nretry_on = ["mismatch"]', "4: jobs.j.retry_on[0]: mismatch: not in this version"),
+        ('retries = 1\nretry_on = ["mismatch"]', "4: jobs.j.retry_on[0]: nothing is run again after 'mismatch'"),
         ('retry_on = ["failed"]', "3: jobs.j.retry_on: does nothing without retries; write retries = 3, or leave it"),
         ("memory_growth = 2", "3: jobs.j.memory_growth: does nothing without retries"),
         ("retries = 1\nmemory_growth = 0.9", "4: jobs.j.memory_growth: 0.9 is not a factor from 1 to 2048; 2 doubles"),
