@@ -43,6 +43,13 @@ def test_a_job_with_mounts_takes_nothing_that_is_known(folder: Folder) -> None:
     assert text.startswith("jobs.j.cache: does nothing for a job with mounts: nobody can tell")
 
 
+def test_calls_that_are_deterministic_and_yet_share_an_instance_are_told(folder: Folder) -> None:
+    job = '[jobs.j]\nsource = "a.c"\nfunction = "f"\ndeterministic = true\n'
+    assert warnings(folder, job) == []
+    (found,) = warnings(folder, job + "reuse = true\n")
+    assert found.startswith("jobs.j.reuse: calls that share an instance see what others left there")
+
+
 def test_a_label_that_limits_nothing_is_told_where_there_is_an_inventory(folder: Folder) -> None:
     folder.write("inventory.toml", '[hosts.a]\nlabels = ["licensed"]\n')
     found = warnings(folder, '[jobs.j]\nsource = "a.c"\nmax_parallel = { licenced = 1, licensed = 2 }')
