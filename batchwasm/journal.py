@@ -30,6 +30,11 @@ from batchwasm.core.events import BatchPlaced, Event, Record, RunStopped, TasksA
 from batchwasm.core.state import State
 from batchwasm.errors import RunError, WorldError
 from batchwasm.journalfile import VERSION, Opened, Reserve, damaged, transaction, translated
+from batchwasm.journalrows import Answered as Answered
+from batchwasm.journalrows import Asked as Asked
+from batchwasm.journalrows import InputFile as InputFile
+from batchwasm.journalrows import Left as Left
+from batchwasm.journalrows import Sample as Sample
 from batchwasm.model import Outcome
 
 E = TypeVar("E", bound=Event)
@@ -61,61 +66,12 @@ class Attempt(NamedTuple):
     record: Record
 
 
-class Left(NamedTuple):
-    """What a task that succeeded left for others; as in Record."""
-
-    task: int
-    outputs: str | None
-    value: bytes | None
-    value_path: str | None
-
-
 class Known(NamedTuple):
     """What was read of a journal: the state after event `seq` and row `attempt` of attempts."""
 
     state: State
     seq: int
     attempt: int
-
-
-class Sample(NamedTuple):
-    """What a host said of itself at one time."""
-
-    at: float
-    host: str
-    load: float
-    memory_available_bytes: int
-    cpus_busy: int
-    running: int
-    queued: int
-    disk_free_bytes: int
-
-
-class InputFile(NamedTuple):
-    """A row of `inputs`: a local file as it was when it was read for a task."""
-
-    path: str
-    """Absolute."""
-    bytes: int
-    mtime_ns: int
-    sha256: str
-
-
-class Asked(NamedTuple):
-    """A row of `requests` as another process wrote it: nothing in it is checked."""
-
-    id: int
-    at: float
-    kind: str
-    body: str
-    """JSON, if it is right."""
-
-
-class Answered(NamedTuple):
-    """What the scheduler says to a request."""
-
-    id: int
-    answer: Mapping[str, Any]
 
 
 class Journal:

@@ -54,6 +54,7 @@ LAYERS = {
     "core": 2,
     "holding": 2,
     "journalfile": 2,
+    "journalrows": 2,
     "transports": 2,
     "disk": 1,
     "model": 1,
