@@ -13,6 +13,7 @@ from batchwasm.cli.options import inventory_options, json_option, run_option
 
 if TYPE_CHECKING:
     from batchwasm.asking import Retried, Tasks
+    from batchwasm.cli.detach import Background
     from batchwasm.results import RunFolder
 
 SHOWN_JOBS = 10
@@ -30,6 +31,7 @@ _STAY = (
 @inventory_options
 @click.option("--wait-hosts", default="10m", show_default=True, help="How long to wait for a host when none is left.")
 @json_option
+@click.option("--detach", is_flag=True, help="A run that is over goes on in the background.")
 @click.option("-q", "--quiet", is_flag=True, help="Do not show what tasks print, nor progress.")
 def command(
     tasks: tuple[str, ...],
@@ -38,6 +40,7 @@ def command(
     hosts: str | None,
     wait_hosts: str,
     as_json: bool,
+    detach: bool,
     quiet: bool,
 ) -> int:
     """Run tasks again that did not succeed: JOB is all of its tasks, TASK (JOB/INDEX) one; without any, all of the run.
@@ -51,12 +54,20 @@ def command(
     from batchwasm.cli.run import seconds
     from batchwasm.cli.tasks import parse_many
 
+    background = None
+    if detach:
+        from batchwasm.cli import detach as detaching
+
+        entered = detaching.enter(as_json=as_json)
+        if isinstance(entered, int):
+            return entered
+        background = entered
     wait_hosts_s = seconds(wait_hosts)
     folder = results.find(run, Path.cwd())
     status = api.status(folder)
     chosen = parse_many(tasks, {job.name: job.tasks.total for job in status.jobs}) if tasks else None
     if status.state != "running":
-        return _resume(folder, chosen, inventory, hosts, wait_hosts_s, as_json=as_json, quiet=quiet)
+        return _resume(folder, chosen, inventory, hosts, wait_hosts_s, background, as_json=as_json, quiet=quiet)
     if inventory is not None or hosts is not None:
         raise click.UsageError(f"{folder.name} goes on: it follows its own inventory, which you may edit")
     done = api.retry(folder, chosen)
@@ -73,6 +84,7 @@ def _resume(
     inventory: Path | None,
     hosts: str | None,
     wait_hosts_s: float,
+    background: Background | None,
     *,
     as_json: bool,
     quiet: bool,
@@ -90,7 +102,7 @@ def _resume(
         if api.status(folder).tasks.waiting:
             say(f"what waits starts with 'batchwasm resume {results.reference(folder, Path.cwd())}'")
         return 0
-    with going.shown(as_json, quiet) as going_on:
+    with going.shown(as_json, quiet, background) as going_on:
         going_on.started(folder)
         return going_on.to_its_end(
             lambda: api.resume(

@@ -118,7 +118,7 @@ class Live:
         try:
             while True:
                 await self._wanted.wait()
-                self._ask(time.time())
+                self.ask(time.time())
                 if not self._followed:
                     self._wanted.clear()
                 await asyncio.sleep(TAIL_S)
@@ -151,7 +151,8 @@ class Live:
 
     # ------------------------------------------------------------------------------------------------ asking
 
-    def _ask(self, now: float) -> None:
+    def ask(self, now: float) -> None:
+        """Of every task that is followed at `now` (unix time); what is followed no longer goes."""
         for (n, task), followed in list(self._followed.items()):
             batch = self._batch(n, task, followed)
             for attempt in list(followed.attempts.values()):

@@ -97,6 +97,7 @@ class PlannedJob:
             "limits": asdict(job.limits),
             "isolate": job.isolate,
             "verify": job.verify,
+            "cache": job.cache,
             "deterministic": job.deterministic,
             "secret": list(job.secret),
         }
