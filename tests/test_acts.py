@@ -12,6 +12,7 @@ import pytest
 from batchwasm.core.events import BatchPlaced
 from batchwasm.core.state import CODES
 from batchwasm.journal import Journal
+from batchwasm.model import Outcome
 from batchwasm.rows import TaskCounts
 from tests.command import Cli
 from tests.guests import FLAKY_C, HELLO_WAT, LOOP_WAT, NAP_WAT, RANDOM_WAT
@@ -204,6 +205,21 @@ def test_two_hosts_that_differ_are_named_and_those_that_agree_succeed(batchwasm:
     said = batchwasm("explain", "random/0").out
     assert "succeeded on" in said
     assert "mismatch on" in said
+
+
+def test_what_is_compared_survives_a_scheduler_that_is_killed(
+    batchwasm: Cli, two: list[Sshd], begin: Callable[[], Live]
+) -> None:
+    text = '[jobs.nap]\nsource = "nap.wat"\nmemory = "4MiB"\nverify = 2\nsweep = { n = { range = [0, 40] } }\n'
+    (batchwasm.folder / "jobs.toml").write_text(text)
+    live = begin()
+    live.until(lambda journal: job_of(journal, 0).succeeded > 5)
+    live.process.kill()
+    live.process.communicate()
+    batchwasm("resume")
+    with closing(Journal.open(live.path / "journal.db", read_only=True)) as journal:
+        gave = [(a.record.task, a.host) for a in journal.attempts() if a.record.outcome == Outcome.SUCCEEDED]
+    assert sorted(gave) == [(task, server.name) for task in range(40) for server in two]
 
 
 def test_one_host_has_nobody_to_be_compared_with(batchwasm: Cli, two: list[Sshd]) -> None:
