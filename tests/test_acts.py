@@ -40,6 +40,7 @@ max_failures = 2
 source = "flaky.c"
 memory = "4MiB"
 args = ["{n}"]
+outputs = ["log?"]
 sweep = { n = [1, 2, 3] }
 [jobs.each]
 source = "hello.wat"
@@ -145,7 +146,8 @@ def test_a_run_that_was_stopped_says_how_it_goes_on(batchwasm: Cli, two: list[Ss
 
 def test_what_failed_is_had_again_in_a_run_that_is_over(batchwasm: Cli, two: list[Sshd]) -> None:
     (batchwasm.folder / "jobs.toml").write_text(FLAKY)
-    batchwasm("run", "jobs.toml", code=1)
+    run = Path(batchwasm("run", "jobs.toml", "--json", code=1).json["folder"])
+    assert sorted(path.parent.parent.name for path in run.glob("tasks/flaky/*/out/log")) == ["1", "2"]
     said = batchwasm("retry", "flaky/0", "all").err
     assert "nothing is to be run again; 1 task had succeeded and stays as it is; 1 task stays skipped" in said
     assert "jobs-1: 5 tasks wait again (2 of flaky, 2 of each, 1 of all)" in batchwasm("retry", code=1).err
@@ -159,6 +161,7 @@ def test_what_failed_is_had_again_in_a_run_that_is_over(batchwasm: Cli, two: lis
         ("attempt 3\n", 3),
     ]
     assert len(rows) == 7
+    assert not list(run.glob("tasks/*")), "an attempt that left nothing was the last"
     assert batchwasm("logs", "flaky/2").out == "attempt 3\n"
     assert "nothing is to be run again" in batchwasm("retry").err
     assert batchwasm("retry", "--json").json["again"] == 0
