@@ -9,9 +9,7 @@ for row in api.results(ran.folder):
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
-import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
@@ -36,6 +34,7 @@ from batchwasm.core.history import unheard
 from batchwasm.core.state import State
 from batchwasm.engine import differences, manifest
 from batchwasm.engine.building import Earlier
+from batchwasm.engine.interrupts import to_its_end
 from batchwasm.engine.loop import Loop
 from batchwasm.engine.plan import Plan, Watcher
 from batchwasm.engine.preview import PlannedJob, preview
@@ -231,13 +230,11 @@ def _carried_out(loop: Loop, plan: Plan, folder: RunFolder, signals: bool) -> Ra
         if not loop.state.run:  # else it is there, and knows more by now
             manifest.write(folder, plan, loop)
         with hidden(plan.secrets):
-            state = asyncio.run(_run(loop, signals))
+            state = asyncio.run(to_its_end(loop, signals))
         manifest.write(folder, plan, loop)
-    except BaseException as error:
+    except BaseException:
         with suppress(WorldError):  # what went wrong before it is the news
             manifest.write(folder, plan, loop)
-        if isinstance(error, DiskFull) and not never_began(folder.journal):
-            raise DiskFull(f"{error}, then go on with 'batchwasm resume {folder.name}'") from error
         raise
     return _ran(state, folder)
 
@@ -245,21 +242,6 @@ def _carried_out(loop: Loop, plan: Plan, folder: RunFolder, signals: bool) -> Ra
 def _ran(state: State, folder: RunFolder) -> Ran:
     status = rows.status(state, str(folder.path), alive=False)
     return Ran(status=status, folder=folder, exit_code=_exit_code(state))
-
-
-async def _run(loop: Loop, signals: bool) -> State:
-    if signals:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, _interrupt, loop)
-    return await loop.run()
-
-
-def _interrupt(loop: Loop) -> None:
-    """The first signal stops the guests and ends the run in order; the second ends us on the spot."""
-    loop.stop("interrupted", "interrupted; 'batchwasm resume' goes on with what has not finished")
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().remove_signal_handler(number)
-        signal.signal(number, lambda *_: os._exit(EXIT_INTERRUPTED))
 
 
 def _exit_code(state: State) -> int:

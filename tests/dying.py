@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from batchwasm import journal
 from batchwasm.cli import main
 from batchwasm.journal import Journal
 
 
 def arm(when: str, nth: int) -> None:
     """From now on the journal's nth append is this process's last act."""
-    append, transaction = Journal.append, Journal._transaction
+    append, transaction = Journal.append, journal.transaction
     appends = 0
     appending = False
 
@@ -32,16 +34,16 @@ def arm(when: str, nth: int) -> None:
             appending = False
 
     @contextmanager
-    def deadly(self: Journal, durable: bool) -> Iterator[None]:
+    def deadly(db: sqlite3.Connection, *, durable: bool) -> Iterator[None]:
         due = appending and appends == nth
-        with transaction(self, durable):
+        with transaction(db, durable=durable):
             yield
             if due and when == "before":
                 os.kill(os.getpid(), signal.SIGKILL)
         if due and when == "after":
             os.kill(os.getpid(), signal.SIGKILL)
 
-    Journal.append, Journal._transaction = counted, deadly  # type: ignore[method-assign]
+    Journal.append, journal.transaction = counted, deadly  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

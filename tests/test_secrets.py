@@ -111,6 +111,22 @@ def test_a_run_that_is_resumed_wants_it_again_and_redacts_what_was_printed_befor
     assert holding(home, token) == []
 
 
+def test_a_run_in_the_background_has_it_and_who_follows_a_task_does_not_see_it(
+    batchwasm: Cli, folder: Path, home: Path, token: str
+) -> None:
+    batchwasm("run", "jobs.toml", "--detach", env={"TOKEN": token})
+    (started,) = until(lambda: list((home / ".cache/batchwasm").glob("scratch/*/*/box/started")), lambda: None)
+    follower = batchwasm.start("logs", "tells", "-f")
+    assert follower.stdout is not None
+    first = [follower.stdout.readline() for _ in range(1000)]
+    assert holding(folder / "batchwasm-runs", token) == []
+    (started.parent / "go").touch()
+    lines = b"".join([*first, follower.stdout.read()]).decode().splitlines()
+    follower.communicate()
+    batchwasm("wait", code=1)
+    assert lines == [str(len(token.encode())), *(f"{n}: ***" for n in range(9000))]
+
+
 def test_a_plan_names_them_and_a_value_too_short_to_redact_is_a_warning(batchwasm: Cli, folder: Path) -> None:
     assert "TOKEN of this machine's environment" in batchwasm("run", "jobs.toml", "--dry-run", env={"TOKEN": "abc"}).out
     (folder / "tells.c").write_text('#include <stdio.h>\nint main(void) { puts("abc"); return 0; }\n')

@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "unpause": ("unpause", "Have a paused run go on."),
     "wait": ("wait", "Return when a run is over, with its exit code."),
     "runs": ("runs", "The run folders: list them, remove some, export results as CSV or JSON lines."),
+    "replay": ("replay", "Run a task of an earlier run again, and compare what it gives."),
     "compile": ("compile", "Compile a source to WebAssembly, and nothing else."),
     "cache": ("cache", "What is known of earlier runs, and forgetting it."),
     "hosts": ("hosts", "Check, list, trust, drain and clean the machines of an inventory."),
@@ -40,7 +41,6 @@ NOT_YET: tuple[str, ...] = (
     "report",
     "tui",
 )
-NOT_YET += ("replay",)
 
 
 def show_version(context: click.Context, _: click.Parameter, asked: bool) -> None:

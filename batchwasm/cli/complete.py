@@ -176,6 +176,17 @@ def live_hosts(ctx: click.Context, param: click.Parameter, incomplete: str) -> l
     return _offer(dict.fromkeys(there), incomplete)
 
 
+def run_hosts(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Hosts of the run that -r names, else of the newest, whether it goes on or not."""
+    from batchwasm import api, results
+
+    try:
+        status = api.status(results.find(ctx.params.get("run"), Path.cwd()))
+    except (BatchwasmError, OSError):
+        return []
+    return _offer((host.name for host in status.hosts), incomplete)
+
+
 def _going_on(run: str | None) -> list[Status]:
     from batchwasm import api
 

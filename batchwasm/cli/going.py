@@ -46,7 +46,8 @@ class Going:
         except WorldError as error:
             if self._as_json:
                 _print_left(self._folders)
-            if not self._folders or "batchwasm resume" in str(error):
+            begun = self._folders and self._folders[-1].path.exists()  # on a full disk it may not even have begun
+            if not begun or "batchwasm resume" in str(error):
                 raise
             name = reference(self._folders[-1], Path.cwd())
             raise WorldError(f"{error}\n'batchwasm resume {name}' goes on with the run when that is mended") from error

@@ -108,7 +108,7 @@ class Batches(Jobs):
         if event.double:
             remaining = self._double(event)
         elif not job.tries:
-            remaining = dict.fromkeys(indexes(event.ranges), 1)
+            remaining = dict.fromkeys(indexes(event.ranges), job.plan.first_number)
         else:
             remaining = {task: job.number(task) for task in indexes(event.ranges)}
         firm = not job.is_short or not amount.is_plain

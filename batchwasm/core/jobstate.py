@@ -192,7 +192,7 @@ class JobState:
 
     def number(self, task: int) -> int:
         """The number of the attempt that would run next."""
-        return self.tries.get(task, 0) + 1
+        return self.tries.get(task, self.plan.first_number - 1) + 1
 
     def amount(self, need: int, memory_bytes: int | None) -> Amount:
         """What a batch of it reserves."""

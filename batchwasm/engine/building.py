@@ -25,7 +25,7 @@ from batchwasm.core.events import (
     TasksWithdrawn,
 )
 from batchwasm.core.state import RUNNING, WAITING, State
-from batchwasm.engine.arguments import Arguments
+from batchwasm.engine.arguments import Arguments, given
 from batchwasm.engine.collect import Answers
 from batchwasm.engine.files import LocalFile
 from batchwasm.engine.secrets import NO_SECRETS, Secrets
@@ -52,6 +52,8 @@ class Earlier:
     """Files that were read for tasks, by path."""
     facts: Mapping[HostName, Mapping[str, Any]] = field(default_factory=dict)
     """What each host said that it is."""
+    arguments: Mapping[int, Mapping[int, bytes]] = field(default_factory=dict)
+    """Of calls by job and task, as CBOR, where the job itself does not say them."""
 
 
 BUILDS = os.cpu_count() or 1  # at once: a compiler takes a core
@@ -104,14 +106,17 @@ class Building:
             self.pending -= 1
         return n in self.artifacts
 
-    async def take(self, n: int, job: Job, artifact: Artifact) -> None:
-        """A module that is there already, as job `n`'s. Raises InputChanged."""
+    async def take(self, n: int, job: Job, artifact: Artifact, calls: Mapping[int, bytes] | None = None) -> None:
+        """A module that is there already, as job `n`'s; `calls` are arguments by task. Raises InputChanged."""
         self._folder.add_wasm(job.name, artifact.path)
         signature = _signature(job, artifact)
         if signature is not None:
             self.signatures[n] = signature
             self._folder.write_text(self._folder.wit(job.name), wit(signature))
         work = await self.work(job, artifact)
+        if work.arguments is not None:
+            for task, encoded in (calls or {}).items():
+                work.arguments.add(task, [given(self._folder.arguments(job.name), encoded)])
         self.artifacts[n], self.works[n] = artifact, work
 
     async def work(self, job: Job, artifact: Artifact) -> JobWork:

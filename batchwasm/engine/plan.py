@@ -48,6 +48,8 @@ class Plan:
     fail_fast: bool = False
     wait_hosts_s: float = 600.0
     version: str = ""
+    first_number: int = 1
+    """Of each task's first attempt."""
     open: bool = False
     """Jobs and calls are added until the loop is told to close."""
     kept: bool = False
@@ -81,6 +83,7 @@ class Plan:
             disk_bytes=job.limits.disk_bytes,
             verify=job.verify,
             cache=self.may_be_known(job) and not self.spec.fresh,
+            first_number=self.first_number,
         )
 
     def may_be_known(self, job: Job) -> bool:

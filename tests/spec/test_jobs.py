@@ -75,7 +75,7 @@ def test_the_share_of_failures_is_of_all_tasks(folder: Folder) -> None:
         ("[jobs.a]", ["1: jobs.a: has no source; write source = "]),
         ('[jobs."a b"]\nsource = "a.c"', ["1: jobs.\"a b\": 'a b' can't name a job"]),
         ('[jobs.a]\nsource = "a.c"\nmemry = 5', ["3: jobs.a.memry: unknown key; did you mean 'memory'?"]),
-        ('[jobs.a]\nsource = "a.c"\nqqq = 5', ["3: jobs.a.qqq: unknown key; keys are after, any, args, build, cpus"]),
+        ('[jobs.a]\nsource = "a.c"\nqqq = 5', ["3: jobs.a.qqq: unknown key; keys are after, any, args, build, cache"]),
         ('nam = "x"\n[jobs.a]\nsource = "a.c"', ["1: nam: unknown key; did you mean 'name'?"]),
         ('name = "a/b"\n[jobs.a]\nsource = "a.c"', ["1: name: 'a/b' can't name a run"]),
         ('max_failures = 0\n[jobs.a]\nsource = "a.c"', ["1: max_failures: 0 is neither a number of tasks from 1 up"]),
@@ -96,7 +96,7 @@ def test_all_problems_of_a_file_are_told_at_once_by_line_and_those_of_the_defaul
 max_failures = "lots"
 [defaults]
 memory = "huge"
-verify = 3
+verify = 0
 [jobs.one]
 source = "b.c"
 args = 5
