@@ -112,7 +112,7 @@ def test_a_terminal_that_closes_does_not_end_it_and_sigterm_does_in_order(batchw
     assert batchwasm("status", "--json").json["state"] == "running"
     os.kill(pid, signal.SIGTERM)
     ended = batchwasm("wait", "--json", code=130)
-    assert "interrupted; what has not finished is waiting" in ended.err
+    assert "interrupted; 'batchwasm resume' goes on" in ended.err
     until_gone(pid)
 
 
