@@ -9,10 +9,7 @@ for row in api.results(ran.folder):
 from __future__ import annotations
 
 import asyncio
-import getpass
-import os
 import secrets
-import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
@@ -24,21 +21,30 @@ from batchwasm import calls, explained, reading, rows
 from batchwasm import results as folders
 from batchwasm import spec as spec_files
 from batchwasm.artifacts import Store, build
-from batchwasm.asking import ask, is_alive
+from batchwasm.asking import cancel as cancel
+from batchwasm.asking import drain as drain
+from batchwasm.asking import is_alive
+from batchwasm.asking import pause as pause
+from batchwasm.asking import retry as retry
+from batchwasm.asking import to_retry as to_retry
+from batchwasm.asking import undrain as undrain
+from batchwasm.asking import unpause as unpause
 from batchwasm.core.events import Event, RunStopped
 from batchwasm.core.history import unheard
 from batchwasm.core.state import State
-from batchwasm.engine import manifest
+from batchwasm.engine import differences, manifest
 from batchwasm.engine.building import Earlier
+from batchwasm.engine.interrupts import to_its_end
 from batchwasm.engine.loop import Loop
 from batchwasm.engine.plan import Plan, Watcher
 from batchwasm.engine.preview import PlannedJob, preview
-from batchwasm.engine.secrets import hidden, unredacted
+from batchwasm.engine.secrets import hidden
 from batchwasm.engine.secrets import read as read_secrets
 from batchwasm.engine.simulating import Simulated
 from batchwasm.engine.simulating import simulate as simulated
 from batchwasm.errors import (
     EXIT_BAD_INPUT,
+    EXIT_CANCELLED,
     EXIT_INTERRUPTED,
     EXIT_SUCCEEDED,
     EXIT_TASKS_FAILED,
@@ -52,10 +58,10 @@ from batchwasm.errors import (
 )
 from batchwasm.explained import AttemptRow, Explained
 from batchwasm.journal import Journal, never_began
-from batchwasm.model import HostName, Inventory, Job, JobName, Outcome, RunSpec
+from batchwasm.model import Inventory, Job, JobName, Outcome, RunSpec
 from batchwasm.reopening import machines, reopen
 from batchwasm.results import RunFolder
-from batchwasm.rows import HostHit, ResultRow, Status
+from batchwasm.rows import ResultRow, Status
 from batchwasm.spec.lines import KeyPath
 from batchwasm.version import __version__
 
@@ -143,10 +149,8 @@ def run(
     again, unless it is to be `kept` and to tell why), WorldError (it can be resumed, unless it never began).
     """
     spec = only(spec, jobs)
-    secret_values = read_secrets(spec)
     watcher = watcher or Watcher()
-    for text in unredacted(secret_values):
-        watcher.note(f"warning: {text}")
+    secret_values = read_secrets(spec, watcher.note)
     folder = folders.create(spec.name, runs_dir or folders.runs_dir(spec.folder))
     try:
         folder.write_text(folder.jobs, spec.text)
@@ -199,6 +203,8 @@ def resume(
         if state.finished and not before:
             return _ran(state, folder)
         reopened = reopen(folder, journal, state)
+        looks_on = Watcher() if watcher is None else watcher(reopened.spec)
+        secret_values = read_secrets(reopened.spec, looks_on.note)
         now = machines(folder, inventory=inventory, hosts=hosts)
         if now.text and now.text != folder.inventory.read_text(encoding="utf-8"):
             folder.replace_inventory(now.text)
@@ -211,9 +217,8 @@ def resume(
             wait_hosts_s=wait_hosts_s,
             version=__version__,
             kept=True,
-            secrets=read_secrets(reopened.spec),
+            secrets=secret_values,
         )
-        looks_on = Watcher() if watcher is None else watcher(reopened.spec)
         earlier = Earlier(state=state, artifacts=reopened.artifacts, inputs=journal.inputs(), facts=reopened.facts)
         loop = Loop(plan, folder, journal, looks_on, earlier=earlier, before=before)
         return _carried_out(loop, plan, folder, signals)
@@ -225,13 +230,11 @@ def _carried_out(loop: Loop, plan: Plan, folder: RunFolder, signals: bool) -> Ra
         if not loop.state.run:  # else it is there, and knows more by now
             manifest.write(folder, plan, loop)
         with hidden(plan.secrets):
-            state = asyncio.run(_run(loop, signals))
+            state = asyncio.run(to_its_end(loop, signals))
         manifest.write(folder, plan, loop)
-    except BaseException as error:
+    except BaseException:
         with suppress(WorldError):  # what went wrong before it is the news
             manifest.write(folder, plan, loop)
-        if isinstance(error, DiskFull) and not never_began(folder.journal):
-            raise DiskFull(f"{error}, then go on with 'batchwasm resume {folder.name}'") from error
         raise
     return _ran(state, folder)
 
@@ -241,25 +244,12 @@ def _ran(state: State, folder: RunFolder) -> Ran:
     return Ran(status=status, folder=folder, exit_code=_exit_code(state))
 
 
-async def _run(loop: Loop, signals: bool) -> State:
-    if signals:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, _interrupt, loop)
-    return await loop.run()
-
-
-def _interrupt(loop: Loop) -> None:
-    """The first signal stops the guests and ends the run in order; the second ends us on the spot."""
-    loop.stop("interrupted", "interrupted; 'batchwasm resume' goes on with what has not finished")
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().remove_signal_handler(number)
-        signal.signal(number, lambda *_: os._exit(EXIT_INTERRUPTED))
-
-
 def _exit_code(state: State) -> int:
     if state.stopped is not None:
         return _STOPPED_EXITS.get(state.stopped.code, EXIT_WORLD)
-    return EXIT_SUCCEEDED if state.counts[Outcome.SUCCEEDED] == state.tasks else EXIT_TASKS_FAILED
+    if state.counts[Outcome.SUCCEEDED] == state.tasks:
+        return EXIT_SUCCEEDED
+    return EXIT_CANCELLED if state.a_person_cancelled else EXIT_TASKS_FAILED
 
 
 _STOPPED_EXITS = {"interrupted": EXIT_INTERRUPTED, "source": EXIT_BAD_INPUT, "spec": EXIT_BAD_INPUT}
@@ -282,6 +272,15 @@ def only(spec: RunSpec, chosen: Sequence[JobName]) -> RunSpec:
         ]
         raise SpecError(problems)
     return replace(spec, jobs=tuple(spec_files.needed(spec.jobs, chosen)))
+
+
+def caching(spec: RunSpec, cache: bool | None) -> RunSpec:
+    """The run with the cache of results for all of its jobs, or with none that is taken from it; None: as they say."""
+    if cache is None:
+        return spec
+    if not cache:
+        return replace(spec, fresh=True)
+    return replace(spec, jobs=tuple(replace(job, cache=True) for job in spec.jobs))
 
 
 def plan(
@@ -324,28 +323,6 @@ def going_on(cwd: Path | None = None) -> list[tuple[RunFolder, Status]]:
                 if now.state == "running":
                     found.append((folder, now))
     return found
-
-
-def drain(folder: RunFolder, hosts: Sequence[HostName], why: str = "") -> list[HostHit]:
-    """Have a run that goes on give these hosts nothing new; what runs there ends.
-
-    Raises RunError for hosts that it has not (then nothing was done), WorldError where it is over, or does not answer.
-    """
-    answer = ask(folder, "drain", {"hosts": list(hosts), "why": why, "by": _user()})
-    return [HostHit.of(folder.name, str(folder.path), hit, drained=True) for hit in answer["hosts"]]
-
-
-def undrain(folder: RunFolder, hosts: Sequence[HostName]) -> list[HostHit]:
-    """Have it use these hosts again: drained ones, and those that were set aside. Raises as `drain`."""
-    answer = ask(folder, "undrain", {"hosts": list(hosts)})
-    return [HostHit.of(folder.name, str(folder.path), hit, drained=False) for hit in answer["hosts"]]
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return "a user without a name"
 
 
 # --------------------------------------------------------------------------------------------------- reading
@@ -410,9 +387,15 @@ def explain(folder: RunFolder, *, job: JobName | None = None, index: int = 0) ->
         if n is None or not 0 <= index < state.jobs[n].plan.tasks:
             raise RunError(f"there is no task {job}/{index} in this run")
         attempts = _attempts(journal, state, n, index)
-        return explained.of_task(state, n, index, str(folder.path), attempts=attempts, now=now)
+        cache = differences.told(folder, journal, state, n, index, lambda: _again(folder, journal, state))
+        return explained.of_task(state, n, index, str(folder.path), attempts=attempts, now=now, cache=cache)
     finally:
         journal.close()
+
+
+def _again(folder: RunFolder, journal: Journal, state: State) -> differences.Again:
+    reopened = reopen(folder, journal, state)
+    return differences.Again(reopened.spec, reopened.artifacts, read_secrets(reopened.spec))
 
 
 def _attempts(journal: Journal, state: State, n: int, task: int) -> list[AttemptRow]:

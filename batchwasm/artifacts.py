@@ -96,8 +96,7 @@ def peek(name: JobName, source: Source, store: Store) -> Peek:
         tool = language.find()
         if tool is None:
             return Peek(None, None, f"no compiler for {language.title} to wasm is on this machine; {language.get}")
-        glue = _glue(name, source, signature_of(name, source)) if source.function is not None else None
-        key = _source_key(source, tool, commands(name, source, language, tool, cache=cache_folder(), glue=glue), glue)
+        key = _compile_key(name, source, tool)
         folder = source_folder(source)
         fresh = (digest for digest, record in _notes(store, key) if fingerprint.still_true(record, folder))
         return _peeked(source, store, tool.title, fresh)
@@ -122,6 +121,32 @@ def _peeked(source: Source, store: Store, made_by: str, digests: Iterable[Digest
             )
             return Peek(made_by, found)
     return Peek(made_by, None)
+
+
+def sources(name: JobName, source: Source, digest: Digest, store: Store) -> list[Path] | None:
+    """The files that the module of that digest was made of, where they are still what they were; else None, also where
+    the store does not know any more."""
+    try:
+        _check_files(name, source)
+        if source.language not in TOOLCHAINS:
+            note = store.note(_assembled_key(source, _read(name, source.paths[0]))[0])
+            return list(source.paths) if note == digest.encode() else None
+        tool = TOOLCHAINS[source.language].find()
+        notes = [] if tool is None else _notes(store, _compile_key(name, source, tool))
+    except SourceError:
+        return None
+    folder = source_folder(source)
+    for made, record in notes:
+        if made == digest and fingerprint.still_true(record, folder):
+            found = {Path(os.path.normpath(folder / name)) for name, was in record.files.items() if was}
+            return sorted(found | {path for path in source.paths if path.is_file()})
+    return None
+
+
+def _compile_key(name: JobName, source: Source, tool: Tool) -> Digest:
+    language = TOOLCHAINS[source.language]
+    glue = _glue(name, source, signature_of(name, source)) if source.function is not None else None
+    return _source_key(source, tool, commands(name, source, language, tool, cache=cache_folder(), glue=glue), glue)
 
 
 def inspect(path: Path) -> ModuleFacts:

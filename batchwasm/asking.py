@@ -5,17 +5,25 @@ There is no daemon to talk to: a request is a row in the run's journal, where it
 
 from __future__ import annotations
 
+import getpass
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from typing import Any
 
+from batchwasm.core.again import have_again
+from batchwasm.core.events import Ranges, TasksRetried
 from batchwasm.core.state import State
 from batchwasm.errors import RunError, WorldError
 from batchwasm.journal import Journal
+from batchwasm.model import HostName, JobName
 from batchwasm.results import RunFolder
+from batchwasm.rows import HostHit, shallow
+
+CANCEL_SCHEMA, RETRY_SCHEMA, PAUSE_SCHEMA = "cancel/1", "retry/1", "pause/1"
 
 ANSWER_S = 60.0  # a scheduler looks every 0.4 s; after a minute it is stopped, or its disk does not answer
 LOOK_S = 0.05  # between two looks for the answer
@@ -63,8 +71,14 @@ def _check(folder: RunFolder, kind: str) -> None:
     held = folder.is_held()
     with closing(Journal.open(folder.journal, read_only=True)) as journal:
         version, state = journal.version, journal.state()
-    if state.finished or state.stopped is not None or not is_alive(held, state):
-        raise WorldError(f"{folder.name} is over: there is no scheduler that could {kind} anything")
+    if state.finished:
+        raise WorldError(f"{folder.name} has finished: nothing of it waits or runs, so there is nothing to {kind}")
+    if state.stopped is not None or not is_alive(held, state):
+        told = state.stopped is not None and state.stopped.guests_stopped
+        runs = "nothing runs" if told else "nobody looks after it"
+        raise WorldError(
+            f"{folder.name} has stopped: {runs}; what waits starts only with 'batchwasm resume {folder.name}'"
+        )
     if state.opened is not None and state.opened.machine != socket.gethostname():
         raise WorldError(f"{folder.name} goes on on {state.opened.machine}: give the command there")
     if version < _TAKES_REQUESTS:
@@ -97,3 +111,123 @@ def _lives(folder: RunFolder) -> bool:
         return held
     with closing(Journal.open(folder.journal, read_only=True)) as journal:
         return is_alive(held, journal.state())
+
+
+# -------------------------------------------------------------------------------------------- what can be asked
+
+Tasks = Mapping[JobName, Ranges]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cancelled:
+    """What `cancel` did."""
+
+    run: str
+    folder: str
+    waiting: int
+    """Tasks that would have started, and won't."""
+    running: int
+    """Tasks that ran, and are stopped."""
+    over: int
+    """Tasks that had ended: they stay as they are."""
+    jobs: tuple[Mapping[str, Any], ...]
+    """The same by job."""
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"schema": CANCEL_SCHEMA, **shallow(self), "jobs": list(self.jobs)}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Retried:
+    """What `retry` did."""
+
+    run: str
+    folder: str
+    again: int
+    """Tasks that wait again."""
+    jobs: tuple[Mapping[str, Any], ...]
+    """By job: `again`, and of those asked for that stay as they are `skipped`, `unfinished`, `succeeded`."""
+
+    @classmethod
+    def of(cls, folder: RunFolder, jobs: Sequence[Mapping[str, Any]]) -> Retried:
+        again = sum(job["again"] for job in jobs)
+        return cls(run=folder.name, folder=str(folder.path), again=again, jobs=tuple(jobs))
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"schema": RETRY_SCHEMA, **shallow(self), "jobs": list(self.jobs)}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Paused:
+    """What `pause` or `unpause` did."""
+
+    run: str
+    folder: str
+    paused: bool
+    was: str | None
+    """Who had paused it before; None where nobody had."""
+    waiting: int
+    running: int
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"schema": PAUSE_SCHEMA, **shallow(self)}
+
+
+def drain(folder: RunFolder, hosts: Sequence[HostName], why: str = "") -> list[HostHit]:
+    """Have a run that goes on give these hosts nothing new; what runs there ends.
+
+    Raises RunError for hosts that it has not (then nothing was done), WorldError where it is over, or does not answer.
+    """
+    answer = ask(folder, "drain", {"hosts": list(hosts), "why": why, "by": _user()})
+    return [HostHit.of(folder.name, str(folder.path), hit, drained=True) for hit in answer["hosts"]]
+
+
+def undrain(folder: RunFolder, hosts: Sequence[HostName]) -> list[HostHit]:
+    """Have it use these hosts again: drained ones, and those that were set aside. Raises as `drain`."""
+    answer = ask(folder, "undrain", {"hosts": list(hosts)})
+    return [HostHit.of(folder.name, str(folder.path), hit, drained=False) for hit in answer["hosts"]]
+
+
+def cancel(folder: RunFolder, tasks: Tasks | None) -> Cancelled:
+    """Have these tasks of a run that goes on, or all, not run: those that run are stopped. Raises as `drain`."""
+    jobs = ask(folder, "cancel", _body(tasks))["jobs"]
+    sums = {word: sum(job[word] for job in jobs) for word in ("waiting", "running", "over")}
+    return Cancelled(run=folder.name, folder=str(folder.path), jobs=tuple(jobs), **sums)
+
+
+def retry(folder: RunFolder, tasks: Tasks | None) -> Retried:
+    """Have those of these tasks of a run that goes on, or of all, run again that did not succeed. Raises as `drain`."""
+    return Retried.of(folder, ask(folder, "retry", _body(tasks))["jobs"])
+
+
+def to_retry(folder: RunFolder, tasks: Tasks | None) -> tuple[Sequence[TasksRetried], Retried]:
+    """The same of a run without a scheduler: nothing is done yet, the events are for who resumes it."""
+    with closing(Journal.open(folder.journal, read_only=True)) as journal:
+        state = journal.state()
+    numbers = {job.plan.name: n for n, job in enumerate(state.jobs)}
+    chosen = None if tasks is None else {numbers[name]: ranges for name, ranges in tasks.items()}
+    found = have_again(state, chosen, _user())
+    return found.events, Retried.of(folder, [hit._asdict() for hit in found.hits])
+
+
+def pause(folder: RunFolder) -> Paused:
+    """Have a run that goes on start nothing new; what runs ends. Raises as `drain`."""
+    answer = ask(folder, "pause", {"by": _user()})
+    return Paused(run=folder.name, folder=str(folder.path), paused=True, **answer)
+
+
+def unpause(folder: RunFolder) -> Paused:
+    """Have it go on. Raises as `drain`."""
+    answer = ask(folder, "unpause", {"by": _user()})
+    return Paused(run=folder.name, folder=str(folder.path), paused=False, **answer)
+
+
+def _body(tasks: Tasks | None) -> dict[str, Any]:
+    return {"by": _user(), **({"all": True} if tasks is None else {"tasks": tasks})}
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "a user without a name"

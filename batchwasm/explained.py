@@ -42,6 +42,19 @@ class AttemptRow:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CacheWord:
+    """What the cache of results has to say of a task that may be taken from it."""
+
+    taken_from: str | None
+    """`RUN JOB/INDEX` of the earlier run that has its result."""
+    nearest: str | None
+    """The same of the known result that comes nearest, where it was not taken."""
+    differs: tuple[str, ...]
+    """What is different there, a sentence each."""
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Explained:
     """A task, or a whole run where `job` and `index` are None."""
 
@@ -59,6 +72,8 @@ class Explained:
     """Where it runs now."""
     attempts: tuple[AttemptRow, ...]
     """Those that ended, by number."""
+    cache: CacheWord | None = None
+    """None for a task that takes nothing from earlier runs."""
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -75,6 +90,7 @@ class Explained:
             ],
             "places": [asdict(place) for place in self.places],
             "attempts": [asdict(attempt) for attempt in self.attempts],
+            "cache": None if self.cache is None else asdict(self.cache),
         }
 
 
@@ -96,7 +112,16 @@ def of_run(state: State, folder: str, *, word: str, now: float) -> Explained:
     )
 
 
-def of_task(state: State, n: int, task: int, folder: str, *, attempts: Iterable[AttemptRow], now: float) -> Explained:
+def of_task(
+    state: State,
+    n: int,
+    task: int,
+    folder: str,
+    *,
+    attempts: Iterable[AttemptRow],
+    now: float,
+    cache: CacheWord | None = None,
+) -> Explained:
     """Task of job `n`; `attempts` are those that ended."""
     found = explain(state, n, task, now)
     match found:
@@ -116,6 +141,7 @@ def of_task(state: State, n: int, task: int, folder: str, *, attempts: Iterable[
         hosts=found.hosts if isinstance(found, Waiting) else (),
         places=found.places if isinstance(found, Running) else (),
         attempts=tuple(sorted(attempts, key=lambda attempt: attempt.number)),
+        cache=cache,
     )
 
 

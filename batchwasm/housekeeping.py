@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -218,10 +218,12 @@ def write_csv(folder: RunFolder, rows: Iterable[ResultRow], stream: TextIO) -> N
     text nor number, and outputs, are JSON; what does not apply is empty. Raises RunError where the manifest is damaged.
     """
     names = _param_names(folder)
+    rows = iter(rows)
+    first = list(islice(rows, 1))  # before the header, which alone would look like an answer where it can't be had
     writer = csv.writer(stream, lineterminator="\n")
     taken = {*FIXED, *COLUMNS}
     writer.writerow([*FIXED, *(f"param.{name}" if name in taken else name for name in names), *COLUMNS])
-    for row in rows:
+    for row in chain(first, rows):
         fields = row.as_dict()
         reason = fields["reason"] or {"code": None, "text": None}
         fields |= {"reason_code": reason["code"], "reason": reason["text"], "outputs": fields["outputs"] or None}

@@ -17,6 +17,7 @@ states, not what they are for; the file itself is batchwasm.journalfile's.
 from __future__ import annotations
 
 import json
+import sqlite3
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -25,10 +26,15 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 from batchwasm import disk, holding, journalfile
 from batchwasm.core import eventcodec, history, snapshot
-from batchwasm.core.events import Event, Record, RunStopped, TasksAdded, TasksFinished, TasksKnown
+from batchwasm.core.events import BatchPlaced, Event, Record, RunStopped, TasksAdded, TasksFinished, TasksKnown
 from batchwasm.core.state import State
 from batchwasm.errors import RunError, WorldError
 from batchwasm.journalfile import VERSION, Opened, Reserve, damaged, transaction, translated
+from batchwasm.journalrows import Answered as Answered
+from batchwasm.journalrows import Asked as Asked
+from batchwasm.journalrows import InputFile as InputFile
+from batchwasm.journalrows import Left as Left
+from batchwasm.journalrows import Sample as Sample
 from batchwasm.model import Outcome
 
 E = TypeVar("E", bound=Event)
@@ -60,61 +66,12 @@ class Attempt(NamedTuple):
     record: Record
 
 
-class Left(NamedTuple):
-    """What a task that succeeded left for others; as in Record."""
-
-    task: int
-    outputs: str | None
-    value: bytes | None
-    value_path: str | None
-
-
 class Known(NamedTuple):
     """What was read of a journal: the state after event `seq` and row `attempt` of attempts."""
 
     state: State
     seq: int
     attempt: int
-
-
-class Sample(NamedTuple):
-    """What a host said of itself at one time."""
-
-    at: float
-    host: str
-    load: float
-    memory_available_bytes: int
-    cpus_busy: int
-    running: int
-    queued: int
-    disk_free_bytes: int
-
-
-class InputFile(NamedTuple):
-    """A row of `inputs`: a local file as it was when it was read for a task."""
-
-    path: str
-    """Absolute."""
-    bytes: int
-    mtime_ns: int
-    sha256: str
-
-
-class Asked(NamedTuple):
-    """A row of `requests` as another process wrote it: nothing in it is checked."""
-
-    id: int
-    at: float
-    kind: str
-    body: str
-    """JSON, if it is right."""
-
-
-class Answered(NamedTuple):
-    """What the scheduler says to a request."""
-
-    id: int
-    answer: Mapping[str, Any]
 
 
 class Journal:
@@ -128,6 +85,7 @@ class Journal:
         self._db, self._close = opened.db, opened.close
         self._reserve: Reserve | None = None
         self._missing = frozenset[str]().union(*(names for since, names in _SINCE.items() if self.version < since))
+        self._columns = _columns(self._missing)
         with translated(path):
             self._seq: int = self._db.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0]
 
@@ -335,12 +293,15 @@ class Journal:
         return Known(State(), 0, 0)
 
     def attempts(self, *, job: int | None = None, task: int | None = None, final: bool = False) -> Iterator[Attempt]:
-        """Rows of `attempts`, by job, task and time."""
+        """Rows of `attempts`, by job, task and time; of the final ones of a task the last, which counts."""
         where = {"job": job, "task": task, "final": 1 if final else None}
         given = {key: value for key, value in where.items() if value is not None}
         condition = "".join(f" AND {key} = :{key}" for key in given)
+        if final:  # a task that a person had again may have several
+            later = "job = a.job AND task = a.task AND final = 1 AND id > a.id"
+            condition += f" AND NOT EXISTS (SELECT 1 FROM attempts WHERE {later})"
         query = (
-            f"SELECT id, batch, job, host, {_columns(self._missing)} FROM attempts "
+            f"SELECT id, batch, job, host, {self._columns} FROM attempts AS a "
             f"WHERE (job, task, id) > (:a, :b, :c){condition} ORDER BY job, task, id LIMIT {PAGE_ROWS}"
         )
         a, b, c = -1, 0, 0
@@ -378,6 +339,14 @@ class Journal:
         with translated(self.path):
             for seq, at, kind, body in self._db.execute(query, (job,)):
                 yield at, self._event(seq, kind, body)
+
+    def placed(self, batch: int) -> BatchPlaced | None:
+        """How that batch came to its host; None of results that were taken from an earlier run. It goes through all
+        events."""
+        query = "SELECT seq, kind, body FROM events WHERE kind = 'BatchPlaced' AND json_extract(body, '$.batch') = ?"
+        with translated(self.path):
+            found = self._db.execute(query, (batch,)).fetchone()
+        return None if found is None else cast(BatchPlaced, self._event(*found))
 
     def arguments(self, job: int, task: int) -> bytes | None:
         """Of a call that was added while the run went on, as CBOR; None where there is none, or it was not kept."""
@@ -426,6 +395,12 @@ class Journal:
             columns = ", ".join(Sample._fields)
             for row in self._db.execute(f"SELECT {columns} FROM samples ORDER BY id"):
                 yield Sample(*row)
+
+    def copy(self, path: Path) -> None:
+        """A journal like this one, as of now, in a new file that is complete by itself."""
+        with translated(path), closing(sqlite3.connect(path)) as db:
+            self._db.backup(db)
+            db.execute("PRAGMA journal_mode = DELETE")  # whoever unpacks it may not write beside it
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:

@@ -317,6 +317,8 @@ class RunSpec:
     """Stop starting tasks after that many did not succeed."""
     text: str = ""
     """As the user wrote it."""
+    fresh: bool = False
+    """All tasks run, also of jobs with `cache`; what they give is known then."""
 
     @property
     def tasks(self) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,13 @@ from batchwasm.core.events import ArtifactBuilt
 from batchwasm.core.state import State
 from batchwasm.errors import RunError
 from batchwasm.journal import Journal
-from batchwasm.model import Artifact, HostName, Inventory, RunSpec
+from batchwasm.model import Artifact, HostName, Inventory, Job, Limits, RunSpec, Source, Template
 from batchwasm.results import RunFolder
 from batchwasm.spec import stored
 from batchwasm.spec.again import KeptJob, again
-from batchwasm.spec.sweep import Combinations
+from batchwasm.spec.sweep import Axis, Combinations
+
+_LIMITS = {field.name for field in fields(Limits)}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,6 +61,40 @@ def reopen(folder: RunFolder, journal: Journal, state: State) -> Reopened:
     except (OSError, UnicodeDecodeError) as error:
         raise RunError(f"{folder.jobs} can't be read: {error}") from error
     return Reopened(spec=again(text, str(folder.jobs), base, kept), artifacts=artifacts, facts=facts)
+
+
+def reopen_calls(folder: RunFolder, journal: Journal, state: State) -> Reopened:
+    """The same of a run whose functions and calls a program gave, as far as its folder has them: what makes a call, but
+    not where it might run. Their arguments are in the journal. Raises RunError."""
+    manifest = read_manifest(folder)
+    artifacts = _artifacts(folder, journal)
+    try:
+        jobs = tuple(_called(job, state.jobs[n].plan.tasks, artifacts.get(n)) for n, job in enumerate(manifest["jobs"]))
+        base, facts = Path(manifest["folder"]), dict(manifest["hosts"])
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise RunError(f"{folder.manifest} can't be read: {error!r}") from error
+    return Reopened(spec=RunSpec(name=state.name, folder=base, jobs=jobs), artifacts=artifacts, facts=facts)
+
+
+def is_of_calls(folder: RunFolder) -> bool:
+    """Whether a program gave the run its calls, as call, map and Fleet do. Raises RunError."""
+    return any(job.get("sweep", {}).get("added") is True for job in read_manifest(folder).get("jobs", ()))
+
+
+def _called(job: Mapping[str, Any], tasks: int, artifact: Artifact | None) -> Job:
+    paths = () if artifact is None else (artifact.path,)
+    return Job(
+        name=job["name"],
+        source=Source(language=job["language"], paths=paths, function=job["function"]),
+        sweep=Combinations(axes=(Axis(names=("call",), columns=(range(tasks),)),)),
+        reuse=job["reuse"],
+        env={name: Template(parts=tuple(parts)) for name, parts in job.get("env", {}).items()},
+        mounts=tuple(job.get("mounts", ())),
+        limits=Limits(**{key: value for key, value in job["limits"].items() if key in _LIMITS}),
+        isolate=job.get("isolate", False),
+        deterministic=job.get("deterministic", False),
+        secret=tuple(job.get("secret", ())),
+    )
 
 
 def machines(folder: RunFolder, *, inventory: Path | None = None, hosts: str | None = None) -> Inventory:

@@ -8,6 +8,7 @@
         scheduler.log               what the scheduler of a detached run says
         live/JOB/INDEX/ATTEMPT/     stdout, stderr of a task that runs, while somebody follows it
         wasm/JOB.wasm
+        inputs/SHA256  sources/...  in a bundle: what tasks were given, what was compiled (batchwasm.bundling)
         tasks/JOB/INDEX/out/PATH    declared outputs; beside `out`: stdout, stderr, value too large for the journal
 
 Runs are indexed in `$XDG_STATE_HOME/batchwasm/runs/`, so that a name finds its folder from anywhere: one small file a
@@ -115,6 +116,10 @@ class RunFolder:
     def wit(self, job: JobName) -> Path:
         """What a function takes and gives, for people."""
         return self.path / "wasm" / f"{job}.wit"
+
+    def input(self, digest: str) -> Path:
+        """A file that tasks were given; there only in a bundle."""
+        return self.path / "inputs" / digest
 
     def task(self, job: JobName, index: int) -> Path:
         return self.path / "tasks" / job / str(index)

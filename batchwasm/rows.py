@@ -7,8 +7,9 @@ dashboard and the reports show these and nothing else.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from batchwasm.core.events import Record
@@ -115,8 +116,12 @@ class Status:
     """Why it stopped, or why the rest was cancelled."""
     wall_s: float
     """From the run's first event to its last, or to now while it goes on."""
+    paused: str | None = None
+    """Who has paused it, or why; None where nobody has, or it does not go on."""
     advice: tuple[str, ...] = ()
     """What to ask for next time, a sentence each, where that is worth one."""
+    taken: Mapping[str, int] = field(default_factory=dict)
+    """How many results are of each earlier run, by its name."""
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -124,6 +129,7 @@ class Status:
             "run": self.run,
             "folder": self.folder,
             "state": self.state,
+            "paused": self.paused,
             "tasks": self.tasks.as_dict(),
             "jobs": [job.as_dict() for job in self.jobs],
             "hosts": [host.as_dict() for host in self.hosts],
@@ -189,6 +195,9 @@ class ResultRow:
     host: str | None
     attempts: int
     cached: bool
+    """It did not run in this run."""
+    taken_from: str | None
+    """`RUN JOB/INDEX` of the earlier run, then; --json does without it."""
     queued_s: float | None
     wall_s: float | None
     cpu_s: float | None
@@ -203,6 +212,7 @@ class ResultRow:
 
     def as_dict(self) -> dict[str, Any]:
         fields = shallow(self)
+        del fields["taken_from"]
         fields["params"] = dict(self.params)
         fields["outputs"] = [dict(output) for output in self.outputs]
         fields["reason"] = None if self.reason is None else self.reason.as_dict()
@@ -225,7 +235,9 @@ def status(state: State, folder: str, *, alive: bool, now: float = 0.0) -> Statu
         by_outcome=by_outcome(counts),
         reason=state.stopped.text if state.stopped else state.cancelled.text if state.cancelled else None,
         wall_s=max(0.0, max(state.last_at, now if running else 0.0) - state.first_at),
+        paused=state.paused if running else None,
         advice=tuple(advice(state)),
+        taken=sum((Counter(job.taken) for job in state.jobs), Counter[str]()),
     )
 
 
@@ -287,7 +299,8 @@ def results(
             current = next(waiting_for, None)
         if not 0 <= task < job.plan.tasks or job.codes[task] in (WAITING, RUNNING):
             continue
-        if current is not None and current.task == task:
+        # A task that a person had again may have ended without a report the last time.
+        if current is not None and current.task == task and current.record.outcome == job.codes[task]:
             yield result(run, job, params[task], current, value(current.record))
         else:
             yield untold(run, state, job, task, params[task], because)
@@ -320,9 +333,10 @@ def result(run: str, job: JobState, params: Mapping[str, Scalar], ended: Ended, 
         reason=reason,
         exit_code=record.exit_code,
         value=value,
-        host=ended.host,
+        host=ended.host or None,
         attempts=record.number,
-        cached=False,
+        cached=record.cached is not None,
+        taken_from=record.cached,
         queued_s=round(record.queued_s, 6),
         wall_s=record.wall_s,
         cpu_s=record.cpu_s,
@@ -342,12 +356,11 @@ def untold(
 ) -> ResultRow:
     """A task whose result is no attempt's own word: cancelled, or lost with its host once too often."""
     outcome = Outcome(job.codes[task])
-    if outcome == Outcome.CANCELLED and state.cancelled is not None:
-        reason = ResultReason(code=state.cancelled.code, text=state.cancelled.text, limit=None, used=None)
-    elif outcome == Outcome.SKIPPED:
+    if outcome == Outcome.SKIPPED:
         reason = ResultReason(code="skipped", text=because[task], limit=None, used=None)
     elif outcome == Outcome.CANCELLED:
-        reason = ResultReason(code="withdrawn", text="its caller did not want it any more", limit=None, used=None)
+        code, text = state.why_cancelled(because.n, task)
+        reason = ResultReason(code=code, text=text, limit=None, used=None)
     else:
         text = "the host or worker was lost under it again and again"
         reason = ResultReason(code="crash_limit", text=text, limit=None, used=None)
@@ -363,6 +376,7 @@ def untold(
         host=None,
         attempts=job.tries.get(task, 0),
         cached=False,
+        taken_from=None,
         queued_s=None,
         wall_s=None,
         cpu_s=None,
@@ -382,7 +396,7 @@ class Because:
 
     def __init__(self, state: State, job: JobState) -> None:
         self._state, self._job = state, job
-        self._n = next(n for n, other in enumerate(state.jobs) if other is job)
+        self.n = next(n for n, other in enumerate(state.jobs) if other is job)
         self._each = any(after.each for after in job.plan.after)
         self._same: str | None = None
 
@@ -392,7 +406,7 @@ class Because:
         return self._same
 
     def _sentence(self, task: int) -> str:
-        found = self._state.skipped_because(self._n, task)
+        found = self._state.skipped_because(self.n, task)
         if found is None:
             return "something before it did not succeed"
         before = self._state.jobs[found[0]]

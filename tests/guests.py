@@ -112,6 +112,30 @@ JOIN_WAT = r"""
 """
 """`JOIN_WAT TO TEXT FILE...`: writes the text and up to 64 KiB of each file to TO; exits with 9 if one is missing."""
 
+FLAKY_C = r"""
+#include <stdio.h>
+#include <stdlib.h>
+int main(int argc, char **argv) {
+    const char *attempt = getenv("BATCHWASM_ATTEMPT");
+    printf("attempt %s\n", attempt);
+    return atoi(attempt) < atoi(argv[1]);
+}
+"""
+"""`FLAKY_C N`: says which attempt it is, and fails before the Nth."""
+
+RANDOM_WAT = r"""
+(module
+  (import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (func (export "_start")
+    (drop (call $random (i32.const 16) (i32.const 16)))
+    (i32.store (i32.const 0) (i32.const 16))
+    (i32.store (i32.const 4) (i32.const 16))
+    (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))
+"""
+"""Prints 16 random bytes."""
+
 GATED_C = r"""
 #include <stdio.h>
 #include <stdlib.h>

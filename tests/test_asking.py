@@ -141,7 +141,10 @@ def test_runs_that_are_over_or_elsewhere_or_of_an_earlier_version_are_not_writte
     folder: RunFolder, tmp_path: Path
 ) -> None:
     begun(folder)
-    with pytest.raises(WorldError, match="run-1 is over"):
+    with pytest.raises(
+        WorldError,
+        match="nobody looks after it; what waits starts only with 'batchwasm resume run-1'",
+    ):
         ask(folder, "drain", {})
     (tmp_path / "run-2").mkdir()
     elsewhere = begun(RunFolder(path=tmp_path / "run-2"), machine="lab07.example")

@@ -20,7 +20,7 @@ from batchwasm.model import GIB, Outcome
 from batchwasm.results import RunFolder
 from tests.core.test_scheduler import built, joined, placed, plan, record
 
-FIELDS = ["schema", "run", "folder", "job", "index", "state", "reasons", "hosts", "places", "attempts"]
+FIELDS = ["schema", "run", "folder", "job", "index", "state", "reasons", "hosts", "places", "attempts", "cache"]
 
 
 class Written:

@@ -43,7 +43,9 @@ def test_a_run_on_a_disk_that_gets_full_says_so_and_is_resumed_after_room_was_ma
     (batchwasm.folder / "full.toml").write_text(f'name = "full"\n{sweep}')
     ended = batchwasm("run", "full.toml", "--runs-dir", small_disk, code=3)
     full = rf"{small_disk}/full-1/{where} can't be written: the disk is full \([\d.]+ \w+ free, about [\d.]+ \w+ to be"
-    assert re.search(rf"{full} written\); make room there, then go on with 'batchwasm resume full-1'", ended.err)
+    assert re.search(
+        rf"{full} written\); make room there\n'batchwasm resume full-1' goes on with the run when", ended.err
+    )
     stopped = batchwasm("status", "-r", "full-1").out
     assert re.search(rf"^run     full-1, stopped after .*: {full}", stopped, re.MULTILINE)
     before = batchwasm("results", "-r", "full-1", "--json").rows
@@ -65,6 +67,13 @@ def test_a_run_for_which_there_is_no_room_at_all_leaves_nothing(batchwasm: Cli, 
     assert "resume" not in ended.err
     assert [path.name for path in small_disk.iterdir() if path.name != "runs"] == ["filler"]
     assert list(small_disk.glob("runs/*")) == []
+
+
+def test_a_compiler_that_finds_no_room_is_no_fault_of_the_source(batchwasm: Cli, small_disk: Path) -> None:
+    (batchwasm.folder / "hi.c").write_text('#include <stdio.h>\nint main(void) { printf("%f", 1.5); }\n')
+    fill(small_disk, leave=10_000)
+    ended = batchwasm("compile", "hi.c", env={"TMPDIR": str(small_disk)}, code=3)
+    assert re.search(rf"{small_disk}/batchwasm-build-\w+ can't be written: the disk is full \(.* free\)", ended.err)
 
 
 def test_a_cache_without_room_is_told_from_a_run_folder_without_room(batchwasm: Cli, small_disk: Path) -> None:

@@ -84,6 +84,7 @@ def test_status_has_the_fields_of_the_contract() -> None:
         "run": "run-1",
         "folder": "/runs/run-1",
         "state": "running",
+        "paused": None,
         "tasks": {"total": 6, "waiting": 3, "running": 1, "succeeded": 1, "failed": 1} | none,
         "jobs": [
             {"name": "a", "total": 4, "waiting": 1, "running": 1, "succeeded": 1, "failed": 1} | none | used,

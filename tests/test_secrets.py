@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import secrets
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -90,6 +91,40 @@ def test_one_that_is_not_set_is_told_before_anything_starts(batchwasm: Cli, fold
         assert "jobs.tells.secret[2]: NO_PIN is not set in this environment" in ended.err
         assert token not in str(ended)
     assert not (folder / "batchwasm-runs").exists()
+
+
+def test_a_run_that_is_resumed_wants_it_again_and_redacts_what_was_printed_before(
+    batchwasm: Cli, folder: Path, home: Path, token: str
+) -> None:
+    workdir = home / ".cache/batchwasm"
+    process = batchwasm.start("run", "jobs.toml", env={"TOKEN": token})
+    (started,) = until(lambda: list(workdir.glob("scratch/*/*/box/started")), process.poll)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    ended = batchwasm("resume", code=2)
+    assert "jobs.tells.secret[0]: TOKEN is not set in this environment" in ended.err
+    (started.parent / "go").touch()
+    batchwasm("resume", env={"TOKEN": "another one"}, code=1)
+    (row,) = batchwasm("results", "--json").rows
+    assert (row["attempts"], row["stderr"]) == (1, "can't log in with ***\n")
+    assert holding(folder / "batchwasm-runs", token) == [folder / "batchwasm-runs/jobs-1/tasks/tells/0/out/out.txt"]
+    assert holding(home, token) == []
+
+
+def test_a_run_in_the_background_has_it_and_who_follows_a_task_does_not_see_it(
+    batchwasm: Cli, folder: Path, home: Path, token: str
+) -> None:
+    batchwasm("run", "jobs.toml", "--detach", env={"TOKEN": token})
+    (started,) = until(lambda: list((home / ".cache/batchwasm").glob("scratch/*/*/box/started")), lambda: None)
+    follower = batchwasm.start("logs", "tells", "-f")
+    assert follower.stdout is not None
+    first = [follower.stdout.readline() for _ in range(1000)]
+    assert holding(folder / "batchwasm-runs", token) == []
+    (started.parent / "go").touch()
+    lines = b"".join([*first, follower.stdout.read()]).decode().splitlines()
+    follower.communicate()
+    batchwasm("wait", code=1)
+    assert lines == [str(len(token.encode())), *(f"{n}: ***" for n in range(9000))]
 
 
 def test_a_plan_names_them_and_a_value_too_short_to_redact_is_a_warning(batchwasm: Cli, folder: Path) -> None:

@@ -20,9 +20,15 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "results": ("results", "The outcome of every task; with --files also what they left."),
     "explain": ("explain", "Why a task waits, where it runs, how it ended; or what limits a run."),
     "logs": ("logs", "What a task wrote to stdout and stderr; with -f as it writes."),
+    "cancel": ("cancel", "Have tasks of a run that goes on not run, or all of it."),
+    "retry": ("retry", "Run tasks again that did not succeed; a run that is over goes on."),
+    "pause": ("pause", "Have a run that goes on start nothing new."),
+    "unpause": ("unpause", "Have a paused run go on."),
     "wait": ("wait", "Return when a run is over, with its exit code."),
     "runs": ("runs", "The run folders: list them, remove some, export results as CSV or JSON lines."),
+    "replay": ("replay", "Run a task of an earlier run again, and compare what it gives."),
     "compile": ("compile", "Compile a source to WebAssembly, and nothing else."),
+    "cache": ("cache", "What is known of earlier runs, and forgetting it."),
     "hosts": ("hosts", "Check, list, trust, drain and clean the machines of an inventory."),
     "toolchains": ("toolchains", "Which compilers are found, and how to get the others."),
     "schema": ("schema", "The JSON Schema of jobs.toml or of an inventory, for editors."),
@@ -34,12 +40,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 NOT_YET: tuple[str, ...] = (
     "report",
     "tui",
-    "cancel",
-    "retry",
-    "pause",
-    "unpause",
 )
-NOT_YET += ("replay",)
 
 
 def show_version(context: click.Context, _: click.Parameter, asked: bool) -> None:

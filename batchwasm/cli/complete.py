@@ -136,6 +136,11 @@ def tasks(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[C
     return _offer((task for name, total in found for task in _tasks_of(name, total, index, slash)), incomplete)
 
 
+def jobs_and_tasks(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Jobs of the run that -r names, else of the newest; after a slash their tasks."""
+    return (tasks if "/" in incomplete else jobs)(ctx, param, incomplete)
+
+
 def _tasks_of(job: str, total: int, index: str, slash: str) -> Iterator[str]:
     if total == 1 and not slash:
         yield job
@@ -169,6 +174,17 @@ def live_hosts(ctx: click.Context, param: click.Parameter, incomplete: str) -> l
         host.name for host in found if (host.state in ("drained", "aside") if undrain else host.state != "removed")
     )
     return _offer(dict.fromkeys(there), incomplete)
+
+
+def run_hosts(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Hosts of the run that -r names, else of the newest, whether it goes on or not."""
+    from batchwasm import api, results
+
+    try:
+        status = api.status(results.find(ctx.params.get("run"), Path.cwd()))
+    except (BatchwasmError, OSError):
+        return []
+    return _offer((host.name for host in status.hosts), incomplete)
 
 
 def _going_on(run: str | None) -> list[Status]:

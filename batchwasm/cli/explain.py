@@ -68,11 +68,30 @@ def _lines(found: Explained, task: str | None) -> Iterator[str]:
         yield "now"
         for place in found.places:
             yield from wrapped(_place(place), "  ")
+    yield from _cache_lines(found)
     if found.attempts:
         yield ""
         yield "attempts that ended"
         for attempt in found.attempts:
             yield from wrapped(_attempt(attempt), f"  {attempt.number:<3}")
+
+
+def _cache_lines(found: Explained) -> Iterator[str]:
+    from batchwasm.cli.render import wrapped
+
+    cache = found.cache
+    if cache is None:
+        return
+    yield ""
+    yield "cache of results"
+    if cache.taken_from is not None:
+        yield from wrapped(f"taken from {cache.taken_from}", "  ")
+    elif cache.nearest is not None:
+        yield from wrapped(f"not taken; the nearest that is known is {cache.nearest}, and of it", "  ")
+        for text in cache.differs:
+            yield from wrapped(text, "    ")
+    for text in cache.notes:
+        yield from wrapped(text, "  ")
 
 
 def _told(reason: Reason) -> str:
@@ -129,6 +148,8 @@ def _attempt(attempt: AttemptRow) -> str:
     from batchwasm.cli.units import duration_text, size_text
 
     outcome = attempt.outcome.replace("_", " ")
+    if attempt.number == 0:
+        return f"{outcome} in an earlier run, started at {clock(attempt.started_at)}"
     text = f"{outcome} on {attempt.host}, started at {clock(attempt.started_at)}"
     if attempt.wall_s is not None:
         text += f", after {duration_text(attempt.wall_s)}"

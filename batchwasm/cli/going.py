@@ -13,7 +13,7 @@ from batchwasm.cli.detach import Background, Log
 from batchwasm.cli.escape import say
 from batchwasm.cli.progress import Progress
 from batchwasm.cli.render import print_json
-from batchwasm.cli.units import count_text, duration_text
+from batchwasm.cli.units import count_text, duration_text, taken_text
 from batchwasm.cli.watch import RunWatcher, Silent
 from batchwasm.engine.plan import Watcher
 from batchwasm.errors import EXIT_WORLD, BatchwasmError, WorldError
@@ -46,7 +46,8 @@ class Going:
         except WorldError as error:
             if self._as_json:
                 _print_left(self._folders)
-            if not self._folders:
+            begun = self._folders and self._folders[-1].path.exists()  # on a full disk it may not even have begun
+            if not begun or "batchwasm resume" in str(error):
                 raise
             name = reference(self._folders[-1], Path.cwd())
             raise WorldError(f"{error}\n'batchwasm resume {name}' goes on with the run when that is mended") from error
@@ -117,6 +118,8 @@ def summarize(ran: Ran) -> None:
     if status.tasks.waiting:
         words.append(f"{count_text(status.tasks.waiting)} waiting")
     say(f"{status.run}: {', '.join(words)} of {count_text(status.tasks.total)} in {duration_text(status.wall_s)}")
+    if status.taken:
+        say(taken_text(status.taken))
     warn(ran)
     for sentence in status.advice:
         say(sentence)

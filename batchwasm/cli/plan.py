@@ -113,6 +113,8 @@ def _order(job: Job) -> Iterator[tuple[str, str]]:
         yield "retries", f"{count_text(job.retries.count)} after {', '.join(sorted(job.retries.on))}{growth}"
     if job.isolate:
         yield "isolated", "each attempt in a process of its own"
+    if job.verify > 1:
+        yield "verified", f"each task on {count_text(job.verify)} hosts, and what they give is compared"
     if job.deterministic:
         yield "fixed", "clocks, and random numbers that follow from each task's seed"
     if job.secret:

@@ -42,6 +42,9 @@ class Counts:
     failed: int = 0
     cancelled: int = 0
     skipped: int = 0
+    paused: bool = False
+    known: int = 0
+    """Of those that are done: taken from earlier runs."""
     jobs: Mapping[JobName, Counts] = field(default_factory=dict)
     """The same for every job; empty in a job's own."""
 
@@ -281,14 +284,18 @@ def hosts_text(hosts: list[tuple[HostName, tuple[HostState, str]]]) -> str:
 def tally(counts: Counts, rate: float | None) -> Iterator[str]:
     """`1,234 of 10,000 done`, `16 running`, `3 failed`, `512/s`, `17 s left`: what is zero is left out."""
     yield f"{count_text(counts.done)} of {count_text(counts.total)} done"
+    if counts.known:
+        yield f"{count_text(counts.known)} known before"
     if counts.done < counts.total or counts.running:
         yield f"{count_text(counts.running)} running"
+    if counts.paused and counts.done < counts.total:
+        yield "paused"
     for number, word in ((counts.failed, "failed"), (counts.cancelled, "cancelled"), (counts.skipped, "skipped")):
         if number:
             yield f"{count_text(number)} {word}"
     if rate is not None:
         yield f"{count_text(round(rate))}/s" if rate >= 10 else f"{rate:.2g}/s"
-        if counts.total > counts.done and counts.running:  # else nobody knows when it goes on
+        if counts.total > counts.done and counts.running and not counts.paused:  # else nobody knows when it goes on
             yield f"{duration_text((counts.total - counts.done) / rate)} left"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -142,7 +142,9 @@ def _sample(folder: RunFolder) -> list[list[str]]:
 
 
 def _show(rows: Iterable[ResultRow], sample: Sequence[Sequence[str]] | None) -> None:
+    from batchwasm.cli.escape import say
     from batchwasm.cli.render import Column, print_table
+    from batchwasm.cli.units import taken_text
 
     columns = [
         Column(title="task"),
@@ -153,7 +155,17 @@ def _show(rows: Iterable[ResultRow], sample: Sequence[Sequence[str]] | None) -> 
         Column(title="memory", right=True),
         Column(title="output, or why not"),
     ]
-    print_table(columns, map(_cells, rows), sample=sample)
+    taken = Counter[str]()
+    print_table(columns, map(_cells, _counted(rows, taken)), sample=sample)
+    if taken:
+        say(taken_text(taken))
+
+
+def _counted(rows: Iterable[ResultRow], taken: Counter[str]) -> Iterator[ResultRow]:
+    for row in rows:
+        if row.taken_from is not None:
+            taken[row.taken_from.split(" ")[0]] += 1
+        yield row
 
 
 def _cells(row: ResultRow) -> list[str]:
@@ -164,7 +176,7 @@ def _cells(row: ResultRow) -> list[str]:
         f"{row.job}/{row.index}",
         " ".join(f"{name}={text_of(value)}" for name, value in row.params.items()),
         row.outcome,
-        row.host or "",
+        row.host or ("" if row.taken_from is None else f"(from {row.taken_from.split(' ')[0]})"),
         "" if row.wall_s is None else duration_text(row.wall_s),
         "" if row.peak_memory_bytes is None else size_text(row.peak_memory_bytes),
         _says(row),

@@ -42,6 +42,12 @@ _LISTS = {"inputs": "--input", "outputs": "--output", "labels": "--label"}
 @click.option("--fail-fast", is_flag=True, help="Stop everything at the first task that does not succeed.")
 @click.option("--runs-dir", type=click.Path(path_type=Path), help="Where run folders go; default: beside the file.")
 @click.option("--wait-hosts", default="10m", show_default=True, help="How long to wait for a host when none is left.")
+@click.option(
+    "--cache/--no-cache",
+    "cache",
+    default=None,
+    help="Take results that are known from earlier runs, for all jobs or none; default: as each job says.",
+)
 @click.option("--dry-run", is_flag=True, help="Check everything, show what would run, start nothing.")
 @click.option("--simulate", is_flag=True, help="In virtual time: how long it would take there, and what limits it.")
 @click.option(
@@ -89,6 +95,7 @@ def command(
     print_toml: bool,
     tui: bool,
     detach: bool,
+    cache: bool | None,
     **settings: Any,
 ) -> int:
     """Compile, ship, run and collect what JOBS.toml says, or run SOURCE (.c .cpp .rs .go .zig .wat .wasm) with ARGS."""
@@ -105,6 +112,7 @@ def command(
             return entered
         background = entered
     spec, machines = _read(file, args, inventory, hosts, settings)
+    spec = _caching(spec, cache)
     if print_toml:
         sys.stdout.write(spec.text)
         return 0
@@ -136,6 +144,12 @@ def _read(
     if "env" in given:
         job["env"] = dict(_pair(text, "--env") for text in given["env"])
     return api.from_source(file, args, sweep=given.get("sweep", ()), settings=job, inventory=inventory, hosts=hosts)
+
+
+def _caching(spec: RunSpec, cache: bool | None) -> RunSpec:
+    from batchwasm import api
+
+    return api.caching(spec, cache)
 
 
 def _warn(spec: RunSpec, inventory: Inventory, only: tuple[str, ...]) -> None:

@@ -164,8 +164,16 @@ def _sentence(run: Removed, dry_run: bool) -> str:
     type=click.Choice(("csv", "jsonl")),
     help="A table, or what 'results --json' prints; default: as FILE ends, else csv.",
 )
-def export_command(run: str | None, output: Path | None, form: str | None) -> None:
+@click.option(
+    "--with-inputs",
+    is_flag=True,
+    help="Instead of a table: the run folder and all that tasks were given, as FILE.tar.gz or a folder.",
+)
+@click.option("--force", is_flag=True, help="With --with-inputs: also without inputs that changed or are gone.")
+def export_command(run: str | None, output: Path | None, form: str | None, with_inputs: bool, force: bool) -> None:
     """Write the results of all tasks that have ended as a table; of the newest run where RUN is not given.
+
+    With --with-inputs a bundle that 'batchwasm replay TASK -r FOLDER' takes on another machine.
 
     CSV has one header, and a column for each parameter of any job, behind job and index.
 
@@ -174,7 +182,15 @@ def export_command(run: str | None, output: Path | None, form: str | None) -> No
       batchwasm runs export > results.csv
       batchwasm runs export tour-3 -o tour.jsonl        as 'batchwasm results --json'
       batchwasm runs export tour-3 -o tables/           writes tables/tour-3.csv
+      batchwasm runs export tour-3 --with-inputs        writes tour-3.tar.gz
     """
     from batchwasm.cli import runs_export
 
-    runs_export.run(run, output, form)
+    if force and not with_inputs:
+        raise click.UsageError("--force goes with --with-inputs")
+    if with_inputs:
+        if form is not None:
+            raise click.UsageError("--with-inputs writes no table; it goes without --format")
+        runs_export.bundle(run, output, force=force)
+    else:
+        runs_export.run(run, output, form)

@@ -1,4 +1,4 @@
-"""`runs export`: the results of a run as one file."""
+"""`runs export`: the results of a run as one file, or all of it as a bundle."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
-from batchwasm import api, disk, results
+from batchwasm import api, bundling, disk, results
 from batchwasm.cli.escape import say
 from batchwasm.cli.render import print_json
 from batchwasm.cli.units import size_text
@@ -30,6 +30,16 @@ def run(name: str | None, output: Path | None, form: str | None) -> None:
     with _whole(output) as stream:
         _write(folder, stream, form or by_suffix or "csv")
     say(f"{size_text(output.stat().st_size)} in {output}" if output.is_file() else f"written to {output}")
+
+
+def bundle(name: str | None, output: Path | None, *, force: bool) -> None:
+    """The run with all that its tasks were given."""
+    folder = results.find(name, Path.cwd())
+    bundled = bundling.bundle(folder, output, force=force)
+    for note in bundled.notes:
+        say(note)
+    size = size_text(bundled.bytes)
+    say(f"{bundled.files} files, {bundled.inputs} of them inputs, {size} in all: {bundled.path}")
 
 
 def _write(folder: RunFolder, stream: TextIO, form: str) -> None:

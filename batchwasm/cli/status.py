@@ -33,12 +33,17 @@ def _show(status: Status) -> None:
     from batchwasm.cli import usage
     from batchwasm.cli.escape import visible, visible_text
     from batchwasm.cli.render import Column, print_table
-    from batchwasm.cli.units import duration_text
+    from batchwasm.cli.units import duration_text, taken_text
 
     why = f": {status.reason}" if status.reason else ""
     click.echo(visible_text(f"run     {status.run}, {status.state} after {duration_text(status.wall_s)}{why}"))
+    if status.paused is not None:
+        again = f"nothing new is started until 'batchwasm unpause -r {status.run}'"
+        click.echo(visible(f"paused  {status.paused}; {again}" if status.paused else f"paused  {again}"))
     click.echo(visible(f"folder  {status.folder}"))
     click.echo(f"tasks   {', '.join(_tally(status.tasks))}")
+    if status.taken:
+        click.echo(visible(f"cache   {taken_text(status.taken)}"))
     counts = ("total", "waiting", "running", "succeeded", "failed", "cancelled", "skipped")
     if status.jobs:
         click.echo()

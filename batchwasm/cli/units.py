@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from batchwasm.model import KIB
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+
+
+def tasks_text(count: int, one: str, many: str) -> str:
+    """`1 task that runs`, `2,000 tasks that run`."""
+    return f"1 task {one}" if count == 1 else f"{count_text(count)} tasks {many}"
 
 
 def size_text(size_bytes: float) -> str:
@@ -31,6 +38,15 @@ def duration_text(seconds: float) -> str:
     if whole < 48 * 3600:
         return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
     return f"{whole // 86400} d {whole % 86400 // 3600} h"
+
+
+def taken_text(taken: Mapping[str, int]) -> str:
+    """`12 were known: 10 from tour-3, 2 from tour-1`, for how many results were taken from which run."""
+    by_run = ", ".join(
+        f"{count_text(count)} from {run}" for run, count in sorted(taken.items(), key=lambda item: -item[1])
+    )
+    total = sum(taken.values())
+    return f"{'1 was' if total == 1 else f'{count_text(total)} were'} known: {by_run}"
 
 
 def count_text(number: int) -> str:

@@ -27,7 +27,7 @@ def command(name: str | None, run: str | None, timeout_s: float | None, as_json:
     """Return when RUN is over, with the exit code that it ended with.
 
     0 all tasks succeeded, 1 some did not, 2 its sources or jobs were wrong, 3 no host was left, its scheduler died, or
-    --timeout is over, 130 it was interrupted. Ctrl-C ends the waiting and leaves the run alone.
+    --timeout is over, 4 a person cancelled some, 130 it was interrupted. Ctrl-C ends the waiting, not the run.
     """
     from batchwasm import api, following, results
     from batchwasm.cli.escape import say

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 
 from batchwasm.cli.escape import copy
 from batchwasm.cli.progress import Counts, HostState, Progress, make
@@ -25,9 +26,17 @@ from batchwasm.core.events import (
     HostRemoved,
     HostSetAside,
     HostUndrained,
+    Ranges,
     Record,
+    RunPaused,
+    RunUnpaused,
     TasksCancelled,
     TasksFinished,
+    TasksKnown,
+    TasksRetried,
+    TasksWithdrawn,
+    count,
+    ranges_of,
 )
 from batchwasm.core.state import State
 from batchwasm.engine.plan import Watcher
@@ -114,8 +123,15 @@ class CallsWatcher(Watcher):
                 self._progress.note(f"host {event.host}: drained{why}; it takes no new tasks")
             case HostUndrained():
                 self._progress.note(f"host {event.host}: takes tasks again")
+            case TasksCancelled(code="person"):
+                self._progress.note(f"{event.text}: the run ends")
             case TasksCancelled():
                 self._progress.note(f"the rest is cancelled: {event.text}")
+            case RunPaused():
+                why = f" {event.text}" if event.text else ""
+                self._progress.note(f"paused{why}: nothing new is started until 'batchwasm unpause'")
+            case RunUnpaused():
+                self._progress.note("not paused any more: it goes on")
             case _:
                 pass  # counted in `passed`, or told by the loop itself
 
@@ -123,7 +139,8 @@ class CallsWatcher(Watcher):
         if not state.tasks:
             return  # calls are still to come, or nothing was to be done
         jobs = {job.plan.name: _counts(job.counts) for job in state.jobs}
-        self._progress.counts(_counts(state.counts, jobs))
+        known = sum(sum(job.taken.values()) for job in state.jobs)
+        self._progress.counts(replace(_counts(state.counts, jobs), paused=state.paused is not None, known=known))
 
 
 class RunWatcher(CallsWatcher):
@@ -137,10 +154,26 @@ class RunWatcher(CallsWatcher):
         self._failures = 0
 
     def happened(self, event: Event) -> None:
-        if isinstance(event, TasksFinished):
-            self._tell_ended(event)
-        else:
-            super().happened(event)
+        match event:
+            case TasksFinished():
+                self._tell_ended(event)
+            case TasksKnown():
+                self._tell_known(event)
+            case TasksWithdrawn() if event.by:
+                what = self._some(event.job, (*ranges_of(event.tasks), *event.ranges), "what waits or runs of ")
+                self._progress.note(f"cancelled by {event.by}: {what}")
+            case TasksRetried():
+                what = self._some(event.job, event.ranges, "what did not succeed of ")
+                self._progress.note(f"had again by {event.by}: {what}")
+            case _:
+                super().happened(event)
+
+    def _some(self, job: int, ranges: Ranges, many: str) -> str:
+        """`sim/3`, `many` sim; `sim` where that has one."""
+        name = self._jobs[job]
+        if name in self._lone:
+            return name
+        return f"{name}/{ranges[0][0]}" if count(ranges) == 1 else f"{many}{name}"
 
     def _tell_ended(self, event: TasksFinished) -> None:
         for record in event.records if self._show else ():
@@ -153,10 +186,18 @@ class RunWatcher(CallsWatcher):
                 if self._failures == TOLD_FAILURES:
                     self._progress.note("more failures are not told here; see 'batchwasm results --failed'")
 
+    def _tell_known(self, event: TasksKnown) -> None:
+        for record in event.records if self._show else ():
+            self._progress.note(f"{self._name(event.job, record.task)} is known from {record.cached}")
+            self._show_stdout(record)
+
     def _show_task(self, event: TasksFinished, record: Record) -> None:
         self._progress.note(self._sentence(event, record))
         if record.stderr and record.outcome != Outcome.SUCCEEDED:
             self._progress.note(record.stderr.decode("utf-8", "replace").rstrip("\n"))
+        self._show_stdout(record)
+
+    def _show_stdout(self, record: Record) -> None:
         if record.stdout and sys.stdout.isatty():
             self._progress.note(record.stdout.decode("utf-8", "replace").rstrip("\n"))
         elif record.stdout:
@@ -165,12 +206,15 @@ class RunWatcher(CallsWatcher):
             self._progress.note(f"its stdout is in {record.stdout_path} of the run folder")
 
     def _sentence(self, event: TasksFinished, record: Record) -> str:
-        name = self._jobs[event.job]
-        task = name if name in self._lone else f"{name}/{record.task}"
         outcome = Outcome(record.outcome).word.replace("_", " ")
         reason = f": {record.reason_text}" if record.reason_text else ""
         again = "" if record.final else "; it is tried again"
+        task = self._name(event.job, record.task)
         return f"{task} {outcome} on {event.host} in {duration_text(record.wall_s)}{reason}{again}"
+
+    def _name(self, job: int, task: int) -> str:
+        name = self._jobs[job]
+        return name if name in self._lone else f"{name}/{task}"
 
 
 def _counts(codes: list[int], jobs: Mapping[JobName, Counts] | None = None) -> Counts:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from batchwasm.core import policy
-from batchwasm.core.events import BatchGivenUp, BatchPlaced, Record, TasksFinished, TasksReturned, indexes
+from batchwasm.core import comparing, policy
+from batchwasm.core.events import BatchGivenUp, BatchPlaced, Record, TasksFinished, TasksKnown, TasksReturned, indexes
 from batchwasm.core.hoststate import Batch, HostState
 from batchwasm.core.jobs import Jobs
 from batchwasm.core.jobstate import RUNNING, WAITING, JobState, Retry
@@ -47,6 +47,8 @@ class Batches(Jobs):
         """Whether the task has its result with this attempt of it."""
         job = self.jobs[batch.job]
         if record.outcome == Outcome.SUCCEEDED:
+            return len(job.gave.get(record.task, ())) + 1 >= job.plan.verify
+        if record.outcome == Outcome.MISMATCH:
             return True
         if record.task in job.doubles:
             return False  # the other one may succeed yet
@@ -57,6 +59,15 @@ class Batches(Jobs):
         if not policy.is_retried(job, record):
             return True
         return policy.grows(job, record) and batch.amount.memory_bytes >= self.largest_bytes(job)
+
+    def compared(self, batch: Batch, record: Record) -> Record:
+        """An attempt that succeeded, beside those on other hosts: a mismatch where they did not all give the same."""
+        gave = self.jobs[batch.job].gave.get(record.task)
+        if not gave or record.outcome != Outcome.SUCCEEDED or gave[0][1] == record.digest:
+            return record
+        host, digest = gave[0]
+        text = comparing.mismatch_text(host, batch.host, comparing.differing(digest, record.digest))
+        return record._replace(outcome=int(Outcome.MISMATCH), reason_code="mismatch", reason_text=text)
 
     def largest_bytes(self, job: JobState) -> int:
         """Memory of the largest host that the job may use, now or when it comes back."""
@@ -97,7 +108,7 @@ class Batches(Jobs):
         if event.double:
             remaining = self._double(event)
         elif not job.tries:
-            remaining = dict.fromkeys(indexes(event.ranges), 1)
+            remaining = dict.fromkeys(indexes(event.ranges), job.plan.first_number)
         else:
             remaining = {task: job.number(task) for task in indexes(event.ranges)}
         firm = not job.is_short or not amount.is_plain
@@ -124,6 +135,7 @@ class Batches(Jobs):
         job = self.jobs[event.job]
         for start, stop in event.ranges:
             job.ready.remove(start, stop)
+            job.unseen.remove(start, stop)
             if job.retries:
                 for task in range(start, stop):
                     job.retries.pop(task, None)
@@ -165,6 +177,8 @@ class Batches(Jobs):
                 self._settle(batch, record)
             elif record.outcome == Outcome.LOST:
                 self._lost(batch, record.task, at)
+            elif record.outcome == Outcome.SUCCEEDED:
+                self._gave(batch, record)
             else:
                 self._failed(batch, record, at)
             batch.remaining.pop(record.task, None)
@@ -179,6 +193,15 @@ class Batches(Jobs):
         else:
             self._forget(batch)
 
+    def _know(self, event: TasksKnown) -> None:
+        """Tasks have their results without an attempt; one that has its own by now keeps that."""
+        job = self.jobs[event.job]
+        for record in event.records:
+            if job.codes[record.task] == WAITING:
+                run = (record.cached or "").split(" ")[0]
+                job.taken[run] = job.taken.get(run, 0) + 1
+                self._move(event.job, record.task, record.outcome)
+
     def _settle(self, batch: Batch, record: Record) -> None:
         """A task has its result; another attempt of it is stopped."""
         job, task = self.jobs[batch.job], record.task
@@ -190,15 +213,28 @@ class Batches(Jobs):
                         other.superseded = True
                         self.superseded.add(id_)
                     del other.remaining[task]
+        if record.outcome != Outcome.SUCCEEDED and record.number > 1:
+            job.note_try(task, record.number)  # a person may have it again
         self._move(batch.job, task, record.outcome)
+
+    def _gave(self, batch: Batch, record: Record) -> None:
+        """An attempt succeeded, and the task runs on another host, too, unless an attempt there goes on already."""
+        job, task = self.jobs[batch.job], record.task
+        job.note_try(task, record.number)
+        job.gave[task] = (*job.gave.get(task, ()), (batch.host, record.digest))
+        job.spared[task] = job.spared.get(task, 0) + 1
+        if job.doubles.pop(task, None) is None:
+            self._move(batch.job, task, WAITING)
+            self._retry(batch.job, task, Retry(0.0, "", batch.memory_bytes))
+            self.fresh.add(batch.job)
 
     def _failed(self, batch: Batch, record: Record, at: float) -> None:
         """An attempt failed and its task is tried again, unless another attempt of it goes on."""
         job, task = self.jobs[batch.job], record.task
-        job.tries[task] = max(job.tries.get(task, 0), record.number)
+        job.note_try(task, record.number)
         if job.doubles.pop(task, None):
             return
-        failures = job.tries[task] - job.losses.get(task, 0)
+        failures = job.failures(task)
         memory = batch.amount.memory_bytes
         if policy.grows(job, record):
             memory = policy.grown_bytes(job, memory, self.largest_bytes(job))
@@ -231,13 +267,13 @@ class Batches(Jobs):
         """The attempt is over before it began, or as if; the task waits again unless another attempt of it goes on."""
         if self.jobs[batch.job].doubles.pop(task, None) is None:
             self._move(batch.job, task, WAITING)
-            if batch.memory_bytes is not None:
+            if batch.memory_bytes is not None or task in self.jobs[batch.job].gave:
                 self._retry(batch.job, task, Retry(0.0, "", batch.memory_bytes))
                 self.fresh.add(batch.job)
 
     def _lost(self, batch: Batch, task: int, at: float) -> None:
         job = self.jobs[batch.job]
-        job.tries[task] = max(job.tries.get(task, 0), batch.remaining[task])
+        job.note_try(task, batch.remaining[task])
         job.losses[task] = job.losses.get(task, 0) + 1
         if job.doubles.pop(task, None):
             return
@@ -251,6 +287,9 @@ class Batches(Jobs):
     def _give_up(self, event: BatchGivenUp) -> None:
         batch = self.batches.get(event.batch)
         if batch is not None:
+            first = next(iter(batch.remaining), None)
+            if first is not None and first in self.jobs[batch.job].unwanted:
+                self.jobs[batch.job].note_try(first, batch.remaining[first])  # it runs, or did
             for task in list(batch.remaining):
                 self._drop(batch, task)  # which those that were withdrawn do not
             self._forget(batch)

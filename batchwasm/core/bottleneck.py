@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from batchwasm.core import placement, reasons
-from batchwasm.core.explain import at_limit, is_late, label_limits, waits_for
+from batchwasm.core.explain import at_limit, is_late, label_limits, paused, waits_for
 from batchwasm.core.hoststate import HostState
 from batchwasm.core.jobstate import WAITING, JobState
 from batchwasm.core.reasons import Reason, Shortage, counted, listed, memory_text, task_name
@@ -19,6 +19,7 @@ from batchwasm.core.state import State
 
 JOBS_LOOKED_AT = 64  # of the queue: what comes behind these waits for the same
 SENTENCES = 12  # more is no answer
+LOOKED_AT = 1000  # tasks whose hosts are named
 
 _CLOSED = {
     "connecting": "connecting",
@@ -45,6 +46,8 @@ def limits(state: State, now: float) -> tuple[Reason, ...]:
     if state.stopped is not None:
         return (Reason(code="stopped", text=f"it does not go on: {state.stopped.text}"),)
     found = list(_of_waiting(state, now)) if state.counts[WAITING] else list(_of_the_rest(state))
+    if state.paused is not None:
+        found.append(_Weighed(2 * state.tasks, paused(state)))
     found += _late(state, now)
     found.sort(key=lambda weighed: -weighed.weight)
     told = tuple(dict.fromkeys(weighed.reason for weighed in found))
@@ -114,6 +117,13 @@ def _of_job(state: State, n: int, now: float) -> Iterator[_Weighed]:
     limit = at_limit(job)
     if limit is not None and job.startable:
         yield _Weighed(job.startable, limit)
+    if job.gave:
+        compared = [task for task in job.retries if task in job.gave]
+        if compared:
+            verb = "waits" if len(compared) == 1 else "wait"
+            hosts = listed(sorted({host for task in compared[:LOOKED_AT] for host, _ in job.gave[task]}))
+            text = f"{counted(len(compared), 'task')} of {name} ran on {hosts} and {verb} for another host to compare"
+            yield _Weighed(len(compared), Reason(code="verify", text=text))
     resting = [retry.at for retry in job.retries.values() if now < retry.at]
     if resting:
         verb = "waits" if len(resting) == 1 else "wait"

@@ -79,7 +79,7 @@ class Record(NamedTuple):
     disk_bytes: int | None = None
     """What it had written into its folder when it ended; None where nobody knows."""
     digest: str | None = None
-    """sha256 of all that it gave, where other attempts are compared with it; see `verify`."""
+    """Of all that it gave, part by part (core/comparing.py), where other attempts are compared with it: `verify`."""
     cached: str | None = None
     """`RUN JOB/INDEX` of the earlier run that it was taken from; None where it ran in this one."""
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from batchwasm.core import placement, policy, reasons
 from batchwasm.core.hoststate import Batch, HostState
-from batchwasm.core.jobstate import RUNNING, WAITING, JobState, Retry
+from batchwasm.core.jobstate import RUNNING, WAITING, JobState
 from batchwasm.core.reasons import Reason, Shortage, counted, task_name
 from batchwasm.core.reserving import may_pass
 from batchwasm.core.room import Amount
@@ -89,17 +89,29 @@ def _everywhere(state: State, n: int, task: int, now: float) -> Iterator[Reason]
     job = state.jobs[n]
     if state.stopped is not None:
         yield Reason(code="stopped", text=f"the run does not go on: {state.stopped.text}")
+    elif state.paused is not None:
+        yield paused(state)
     yield from waits_for(state, n, task)
     if job.digest is None:
         yield Reason(code="not_built", text=f"{job.plan.name} is not compiled yet")
     retry = job.retries.get(task)
     if retry is not None and now < retry.at:
         yield Reason(code="retry", text=f"tried again after a while; {_last_try(job, task)}", until=retry.at)
+    if task in job.gave:
+        hosts = " and ".join(host for host, _ in job.gave[task])
+        yield Reason(code="verify", text=f"ran on {hosts}, waits for another host to compare")
     limit = at_limit(job)
     if limit is not None:
         yield limit
     if job.digest is not None and (task in job.ready or retry is not None):
         yield from _before_it(state, n, task)
+
+
+def paused(state: State) -> Reason:
+    """Of a run that is."""
+    by = f" {state.paused}" if state.paused else ""
+    text = f"the run is paused{by}: nothing new is started until 'batchwasm unpause -r {state.name}'"
+    return Reason(code="paused", text=text)
 
 
 def waits_for(state: State, n: int, task: int | None) -> Iterator[Reason]:
@@ -126,8 +138,7 @@ def at_limit(job: JobState) -> Reason | None:
 
 
 def _last_try(job: JobState, task: int) -> str:
-    losses, tries = job.losses.get(task, 0), job.tries.get(task, 0)
-    failures = tries - losses
+    losses, failures = job.losses.get(task, 0), job.failures(task)
     parts = [f"it failed {_times(failures)}"] if failures else []
     if losses:
         parts.append(f"it was lost with its host or worker {_times(losses)}, and {policy.CRASH_LIMIT} is the limit")
@@ -183,7 +194,7 @@ def _by_host(state: State, n: int, task: int, now: float) -> tuple[Hosts, ...]:
     told: dict[tuple[object, ...], list[Reason]] = {}
     short: dict[tuple[object, ...], list[Shortage]] = {}
     for host in state.hosts.values():
-        fixed = list(_of_host(state, host, n, retry, amounts, now))
+        fixed = list(_of_host(state, host, n, task, amounts, now))
         able = host.room is not None and not any(reason.code in _NEVER for reason in fixed)
         lacks = reasons.lacks(state, host, job, amounts) if able else []
         key = (
@@ -205,14 +216,17 @@ _NEVER = frozenset({"hosts", "exclude", "labels", "mounts", "too_large", "remove
 
 
 def _of_host(
-    state: State, host: HostState, n: int, retry: Retry | None, amounts: tuple[Amount, ...], now: float
+    state: State, host: HostState, n: int, task: int, amounts: tuple[Amount, ...], now: float
 ) -> Iterator[Reason]:
     """What one host has against a task of job `n`, but for its room."""
     job = state.jobs[n]
+    retry = job.retries.get(task)
     yield from reasons.closed(host, now)
     yield from reasons.not_allowed(job.plan, host.plan)
     yield from reasons.too_large(amounts, host.limits or reasons.stated(host.plan))
     yield from label_limits(job, host)
+    if job.has_run(task, host.name):
+        yield Reason(code="verify", text="it ran here already, and is compared with another host")
     if host.reserved == n and host.reserved_bytes is not None and (retry is None or retry.memory_bytes is None):
         yield Reason(code="reserved", text="kept for a task of this job that needs more memory than it asked for")
     if host.reserved is not None and not any(may_pass(state, host, n, amount, now) for amount in amounts):
@@ -222,7 +236,7 @@ def _of_host(
         retry is not None
         and retry.avoid == host.name
         and now < retry.at + policy.AVOID_S
-        and placement.has_another(state, job, host, now)
+        and placement.has_another(state, job, host, now, task)
     ):
         text = "the last attempt ended badly here, so another host is tried first"
         yield Reason(code="avoided", text=text, until=retry.at + policy.AVOID_S)
@@ -273,10 +287,9 @@ def _why_ended(state: State, n: int, task: int) -> Iterator[Reason]:
     match Outcome(job.codes[task]):
         case Outcome.SKIPPED:
             yield Reason(code="skipped", text=_before_it_failed(state, n, task))
-        case Outcome.CANCELLED if state.cancelled is not None:
-            yield Reason(code=state.cancelled.code, text=state.cancelled.text)
         case Outcome.CANCELLED:
-            yield Reason(code="withdrawn", text="its caller did not want it any more")
+            code, text = state.why_cancelled(n, task)
+            yield Reason(code=code, text=text)
         case Outcome.LOST:
             text = f"it was lost with its host or worker {policy.CRASH_LIMIT} times, which is the limit"
             yield Reason(code="crash_limit", text=text)

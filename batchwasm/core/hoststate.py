@@ -10,8 +10,8 @@ from batchwasm.core.jobstate import JobState
 from batchwasm.core.room import Amount, Offer, Room
 from batchwasm.model import Outcome
 
-_ITS_OWN = frozenset(map(int, (Outcome.INVALID, Outcome.OUT_OF_MEMORY, Outcome.LIMIT_EXCEEDED)))
-"""Outcomes that are the task's own on any host."""
+_ITS_OWN = frozenset(map(int, (Outcome.INVALID, Outcome.OUT_OF_MEMORY, Outcome.LIMIT_EXCEEDED, Outcome.MISMATCH)))
+"""Outcomes that are the task's own on any host, or may be another host's fault."""
 
 
 @dataclass(slots=True, eq=False)

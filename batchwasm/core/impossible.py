@@ -18,25 +18,38 @@ def impossible(state: State) -> dict[int, str]:
 
     Hosts that have not answered yet count as able to take anything.
     """
-    return _sentences(state, lambda allowed: not any(map(_may_answer, allowed)), "it may use has")
+    few = _sentences(state, lambda allowed: True, _too_few)
+    return few | _sentences(
+        state,
+        lambda allowed: not any(map(_may_answer, allowed)),
+        lambda job, allowed: _sentence(job, allowed, "it may use has"),
+    )
 
 
 def unplaced(state: State) -> dict[int, str]:
     """Of each job that fits on no host that has answered, while others may answer yet: the same."""
-    return _sentences(state, lambda allowed: any(map(_may_answer, allowed)), "that answered has")
+    return _sentences(
+        state,
+        lambda allowed: any(map(_may_answer, allowed)),
+        lambda job, allowed: _sentence(job, allowed, "that answered has"),
+    )
 
 
-def _sentences(state: State, wanted: Callable[[Sequence[HostState]], bool], these: str) -> dict[int, str]:
+def _sentences(
+    state: State,
+    wanted: Callable[[Sequence[HostState]], bool],
+    sentence: Callable[[JobState, Sequence[HostState]], str | None],
+) -> dict[int, str]:
     """For jobs whose hosts are as `wanted`."""
     sentences: dict[int, str] = {}
     known: dict[object, str | None] = {}
     for n, job in enumerate(state.jobs):
         if not job.waiting:
             continue
-        plan, kind = job.plan, job.kind
+        plan, kind = job.plan, (job.kind, job.plan.verify)
         if kind not in known:
             allowed = [host for host in state.hosts.values() if not host.removed and plan.allows(host.plan)]
-            known[kind] = _sentence(job, allowed, these) if wanted(allowed) else None
+            known[kind] = sentence(job, allowed) if wanted(allowed) else None
         if known[kind] is not None:
             sentences[n] = f"jobs.{plan.name}: {known[kind]}"
     return sentences
@@ -55,6 +68,27 @@ def _sentence(job: JobState, allowed: Sequence[HostState], these: str) -> str | 
         return f"{_asks(job)}{asked}, more than any host {these}; nearest is {nearest} with {has}"
     what = "both" if len(told) == 2 else "all of it"
     return f"{_asks(job)}{asked}, and no host {these} {what}; nearest is {nearest} with {has}"
+
+
+def _too_few(job: JobState, allowed: Sequence[HostState]) -> str | None:
+    """Where it is to be compared on more hosts than there are, whoever answers."""
+    if job.plan.verify == 1:
+        return None
+    able = [
+        host.name
+        for host in allowed
+        if (_may_answer(host) if host.limits is None else any(map(host.limits.fits, job.amounts)))
+    ]
+    refused = any(host.limits is None and not _may_answer(host) for host in allowed)
+    if len(able) >= job.plan.verify or refused:  # one that can't be used is the world's, not the user's mistake
+        return None
+    return too_few_text(job.plan.verify, able)
+
+
+def too_few_text(verify: int, able: Sequence[str]) -> str:
+    """Of the hosts that can take a task."""
+    there = f"only {_list(able)} can take one" if able else "none can take one"
+    return f"verify = {verify} runs each task on {verify} different hosts, and {there}"
 
 
 def _may_answer(host: HostState) -> bool:

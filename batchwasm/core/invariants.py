@@ -6,6 +6,7 @@ from batchwasm.core.hoststate import HostState
 from batchwasm.core.jobstate import CODES, RUNNING, WAITING, JobState
 from batchwasm.core.room import Room
 from batchwasm.core.state import State
+from batchwasm.model import Outcome
 
 
 def check(state: State) -> None:
@@ -16,6 +17,7 @@ def check(state: State) -> None:
         assert batch.remaining or batch.superseded, batch
         assert batch.id in state.hosts[batch.host].batches
         for task in batch.remaining:
+            assert not state.jobs[batch.job].has_run(task, batch.host), "it is compared with itself"
             running[batch.job][task] = running[batch.job].get(task, 0) + 1
     assert state.silent == {host.name for host in state.hosts.values() if host.silent}
     assert state.reserved == {host.name for host in state.hosts.values() if host.reserved is not None}
@@ -30,8 +32,14 @@ def check(state: State) -> None:
         assert {t for t, count in running[n].items() if count > 1} == job.doubles.keys()
         assert max(running[n].values(), default=1) <= 2, "a task runs three times"
         _check_waiting(state, n, job)
-        assert all(job.codes[t] in (WAITING, RUNNING) for t in (*job.tries, *job.losses))
+        _check_skipped(state, n, job)
+        assert all(job.codes[t] in (WAITING, RUNNING) for t in (*job.losses, *job.spared))
+        assert all(job.codes[t] != Outcome.SUCCEEDED for t in job.tries)
         assert job.unwanted <= running[n].keys()
+        for task, gave in job.gave.items():
+            assert 0 < len(dict(gave)) == len(gave) < job.plan.verify
+            assert job.codes[task] == RUNNING or task in job.retries
+            assert job.spared[task] >= len(gave)
         assert job.on_hosts.keys() == {batch.id for batch in state.batches.values() if batch.job == n}
         since = [state.batches[id_].since for id_ in job.on_hosts]
         assert since == sorted(since)
@@ -45,7 +53,8 @@ def check(state: State) -> None:
 
 def _check_waiting(state: State, n: int, job: JobState) -> None:
     waiting = {t for t, code in enumerate(job.codes) if code == WAITING}
-    ready, retries = set(job.ready), set(job.retries)
+    assert not set(job.ready) & set(job.unseen)
+    ready, retries = {*job.ready, *job.unseen}, set(job.retries)
     assert not ready & retries
     assert ready | retries <= waiting
     blocked = waiting - ready - retries
@@ -55,6 +64,13 @@ def _check_waiting(state: State, n: int, job: JobState) -> None:
     assert job.blockers == sum(not other.succeeded for other in whole)
     for task in waiting:
         assert (task in blocked) == (job.blockers > 0 or not state.is_released(job, task))
+
+
+def _check_skipped(state: State, n: int, job: JobState) -> None:
+    """What something before it failed is skipped, and nothing else is."""
+    for task, code in enumerate(job.codes) if job.plan.after else ():
+        if code in (WAITING, Outcome.SKIPPED):
+            assert (code == WAITING) == (state.skipped_because(n, task) is None), (n, task)
 
 
 def _check_room(state: State, host: HostState) -> None:

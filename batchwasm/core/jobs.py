@@ -9,11 +9,9 @@ from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Set
 
-from batchwasm.core.events import JobPlan, TasksCancelled
-from batchwasm.core.jobstate import CODES, RUNNING, WAITING, JobState, Retry
+from batchwasm.core.events import JobPlan, Ranges, TasksCancelled
+from batchwasm.core.jobstate import CODES, MAY_SUCCEED, RUNNING, WAITING, JobState, Retry
 from batchwasm.model import Outcome
-
-_MAY_SUCCEED = frozenset({WAITING, RUNNING, int(Outcome.SUCCEEDED)})
 
 
 class Jobs:
@@ -26,11 +24,15 @@ class Jobs:
         self.queue: list[tuple[int, int]] = []
         """Jobs that have tasks to start, by (-priority, number): who is first in it goes first."""
         self.cancelled: TasksCancelled | None = None
+        self.forgiven = 0
+        """Failures from before a person had tasks again: `max_failures` counts anew."""
         self.urgent: Set[int] = frozenset()
         """Jobs that decide when the run ends, as whoever places them sees it; no snapshot has it, either."""
         self.fresh: set[int] = set()
         """Jobs that could start a task where they could not before, for whoever places them to look at all hosts and
         empty it. Nobody else's business: no snapshot has it."""
+        self.looked_up: Set[int] = frozenset()
+        """Jobs whose tasks are held back when they are released, until `seen`; no snapshot has it."""
         self._ended: deque[tuple[int, int, int]] = deque()
         """Tasks whose dependents are still to be told: a chain may be longer than the stack is deep."""
 
@@ -49,6 +51,11 @@ class Jobs:
 
     @property
     def failures(self) -> int:
+        """Those that `max_failures` counts."""
+        return self.all_failures - self.forgiven
+
+    @property
+    def all_failures(self) -> int:
         """Tasks that ended and did not succeed, but for those that never had their chance."""
         not_failed = (WAITING, RUNNING, Outcome.SUCCEEDED, Outcome.CANCELLED, Outcome.SKIPPED)
         return sum(n for code, n in enumerate(self.counts) if code not in not_failed)
@@ -62,10 +69,10 @@ class Jobs:
         for after in sorted(afters, key=lambda after: not after.each):
             codes = self.jobs[after.job].codes
             if after.each:
-                if codes[task] not in _MAY_SUCCEED:
+                if codes[task] not in MAY_SUCCEED:
                     return after.job, task
                 continue
-            failed = next((before for before, code in enumerate(codes) if code not in _MAY_SUCCEED), None)
+            failed = next((before for before, code in enumerate(codes) if code not in MAY_SUCCEED), None)
             if failed is not None:
                 return after.job, failed
         return None
@@ -87,18 +94,45 @@ class Jobs:
         if job.blockers:
             return
         if job.waiting == job.plan.tasks and not any(after.each for after in job.plan.after):
-            self._make_ready(n, 0, job.plan.tasks)
+            self._let_go(n, 0, job.plan.tasks)
         else:  # some wait for others still, or were withdrawn while they waited
             for task in range(job.plan.tasks):
                 if job.codes[task] == WAITING and self.is_released(job, task):
-                    self._make_ready(n, task, task + 1)
+                    self._let_go(n, task, task + 1)
         self._queue(n)
+
+    def _let_go(self, n: int, start: int, stop: int) -> None:
+        """These wait for no other task any more."""
+        if n in self.looked_up:
+            self.jobs[n].unseen.add(start, stop)
+        else:
+            self._make_ready(n, start, stop)
 
     def _make_ready(self, n: int, start: int, stop: int) -> None:
         ready = self.jobs[n].ready
         if not ready.count:
             self.fresh.add(n)
         ready.add(start, stop)
+
+    def look_up(self, jobs: Set[int]) -> None:
+        """From now on someone looks whether the results of these jobs' tasks are known, before they start."""
+        self.looked_up = jobs
+        for n in jobs:
+            if n < len(self.jobs):
+                job = self.jobs[n]
+                for start, stop in job.ready.ranges:
+                    job.unseen.add(start, stop)
+                job.ready.clear()
+                self._queue(n)
+
+    def seen(self, n: int, ranges: Ranges) -> None:
+        """Tasks of job `n` were looked up: those that still wait may start."""
+        unseen = self.jobs[n].unseen
+        for start, stop in ranges:
+            for first, last in unseen.within(start, stop):
+                unseen.remove(first, last)
+                self._make_ready(n, first, last)
+        self._queue(n)
 
     def is_released(self, job: JobState, task: int) -> bool:
         """Whether all that it waits for element by element has succeeded."""
@@ -119,7 +153,7 @@ class Jobs:
                 self._skip(other, task if each else None)
             elif each:
                 if job.codes[task] == WAITING and not job.blockers and self.is_released(job, task):
-                    self._make_ready(other, task, task + 1)
+                    self._let_go(other, task, task + 1)
                     self._queue(other)
             elif self.jobs[n].succeeded:
                 job.blockers -= 1
@@ -132,14 +166,20 @@ class Jobs:
             if job.codes[task] == WAITING:
                 self._move(n, task, Outcome.SKIPPED)
         elif job.counts[WAITING]:
-            skipped = [t for t, code in enumerate(job.codes) if code == WAITING] if self._has_each(n) else [0]
-            job.turn_waiting(Outcome.SKIPPED)
+            turned = job.turn_waiting(Outcome.SKIPPED)
             self._queue(n)
-            for each in skipped:
-                self._tell_dependents(n, each, Outcome.SKIPPED)
+            self._tell_of_many(n, turned, Outcome.SKIPPED)
 
-    def _has_each(self, n: int) -> bool:
-        return any(each for _, each in self.dependents[n])
+    def _tell_of_many(self, n: int, turned: Ranges, outcome: int) -> None:
+        """These tasks of job `n` have their result, and did not succeed."""
+        if not turned:
+            return
+        if any(each for _, each in self.dependents[n]):
+            for start, stop in turned:
+                for task in range(start, stop):
+                    self._tell_dependents(n, task, outcome)
+        elif self.dependents[n]:
+            self._tell_dependents(n, turned[0][0], outcome)
 
     def _queue(self, n: int) -> None:
         """Job `n` stands in the queue exactly while it has tasks to start."""
@@ -168,6 +208,7 @@ class Jobs:
         before = job.codes[task]
         if before == WAITING:
             job.ready.remove(task, task + 1)
+            job.unseen.remove(task, task + 1)
             job.retries.pop(task, None)
         if code == WAITING and (self.cancelled is not None or task in job.unwanted):
             code = Outcome.CANCELLED  # it, or all the rest, was cancelled while this one was out
@@ -181,8 +222,12 @@ class Jobs:
             if before == WAITING:
                 self._queue(n)
             if job.tries:
-                job.tries.pop(task, None)
+                if code == Outcome.SUCCEEDED or (code != Outcome.CANCELLED and job.tries.get(task) == 1):
+                    job.tries.pop(task, None)
                 job.losses.pop(task, None)
+                job.spared.pop(task, None)
+            if job.gave:
+                job.gave.pop(task, None)
             job.unwanted.discard(task)
             if self.dependents[n]:
                 self._tell_dependents(n, task, code)

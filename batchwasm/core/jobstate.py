@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from batchwasm.core.events import HostPlan, JobPlan, Record
+from batchwasm.core.events import HostPlan, JobPlan, Ranges, Record
 from batchwasm.core.room import Amount, amount_of
 from batchwasm.core.taskset import TaskSet
 from batchwasm.model import Outcome
 
 WAITING, RUNNING = 0, 1
 CODES = max(Outcome) + 1
+MAY_SUCCEED = frozenset({WAITING, RUNNING, int(Outcome.SUCCEEDED)})
 _UNTOLD = frozenset({int(Outcome.LOST), int(Outcome.INVALID)})
 """Outcomes of attempts that say nothing of what the job takes."""
 SHORT_S = 0.025  # tasks below this are sent ahead
@@ -23,6 +25,12 @@ _WAITING_TO = {
     for code in (Outcome.CANCELLED, Outcome.SKIPPED)
 }
 """Tables for bytes.translate: all tasks that wait become that, at once."""
+
+
+def runs_of(codes: bytearray, wanted: Iterable[int], start: int, stop: int) -> Ranges:
+    """Tasks start to stop that have one of these codes, as ranges. Costs little for a million of them."""
+    pattern = b"[" + b"".join(re.escape(bytes([code])) for code in sorted(wanted)) + b"]+"
+    return tuple(match.span() for match in re.compile(pattern).finditer(codes, start, stop))
 
 
 class Retry(NamedTuple):
@@ -73,13 +81,26 @@ class JobState:
     ready_at: float = 0.0
     ready: TaskSet = field(default_factory=TaskSet)
     """Tasks that may start now."""
+    unseen: TaskSet = field(default_factory=TaskSet)
+    """Tasks that may start when someone has looked whether their results are known; no snapshot has it, there they are
+    ready."""
+    taken: dict[str, int] = field(default_factory=dict)
+    """How many results it has of each earlier run, by its name."""
     retries: dict[int, Retry] = field(default_factory=dict)
     """Tasks that may start again, each under its own conditions."""
     blockers: int = 0
     """Whole jobs that it still waits for."""
     tries: dict[int, int] = field(default_factory=dict)
-    """Number of the latest attempt of the tasks that were tried and wait or run again."""
+    """Number of the latest attempt of the tasks that were tried and wait or run again; of those that ended and did not
+    succeed where it is above 1, or they were stopped."""
     losses: dict[int, int] = field(default_factory=dict)
+    spared: dict[int, int] = field(default_factory=dict)
+    """Attempts of the tasks that wait or run which are no failures that count: from before a person had them again, and
+    those that succeeded and are compared."""
+    gave: dict[int, tuple[tuple[str, str | None], ...]] = field(default_factory=dict)
+    """Tasks that succeeded, but not yet on as many hosts as `verify` wants: on which, and the digest of each."""
+    because: dict[tuple[str, str], TaskSet] = field(default_factory=dict)
+    """Why tasks of it were cancelled where that was not the whole run: code and text. Others may be in it, too."""
     mean_s: float | None = None
     """Smoothed duration of its tasks; None while unknown."""
     argument_bytes: int = 0
@@ -140,9 +161,38 @@ class JobState:
         """Every task of it did."""
         return self.counts[Outcome.SUCCEEDED] == self.plan.tasks
 
+    @property
+    def may_succeed(self) -> bool:
+        """Every task of it did, or still may."""
+        return sum(self.counts[code] for code in MAY_SUCCEED) == self.plan.tasks
+
+    def failures(self, task: int) -> int:
+        """Attempts that count against its retries."""
+        return self.tries.get(task, 0) - self.losses.get(task, 0) - self.spared.get(task, 0)
+
+    def has_run(self, task: int, host: str) -> bool:
+        """Whether it succeeded there, so that it is to run elsewhere now."""
+        return task in self.gave and any(name == host for name, _ in self.gave[task])
+
+    def has_use_of(self, host: str) -> bool:
+        """Whether a task that may start could run there: one that is compared does not where it ran."""
+        return (
+            not self.gave
+            or bool(self.ready)
+            or not self.retries
+            or not all(self.has_run(t, host) for t in self.retries)
+        )
+
+    def note_try(self, task: int, number: int) -> None:
+        self.tries[task] = max(self.tries.get(task, 0), number)
+
+    def note_because(self, reason: tuple[str, str], ranges: Ranges) -> None:
+        for start, stop in ranges:
+            self.because.setdefault(reason, TaskSet()).add(start, stop)
+
     def number(self, task: int) -> int:
         """The number of the attempt that would run next."""
-        return self.tries.get(task, 0) + 1
+        return self.tries.get(task, self.plan.first_number - 1) + 1
 
     def amount(self, need: int, memory_bytes: int | None) -> Amount:
         """What a batch of it reserves."""
@@ -192,16 +242,29 @@ class JobState:
             usage.count += count
             usage.wall_s += total
 
-    def turn_waiting(self, outcome: Outcome) -> int:
-        """All tasks that wait end so; how many those are."""
-        turned = self.counts[WAITING]
-        for task in [task for task in self.tries if self.codes[task] == WAITING]:
-            del self.tries[task]
-            self.losses.pop(task, None)
+    def turn_waiting(self, outcome: Outcome, start: int = 0, stop: int | None = None) -> Ranges:
+        """Tasks start to stop that wait end so; which those are."""
+        stop = len(self.codes) if stop is None else stop
+        turned = runs_of(self.codes, (WAITING,), start, stop)
+        for facts in (self.losses, self.spared, self.gave, self.retries):
+            for task in [task for task in facts if start <= task < stop and self.codes[task] == WAITING]:
+                del facts[task]
         if turned:
-            self.codes = self.codes.translate(_WAITING_TO[outcome])
-            self.counts[WAITING] = 0
-            self.counts[outcome] += turned
-        self.ready.clear()
-        self.retries.clear()
+            self.codes[start:stop] = self.codes[start:stop].translate(_WAITING_TO[outcome])
+            count = sum(last - first for first, last in turned)
+            self.counts[WAITING] -= count
+            self.counts[outcome] += count
+        self.ready.remove(start, stop)
+        self.unseen.remove(start, stop)
         return turned
+
+    def wait_again(self, start: int, stop: int) -> None:
+        """All of these tasks ended, and wait as if they had not; none may start yet."""
+        for code in set(self.codes[start:stop]):
+            self.counts[code] -= self.codes.count(code, start, stop)
+        self.counts[WAITING] += stop - start
+        self.codes[start:stop] = bytes(stop - start)
+        for reason, tasks in list(self.because.items()):
+            tasks.remove(start, stop)
+            if not tasks:
+                del self.because[reason]

@@ -8,7 +8,7 @@ the slots. Everything else is sent only where it fits right now.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from itertools import chain, islice
 from typing import NamedTuple
 
@@ -208,12 +208,16 @@ def _retries(
             now < retry.at
             or (least and (retry.memory_bytes or 0) < least)
             or (chosen and (retry.memory_bytes is None) != (memory is None))
+            or job.has_run(task, host.name)
         ):
             continue
         if retry.avoid == host.name and now < retry.at + AVOID_S:
-            if elsewhere is None:
+            if task in job.gave:
+                if has_another(state, job, host, now, task):
+                    continue
+            elif elsewhere is None:
                 elsewhere = has_another(state, job, host, now)
-            if elsewhere:
+            if elsewhere and task not in job.gave:
                 continue
         wanted = retry.memory_bytes
         if wanted is not None:
@@ -227,11 +231,12 @@ def _retries(
     return Pick(ranges_of(chosen), memory) if chosen else None
 
 
-def has_another(state: State, job: JobState, host: HostState, now: float) -> bool:
-    """Whether there is another host that could take a task of the job, now or later."""
+def has_another(state: State, job: JobState, host: HostState, now: float, task: int = -1) -> bool:
+    """Whether there is another host that could take a task of the job (or this one of it), now or later."""
     return any(
         other is not host and other.room is not None and other.drained is None and not other.removed
         and other.busy is None and now >= other.aside_until and may_take(other, job)
+        and not job.has_run(task, other.name)
         for other in state.hosts.values()
     )  # fmt: skip
 
@@ -274,8 +279,8 @@ def _large_ones(state: State, n: int, amount: Amount) -> list[Amount]:
     return found[:LARGE_JOBS]
 
 
-def best_for_a_double(state: State, batch: Batch, now: float) -> HostState | None:
-    """Another host where a second attempt of what the batch runs would start at once."""
+def best_for_a_double(state: State, batch: Batch, tasks: Sequence[int], now: float) -> HostState | None:
+    """Another host where a second attempt of these tasks, which the batch runs, would start at once."""
     job = state.jobs[batch.job]
     able = (
         host
@@ -286,6 +291,7 @@ def best_for_a_double(state: State, batch: Batch, now: float) -> HostState | Non
         and host.room.fits_now(batch.amount)
         and host.is_open(now)
         and job.may_take_more(host.plan)
+        and not (job.gave and any(job.has_run(task, host.name) for task in tasks))
     )
     return min(
         islice(able, CHOICE),

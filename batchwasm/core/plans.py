@@ -49,6 +49,10 @@ class JobPlan:
     """What an attempt may write; None where nobody knows."""
     verify: int = 1
     """On how many different hosts each task runs, to compare what they give."""
+    cache: bool = False
+    """Results that are known from earlier runs are taken."""
+    first_number: int = 1
+    """Of a task's first attempt: above 1 where one is repeated that was not the first."""
 
     @property
     def cpus(self) -> float:

@@ -35,8 +35,8 @@ def aside_s(times: int) -> float:
 
 def is_retried(job: JobState, record: Record) -> bool:
     """Whether an attempt that failed is tried again, if there is memory for one that is to have more."""
-    attempts = max(record.number, job.tries.get(record.task, 0))
-    failed = attempts - job.losses.get(record.task, 0)  # this one included
+    unnoted = max(0, record.number - job.tries.get(record.task, 0))
+    failed = job.failures(record.task) + unnoted  # this one included
     if failed > job.plan.retries or record.task in job.unwanted:
         return False
     return Outcome(record.outcome).word in job.plan.retry_on or f"exit:{record.exit_code}" in job.plan.retry_on

@@ -76,7 +76,7 @@ def best(state: State, n: int, want: Wanted, count: int, now: float) -> list[Hos
         fitting = [amount for amount in want.amounts if room.offer.fits(amount)]
         if not fitting or any(_has_cpus_and_memory(room, amount) for amount in fitting):
             continue
-        if is_lost(state, host, n, want.memory_bytes):
+        if is_lost(state, host, n, want.memory_bytes) or not job.has_use_of(host.name):
             continue
         at = min(ends.of(host, amount).at for amount in fitting)
         able.append((at, -room.all_cpus / room.offer.milli_cpus, host.name))

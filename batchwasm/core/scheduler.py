@@ -29,6 +29,7 @@ from batchwasm.core.events import (
     TasksAdded,
     TasksCancelled,
     TasksFinished,
+    TasksKnown,
     TasksReturned,
     TasksWithdrawn,
     batch_id,
@@ -60,6 +61,8 @@ class Scheduler:
         self._behind_at = self._late_at = self._reserved_at = float("-inf")
         self._doubtful: set[int] = set()
         """Batches with tasks in them that were withdrawn."""
+        self._at_once: set[int] = set()
+        """Those of them which a person withdrew, who wants to see that they end."""
         self._wide: dict[int, set[int]] = {}
         """Batches of more than one task, by job; some are over already."""
         self._urgency = Urgency()
@@ -85,6 +88,7 @@ class Scheduler:
         for n, job in enumerate(state.jobs):
             if job.unwanted:
                 self._doubtful |= job.on_hosts.keys()
+                self._at_once |= job.on_hosts.keys()
             for retry in job.retries.values():
                 self._due += [(retry.at, n), (retry.at + policy.AVOID_S, n)]
         self._due += [(host.aside_until, EVERY_JOB) for host in state.hosts.values() if host.asides]
@@ -106,10 +110,13 @@ class Scheduler:
         self._stop_unwanted(decisions, now)
         self._set_aside(decisions, now)
         self._wait_for_due(now)
-        self._place(decisions, now)
-        self._reserve(decisions, now)
-        self._place(decisions, now)
-        self._look_at_late_ones(decisions, now)
+        if self.state.paused is None:
+            self._place(decisions, now)
+            self._reserve(decisions, now)
+            self._place(decisions, now)
+            self._look_at_late_ones(decisions, now)
+        else:
+            self._call_back(decisions, now)
         if self.state.run and self.state.done and not self.state.open and not self.state.finished:
             self._decide(RunFinished(), decisions, now)
         return decisions
@@ -133,10 +140,13 @@ class Scheduler:
             return None
         state = self.state
         queued_s = max(0.0, batch.placed_at - state.jobs[batch.job].ready_at)
+        once = state.jobs[batch.job].plan.verify == 1
         fresh: dict[int, Record] = {}
         for record in records:
             if batch.remaining.get(record.task) == record.number and record.task not in fresh:
-                final = record.outcome == Outcome.SUCCEEDED or state.is_final(batch, record)
+                if not once:
+                    record = state.compared(batch, record)
+                final = (once and record.outcome == Outcome.SUCCEEDED) or state.is_final(batch, record)
                 # Not by _replace, which takes three times as long and is done for every task.
                 fresh[record.task] = Record._make((*record[:3], final, *record[4:6], queued_s, *record[7:]))
         if not fresh:
@@ -157,6 +167,8 @@ class Scheduler:
                     self._open.add(event.host)  # it is kept for nobody now
             case TasksWithdrawn():
                 self._doubtful |= self.state.jobs[event.job].on_hosts.keys()
+                if event.by:
+                    self._at_once |= self.state.jobs[event.job].on_hosts.keys()
             case _:
                 pass
 
@@ -181,7 +193,7 @@ class Scheduler:
                     self._open.add(event.host)
             case TasksReturned() | BatchGivenUp() | BatchRecalled():
                 pass
-            case ArtifactBuilt() | JobAdded() | TasksAdded() | TasksWithdrawn():
+            case ArtifactBuilt() | JobAdded() | TasksAdded() | TasksKnown() | TasksWithdrawn():
                 pass  # what is ready by it is fresh
             case _:
                 if isinstance(event, HostLeft):
@@ -259,6 +271,12 @@ class Scheduler:
             for placed in placement.place(self.state, order, hosts, fresh, iter(self._next_batch, None), now):
                 self._decide(placed, decisions, now)
 
+    def _call_back(self, decisions: list[Event], now: float) -> None:
+        """While the run is paused: what hosts have not started shall come back."""
+        for batch in list(self.state.batches.values()):
+            if not batch.recalled:
+                self._decide(BatchRecalled(batch=batch.id), decisions, now)
+
     def _next_batch(self) -> int:
         self._batch += 1
         return batch_id(self.state.incarnation, self._batch)
@@ -276,15 +294,23 @@ class Scheduler:
             found = self.state.batches.get(id_)
             unwanted = self.state.jobs[found.job].unwanted if found is not None else set[int]()
             if found is None or not found.remaining.keys() & unwanted:
-                self._doubtful.discard(id_)
+                self._forget_doubts(id_)
             elif self.state.is_unwanted(found) or self._holds_up(found, unwanted, now):
-                self._doubtful.discard(id_)
+                self._forget_doubts(id_)
                 self._decide(BatchGivenUp(batch=id_, job=found.job, host=found.host), decisions, now)
+            elif id_ in self._at_once and not found.recalled:
+                self._decide(BatchRecalled(batch=id_), decisions, now)  # before it comes to them
+
+    def _forget_doubts(self, batch: int) -> None:
+        self._doubtful.discard(batch)
+        self._at_once.discard(batch)
 
     def _holds_up(self, batch: Batch, unwanted: set[int], now: float) -> bool:
         """Whether the batch should be over by now, and is at a task that was withdrawn."""
         if next(iter(batch.remaining)) not in unwanted:
             return False
+        if batch.id in self._at_once:
+            return True
         if now < batch.placed_at + RECALL_S:
             self._wake(batch.placed_at + RECALL_S)
             return False
@@ -417,19 +443,21 @@ class Scheduler:
             job = self.state.jobs[batch.job]
             host = self.state.hosts[batch.host]
             tasks = [task for task in batch.remaining if task not in job.doubles and task not in job.unwanted]
+            tasks = tasks if host.silent else tasks[:1]
             full = in_vain.setdefault((batch.job, batch.amount), set())
             if not tasks or len(full) > 1 or batch.host in full:
                 continue
-            best = placement.best_for_a_double(self.state, batch, now)
+            best = placement.best_for_a_double(self.state, batch, tasks, now)
+            if best is None and job.gave:
+                continue  # it may be its own hosts that it must not use again
             if best is None:
                 full.add(batch.host)  # no other host has room; where two have said so, none has
                 continue
-            chosen = tasks if host.silent else tasks[:1]
             placed = BatchPlaced(
                 batch=self._next_batch(),
                 job=batch.job,
                 host=best.name,
-                ranges=ranges_of(chosen),
+                ranges=ranges_of(tasks),
                 need=batch.need,
                 memory_bytes=batch.memory_bytes,
                 double=True,

@@ -19,8 +19,11 @@ from batchwasm.core.room import Offer, Room
 from batchwasm.core.state import State
 from batchwasm.core.taskset import TaskSet
 
-VERSION = 7
-_JOB_FIELDS = ("digest", "ready_at", "blockers", "mean_s", "argument_bytes", "good_host", "placed_at", "by_label")
+VERSION = 8
+_JOB_FIELDS = (
+    *("digest", "ready_at", "blockers", "mean_s", "argument_bytes", "good_host", "placed_at", "by_label"),
+    "taken",
+)
 _HOST_FIELDS = (
     *("reason", "code", "answered", "waiting_may_help", "done", "drained", "removed", "busy", "silent", "streak"),
     *("aside_until", "aside_text", "asides", "reserved", "reserved_bytes", "supervisor"),
@@ -37,6 +40,8 @@ def dump(state: State) -> bytes:
         "max_failures": state.max_failures,
         "fail_fast": state.fail_fast,
         "open": state.open,
+        "paused": state.paused,
+        "forgiven": state.forgiven,
         "incarnation": state.incarnation,
         "times": [state.opened_at, state.first_at, state.last_at],
         "finished": state.finished,
@@ -54,7 +59,7 @@ def load(data: bytes) -> State:
     state = State()
     state.run, state.name = fields["run"], fields["name"]
     state.max_failures, state.fail_fast = fields["max_failures"], fields["fail_fast"]
-    state.open = fields["open"]
+    state.open, state.paused, state.forgiven = fields["open"], fields["paused"], fields["forgiven"]
     state.incarnation = fields["incarnation"]
     state.opened_at, state.first_at, state.last_at = fields["times"]
     state.finished = fields["finished"]
@@ -79,14 +84,25 @@ def _job(job: JobState) -> dict[str, Any]:
         **{name: getattr(job, name) for name in _JOB_FIELDS},
         "plan": dataclasses.asdict(job.plan),
         "codes": base64.b64encode(zlib.compress(job.codes, 1)).decode(),
-        "ready": job.ready.ranges,
+        "ready": _startable(job).ranges,
         "retries": [(task, *retry) for task, retry in job.retries.items()],
         "tries": list(job.tries.items()),
         "losses": list(job.losses.items()),
+        "spared": list(job.spared.items()),
+        "gave": list(job.gave.items()),
+        "because": [(*reason, tasks.ranges) for reason, tasks in job.because.items()],
         "unwanted": sorted(job.unwanted),
         "doubles": list(job.doubles.items()),
         "usage": dataclasses.asdict(job.usage),
     }
+
+
+def _startable(job: JobState) -> TaskSet:
+    """What nobody has looked up yet may start, for all that a later life of a scheduler knows."""
+    found = TaskSet(job.ready.ranges)
+    for start, stop in job.unseen.ranges:
+        found.add(start, stop)
+    return found
 
 
 def _load_job(fields: dict[str, Any]) -> JobState:
@@ -98,6 +114,9 @@ def _load_job(fields: dict[str, Any]) -> JobState:
     job.ready = TaskSet(tuple((start, stop) for start, stop in fields["ready"]))
     job.retries = {task: Retry(*retry) for task, *retry in fields["retries"]}
     job.tries, job.losses = dict(fields["tries"]), dict(fields["losses"])
+    job.spared = dict(fields["spared"])
+    job.gave = {task: tuple((host, digest) for host, digest in gave) for task, gave in fields["gave"]}
+    job.because = {(code, text): TaskSet(tuple(map(tuple, ranges))) for code, text, ranges in fields["because"]}
     job.unwanted = set(fields["unwanted"])
     job.doubles = {task: (first, second) for task, (first, second) in fields["doubles"]}
     job.usage = Usage(**fields["usage"])

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from batchwasm.core.batches import Batches
+from batchwasm.core.acts import Acts
 from batchwasm.core.events import (
     ArtifactBuilt,
     BatchGivenUp,
@@ -37,11 +37,15 @@ from batchwasm.core.events import (
     RunClosed,
     RunFinished,
     RunOpened,
+    RunPaused,
     RunPlanned,
     RunStopped,
+    RunUnpaused,
     TasksAdded,
     TasksCancelled,
     TasksFinished,
+    TasksKnown,
+    TasksRetried,
     TasksReturned,
     TasksWithdrawn,
 )
@@ -54,7 +58,7 @@ from batchwasm.model import Outcome
 __all__ = ["CODES", "CRASH_LIMIT", "RUNNING", "WAITING", "Batch", "HostState", "JobState", "State"]
 
 
-class State(Batches):
+class State(Acts):
     """A run as its events made it."""
 
     def __init__(self) -> None:
@@ -118,6 +122,8 @@ class State(Batches):
                 self._finish(event, at)
             case BatchPlaced():
                 self._place(event, at)
+            case TasksKnown():
+                self._know(event)
             case TasksReturned():
                 self._give_back(event, at)
             case BatchRecalled():
@@ -139,6 +145,12 @@ class State(Batches):
                 self._add(event, at)
             case TasksWithdrawn():
                 self._withdraw(event)
+            case TasksRetried():
+                self._have_again(event)
+            case RunPaused():
+                self.paused = event.text
+            case RunUnpaused():
+                self.paused = None
             case JobAdded():
                 self._add_job(event.plan)
             case RunClosed():
@@ -221,6 +233,7 @@ class State(Batches):
     def _open(self, event: RunOpened, at: float) -> None:
         self.opened, self.opened_at, self.incarnation = event, at, event.incarnation
         self.stopped, self.finished = None, False
+        self.paused = None
         for name, host in self.hosts.items():
             self.hosts[name] = HostState(
                 host.plan,
@@ -308,19 +321,6 @@ class State(Batches):
 
     # --------------------------------------------------------------------------------------------- tasks
 
-    def _cancel(self, event: TasksCancelled) -> None:
-        self.cancelled = event
-        for n, job in enumerate(self.jobs):
-            job.turn_waiting(Outcome.CANCELLED)
-            self._queue(n)
-        if event.running:
-            for batch in list(self.batches.values()):
-                job = self.jobs[batch.job]
-                for task in batch.remaining:
-                    if job.doubles.pop(task, None) is None:
-                        self._move(batch.job, task, Outcome.CANCELLED)
-                self._forget(batch)
-
     def _add(self, event: TasksAdded, at: float) -> None:
         job = self.jobs[event.job]
         code = WAITING if self.cancelled is None else Outcome.CANCELLED
@@ -334,11 +334,3 @@ class State(Batches):
         if code == WAITING:
             self._make_ready(event.job, first, first + event.count)
             self._queue(event.job)
-
-    def _withdraw(self, event: TasksWithdrawn) -> None:
-        job = self.jobs[event.job]
-        for task in event.tasks:
-            if job.codes[task] == WAITING:
-                self._move(event.job, task, Outcome.CANCELLED)
-            elif job.codes[task] == RUNNING:
-                job.unwanted.add(task)

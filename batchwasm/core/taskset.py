@@ -74,6 +74,12 @@ class TaskSet:
         self._stops[first:last] = [pair[1] for pair in kept]
         self.count += sum(pair[1] - pair[0] for pair in kept) - before
 
+    def within(self, start: int, stop: int) -> Ranges:
+        """Those of tasks start to stop, stop excluded, that are in it."""
+        first, last = bisect_right(self._stops, start), bisect_left(self._starts, stop)
+        pairs = zip(self._starts[first:last], self._stops[first:last], strict=True)
+        return tuple((max(start, low), min(stop, high)) for low, high in pairs)
+
     def clear(self) -> None:
         self._starts, self._stops, self.count = [], [], 0
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from batchwasm.core import placement
 from batchwasm.core.impossible import unplaced
-from batchwasm.core.state import RUNNING, HostState, State
+from batchwasm.core.state import RUNNING, HostState, JobState, State
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,7 +31,7 @@ def blocked(state: State, inventory: Path | None) -> Blocked | None:
     # Not those that wait for others: whoever these are is in the way, and is what must be told.
     waiting = [job for job in state.jobs if job.on_hosts or (job.waiting and (job.startable or job.digest is None))]
     gone = [h for h in state.hosts.values() if h.removed and any(job.plan.allows(h.plan) for job in waiting)]
-    there = [h for h in state.hosts.values() if not h.removed and any(placement.may_take(h, job) for job in waiting)]
+    there = [h for h in state.hosts.values() if not h.removed and any(_takes(h, job) for job in waiting)]
     if not waiting or any(not host.answered or (host.connected and not _is_held(host)) for host in there):
         return None
     tasks = sum(job.waiting + job.counts[RUNNING] for job in waiting)
@@ -47,6 +47,10 @@ def blocked(state: State, inventory: Path | None) -> Blocked | None:
         text += f"\nwrite one into {inventory}"
         return Blocked(text=text, held=False, hopeless=False)
     return Blocked(text=text, held=False, hopeless=not any(host.waiting_may_help for host in there))
+
+
+def _takes(host: HostState, job: JobState) -> bool:
+    return placement.may_take(host, job) and job.has_use_of(host.name)
 
 
 def _is_held(host: HostState) -> bool:

@@ -5,16 +5,27 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from batchwasm.artifacts import Store, build
 from batchwasm.calls import JobCalls
-from batchwasm.core.events import ArtifactBuilt
-from batchwasm.core.state import State
-from batchwasm.engine.arguments import Arguments
+from batchwasm.core.events import (
+    ArtifactBuilt,
+    BatchGivenUp,
+    Event,
+    HostJoined,
+    HostLeft,
+    TasksCancelled,
+    TasksFinished,
+    TasksKnown,
+    TasksReturned,
+    TasksWithdrawn,
+)
+from batchwasm.core.state import RUNNING, WAITING, State
+from batchwasm.engine.arguments import Arguments, given
 from batchwasm.engine.collect import Answers
 from batchwasm.engine.files import LocalFile
 from batchwasm.engine.secrets import NO_SECRETS, Secrets
@@ -41,6 +52,8 @@ class Earlier:
     """Files that were read for tasks, by path."""
     facts: Mapping[HostName, Mapping[str, Any]] = field(default_factory=dict)
     """What each host said that it is."""
+    arguments: Mapping[int, Mapping[int, bytes]] = field(default_factory=dict)
+    """Of calls by job and task, as CBOR, where the job itself does not say them."""
 
 
 BUILDS = os.cpu_count() or 1  # at once: a compiler takes a core
@@ -93,16 +106,24 @@ class Building:
             self.pending -= 1
         return n in self.artifacts
 
-    async def take(self, n: int, job: Job, artifact: Artifact) -> None:
-        """A module that is there already, as job `n`'s. Raises InputChanged."""
+    async def take(self, n: int, job: Job, artifact: Artifact, calls: Mapping[int, bytes] | None = None) -> None:
+        """A module that is there already, as job `n`'s; `calls` are arguments by task. Raises InputChanged."""
         self._folder.add_wasm(job.name, artifact.path)
-        signature = None if job.source.function is None else of_module(artifact.path.read_bytes())
+        signature = _signature(job, artifact)
         if signature is not None:
             self.signatures[n] = signature
             self._folder.write_text(self._folder.wit(job.name), wit(signature))
-        work = self._work(job, artifact, signature)
-        await work.load()
+        work = await self.work(job, artifact)
+        if work.arguments is not None:
+            for task, encoded in (calls or {}).items():
+                work.arguments.add(task, [given(self._folder.arguments(job.name), encoded)])
         self.artifacts[n], self.works[n] = artifact, work
+
+    async def work(self, job: Job, artifact: Artifact) -> JobWork:
+        """That of a job with this module. Raises InputChanged."""
+        work = self._work(job, artifact, _signature(job, artifact))
+        await work.load()
+        return work
 
     def _work(self, job: Job, artifact: Artifact, signature: Signature | None) -> JobWork:
         wasm = LocalFile("wasm", artifact.digest, artifact.path, f"{job.name}.wasm")
@@ -123,6 +144,22 @@ class Building:
             secrets=secrets,
         )
 
+    def forget_arguments(self, events: Sequence[Event], state: State) -> None:
+        """Of tasks that have their results; all are looked at where some may have ended without a report."""
+        for event in events:
+            match event:
+                case TasksFinished() | TasksKnown():
+                    arguments = self.works[event.job].arguments
+                    if arguments is not None:
+                        arguments.forget([record.task for record in event.records if record.final])
+                case TasksWithdrawn() | TasksReturned() | BatchGivenUp() | HostLeft() | HostJoined() | TasksCancelled():
+                    for n, work in self.works.items():
+                        if work.arguments is not None:
+                            codes = state.jobs[n].codes
+                            work.arguments.forget(t for t in work.arguments.held if codes[t] not in (WAITING, RUNNING))
+                case _:
+                    pass
+
     def _hint(self, job: JobName) -> Callable[[str], None]:
         """What the build, which runs in a thread, tells while it takes long."""
         loop = asyncio.get_running_loop()
@@ -131,6 +168,10 @@ class Building:
             loop.call_soon_threadsafe(lambda: self._talk(job, text))
 
         return hint
+
+
+def _signature(job: Job, artifact: Artifact) -> Signature | None:
+    return None if job.source.function is None else of_module(artifact.path.read_bytes())
 
 
 def built(n: int, artifact: Artifact) -> ArtifactBuilt:

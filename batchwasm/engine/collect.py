@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from batchwasm import disk
+from batchwasm.core.comparing import digest_of
 from batchwasm.core.events import Record
 from batchwasm.engine.depot import Depot
 from batchwasm.errors import HostError, HostLost
@@ -37,6 +38,8 @@ class Expected(NamedTuple):
     """What the function may give; None for a program."""
     redact: Redaction | None = None
     """Takes the values of the job's secrets out of what was printed; None where it has none."""
+    compared: bool = False
+    """Whether records have a digest of what was given."""
 
 
 REPORTABLE = frozenset(Outcome) - {Outcome.MISMATCH, Outcome.CANCELLED, Outcome.SKIPPED}
@@ -52,7 +55,7 @@ def has_files(row: Row) -> bool:
     )
 
 
-def record(row: Row, answers: Answers | None = None, redact: Redaction | None = None) -> Record:
+def record(row: Row, answers: Answers | None = None, redact: Redaction | None = None, compared: bool = False) -> Record:
     """A row without files; `answers` are those of a function. What it printed is kept without what `redact` finds.
 
     Raises HostError where no runner of ours would say that.
@@ -68,7 +71,20 @@ def record(row: Row, answers: Answers | None = None, redact: Redaction | None = 
     found = _plain(row, detail)
     if answers is not None and row.value is not None and found.outcome == Outcome.SUCCEEDED:
         found = _judged(found, answers.check(row.value))
-    return found if redact is None else _redacted(found, redact)
+    found = found if redact is None else _redacted(found, redact)
+    return found._replace(digest=_digest(found, row)) if compared and found.outcome == Outcome.SUCCEEDED else found
+
+
+def _digest(found: Record, row: Row) -> str:
+    """Of all that it gave; a file counts as what is in it."""
+    detail = row.detail or _PLAIN
+    outputs = sorted((output.path, output.sha256) for output in detail.outputs)
+    value = "" if row.value is None else hashlib.sha256(row.value).hexdigest()
+    return digest_of(
+        detail.stdout_spooled[1] if detail.stdout_spooled else hashlib.sha256(found.stdout or b"").hexdigest(),
+        detail.value_spooled[1] if detail.value_spooled else value,
+        hashlib.sha256(json.dumps(outputs).encode()).hexdigest() if outputs else "",
+    )
 
 
 def _check_value(row: Row, detail: Detail, answers: Answers | None) -> None:
@@ -137,13 +153,14 @@ async def collect(
     spool: str,
     answers: Answers | None = None,
     redact: Redaction | None = None,
+    compared: bool = False,
 ) -> Record:
     """A row with files: they are in the run folder, whole and by their digests, when this returns.
 
     `spool` is the batch's folder on the host. Raises HostError where the host sends something else than it announced,
     WorldError where the disk here refuses.
     """
-    found = record(row, answers, redact)
+    found = record(row, answers, redact, compared)
     detail = row.detail or _PLAIN
     # Perhaps there is something of an attempt that was lost before its report was complete.
     shutil.rmtree(folder.task(job, row.task), ignore_errors=True)

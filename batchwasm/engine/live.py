@@ -15,12 +15,13 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from batchwasm.core.hoststate import Batch
 from batchwasm.core.state import State
 from batchwasm.engine.requests import Reply
-from batchwasm.model import HostName, Job
+from batchwasm.engine.secrets import NO_SECRETS, Secrets
+from batchwasm.model import HostName, Job, JobName
 from batchwasm.results import RunFolder
 from batchwasm.runner.protocol import Output, Tail
 
@@ -30,22 +31,28 @@ LEASE_S = 30.0  # so long a reader is believed to be there; it says so every 10 
 KEPT_S = 3.0  # after an attempt's end, for readers that look four times a second
 MOST = 50  # tasks at once: a person follows a few, and each costs a look at its job's batches
 
-Feed = Callable[[bytes], bytes]
-"""Of one stream of one attempt, piece by piece: what may be shown of it by now."""
+
+class Redacting(Protocol):
+    """One stream, piece by piece, without secrets."""
+
+    def feed(self, data: bytes) -> bytes:
+        """What may be shown by now."""
+        ...
 
 
 @dataclass(slots=True)
 class _Stream:
     path: Path
     limit_bytes: int
-    feed: Feed
+    redacting: Redacting
+    """What comes out of it lags behind, lest half a secret is shown; the end is the report's to tell."""
     known: int = 0
     """Bytes of it that came."""
 
     def add(self, data: bytes) -> None:
         data = data[: self.limit_bytes - self.known]
         self.known += len(data)
-        shown = self.feed(data)
+        shown = self.redacting.feed(data)
         if shown:
             with open(self.path, "ab") as file:
                 file.write(shown)
@@ -81,10 +88,10 @@ class Live:
         folder: RunFolder,
         jobs: list[Job],
         send: Callable[[HostName, Tail], None],
-        feed: Callable[[Job], Feed] = lambda job: bytes,
+        secrets: Mapping[JobName, Secrets],
     ) -> None:
-        """`send` gives an order to a host, if that is there; `feed` takes the secrets of a job out."""
-        self._state, self._folder, self._jobs, self._send, self._feed = state, folder, jobs, send, feed
+        """`send` gives an order to a host, if that is there."""
+        self._state, self._folder, self._jobs, self._send, self._secrets = state, folder, jobs, send, secrets
         self._followed: dict[tuple[int, int], _Followed] = {}
         """By job and task."""
         self._wanted = asyncio.Event()
@@ -111,7 +118,7 @@ class Live:
         try:
             while True:
                 await self._wanted.wait()
-                self._ask(time.time())
+                self.ask(time.time())
                 if not self._followed:
                     self._wanted.clear()
                 await asyncio.sleep(TAIL_S)
@@ -144,7 +151,8 @@ class Live:
 
     # ------------------------------------------------------------------------------------------------ asking
 
-    def _ask(self, now: float) -> None:
+    def ask(self, now: float) -> None:
+        """Of every task that is followed at `now` (unix time); what is followed no longer goes."""
         for (n, task), followed in list(self._followed.items()):
             batch = self._batch(n, task, followed)
             for attempt in list(followed.attempts.values()):
@@ -183,7 +191,8 @@ class Live:
             folder.mkdir(parents=True)
         except OSError:
             return None
-        stdout, stderr = (_Stream(folder / name, limit, self._feed(job)) for name in ("stdout", "stderr"))
+        redact = self._secrets.get(job.name, NO_SECRETS).redact
+        stdout, stderr = (_Stream(folder / name, limit, redact.stream()) for name in ("stdout", "stderr"))
         followed.attempts[batch.id] = _Attempt(batch.id, number, folder, stdout, stderr)
         return followed.attempts[batch.id]
 

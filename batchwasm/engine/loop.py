@@ -21,7 +21,6 @@ from batchwasm.core.events import (
     Event,
     HostAdded,
     HostJoined,
-    HostLeft,
     HostRemoved,
     HostReserved,
     HostSetAside,
@@ -33,7 +32,6 @@ from batchwasm.core.events import (
     RunStopped,
     TasksAdded,
     TasksCancelled,
-    TasksFinished,
     TasksReturned,
     TasksWithdrawn,
 )
@@ -46,6 +44,7 @@ from batchwasm.engine.inbox import Reporter
 from batchwasm.engine.inventory import LiveInventory
 from batchwasm.engine.keeping import Keeping
 from batchwasm.engine.live import Live
+from batchwasm.engine.lookups import Looked, Lookups
 from batchwasm.engine.opening import opening, stopped_by
 from batchwasm.engine.plan import Plan, Watcher, host_plan
 from batchwasm.engine.pool import Pool
@@ -83,7 +82,7 @@ class _Return:
     event: TasksReturned
 
 
-_News = Event | Asked | _Report | _Return
+_News = Event | Asked | Looked | _Report | _Return
 
 
 class Loop(Wanted):
@@ -117,12 +116,13 @@ class Loop(Wanted):
         self._wake = asyncio.Event()
         self._pool = Pool(self.state, self._session, self._add)
         self._requests = Requests(journal)
-        self._live = Live(self.state, folder, self.jobs, self._pool.tail)
+        self._live = Live(self.state, folder, self.jobs, self._pool.tail, plan.secrets)
         self._group: asyncio.TaskGroup | None = None
         self._stop: RunStopped | None = None
         self._error: Exception | None = None
         """What ended a session or a build that nobody there could deal with: a full disk here, a bug."""
         self._world = World(plan, watcher)
+        self._lookups = Lookups(plan, self.state, folder, tell=self._add, note=watcher.note)
         self._keeping = Keeping(journal)
         self._sleep = Sleep()
         self._shown_at = 0.0
@@ -191,9 +191,11 @@ class Loop(Wanted):
 
     async def _work(self, group: asyncio.TaskGroup) -> None:
         self._group = group
+        self.state.look_up(self._lookups.jobs)
+        adding = self._spawn(self._lookups.keep, self._building.works)
         inventory = LiveInventory(self._plan.inventory, self._folder, self, self._watcher.note)
         for n, artifact in self._earlier.artifacts.items():  # before any host tells what it has of them
-            await self._building.take(n, self.jobs[n], artifact)
+            await self._building.take(n, self.jobs[n], artifact, self._earlier.arguments.get(n))
         missing = [(n, job) for n, job in enumerate(self.jobs) if n not in self._earlier.artifacts]
         self._building.pending = len(missing)
         aside = [self._spawn(self._build, n, job) for n, job in missing]
@@ -202,6 +204,10 @@ class Loop(Wanted):
             self._pool.add(host, self._spawn)
         try:
             await self._passes()
+            self._lookups.end()
+        except BaseException:
+            adding.cancel()
+            raise
         finally:
             self._building.end()
             for task in aside:
@@ -282,11 +288,13 @@ class Loop(Wanted):
         for session, seqs in settled.items():
             session.settled(seqs)
         if events or decisions:
-            self._forget_arguments([*events, *decisions])
+            self._building.forget_arguments([*events, *decisions], self.state)
+            self._lookups.journaled(events)
             for event in decisions:
                 self._act(event)
             for event in (*events, *decisions):
                 self._watcher.happened(event)
+        self._lookups.look(self.state, self._building.works, self._spawn)
         self._pool.settle()
         slept_s = self._sleep.slept_s()
         if slept_s:
@@ -319,6 +327,8 @@ class Loop(Wanted):
                     event = None if batch is None else item.event
                     if item.seq is not None:
                         settled.setdefault(item.session, []).append(item.seq)
+                case Looked():
+                    event = self._lookups.looked(item, self.state)
                 case HostJoined():
                     event, self.facts[item.host] = item, item.facts
                 case _:
@@ -327,22 +337,6 @@ class Loop(Wanted):
                 self._scheduler.observe(event, now)
                 events.append(event)
         return events, settled, answers
-
-    def _forget_arguments(self, events: Sequence[Event]) -> None:
-        """Of tasks that have their results; all are looked at where some may have ended without a report."""
-        for event in events:
-            match event:
-                case TasksFinished():
-                    arguments = self._building.works[event.job].arguments
-                    if arguments is not None:
-                        arguments.forget([record.task for record in event.records if record.final])
-                case TasksWithdrawn() | TasksReturned() | BatchGivenUp() | HostLeft() | HostJoined() | TasksCancelled():
-                    for n, work in self._building.works.items():
-                        if work.arguments is not None:
-                            codes = self.state.jobs[n].codes
-                            work.arguments.forget(t for t in work.arguments.held if codes[t] not in (WAITING, RUNNING))
-                case _:
-                    pass
 
     def _append(self, events: Sequence[Event], now: float) -> None:
         for event in events:
@@ -432,7 +426,7 @@ class Loop(Wanted):
 
     def _check_world(self) -> None:
         """Raises where the run can't go on: at once where waiting can't mend it, else after `wait_hosts_s`."""
-        if not self._world.is_due(self.state):
+        if self._lookups.busy or not self._world.is_due(self.state):
             return
         hopeless = self._world.impossible(self.state)
         if hopeless and self._plan.open:

@@ -23,11 +23,13 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
+from batchwasm import disk
 from batchwasm.errors import HostError
 
 CHUNK_BYTES = 256 * 1024
 LEVEL = 1  # of zlib: 30 MB become 10 MB in 0.35 s, once for all hosts; higher levels cost more than they save
 DOWNLOAD_S = 600.0  # 10 MB over a slow line
+UNPACKED_BYTES = 40 * 1024**2  # about what such a download and its files take
 
 # (os, machine, libc) of a host -> pip's tags for its wheel, and the folder that wasmtime loads its library from.
 # Wheels of newer manylinux tags would not load on old hosts; these are what the package index has.
@@ -162,6 +164,13 @@ def _fetched(platform: Platform) -> Path:
     """The wasmtime package of another platform, from the cache or the package index."""
     version = importlib.metadata.version("wasmtime")
     target = _cache() / "-".join(("wasmtime", version, *filter(None, platform.key)))
+    try:
+        return _fetched_to(target, platform, version)
+    except OSError as error:
+        raise disk.unwritable(target, error, size_bytes=UNPACKED_BYTES) from error
+
+
+def _fetched_to(target: Path, platform: Platform, version: str) -> Path:
     if not target.is_dir():
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".new-", dir=target.parent) as scratch:

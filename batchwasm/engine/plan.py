@@ -48,6 +48,8 @@ class Plan:
     fail_fast: bool = False
     wait_hosts_s: float = 600.0
     version: str = ""
+    first_number: int = 1
+    """Of each task's first attempt."""
     open: bool = False
     """Jobs and calls are added until the loop is told to close."""
     kept: bool = False
@@ -79,7 +81,14 @@ class Plan:
             input_bytes=_shared_bytes(self.spec, job),
             time_s=job.limits.time_s,
             disk_bytes=job.limits.disk_bytes,
+            verify=job.verify,
+            cache=self.may_be_known(job) and not self.spec.fresh,
+            first_number=self.first_number,
         )
+
+    def may_be_known(self, job: Job) -> bool:
+        """Whether it wants results of earlier runs, and they can be told apart: nobody knows what is in a mount."""
+        return job.cache and not job.mounts and job.verify == 1 and not self.open
 
     def host_plans(self) -> tuple[HostPlan, ...]:
         return tuple(map(host_plan, self.inventory.hosts))

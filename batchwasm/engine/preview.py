@@ -96,6 +96,8 @@ class PlannedJob:
             "retries": {**asdict(job.retries), "on": sorted(job.retries.on)},
             "limits": asdict(job.limits),
             "isolate": job.isolate,
+            "verify": job.verify,
+            "cache": job.cache,
             "deterministic": job.deterministic,
             "secret": list(job.secret),
         }

@@ -14,8 +14,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from batchwasm.core.events import Event, HostDrained, HostUndrained
-from batchwasm.core.state import HostState, State
+from batchwasm.core.acts import PERSON, cancelled_by
+from batchwasm.core.again import all_of, have_again
+from batchwasm.core.events import (
+    Event,
+    HostDrained,
+    HostUndrained,
+    Ranges,
+    RunPaused,
+    RunUnpaused,
+    TasksCancelled,
+    TasksWithdrawn,
+    count,
+)
+from batchwasm.core.state import RUNNING, WAITING, HostState, JobState, State
+from batchwasm.core.taskset import TaskSet
 from batchwasm.errors import WorldError
 from batchwasm.journal import Answered, Asked, Journal
 from batchwasm.model import HostName
@@ -140,6 +153,92 @@ def wrong_names(names: Sequence[HostName], state: State) -> Iterator[str]:
             yield f"{name} is no host of {state.name}{f'; did you mean {near}?' if near else ''}"
 
 
+# -------------------------------------------------------------------------------------------------------- tasks
+
+
+def _cancel(body: Body, state: State, now: float) -> Reply:
+    """`tasks`, or `all` of the run, won't run: those that wait don't start, those that run are stopped."""
+    by = _by(body)
+    everything = body.get("all") is True
+    chosen = all_of(state) if everything else _tasks(body, state)
+    hits = [_cancelled(state.jobs[n], ranges) for n, ranges in chosen.items()]
+    left = sum(hit["waiting"] + hit["running"] for hit in hits)
+    if not left and not (everything and state.open):
+        return Reply([], {"jobs": hits})
+    if everything:
+        return Reply([TasksCancelled(code=PERSON, text=cancelled_by(by)[1], running=True)], {"jobs": hits})
+    return Reply(
+        [TasksWithdrawn(job=n, tasks=(), ranges=ranges, by=by) for n, ranges in chosen.items()], {"jobs": hits}
+    )
+
+
+def _cancelled(job: JobState, ranges: Ranges) -> dict[str, Any]:
+    waiting, running = (sum(job.codes.count(code, *run) for run in ranges) for code in (WAITING, RUNNING))
+    over = count(ranges) - waiting - running
+    return {"job": job.plan.name, "waiting": waiting, "running": running, "over": over}
+
+
+def _retry(body: Body, state: State, now: float) -> Reply:
+    """`tasks`, or `all` of the run: those that did not succeed wait again, and what was skipped because of them."""
+    by = _by(body)
+    if state.open:
+        raise Refused("calls are not had again by their number; make them again")
+    said = have_again(state, None if body.get("all") is True else _tasks(body, state), by)
+    return Reply(said.events, {"jobs": [hit._asdict() for hit in said.hits]})
+
+
+def _tasks(body: Body, state: State) -> dict[int, Ranges]:
+    """The tasks that a body names, by the number of their job: `{"tasks": {JOB: [[START, STOP], ...]}}`."""
+    tasks = body.get("tasks")
+    if not isinstance(tasks, dict) or not tasks:
+        raise Refused("the tasks of a request are an object: lists of [start, stop] by the name of their job")
+    numbers = {job.plan.name: n for n, job in enumerate(state.jobs)}
+    return {_number(name, numbers, state): _ranges(name, ranges, numbers, state) for name, ranges in tasks.items()}
+
+
+def _number(name: str, numbers: Mapping[str, int], state: State) -> int:
+    if name not in numbers:
+        near = " or ".join(difflib.get_close_matches(name, numbers, n=2))
+        raise Refused(f"{name:.80} is no job of {state.name}{f'; did you mean {near}?' if near else ''}")
+    return numbers[name]
+
+
+def _ranges(name: str, ranges: object, numbers: Mapping[str, int], state: State) -> Ranges:
+    total = state.jobs[_number(name, numbers, state)].plan.tasks
+    if not isinstance(ranges, list):
+        raise Refused(f"the tasks of {name} are a list of [start, stop]")
+    for each in ranges:
+        whole = isinstance(each, list) and len(each) == 2 and all(type(end) is int for end in each)
+        if not whole or not 0 <= each[0] < each[1] <= total:
+            raise Refused(f"{each!r:.80} are no tasks of {name}, which has {total:,}")
+    return TaskSet(tuple((start, stop) for start, stop in ranges)).ranges
+
+
+# ---------------------------------------------------------------------------------------------------- the whole run
+
+
+def _pause(body: Body, state: State, now: float) -> Reply:
+    """Nothing new is started; what runs goes on."""
+    events = [] if state.paused is not None else [RunPaused(text=f"by {_by(body)}")]
+    return Reply(events, _standing(state))
+
+
+def _unpause(body: Body, state: State, now: float) -> Reply:
+    return Reply([] if state.paused is None else [RunUnpaused()], _standing(state))
+
+
+def _standing(state: State) -> Answer:
+    """`was`: who had paused it."""
+    return {"was": state.paused, "waiting": state.counts[WAITING], "running": state.counts[RUNNING]}
+
+
+def _by(body: Body) -> str:
+    by = body.get("by")
+    if not isinstance(by, str) or not by:
+        raise Refused("a request says by whom it is")
+    return by[:TEXT_LIMIT]
+
+
 def _follow(body: Body, state: State, now: float) -> Reply:
     """What `task` of `job`, by its name, prints is wanted for a while; engine/live.py sees to it."""
     name, task = body.get("job"), body.get("task")
@@ -152,6 +251,10 @@ def _follow(body: Body, state: State, now: float) -> Reply:
 REQUESTS: Mapping[str, Callable[[Body, State, float], Reply]] = {
     "drain": _drain,
     "undrain": _undrain,
+    "cancel": _cancel,
+    "retry": _retry,
+    "pause": _pause,
+    "unpause": _unpause,
     "follow": _follow,
 }
 """What can be asked."""

@@ -6,7 +6,7 @@ The names are in jobs.toml and in the manifest; the values are in memory alone, 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from dataclasses import replace
 from types import MappingProxyType
@@ -37,15 +37,29 @@ class Secrets:
 NO_SECRETS = Secrets({})
 
 
-def read(spec: RunSpec, environ: Mapping[str, str] = os.environ) -> dict[JobName, Secrets]:
-    """Of the jobs that have some. Raises SpecError with all that are missing."""
+def read(
+    spec: RunSpec, note: Callable[[str], None] = lambda _: None, environ: Mapping[str, str] = os.environ
+) -> dict[JobName, Secrets]:
+    """Of the jobs that have some; `note` hears of those that can't be redacted. Raises SpecError with all that are
+    missing."""
     wrong = Report(file="", lines=scan(spec.text))
     for job in spec.jobs:
         for path, text in _problems(job, environ):
             wrong.add_to_job(job.name, path, text)
     if wrong.problems:
         raise SpecError([replace(problem, line=None) for problem in wrong.problems])  # of a file that has no name here
+    for text in _unredacted(spec, environ):
+        note(f"warning: {text}")
     return {job.name: Secrets({name: environ[name] for name in job.secret}) for job in spec.jobs if job.secret}
+
+
+def _unredacted(spec: RunSpec, environ: Mapping[str, str]) -> list[str]:
+    """A sentence for each variable whose value is too short to be found in what a guest prints."""
+    names = {name for job in spec.jobs for name in job.secret if not Redaction([environ[name]])}
+    return [
+        f"the value of {name} is shorter than 4 bytes: it can't be redacted in what a guest prints"
+        for name in sorted(names)
+    ]
 
 
 def _problems(job: Job, environ: Mapping[str, str]) -> Iterator[tuple[KeyPath, str]]:
@@ -67,12 +81,3 @@ def hidden(secrets: Mapping[JobName, Secrets], environ: MutableMapping[str, str]
         yield
     finally:
         environ.update(taken)
-
-
-def unredacted(secrets: Mapping[JobName, Secrets]) -> list[str]:
-    """A warning for each variable whose value is too short to be found in what a guest prints."""
-    names = {n for each in secrets.values() for n, value in each.values.items() if not Redaction([value])}
-    return [
-        f"the value of {name} is shorter than 4 bytes: it can't be redacted in what a guest prints"
-        for name in sorted(names)
-    ]

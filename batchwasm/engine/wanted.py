@@ -72,7 +72,8 @@ class Wanted:
         answers = work.answers
         if answers is not None and found.memory_bytes is not None:
             answers = answers._replace(most_bytes=found.memory_bytes)
-        return Expected(answers, work.secrets.redact or None)
+        compared = self.state.jobs[found.job].plan.verify > 1
+        return Expected(answers, work.secrets.redact or None, compared)
 
     def awaited(self, host: str, batch: int, task: int, number: int) -> JobName | None:
         found = self._scheduler.batch_of(host, batch)

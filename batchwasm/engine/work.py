@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -22,6 +23,7 @@ from batchwasm.journal import InputFile
 from batchwasm.model import NO_VALUES, Digest, Job, RunSpec, Scalar, Template, jobs_in, names_in
 from batchwasm.runner.protocol import TaskWork, Work
 from batchwasm.spec.inputs import TaskInput, output_globs, stdin_path, task_inputs, together
+from batchwasm.toolchains.wasm import NotWasm, parse
 
 T = TypeVar("T")
 CALLS_BYTES = 32 * 1024**2  # of arguments in one message: half of what a frame's body may have
@@ -161,6 +163,33 @@ class JobWork:
     def files_vary(self) -> bool:
         """True where something must be read before a task can be sent: files of its own, what other jobs left."""
         return self._inputs_vary or self._stdin_varies or self._taking is not None
+
+    @property
+    def own_files(self) -> bool:
+        """True where tasks have files of their own, which are read when it is their turn."""
+        return self._inputs_vary or self._stdin_varies
+
+    @property
+    def digest(self) -> Digest:
+        """Of its module."""
+        return self._artifact.digest
+
+    @property
+    def how(self) -> str:
+        """How its module is used, as far as what a task gives follows from that; `seeded` where its random numbers
+        are those of the task's index."""
+        words = {"reuse": self._job.reuse, "deterministic": self._job.deterministic, "seeded": self._is_seeded}
+        kind = "program" if self.arguments is None else "call"
+        return " ".join([kind, *(word for word, so in words.items() if so)])
+
+    @cached_property
+    def _is_seeded(self) -> bool:
+        if not self._job.deterministic:
+            return False
+        try:
+            return any(each.name == "random_get" for each in parse(self._artifact.path.read_bytes()).imports)
+        except (OSError, NotWasm):
+            return True
 
     async def load(self) -> None:
         """Read what all tasks share, but for what other jobs leave. Raises InputChanged."""

@@ -43,7 +43,9 @@ class World:
     def stop(self, state: State, *, building: bool) -> RunStopped | None:
         """Why the run ends here; None while it goes on, or may. `building`: some module is not there yet."""
         self._tell_of_connecting(state)
-        why = None if building or _runs(state) else blocked(state, self._plan.inventory.path)
+        why = (
+            None if building or state.paused is not None or _runs(state) else blocked(state, self._plan.inventory.path)
+        )
         if why is None or why.held:
             self._stuck_since = None
             if why is not None and self._told is None:

@@ -21,6 +21,8 @@ from batchwasm.core.events import (
     HostJoined,
     HostLeft,
     Record,
+    TasksAdded,
+    TasksCancelled,
     TasksFinished,
     TasksReturned,
     TasksWithdrawn,
@@ -253,8 +255,11 @@ class SchedulerThread:
             code = jobs[job].codes[task]
             if code == Outcome.CANCELLED and why:
                 done(number, SpecError([Problem(file="", line=None, key="", text=why)]))
+            elif code == Outcome.CANCELLED and self.state.why_cancelled(job, task)[0] != "withdrawn":
+                done(number, Ending(_ended(task, Outcome.CANCELLED, *self.state.why_cancelled(job, task)), ""))
             elif code == Outcome.LOST:
-                done(number, Ending(_lost(task), ""))
+                text = "the host or worker was lost under it again and again"
+                done(number, Ending(_ended(task, Outcome.LOST, "crash_limit", text), ""))
             if code in (Outcome.CANCELLED, Outcome.LOST):
                 del self._waiting[job, task]
 
@@ -291,14 +296,15 @@ class _Listener(Watcher):
                 self._thread.finished(event)
             case TasksWithdrawn():
                 self._thread.settle(event.why)
-            case HostLeft() | HostJoined() | TasksReturned() | BatchGivenUp():
+            case HostLeft() | HostJoined() | TasksReturned() | BatchGivenUp() | TasksCancelled():
+                self._thread.settle()
+            case TasksAdded() if self._thread.state.cancelled is not None:
                 self._thread.settle()
             case _:
                 pass
         self._then.happened(event)
 
 
-def _lost(task: int) -> Record:
+def _ended(task: int, outcome: Outcome, code: str, text: str) -> Record:
     """Of a call whose end no host could tell."""
-    text = "the host or worker was lost under it again and again"
-    return Record(task, 0, Outcome.LOST, True, None, 0.0, 0.0, 0.0, 0.0, 0, b"", b"", "crash_limit", text)
+    return Record(task, 0, outcome, True, None, 0.0, 0.0, 0.0, 0.0, 0, b"", b"", code, text)

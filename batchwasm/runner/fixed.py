@@ -18,8 +18,8 @@ FUNCTIONS = {"clock_res_get": "ii", "clock_time_get": "iIi", "random_get": "ii",
 """What a FixedWorld defines: parameters by name, i for i32 and I for i64; all return an i32."""
 START_NS = 946_684_800 * 10**9  # 2000-01-01T00:00:00Z
 STEP_NS = 1000
-"""By which a reading moves the clocks. To read them takes two or three times as long, so a guest that waits in a loop
-for a time to come need not wait for hours, and one with a time limit of its own does not meet that too soon. They move
+"""By which a reading moves the clocks. To read them takes two or three times as long: a guest that waits in a loop for
+a time to come need not wait for hours, and one that gives itself a time limit does not meet that too soon. They move
 before the first reading already: Go's runtime takes a clock at zero for a broken one."""
 _SUCCESS, _BADF, _INVAL = 0, 8, 28  # errno
 _REALTIME, _MONOTONIC = 0, 1

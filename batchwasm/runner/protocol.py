@@ -36,6 +36,7 @@ from .bodies import (
     is_whole,
 )
 from .redact import Redaction
+from .seed import seed_of
 
 __all__ = [
     "BODY_LIMIT_BYTES",
@@ -70,6 +71,7 @@ __all__ = [
     "Work",
     "decode",
     "encode",
+    "seed_of",
 ]
 
 VERSION = 4

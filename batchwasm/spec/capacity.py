@@ -44,7 +44,12 @@ def check(job: Job, hosts: Sequence[Host], its: str, of: str, report: Report) ->
 
     `its` is " it may use" where the inventory, "of lab.toml", has others that might.
     """
-    if any(_holds(host, request) for host in hosts for request in job.requests):
+    able = [host.name for host in hosts if any(_holds(host, request) for request in job.requests)]
+    if able:
+        if len(able) < job.verify:
+            many = f"{job.verify} different hosts"
+            text = f"{job.verify} runs each task on {many}, and only {' and '.join(able)} {of} can take one"
+            report.add_to_job(job.name, ("verify",), text)
         return
     asked = [_parts(request, hosts) for request in job.requests]
     for number, parts in enumerate(asked):

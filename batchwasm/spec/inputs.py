@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,16 +36,19 @@ class _Wrong(Exception):
     """One key of one task; the text says what."""
 
 
-def task_inputs(spec: RunSpec, job: Job, index: int) -> list[TaskInput]:
+def task_inputs(spec: RunSpec, job: Job, index: int, known: Collection[str] | None = None) -> list[TaskInput]:
     """The files of a task, in the order written, but for those of other jobs. Raises SpecError with all that are
-    missing or land on another."""
+    missing or land on another.
+
+    `known` are the paths of all files there are; else they are looked for on this machine, as they are now.
+    """
     params = job.params(index)
     found: dict[str, TaskInput] = {}
     problems: list[Problem] = []
     for number, wanted in enumerate(job.inputs):
         try:
             if wanted.job is None:
-                _place(found, _expand(wanted, params, spec.folder), job)
+                _place(found, _expand(wanted, params, spec.folder, known), job)
             else:  # its files are not there yet
                 _check_other(wanted, params)
             if number == len(job.inputs) - 1:
@@ -74,12 +77,13 @@ def together(job: Job, files: Iterable[TaskInput]) -> list[TaskInput]:
     return list(found.values())
 
 
-def stdin_path(spec: RunSpec, job: Job, index: int) -> Path | None:
-    """The file a task reads on stdin, None where it is empty. Raises SpecError where it is missing."""
+def stdin_path(spec: RunSpec, job: Job, index: int, known: Collection[str] | None = None) -> Path | None:
+    """The file a task reads on stdin, None where it is empty; `known` as in `task_inputs`. Raises SpecError where it is
+    missing."""
     if job.stdin is None:
         return None
     try:
-        return _stdin(job.stdin, job.params(index), spec.folder)
+        return _stdin(job.stdin, job.params(index), spec.folder, known)
     except _Wrong as wrong:
         problem = Problem(file="", line=None, key=f"jobs.{job.name}.stdin", text=f"task {job.name}/{index}: {wrong}")
         raise SpecError([problem]) from None
@@ -156,18 +160,24 @@ def _literal(text: Template, params: Mapping[str, Scalar]) -> str:
     return text.render({name: glob.escape(text_of(params[name])) for name in text.names})
 
 
-def _expand(wanted: Input, params: Mapping[str, Scalar], folder: Path) -> list[TaskInput]:
+def _expand(
+    wanted: Input, params: Mapping[str, Scalar], folder: Path, known: Collection[str] | None
+) -> list[TaskInput]:
     """The files that one input means, and where they go."""
     written = wanted.source.render(params)
     path = os.path.normpath(os.path.join(folder, written))
-    if os.path.isfile(path):  # the file that is called exactly so, whatever characters of globs are in its name
+    if _is_file(path, known):  # the file that is called exactly so, whatever characters of globs are in its name
         files, root = [path], os.path.dirname(path)
     else:
-        files, root = _matches(written, _literal(wanted.source, params), folder)
+        files, root = _matches(written, _literal(wanted.source, params), folder, known)
     if not files:
-        raise _Wrong(_missing(path, written))
+        raise _Wrong(_missing(path, written, known))
     target = wanted.to.render(params) if wanted.to else None
-    return [TaskInput(path=Path(_usable(file)), to=_target(file, target, root, folder)) for file in files]
+    return [TaskInput(path=Path(_usable(file, known)), to=_target(file, target, root, folder)) for file in files]
+
+
+def _is_file(path: str, known: Collection[str] | None) -> bool:
+    return os.path.isfile(path) if known is None else path in known
 
 
 def _check_other(wanted: Input, params: Mapping[str, Scalar]) -> None:
@@ -178,25 +188,37 @@ def _check_other(wanted: Input, params: Mapping[str, Scalar]) -> None:
         raise _Wrong(str(error)) from None
 
 
-def _matches(written: str, pattern: str, folder: Path) -> tuple[list[str], str]:
+def _matches(written: str, pattern: str, folder: Path, known: Collection[str] | None) -> tuple[list[str], str]:
     """Regular files that a glob matches, sorted, and the folder that it starts from."""
     if not glob.has_magic(written):
         return [], ""
-    found = glob.iglob(os.path.join(glob.escape(str(folder)), pattern), recursive=True)
-    files = sorted(os.path.normpath(path) for path in found if os.path.isfile(path))
+    whole = os.path.join(glob.escape(str(folder)), pattern)
+    found = glob.iglob(whole, recursive=True) if known is None else _among(known, os.path.normpath(whole))
+    files = sorted(os.path.normpath(path) for path in found if _is_file(path, known))
     return files, os.path.normpath(os.path.join(folder, _fixed(written, pattern)))
 
 
-def _usable(path: str) -> str:
+def _among(known: Collection[str], pattern: str) -> Iterator[str]:
+    """Those of these absolute paths that a glob means."""
+    match = globs.compiled(pattern.lstrip("/")).match
+    last = pattern.rpartition("/")[2]
+    for path in known:
+        if match(path.lstrip("/")) and (not globs.is_plain(last) or path.endswith(f"/{last}")):  # files, not folders
+            yield path
+
+
+def _usable(path: str, known: Collection[str] | None) -> str:
     """The path of a file that can be read and named."""
-    if not os.access(path, os.R_OK):
+    if known is None and not os.access(path, os.R_OK):
         raise _Wrong(f"{path} can't be read; check its permissions")
     if not is_text(path):
         raise _Wrong(f"{path!r} has a name that is not UTF-8; rename it")
     return path
 
 
-def _missing(path: str, written: str) -> str:
+def _missing(path: str, written: str, known: Collection[str] | None) -> str:
+    if known is not None:
+        return f"no file that was read is {path}"
     if os.path.isdir(path):
         return f"{path} is a folder; write '{written.rstrip('/')}/**' for all files in it"
     if os.path.exists(path):
@@ -249,8 +271,9 @@ def _check_folders(found: Mapping[str, TaskInput]) -> None:
             folder = os.path.dirname(folder)
 
 
-def _stdin(text: Template, params: Mapping[str, Scalar], folder: Path) -> Path:
+def _stdin(text: Template, params: Mapping[str, Scalar], folder: Path, known: Collection[str] | None) -> Path:
     path = os.path.normpath(os.path.join(folder, text.render(params)))
-    if not os.path.isfile(path):
-        raise _Wrong(f"{path} is a folder; name a file" if os.path.isdir(path) else _missing(path, ""))
-    return Path(_usable(path))
+    if not _is_file(path, known):
+        is_folder = known is None and os.path.isdir(path)
+        raise _Wrong(f"{path} is a folder; name a file" if is_folder else _missing(path, "", known))
+    return Path(_usable(path, known))

@@ -14,7 +14,7 @@ from batchwasm.spec.keys import Keys
 from batchwasm.spec.nodes import NAME_LENGTH, Node, present, wrong_name
 from batchwasm.spec.quantities import failures, in_units, shown
 from batchwasm.spec.references import References, Sibling
-from batchwasm.spec.settings import JOB_KEYS, LATER_JOB_KEYS
+from batchwasm.spec.settings import JOB_KEYS
 from batchwasm.spec.sweep import Combinations
 
 TOP_KEYS = ("name", "max_failures", "defaults", "jobs")
@@ -30,7 +30,7 @@ def read(document: Document, path: Path) -> RunSpec | None:
         return None
     folder = path.parent
     top = root.known(TOP_KEYS)
-    defaults = top["defaults"].known(JOB_KEYS, LATER_JOB_KEYS) if "defaults" in top else {}
+    defaults = top["defaults"].known(JOB_KEYS) if "defaults" in top else {}
     tables = top["jobs"].fields if "jobs" in top else {}
     siblings = {name: _sibling(table, defaults) for name, table in tables.items()}
     if "defaults" in top:
@@ -75,7 +75,7 @@ def _jobs(
         if not isinstance(table.value, dict):
             table.wants(f"a job; write [jobs.{name}] and its source")
             continue
-        keys = Keys(table=table, own=table.known(JOB_KEYS, LATER_JOB_KEYS), defaults=defaults)
+        keys = Keys(table=table, own=table.known(JOB_KEYS), defaults=defaults)
         sweep = axes.read(keys.all, folder)
         if sweep is None:
             unsure.add(name)
@@ -121,6 +121,8 @@ def _job(name: str, keys: Keys, sweep: Combinations | None, references: Referenc
         max_parallel_by_label=policy.max_parallel_by_label,
         retries=policy.retries,
         isolate=policy.isolate,
+        verify=policy.verify,
+        cache=policy.cache,
         deterministic=said.deterministic,
         secret=said.secret,
     )

@@ -120,14 +120,12 @@ class Node:
             return []
         return [Node(value=v, path=(*self.path, i), report=self.report) for i, v in enumerate(self.value)]
 
-    def known(self, names: Collection[str], later: Collection[str] = ()) -> dict[str, Node]:
-        """The fields among `names`; every other one is a problem: not in this version, or unknown."""
+    def known(self, names: Collection[str]) -> dict[str, Node]:
+        """The fields among `names`; every other one is a problem."""
         fields = self.fields
         for name, node in fields.items():
-            if name in later:
-                node.wrong(LATER)
-            elif name not in names:
-                hint = did_you_mean(name, [*names, *later]) or f"; keys are {', '.join(sorted(names))}"
+            if name not in names:
+                hint = did_you_mean(name, names) or f"; keys are {', '.join(sorted(names))}"
                 node.wrong(f"unknown key{hint}")
         return {name: node for name, node in fields.items() if name in names}
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from batchwasm.model import Outcome, Retries
 from batchwasm.spec.keys import Keys
-from batchwasm.spec.nodes import LATER, Node, did_you_mean, present
+from batchwasm.spec.nodes import Node, did_you_mean, present
 from batchwasm.spec.quantities import LARGEST, shown
 
 LABEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,199}", re.ASCII)
@@ -29,6 +29,8 @@ class Policy:
     max_parallel_by_label: Mapping[str, int]
     retries: Retries
     isolate: bool
+    verify: int
+    cache: bool
 
 
 def read(keys: Keys) -> Policy:
@@ -41,6 +43,8 @@ def read(keys: Keys) -> Policy:
         max_parallel_by_label=parallel,
         retries=_retries(keys),
         isolate=_isolate(keys),
+        verify=present(nodes, "verify", lambda node: node.whole(1), 1),
+        cache=present(nodes, "cache", Node.flag, False),
     )
 
 
@@ -130,8 +134,6 @@ def _not_retried(text: str) -> str:
     known = {outcome.word for outcome in Outcome}
     if text == Outcome.LOST.word:
         return "'lost' is not a failure: an attempt that is lost with its host is always run again; leave it out"
-    if text == Outcome.MISMATCH.word:
-        return f"{text}: {LATER}"
     if text in known:
         return f"nothing is run again after {text!r}; outcomes that may be are {', '.join(RETRIED)}"
     near = did_you_mean(text, RETRIED) or f"; write {', '.join(RETRIED)} or 'exit:75'"

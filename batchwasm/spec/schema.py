@@ -212,6 +212,12 @@ def _policy_keys() -> Schema:
             "default": 1,
         },
         "isolate": {"description": "Each attempt in a process of its own.", "type": "boolean", "default": False},
+        "verify": _whole("On how many different hosts each task runs, to compare what they give.", 1, default=1),
+        "cache": {
+            "description": "A task whose success is known from an earlier run is not run again.",
+            "type": "boolean",
+            "default": False,
+        },
     }
 
 

@@ -18,10 +18,9 @@ JOB_KEYS = (
     *("source", "build", "function", "reuse", "args", "env", "stdin", "inputs", "mounts", "outputs"),
     *("cpus", "memory", "gpus", "resources", "any", "time_limit", "stdout_limit", "disk", "files"),
     *("sweep", "zip", "include", "omit", "hosts", "exclude", "labels", "priority", "after", "max_parallel"),
-    *("retries", "retry_on", "memory_growth", "isolate"),
-    *("deterministic", "secret"),
+    *("retries", "retry_on", "memory_growth", "isolate", "verify"),
+    *("cache", "deterministic", "secret"),
 )
-LATER_JOB_KEYS = ("cache", "verify")
 RESERVED_ENV = "BATCHWASM_"
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 """What a shell can export."""

@@ -17,7 +17,7 @@ def warnings(spec: RunSpec, inventory: Inventory) -> list[str]:
     report = Report(file="", lines=scan(spec.text))
     labels = sorted({label for host in inventory.hosts for label in host.labels})
     for job in spec.jobs:
-        for path, text in (*_unused(job), *_unknown_labels(job, labels, inventory)):
+        for path, text in (*_unused(job), *_not_cached(job), *_shared(job), *_unknown_labels(job, labels, inventory)):
             report.add_to_job(job.name, path, text)
     found = list(dict.fromkeys(f"{problem.key}: {problem.text}" for problem in report.problems))
     more = len(found) - SHOWN
@@ -37,6 +37,22 @@ def _unused(job: Job) -> Iterator[tuple[KeyPath, str]]:
                 "no WebAssembly module can reach a gpu yet: the indexes of those reserved are in BATCHWASM_GPUS and "
                 "CUDA_VISIBLE_DEVICES of the task, and that is all",
             )
+
+
+def _not_cached(job: Job) -> Iterator[tuple[KeyPath, str]]:
+    if job.cache and job.mounts:
+        yield (
+            ("cache",),
+            "does nothing for a job with mounts: nobody can tell whether what is in them is still the same",
+        )
+    elif job.cache and job.verify > 1:
+        yield ("cache",), "does nothing for a job with verify: what is to be compared must run"
+
+
+def _shared(job: Job) -> Iterator[tuple[KeyPath, str]]:
+    if job.deterministic and job.reuse and job.source.function is not None:
+        text = "calls that share an instance see what others left there, so deterministic or not, what they give can"
+        yield ("reuse",), f"{text} depend on which come before them; leave it out where that matters"
 
 
 def _unknown_labels(job: Job, labels: list[str], inventory: Inventory) -> Iterator[tuple[KeyPath, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -16,7 +17,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from batchwasm.errors import SourceError
+from batchwasm import disk
+from batchwasm.errors import DiskFull, SourceError
 from batchwasm.model import Glue, JobName, Source
 from batchwasm.toolchains.base import Inputs, Language, Request, Step, Tool, Unclear
 
@@ -26,6 +28,11 @@ STOP_S = 0.2
 """How soon a compiler is killed when nobody wants its module any more."""
 ERROR_BYTES = 64 * 1024
 """Of a compiler's words; C++ templates can write megabytes, and the first error is what helps."""
+KILLED = "was killed by signal"
+LITTLE_BYTES = 1024**2
+"""Less room than that is none for a compiler."""
+_NO_ROOM = re.compile(r"No space left on device|\bNoSpaceLeft\b|\bos error 28\b|Disk quota exceeded|\bDiskQuota\b")
+"""What compilers say where the disk is full, which is nothing that is wrong with a source."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,7 +54,7 @@ def compile_source(
     stop: threading.Event,
     glue: Glue | None = None,
 ) -> Compiled:
-    """Blocks until the module is there. Raises SourceError with the compiler's own words under the job's name.
+    """Blocks until the module is there. Raises SourceError with the compiler's words under the job's name; DiskFull.
 
     Once `stop` is set, compilers are killed within STOP_S and SourceError is raised.
     """
@@ -130,9 +137,19 @@ def _run(name: JobName, request: Request, steps: Sequence[Step], stop: threading
         results = list(pool.map(lambda step: _execute(request, step, stop), steps))
     failed = [text for code, text in results if code != 0]
     if failed:
+        _check_room(name, request, failed)
         raise SourceError(
             f"{name}: {_title(request.source)} does not compile ({request.tool.title}):\n" + "\n".join(failed)
         )
+
+
+def _check_room(name: JobName, request: Request, failed: Sequence[str]) -> None:
+    """Raises DiskFull where that is why a compiler failed."""
+    places = [request.scratch, *_tool_caches(request.cache).values()]
+    fullest = min(places, key=lambda place: disk.free(place) or 0)
+    died = any(KILLED in text for text in failed) and (disk.free(fullest) or 0) < LITTLE_BYTES  # zig, without a word
+    if died or any(_NO_ROOM.search(text) for text in failed):
+        raise DiskFull(f"{name}: {failed[0].strip()}\n{disk.full(fullest)}")
 
 
 def _execute(request: Request, step: Step, stop: threading.Event) -> tuple[int, str]:

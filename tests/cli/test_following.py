@@ -163,7 +163,8 @@ def test_a_task_that_waits_is_followed_when_it_starts_and_a_terminal_is_told_why
 ) -> None:
     (batchwasm.folder / "hello.wat").write_text(HELLO_WAT)
     gated_jobs(batchwasm, 1, '[jobs.hello]\nsource = "hello.wat"\nafter = ["gated"]\n')
-    detached(batchwasm)
+    folder, _ = detached(batchwasm)
+    until(folder, lambda journal: journal.state().jobs[0].running > 0)
     following = Lines(batchwasm.start("logs", "-f", "hello"))
     command = ["-m", "tests.cli.opened", str(gate.folder / "1.1"), "logs", "-f", "hello"]
     code, screen = on_a_terminal(*command, cwd=batchwasm.folder)

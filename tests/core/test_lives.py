@@ -32,11 +32,14 @@ from batchwasm.core.events import (
     JobPlan,
     RunClosed,
     RunOpened,
+    RunPaused,
     RunPlanned,
     RunStopped,
+    RunUnpaused,
     TasksAdded,
     TasksCancelled,
     TasksFinished,
+    TasksRetried,
     TasksReturned,
     TasksWithdrawn,
     indexes,
@@ -67,6 +70,7 @@ JOBS = st.fixed_dictionaries(
         "retries": st.integers(0, 2),
         "memory_growth": st.sampled_from([1.0, 2.0]),
         "isolate": st.booleans(),
+        "verify": st.sampled_from([1, 1, 2, 3]),
     }
 )
 AFTER = st.lists(st.tuples(st.integers(0, 3), st.booleans()), max_size=2)
@@ -143,13 +147,11 @@ class Lives(RuleBasedStateMachine):
         for event in self.scheduler.decide(self.now):
             self.log.append((self.now, event))
             if isinstance(event, BatchPlaced):
+                assert self.state.paused is None
                 self.check_order(event)
                 self.out[event.batch] = event
             elif isinstance(event, BatchGivenUp):
                 self.stale.append(self.out.pop(event.batch))
-            elif isinstance(event, TasksCancelled) and event.running:
-                self.stale += self.out.values()
-                self.out.clear()
 
     def check_order(self, event: BatchPlaced) -> None:
         """What it waits for has succeeded before a task starts."""
@@ -160,13 +162,22 @@ class Lives(RuleBasedStateMachine):
             else:
                 assert before.succeeded
 
-    def report(self, batch: BatchPlaced, tasks: list[int], outcome: int, wall_s: float) -> None:
+    def report(self, batch: BatchPlaced, tasks: list[int], outcome: int, wall_s: float, digest: str = "a-b-c") -> None:
         numbers = self.state.batches[batch.batch].remaining
-        records = [record(task, numbers[task], outcome=outcome, wall_s=wall_s) for task in tasks]
+        found = [record(task, numbers[task], outcome=outcome, wall_s=wall_s) for task in tasks]
+        records = [each._replace(digest=digest) for each in found]
         event = self.scheduler.admit(batch.host, batch.batch, records)
         if event is None:
             return
+        verify = self.state.jobs[batch.job].plan.verify
         for ended in event.records:
+            gave = self.state.jobs[batch.job].gave.get(ended.task, ())
+            if ended.outcome == Outcome.SUCCEEDED:
+                assert ended.final == (len(gave) == verify - 1)
+                assert all(host != batch.host and other == digest for host, other in gave)
+            if ended.outcome == Outcome.MISMATCH:
+                assert ended.final
+                assert gave[0][1] != digest
             if ended.final:
                 assert (batch.job, ended.task) not in self.results, "a task ended twice"
                 self.results[batch.job, ended.task] = ended.outcome
@@ -261,7 +272,8 @@ class Lives(RuleBasedStateMachine):
         batch = data.draw(st.sampled_from(list(self.out.values())))
         remaining = list(self.state.batches[batch.batch].remaining)
         count = data.draw(st.integers(1, len(remaining)))
-        self.report(batch, remaining[:count], data.draw(st.sampled_from(OUTCOMES)), wall_s)
+        digest = data.draw(st.sampled_from(["a-b-c"] * 5 + ["a-b-d"]))
+        self.report(batch, remaining[:count], data.draw(st.sampled_from(OUTCOMES)), wall_s, digest)
         self.put_away(batch)
         self.now += wall_s
         self.decide()
@@ -302,7 +314,48 @@ class Lives(RuleBasedStateMachine):
         if jobs:
             job = data.draw(st.sampled_from(jobs))
             tasks = st.integers(0, self.state.jobs[job].plan.tasks - 1)
-            self.observe(TasksWithdrawn(job=job, tasks=tuple(data.draw(st.lists(tasks, max_size=5)))))
+            chosen = tuple(data.draw(st.lists(tasks, max_size=5)))
+            by = data.draw(st.sampled_from(["", "alice"]))
+            self.observe(TasksWithdrawn(job=job, tasks=chosen, ranges=self.some_ranges(data, job), by=by))
+        self.decide()
+
+    def some_ranges(self, data: st.DataObject, job: int) -> tuple[tuple[int, int], ...]:
+        ends = st.integers(0, self.state.jobs[job].plan.tasks)
+        found = data.draw(st.lists(st.tuples(ends, ends), max_size=2))
+        return tuple((start, stop) for start, stop in found if start < stop)
+
+    @rule(paused=st.booleans())
+    def pause(self, paused: bool) -> None:
+        self.observe(RunPaused(text="by alice") if paused else RunUnpaused())
+        self.decide()
+
+    @precondition(lambda self: not self.state.finished)
+    @rule(data=st.data(), cancelled=st.sampled_from([False, False, True]))
+    def retry(self, data: st.DataObject, cancelled: bool) -> None:
+        """What did not succeed waits again: also when all was cancelled just before."""
+        if cancelled:
+            self.observe(TasksCancelled(code="person", text="cancelled by alice", running=True))
+        jobs = [n for n, job in enumerate(self.state.jobs) if job.plan.tasks]
+        for n in data.draw(st.lists(st.sampled_from(jobs), max_size=3)) if jobs else ():
+            ranges = self.some_ranges(data, n)
+            before = [bytes(job.codes) for job in self.state.jobs]
+            self.observe(TasksRetried(job=n, ranges=ranges, by="alice"))
+            codes = self.state.jobs[n].codes
+            again = (WAITING, RUNNING, Outcome.SUCCEEDED, Outcome.SKIPPED)
+            assert all(codes[task] in again for task in indexes(ranges))
+            for other, job in enumerate(self.state.jobs):
+                for task, code in enumerate(job.codes):
+                    if code != before[other][task]:
+                        assert code in (WAITING, Outcome.SKIPPED)
+                        self.results.pop((other, task), None)
+        self.check_replay()
+        self.decide()
+
+    @precondition(lambda self: not self.state.finished)
+    @rule(often=st.integers(0, 9))
+    def cancel_all(self, often: int) -> None:
+        if not often:  # it ends the run, after which little is left to see
+            self.observe(TasksCancelled(code="person", text="cancelled by alice", running=True))
         self.decide()
 
     @rule()
@@ -334,7 +387,7 @@ class Lives(RuleBasedStateMachine):
     def nothing_waits_while_it_could_run(self) -> None:
         state, now = self.state, self.now
         for host in state.hosts.values():
-            if not is_open(host, now):
+            if not is_open(host, now) or state.paused is not None:
                 continue
             for _, n in state.queue:
                 job = state.jobs[n]
@@ -363,11 +416,12 @@ class Lives(RuleBasedStateMachine):
     def end_well(self) -> None:
         """When hosts that can take everything come and stay, everything ends: nothing hangs."""
         self.observe(RunClosed())
+        self.observe(RunUnpaused())
         for host in self.state.hosts.values():
             if host.room is None and host.batches:
                 self.observe(HostLeft(host=host.name, code="gone", text="for too long"))
                 self.out = {id_: batch for id_, batch in self.out.items() if id_ in self.state.batches}
-        for n in (3, 4):  # one with the licence, one that is not old
+        for n in (3, 4, 5):  # with the licence, not old, and as many as any job is verified on
             self.observe(HostAdded(plan=HostPlan(name=f"big{n}", labels=("fast",), resources={"licence": 4})))
             self.observe(joined(f"big{n}", 16, 4))
         for _ in range(3000):

@@ -23,6 +23,9 @@ def test_ranges_hold_what_a_set_would(changes: list[tuple[bool, tuple[int, int]]
         assert list(found) == sorted(wanted)
         assert found.count == len(wanted)
     assert [task for start, stop in found.first(count) for task in range(start, stop)] == sorted(wanted)[:count]
+    for start, stop in ((0, 60), (10, 20), (20, 21)):
+        inside = [task for low, high in found.within(start, stop) for task in range(low, high)]
+        assert inside == [task for task in sorted(wanted) if start <= task < stop]
     assert all((task in found) == (task in wanted) for task in range(60))
     assert all(stop < start for (_, stop), (start, _) in zip(found.ranges, found.ranges[1:], strict=False))
 

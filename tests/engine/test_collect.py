@@ -127,3 +127,29 @@ async def test_a_full_disk_here_is_no_hosts_fault(folder: RunFolder) -> None:
 
     with pytest.raises(WorldError, match=r"tasks/j/3/stdout can't be written: the disk is full"):
         await collected(folder, row(Detail(stdout_spooled=(1, sha256(b"x")))), Full())
+
+
+def digest(row: Row, redact: Redaction | None = None) -> str | None:
+    return collect.record(row, None, redact, compared=True).digest
+
+
+def test_a_digest_is_of_what_was_given_and_not_of_how_it_went() -> None:
+    given = digest(row(Detail(outputs=[small("b", b"1"), small("a", b"2")]), b"1", b"2"))
+    assert given == digest(
+        row(
+            Detail(outputs=[small("a", b"2"), small("b", b"1")]),
+            b"2",
+            b"1",
+            stderr=b"x",
+            wall_us=1,
+            peak_memory_bytes=1,
+        )
+    )
+    others = [row(stdout=b"other"), row(Detail(outputs=[small("a", b"1"), small("b", b"2")]), b"1", b"2"), row()]
+    assert len({given, *map(digest, others)}) == 4
+
+
+def test_a_large_output_counts_as_a_small_one_and_what_failed_is_not_compared() -> None:
+    assert digest(row(Detail(stdout_spooled=(3, sha256(b"out"))), stdout=b"")) == digest(row())
+    assert digest(row(outcome=Outcome.FAILED, exit_code=1)) is None
+    assert collect.record(row()).digest is None

@@ -23,7 +23,7 @@ from batchwasm.errors import BatchwasmError, HostError, SourceError, SpecError, 
 from batchwasm.journal import Journal
 from batchwasm.model import Host, Input, Inventory, Job, Outcome, Request, RunSpec, Source, Template
 from batchwasm.results import RunFolder
-from batchwasm.runner.protocol import Acknowledge, Attached, Detach, Detail, Kill, Start
+from batchwasm.runner.protocol import Acknowledge, Attached, Detach, Detail, Kill, Output, Start, Tail
 from batchwasm.spec.sweep import Axis, Combinations
 from tests.engine.fake_host import FakeHost, until
 from tests.guests import HELLO_WAT
@@ -379,3 +379,21 @@ async def test_an_order_that_was_lost_with_the_connection_is_given_again_and_cou
         runner = await host.life()
         assert (await runner.finish()).tasks[0].number == 1
         assert (await run.end()).counts[Outcome.SUCCEEDED] == 1
+
+
+async def test_what_a_task_prints_is_asked_for_while_another_process_follows_it(host: FakeHost, tmp_path: Path) -> None:
+    async with running(tmp_path, job(tmp_path, 1)) as run:
+        runner = await host.life()
+        start = await runner.order(Start)
+        asked = run.journal.ask("follow", {"job": "j", "task": 0}, 1.0)
+        order = await runner.order(Tail)
+        assert (order.batch, order.task, order.stdout_from, order.stderr_from) == (start.batch, 0, 0, 0)
+        assert run.journal.answer(asked) == {"job": 0, "task": 0, "host": "h", "os": "fake"}
+        runner.say(Output(start.batch, 0, 0, 0, 3, b"outerr"))
+        live = tmp_path / "run-1/live/j/0/1"
+        await until(lambda: (live / "stderr").exists())
+        assert ((live / "stdout").read_bytes(), (live / "stderr").read_bytes()) == (b"out", b"err")
+        runner.orders.insert(0, start)
+        await runner.finish()
+        await run.end()
+        assert not (tmp_path / "run-1/live").exists()

@@ -20,7 +20,12 @@ from batchwasm.core.events import (
     HostUndrained,
     JobPlan,
     RunOpened,
+    RunPaused,
     RunPlanned,
+    RunUnpaused,
+    TasksCancelled,
+    TasksRetried,
+    TasksWithdrawn,
 )
 from batchwasm.core.state import State
 from batchwasm.engine.requests import TEXT_LIMIT, Reply, Requests, reply
@@ -142,3 +147,56 @@ def test_rows_that_are_no_requests_are_refused_and_those_after_them_heard(journa
     said = [reply(asked, state_of(), 2.0) for asked in journal.asked(0)]
     assert [len(each.events) for each in said] == [0, 0, 1]
     json.dumps([each.answer for each in said])
+
+
+def test_a_cancelled_job_is_one_range_and_its_tasks_are_counted() -> None:
+    said = ask(state_of(), "cancel", {"tasks": {"a": [[0, 4], [3, 9]]}, "by": "alice"})
+    assert said.events == [TasksWithdrawn(job=0, tasks=(), ranges=((0, 9),), by="alice")]
+    assert said.answer["jobs"] == [{"job": "a", "waiting": 7, "running": 2, "over": 0}]
+    again = ask(state_of(*said.events), "cancel", {"tasks": {"a": [[2, 9]]}, "by": "bob"})
+    assert (again.events, again.answer["jobs"][0]["over"]) == ([], 7)
+
+
+def test_all_of_a_run_is_cancelled_by_name_of_who_did_it() -> None:
+    (event,) = ask(state_of(), "cancel", {"all": True, "by": "alice"}).events
+    assert event == TasksCancelled(code="person", text="cancelled by alice", running=True)
+
+
+def test_a_paused_run_is_paused_once() -> None:
+    said = ask(state_of(), "pause", {"by": "alice"})
+    assert (said.events, said.answer) == ([RunPaused(text="by alice")], {"was": None, "waiting": 7, "running": 2})
+    again = ask(state_of(*said.events), "pause", {"by": "bob"})
+    assert (again.events, again.answer["was"]) == ([], "by alice")
+    assert ask(state_of(*said.events), "unpause", {"by": "bob"}).events == [RunUnpaused()]
+    assert ask(state_of(), "unpause", {"by": "bob"}).events == []
+
+
+def test_what_is_had_again_is_counted_and_calls_are_not() -> None:
+    cancelled = TasksWithdrawn(job=0, tasks=(), ranges=((5, 9),), by="alice")
+    said = ask(state_of(cancelled), "retry", {"all": True, "by": "bob"})
+    assert said.events == [TasksRetried(job=0, ranges=((0, 9),), by="bob")]
+    assert said.answer["jobs"] == [{"job": "a", "again": 4, "skipped": 0, "unfinished": 0, "succeeded": 0}]
+    assert ask(state_of(), "retry", {"all": True, "by": "bob"}).events == []
+    state = state_of(cancelled)
+    state.open = True
+    assert "make them again" in error(ask(state, "retry", {"all": True, "by": "bob"}))
+
+
+@pytest.mark.parametrize("kind", ["cancel", "retry"])
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ({"by": "alice"}, "an object"),
+        ({"by": "alice", "tasks": []}, "an object"),
+        ({"by": "alice", "tasks": {"b": [[0, 1]]}}, "b is no job of run-1"),
+        ({"by": "alice", "tasks": {"a": 5}}, "a list of"),
+        ({"by": "alice", "tasks": {"a": [[0, 10]]}}, "no tasks of a, which has 9"),
+        ({"by": "alice", "tasks": {"a": [[True, 2]]}}, "no tasks of a"),
+        ({"by": "alice", "tasks": {"a": [[2, 2]]}}, "no tasks of a"),
+        ({"by": "alice", "tasks": {"a": [[0.0, 2]]}}, "no tasks of a"),
+        ({"tasks": {"a": [[0, 1]]}}, "by whom"),
+        ({"by": 5, "all": True}, "by whom"),
+    ],
+)
+def test_tasks_that_are_none_are_refused_and_nothing_is_done(kind: str, body: object, says: str) -> None:
+    assert says in error(ask(state_of(), kind, body))

@@ -48,6 +48,7 @@ from batchwasm.runner.protocol import (
     Detail,
     Finished,
     Kill,
+    Output,
     OutputFile,
     Refused,
     Returned,
@@ -68,6 +69,7 @@ class Heard:
         self.reports: list[tuple[int | None, int, list[Record]]] = []
         self.returns: list[tuple[int, Ranges]] = []
         self.beats: list[Beat] = []
+        self.outputs: list[tuple[str, Output]] = []
         self.work = False
         self.left: dict[int, int] = {}
         """How many tasks of each batch are waited for."""
@@ -115,6 +117,9 @@ class Heard:
 
     def beat(self, host: str, beat: Beat) -> None:
         self.beats.append(beat)
+
+    def output(self, host: str, output: Output) -> None:
+        self.outputs.append((host, output))
 
     def shipping(self, host: str, text: str) -> None: ...
 
@@ -377,10 +382,12 @@ async def test_another_supervisor_starts_counting_anew(host: FakeHost, heard: He
         with_output("../../x", "0" * 64),
         with_output("x", "0" * 64),
         with_output("z/y", X_DIGEST, "z"),
+        Output(1, 0, 0, 0, 2, b"x"),
+        Output(1, 0, 0, 0, -1, b"x"),
     ],
     ids=[
         *("rubbish", "an order", "no rows", "our own word", "no outcome", "a flood", "a way out", "another digest"),
-        "a file that is a folder",
+        *("a file that is a folder", "more output than there is", "less output than none"),
     ],
 )
 async def test_a_host_that_lies_is_dropped_and_nothing_of_it_is_believed(

@@ -19,14 +19,14 @@ from tests.spec.folder import Folder
 
 def test_problems_of_both_files_come_in_one_error_each_with_file_line_and_key(folder: Folder) -> None:
     inventory = folder.write("inventory.toml", "[hosts.a]\n\ncpus = 0\n")
-    folder.write("jobs.toml", '[jobs.j]\nsource = "no.c"\nverify = 3\n')
+    folder.write("jobs.toml", '[jobs.j]\nsource = "no.c"\nverify = 0\n')
     with pytest.raises(SpecError) as caught:
         spec.load(folder.jobs)
     assert str(caught.value).splitlines() == [
         line
         for text in (
             f"{folder.jobs}:2: jobs.j.source: there is no file {folder.path / 'no.c'}",
-            f"{folder.jobs}:3: jobs.j.verify: not in this version",
+            f"{folder.jobs}:3: jobs.j.verify: 0 is not a whole number from 1 up",
             f"{inventory}:3: hosts.a.cpus: 0 is not a whole number from 1 to 65536",
         )
         for line in text.splitlines()

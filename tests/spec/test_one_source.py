@@ -111,12 +111,12 @@ def test_hosts_and_inventory_are_those_of_any_run(folder: Folder) -> None:
 
 def test_problems_are_named_as_on_the_command_line(folder: Folder) -> None:
     folder.write("a.c")
-    assert wrong("b.c", sweep=["n"], settings={"memory": "lots", "time_limit": "x", "verify": 2}) == [
+    assert wrong("b.c", sweep=["n"], settings={"memory": "lots", "time_limit": "x", "verify": 0}) == [
         "--sweep: 'n' has no NAME=VALUES; write such as n=1..100 or n=1,2,3",
         f"SOURCE: there is no file {folder.path / 'b.c'}; did you mean 'a.c'?",
         "--memory: 'lots' is not a size; write bytes or a size such as '256MiB'",
         "--time-limit: 'x' is not a duration; write seconds or a duration such as '90s', '15m', '1h30m', '2d'",
-        "--verify: not in this version",
+        "--verify: 0 is not a whole number from 1 up",
     ]
 
 

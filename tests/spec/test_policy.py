@@ -52,6 +52,12 @@ def test_retries_of_the_defaults_and_of_the_job_go_together(folder: Folder) -> N
     assert (a.retries.count, a.retries.on, b.retries.count) == (2, {"trapped"}, 0)
 
 
+def test_known_results_are_taken_where_a_job_or_the_defaults_say_so(folder: Folder) -> None:
+    text = '[defaults]\nsource = "a.c"\ncache = true\n[jobs.a]\n[jobs.b]\ncache = false\n'
+    assert [job.cache for job in folder.run(text).jobs] == [True, False]
+    assert not folder.job("").cache
+
+
 def test_priority_is_any_whole_number_and_isolation_is_asked_for(folder: Folder) -> None:
     job = folder.job("priority = -7\nisolate = true")
     assert (job.priority, job.isolate) == (-7, True)
@@ -85,7 +91,7 @@ def test_priority_is_any_whole_number_and_isolation_is_asked_for(folder: Folder)
         ),
         ('retries = 1\nretry_on = ["lost"]', "4: jobs.j.retry_on[0]: 'lost' is not a failure: an attempt that is lost"),
         ('retries = 1\nretry_on = ["skipped"]', "4: jobs.j.retry_on[0]: nothing is run again after 'skipped'"),
-        ('retries = 1\nretry_on = ["mismatch"]', "4: jobs.j.retry_on[0]: mismatch: not in this version"),
+        ('retries = 1\nretry_on = ["mismatch"]', "4: jobs.j.retry_on[0]: nothing is run again after 'mismatch'"),
         ('retry_on = ["failed"]', "3: jobs.j.retry_on: does nothing without retries; write retries = 3, or leave it"),
         ("memory_growth = 2", "3: jobs.j.memory_growth: does nothing without retries"),
         ("retries = 1\nmemory_growth = 0.9", "4: jobs.j.memory_growth: 0.9 is not a factor from 1 to 2048; 2 doubles"),
@@ -94,6 +100,7 @@ def test_priority_is_any_whole_number_and_isolation_is_asked_for(folder: Folder)
             "5: jobs.j.memory_growth: does nothing where retry_on leaves out 'out_of_memory'; add it there",
         ),
         ("isolate = 1", "3: jobs.j.isolate: 1 is not true or false"),
+        ('cache = "yes"', "3: jobs.j.cache: 'yes' is not true or false"),
     ],
 )
 def test_a_key_that_is_wrong_says_where_and_what_would_be_right(folder: Folder, keys: str, says: str) -> None:

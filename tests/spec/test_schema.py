@@ -18,7 +18,7 @@ from batchwasm.errors import SpecError
 from batchwasm.spec import inventory, jobs, sources
 from batchwasm.spec.axes import FORMS
 from batchwasm.spec.one_source import value_toml
-from batchwasm.spec.settings import JOB_KEYS, LATER_JOB_KEYS
+from batchwasm.spec.settings import JOB_KEYS
 from tests.spec.folder import Folder
 
 ROOT = Path(__file__).parent.parent.parent
@@ -73,10 +73,6 @@ def test_schema_and_parser_know_the_same_keys() -> None:
     assert set(hosts["hosts"]["additionalProperties"]["properties"]) == set(inventory.HOST_KEYS)
 
 
-def test_no_key_is_both_built_and_of_a_later_version() -> None:
-    assert not set(JOB_KEYS) & set(LATER_JOB_KEYS)
-
-
 # ------------------------------------------------------------------------------------------- examples, in files
 
 
@@ -119,6 +115,7 @@ RIGHT = [
     'retries = 3\nretry_on = ["failed", "exit:75"]',
     "retries = 3\nmemory_growth = 1.5",
     "isolate = true",
+    "cache = true",
     "deterministic = true",
     'secret = ["API_TOKEN", "_k2"]',
     "memory = 4194304",
@@ -202,6 +199,7 @@ WRONG = [
     "retries = 1\nmemory_growth = 0.5",
     'retries = 1\nmemory_growth = "2"',
     'isolate = "yes"',
+    "cache = 1",
     'deterministic = "yes"',
     'secret = ["A B"]',
     'secret = ["BATCHWASM_JOB"]',
@@ -239,7 +237,9 @@ WRONG = [
     "hosts = 5",
     "hosts = [5]",
     'mounts = ["a b"]',
-    "verify = 1",
+    "verify = 0",
+    "verify = 0",
+    "cache = 1",
     'function = ""',
     "function = 1",
     'function = "f"\nreuse = "yes"',

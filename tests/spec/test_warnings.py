@@ -28,12 +28,26 @@ def warnings(folder: Folder, text: str) -> list[str]:
             [f"jobs.j.any[0].gpus: {NO_GPU}", f"jobs.j.any[1].cpus: {IDLE.format(4)}"],
         ),
         ("max_parallel = { licensed = 1 }", []),
+        ("cache = true", []),
     ],
 )
 def test_what_a_module_cannot_use_is_told(folder: Folder, keys: str, says: list[str]) -> None:
     found = warnings(folder, f'[jobs.j]\nsource = "a.c"\n{keys}')
     assert len(found) == len(says)
     assert all(text.startswith(start) for text, start in zip(found, says, strict=True)), found
+
+
+def test_a_job_with_mounts_takes_nothing_that_is_known(folder: Folder) -> None:
+    folder.write("inventory.toml", '[hosts.a]\nmounts = { m = "/nfs" }\n')
+    [text] = warnings(folder, '[jobs.j]\nsource = "a.c"\ncache = true\nmounts = ["m"]')
+    assert text.startswith("jobs.j.cache: does nothing for a job with mounts: nobody can tell")
+
+
+def test_calls_that_are_deterministic_and_yet_share_an_instance_are_told(folder: Folder) -> None:
+    job = '[jobs.j]\nsource = "a.c"\nfunction = "f"\ndeterministic = true\n'
+    assert warnings(folder, job) == []
+    (found,) = warnings(folder, job + "reuse = true\n")
+    assert found.startswith("jobs.j.reuse: calls that share an instance see what others left there")
 
 
 def test_a_label_that_limits_nothing_is_told_where_there_is_an_inventory(folder: Folder) -> None:

@@ -1,0 +1,55 @@
+"""`cancel JOB | TASK...`: tasks of a run that goes on won't run; those that run are stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from batchwasm.cli import complete
+from batchwasm.cli.options import json_option, run_option
+
+if TYPE_CHECKING:
+    from batchwasm.asking import Cancelled
+
+
+@click.command("cancel")
+@click.argument("tasks", nargs=-1, metavar="[JOB|TASK]...", shell_complete=complete.jobs_and_tasks)
+@click.option("--all", "everything", is_flag=True, help="The whole run: it ends.")
+@run_option
+@json_option
+def command(tasks: tuple[str, ...], everything: bool, run: str | None, as_json: bool) -> None:
+    """Have tasks of a run that goes on not run: JOB is all of its tasks, TASK (JOB/INDEX) one.
+
+    What runs is stopped at once; what had ended stays as it is. What comes after a cancelled task is skipped.
+    'batchwasm retry' takes it back. A run with cancelled tasks ends with exit code 4.
+    """
+    from batchwasm import api, results
+    from batchwasm.cli.escape import visible
+    from batchwasm.cli.render import print_json
+    from batchwasm.cli.tasks import parse_many
+
+    if everything == bool(tasks):
+        raise click.UsageError("say what to cancel: JOB, TASK (such as sim/3), or --all")
+    folder = results.find(run, Path.cwd())
+    chosen = None if everything else parse_many(tasks, {job.name: job.tasks.total for job in api.status(folder).jobs})
+    done = api.cancel(folder, chosen)
+    if as_json:
+        print_json([done.as_dict()])
+    else:
+        click.echo(visible(f"{results.reference(folder, Path.cwd())}: {', '.join(_told(done))}"))
+
+
+def _told(done: Cancelled) -> Iterator[str]:
+    from batchwasm.cli.units import tasks_text
+
+    if done.waiting:
+        yield f"{tasks_text(done.waiting, 'that waits', 'that wait')} won't run"
+    if done.running:
+        yield f"{tasks_text(done.running, 'that runs is', 'that run are')} stopped"
+    if not done.waiting and not done.running:
+        yield "nothing to cancel"
+    if done.over:
+        yield f"{tasks_text(done.over, 'had ended and stays as it is', 'had ended and stay as they are')}"
