@@ -60,6 +60,8 @@ class Waiting:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Running:
     places: tuple[Place, ...]
+    reasons: tuple[Reason, ...] = ()
+    """Why nobody would hear of its end now."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,7 +81,7 @@ def explain(state: State, n: int, task: int, now: float) -> Explanation:
     if code == WAITING:
         return Waiting(reasons=tuple(_everywhere(state, n, task, now)), hosts=_by_host(state, n, task, now))
     if code == RUNNING:
-        return Running(places=tuple(_places(state, n, task, now)))
+        return Running(places=tuple(_places(state, n, task, now)), reasons=tuple(_stopped(state)))
     return Ended(outcome=Outcome(code), reasons=tuple(_why_ended(state, n, task)))
 
 
@@ -88,9 +90,8 @@ def explain(state: State, n: int, task: int, now: float) -> Explanation:
 
 def _everywhere(state: State, n: int, task: int, now: float) -> Iterator[Reason]:
     job = state.jobs[n]
-    if state.stopped is not None:
-        yield Reason(code="stopped", text=f"the run does not go on: {state.stopped.text}")
-    elif state.paused is not None:
+    yield from _stopped(state)
+    if state.stopped is None and state.paused is not None:
         yield paused(state)
     yield from waits_for(state, n, task)
     if job.digest is None:
@@ -106,6 +107,11 @@ def _everywhere(state: State, n: int, task: int, now: float) -> Iterator[Reason]
         yield limit
     if job.digest is not None and (task in job.ready or retry is not None):
         yield from _before_it(state, n, task)
+
+
+def _stopped(state: State) -> Iterator[Reason]:
+    if state.stopped is not None:
+        yield Reason(code="stopped", text=f"the run does not go on: {state.stopped.text}")
 
 
 def paused(state: State) -> Reason:
