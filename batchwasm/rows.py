@@ -132,10 +132,10 @@ class Status:
             "run": self.run,
             "folder": self.folder,
             "state": self.state,
-            "paused": self.paused,
             "tasks": self.tasks.as_dict(),
             "jobs": [job.as_dict() for job in self.jobs],
             "hosts": [host.as_dict() for host in self.hosts],
+            "paused": self.paused,
         }
 
 
