@@ -19,6 +19,7 @@ from batchwasm.core.state import State
 from batchwasm.core.urgency import Urgency
 from batchwasm.model import Outcome
 
+LOOKED_AT = 1000  # tasks whose hosts are named
 _WORDS = {WAITING: "waits", RUNNING: "runs"}
 
 
@@ -112,6 +113,17 @@ def paused(state: State) -> Reason:
     by = f" {state.paused}" if state.paused else ""
     text = f"the run is paused{by}: nothing new is started until 'batchwasm unpause -r {state.name}'"
     return Reason(code="paused", text=text)
+
+
+def compares(job: JobState) -> Reason | None:
+    """Its tasks that ran, and wait to run on another host, too."""
+    waiting = [task for task in job.gave if task in job.retries]
+    if not waiting:
+        return None
+    hosts = reasons.listed(sorted({host for task in waiting[:LOOKED_AT] for host, _ in job.gave[task]}))
+    verb = "waits" if len(waiting) == 1 else "wait"
+    text = f"{counted(len(waiting), 'task')} of {job.plan.name} ran on {hosts}, {verb} for another host to compare"
+    return Reason(code="verify", text=text)
 
 
 def waits_for(state: State, n: int, task: int | None) -> Iterator[Reason]:

@@ -145,13 +145,20 @@ class Building:
         )
 
     def forget_arguments(self, events: Sequence[Event], state: State) -> None:
-        """Of tasks that have their results; all are looked at where some may have ended without a report."""
+        """Of tasks that have their results; all are looked at where some may have ended without a report.
+
+        Files that an earlier attempt of a task left go, where the last one left none.
+        """
         for event in events:
             match event:
                 case TasksFinished() | TasksKnown():
                     arguments = self.works[event.job].arguments
                     if arguments is not None:
                         arguments.forget([record.task for record in event.records if record.final])
+                    for record in event.records:
+                        left = record.outputs or record.stdout_path or record.stderr_path or record.value_path
+                        if record.number > 1 and not left:
+                            self._folder.forget_task(state.jobs[event.job].plan.name, record.task)
                 case TasksWithdrawn() | TasksReturned() | BatchGivenUp() | HostLeft() | HostJoined() | TasksCancelled():
                     for n, work in self.works.items():
                         if work.arguments is not None:

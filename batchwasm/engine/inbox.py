@@ -62,6 +62,10 @@ class Inbox(Protocol):
         """False for a batch that was given up: whatever a host says of it is old news."""
         ...
 
+    def is_recalled(self, batch: int) -> bool:
+        """Whether what of a batch is not started yet shall not start."""
+        ...
+
     def expected(self, batch: int) -> collect.Expected:
         """How what is said of a batch that is wanted is to be taken."""
         ...

@@ -114,8 +114,9 @@ def recipe(
     )
     if found.problems:
         count = len(found.problems)
-        what = "a file that it was given is" if count == 1 else f"{count} files that it was given are"
-        raise RunError("\n".join([f"{job.name}/{index}: {what} not here as it was:", *found.problems]))
+        one = "a file that it was given is not here as it was:"
+        what = one if count == 1 else f"{count} files that it was given are not here as they were:"
+        raise RunError("\n".join([f"{job.name}/{index}: {what}", *found.problems]))
     return given
 
 

@@ -113,7 +113,7 @@ class Session:
         if work.files_vary:
             self._in_group(self._start_with_files(batch, work, ranges, numbers))
             return
-        made = work.work(batch, ranges, numbers, self._spool(batch), self._mounts())
+        made = work.work(batch, ranges, numbers, self._spool(batch), dict(self.host.mounts))
         if self._shipping.has_all(made.files):
             self._order(made)
         else:
@@ -464,7 +464,7 @@ class Session:
 
     async def _start_with_files(self, batch: int, work: JobWork, ranges: Ranges, numbers: list[int]) -> None:
         await self._ship_and_send(
-            await work.work_with_files(batch, ranges, numbers, self._spool(batch), self._mounts())
+            await work.work_with_files(batch, ranges, numbers, self._spool(batch), dict(self.host.mounts))
         )
 
     async def _ship_and_send(self, made: Made) -> None:
@@ -489,12 +489,12 @@ class Session:
             self._inbox.report(self, None, work.batch, records)
         if made.left:
             self._inbox.returned(self, None, work.batch, made.left, "its arguments did not fit into one message")
-        if work.tasks:
+        if work.tasks and self._inbox.is_recalled(work.batch):
+            left = ranges_of([task.task for task in work.tasks])
+            self._inbox.returned(self, None, work.batch, left, "recalled while its files were on the way")
+        elif work.tasks:
             self._send(start_of(work, self._inbox.request_of(work.batch)))
 
     def _spool(self, batch: int) -> str:
         assert self._attached is not None
         return f"{self._attached.spool}/{batch}"
-
-    def _mounts(self) -> dict[str, str]:
-        return dict(self.host.mounts)

@@ -66,6 +66,10 @@ class Wanted:
         found = self._scheduler.batch_of(host, batch)
         return None if found is None else len(found.remaining)
 
+    def is_recalled(self, batch: int) -> bool:
+        found = self.state.batches.get(batch)
+        return found is not None and found.recalled
+
     def expected(self, batch: int) -> Expected:
         found = self.state.batches[batch]
         work = self._building.works[found.job]

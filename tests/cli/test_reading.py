@@ -309,7 +309,19 @@ def test_explain_says_how_a_task_ended_for_people_and_programs(read: Cli) -> Non
     assert re.match(r"  1  failed on localhost, started at \d\d:\d\d, after .*:", shown[3])
     assert " ".join(" ".join(shown[3:]).split()).endswith("exited with code 3: no such thing")
     found = read("explain", "one", "--json").json
-    assert list(found) == ["schema", "run", "folder", "job", "index", "state", "reasons", "hosts", "places", "attempts"]
+    assert list(found) == [
+        "schema",
+        "run",
+        "folder",
+        "job",
+        "index",
+        "state",
+        "reasons",
+        "hosts",
+        "places",
+        "attempts",
+        "cache",
+    ]
     assert (found["schema"], found["job"], found["index"], found["state"]) == ("explain/1", "one", 0, "succeeded")
     assert [attempt["number"] for attempt in found["attempts"]] == [1]
 

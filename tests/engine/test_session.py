@@ -73,6 +73,7 @@ class Heard:
         self.work = False
         self.left: dict[int, int] = {}
         """How many tasks of each batch are waited for."""
+        self.recalled: set[int] = set()
         self.reservation = Reservation(Request(cpus=1, memory_bytes=1024), False)
 
     def post(self, event: Event) -> None:
@@ -95,6 +96,9 @@ class Heard:
 
     def left_of(self, host: str, batch: int) -> int | None:
         return self.left.get(batch)
+
+    def is_recalled(self, batch: int) -> bool:
+        return batch in self.recalled
 
     def expected(self, batch: int) -> Expected:
         return Expected()
@@ -626,15 +630,18 @@ async def test_an_input_that_vanished_is_told_as_invalid_and_blames_no_host(
     assert heard.of(HostLeft) == []
 
 
-async def test_a_batch_that_was_given_up_while_its_files_were_on_the_way_is_not_started(
+async def test_a_batch_that_was_given_up_or_recalled_while_its_files_were_on_the_way_is_not_started(
     host: FakeHost, heard: Heard, session: Session, tmp_path: Path
 ) -> None:
     runner = await host.life()
     await until(lambda: bool(heard.of(HostJoined)))
     work = await work_of(tmp_path)
+    heard.recalled.add(7)
     session.start(150, work, ((0, 1),), [1])  # `heard` wants none from 100 on
+    session.start(7, work, ((0, 1),), [1])
     session.start(8, work, ((0, 1),), [1])
     assert (await runner.order(Start)).batch == 8
+    assert heard.returns == [(None, ((0, 1),))], "it was recalled before it was sent"
 
 
 async def test_a_file_that_vanished_refuses_the_tasks_that_need_it_and_no_others(

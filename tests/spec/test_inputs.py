@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,25 @@ def test_values_of_parameters_are_literal_in_a_glob(folder: Folder) -> None:
     for name in ("in/x*.1", "in/xy.1", "in/x*.2"):
         folder.write(name)
     assert set(given(folder, 'inputs = ["in/{f}.*"]\nsweep = { f = ["x*"] }')) == {"in/x*.1", "in/x*.2"}
+
+
+def test_files_that_are_known_are_found_by_the_same_rules_wherever_they_are_now(folder: Folder) -> None:
+    names = ("data/b.csv", "data/a b.csv", "data/sub/ü.csv", "data/.hidden", "in/x*.1", "in/xy.1", "a[1].txt", "a1.txt")
+    for name in names:
+        folder.write(name)
+    (folder.path / "../far.txt").write_text("")
+    keys = """
+    inputs = ["data/*.csv", "data/**", "in/{f}.*", "a[1].txt", { from = "../f*.txt", to = "far/" }]
+    stdin = "a1.txt"
+    sweep = { f = ["x*"] }"""
+    spec = run(folder, keys)
+    there = task_inputs(spec, spec.jobs[0], 0)
+    known = {str(folder.path / name) for name in names} | {os.path.normpath(folder.path / "../far.txt")}
+    shutil.rmtree(folder.path)
+    assert task_inputs(spec, spec.jobs[0], 0, known) == there
+    assert stdin_path(spec, spec.jobs[0], 0, known) == folder.path / "a1.txt"
+    with pytest.raises(SpecError, match="no file that was read is"):
+        task_inputs(spec, spec.jobs[0], 0, known - {str(folder.path / "a[1].txt"), str(folder.path / "a1.txt")})
 
 
 def test_each_task_gets_its_own(folder: Folder) -> None:
