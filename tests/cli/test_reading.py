@@ -94,7 +94,7 @@ def raw(made: Made, *args: str) -> subprocess.CompletedProcess[bytes]:
 
 def test_status_for_programs_has_the_fields_of_the_contract(read: Cli, made: Made) -> None:
     status = read("status", "--json").json
-    assert list(status) == ["schema", "run", "folder", "state", "paused", "tasks", "jobs", "hosts"]
+    assert list(status) == ["schema", "run", "folder", "state", "tasks", "jobs", "hosts", "paused"]
     assert (status["schema"], status["run"], status["state"]) == ("status/1", "read-1", "finished")
     assert status["folder"] == str(made.run)
     counts = {"waiting": 0, "running": 0, "cancelled": 0, "skipped": 0}
