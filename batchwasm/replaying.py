@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from secrets import token_hex
 
@@ -45,7 +46,7 @@ from batchwasm.model import (
     RunSpec,
     Template,
 )
-from batchwasm.reopening import Reopened, is_of_calls, machines, reopen, reopen_calls
+from batchwasm.reopening import Reopened, is_of_calls, machines, read_manifest, reopen, reopen_calls
 from batchwasm.results import RunFolder
 from batchwasm.version import __version__
 
@@ -110,7 +111,7 @@ def find(folder: RunFolder, job: JobName, index: int) -> Found:
         artifact=artifact,
         attempt=attempt,
         others=tuple(others),
-        notes=tuple(_notes(made, known, attempt)),
+        notes=(*_notes(made, known, attempt), *_other_engine(folder)),
     )
 
 
@@ -166,6 +167,12 @@ def _notes(made: Recipe, known: Mapping[str, InputFile] | None, attempt: Attempt
         yield "the run did not note what its inputs were: those of now are taken"
     if made.job.reuse:
         yield "the task ran in an instance that may have had calls before (reuse = true); the replay has a fresh one"
+
+
+def _other_engine(folder: RunFolder) -> Iterator[str]:
+    before, now = read_manifest(folder).get("wasmtime"), version("wasmtime")
+    if before is not None and before != now:
+        yield f"it ran with wasmtime {before}, and a replay does with {now}"
 
 
 # -------------------------------------------------------------------------------------------------------- again

@@ -116,12 +116,15 @@ def test_a_program_gives_the_same_again_and_leaves_nothing(
     batchwasm: Cli, tells: Path, home: Path, temporary: Path
 ) -> None:
     batchwasm("run", "jobs.toml", code=1)
+    manifest = tells / "batchwasm-runs/jobs-1/manifest.json"
+    manifest.write_text(re.sub('"wasmtime": "[^"]*"', '"wasmtime": "1.0"', manifest.read_text()))
     (tells / "data/new.txt").write_text("it came later, and is none of its inputs")
     runs = sorted((home / ".local/state/batchwasm/runs").iterdir())
     said = batchwasm("replay", "tells/0").out
     assert said.startswith("same: tells/0 of jobs-1 gives on localhost what it gave on localhost: succeeded, ")
-    assert re.search(r"exit code 0, \d+ bytes of stdout, 1 output$", said.strip())
+    assert re.search(r"exit code 0, \d+ bytes of stdout, 1 output\n  note: it ran with wasmtime 1.0, and ", said)
     again = batchwasm("replay", "tells/1", "--json", "--keep", "kept").json
+    assert len(again.pop("notes")) == 1
     assert again.pop("folder") == str(tells / "batchwasm-runs/jobs-1")
     assert again == {
         "schema": "replay/1",
@@ -134,7 +137,6 @@ def test_a_program_gives_the_same_again_and_leaves_nothing(
         "same": True,
         "outcome": "failed",
         "differences": [],
-        "notes": [],
         "kept": f"{tells}/kept/jobs-1",
     }
     assert [run.name for run in (tells / "batchwasm-runs").iterdir()] == ["jobs-1"]
@@ -343,3 +345,13 @@ def test_a_task_is_replayed_on_another_host_of_its_run(batchwasm: Cli, tells: Pa
     again = batchwasm("replay", "tells/0", "--host", "sshd-b", "--json").json
     assert (again["host"], again["same"]) == ("sshd-b", True)
     assert "tells/0 of jobs-2 gives on localhost what it gave on sshd-" in batchwasm("replay", "tells/0").out
+
+
+def test_of_a_mismatch_the_last_attempt_counts_and_the_others_are_told(batchwasm: Cli, ssh_pool: list[Sshd]) -> None:
+    (batchwasm.folder / "random.wat").write_text(RANDOM_WAT)
+    (batchwasm.folder / "jobs.toml").write_text('[jobs.random]\nsource = "random.wat"\nverify = 2\n')
+    batchwasm("run", "jobs.toml", "-q", "--hosts", "sshd-a,sshd-b", code=1)
+    again = batchwasm("replay", "random", "--json", code=1).json
+    assert [difference["what"] for difference in again["differences"]] == ["stdout"]
+    assert again["notes"][0].startswith("the task is a mismatch: what counts here is what attempt 2 on sshd-")
+    assert again["notes"][1].startswith("it is not what attempt 1 on sshd-")

@@ -191,6 +191,8 @@ def export_command(run: str | None, output: Path | None, form: str | None, with_
     if with_inputs:
         if form is not None:
             raise click.UsageError("--with-inputs writes no table; it goes without --format")
+        if str(output) == "-":
+            raise click.UsageError("--with-inputs writes a file or a folder; give its name with -o")
         runs_export.bundle(run, output, force=force)
     else:
         runs_export.run(run, output, form)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from batchwasm.core import invariants
 from batchwasm.core.events import (
     ArtifactBuilt,
     BatchGivenUp,
@@ -305,6 +306,20 @@ def one_batch(scheduler: Scheduler) -> BatchPlaced:
     (first,) = placed(scheduler.decide(0.0))
     finish(scheduler, first, 0.0)
     return placed(scheduler.decide(0.0))[0]
+
+
+def test_one_task_of_a_million_runs_as_the_attempt_that_it_was() -> None:
+    job = plan(1_000_000, first_number=3)
+    scheduler = started(job)
+    scheduler.observe(TasksWithdrawn(job=0, tasks=(), ranges=((0, 777_777), (777_778, 1_000_000))), 0.0)
+    scheduler.observe(joined("h"), 0.0)
+    (batch,) = placed(scheduler.decide(0.0))
+    assert batch.ranges == ((777_777, 777_778),)
+    assert scheduler.state.batches[batch.batch].remaining == {777_777: 3}
+    scheduler.observe(TasksReturned(batch=batch.batch, ranges=batch.ranges), 1.0)
+    (batch,) = placed(scheduler.decide(1.0))
+    assert scheduler.state.batches[batch.batch].remaining == {777_777: 3}
+    invariants.check(scheduler.state)
 
 
 def test_a_withdrawn_task_of_a_shared_batch_never_waits_again() -> None:
