@@ -320,7 +320,7 @@ class Loop(Wanted):
                 case _Report():
                     event = self._scheduler.admit(item.session.host.name, item.batch, item.records)
                     if item.seq is not None:
-                        self.disclaim(item.batch, item.seq)
+                        self.disclaim(item.session.host.name, item.batch, item.seq)
                         settled.setdefault(item.session, []).append(item.seq)
                 case _Return():
                     batch = self._scheduler.batch_of(item.session.host.name, item.event.batch)

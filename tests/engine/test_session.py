@@ -70,6 +70,8 @@ class Heard:
         self.returns: list[tuple[int, Ranges]] = []
         self.beats: list[Beat] = []
         self.outputs: list[tuple[str, Output]] = []
+        self.claimed: list[int] = []
+        """Tasks whose files were wanted for it alone, in that order."""
         self.work = False
         self.left: dict[int, int] = {}
         """How many tasks of each batch are waited for."""
@@ -99,9 +101,10 @@ class Heard:
     def expected(self, batch: int) -> Expected:
         return Expected()
 
-    async def claim(self, batch: int, task: int, seq: int) -> None: ...
+    async def claim(self, host: str, batch: int, task: int, seq: int) -> None:
+        self.claimed.append(task)
 
-    def disclaim(self, batch: int, seq: int) -> None: ...
+    def disclaim(self, host: str, batch: int, seq: int) -> None: ...
 
     def request_of(self, batch: int) -> Reservation:
         return self.reservation
@@ -249,6 +252,16 @@ async def test_files_that_nobody_waits_for_do_not_touch_the_run_folder(
     await until(lambda: bool(heard.reports))
     assert heard.reports == [(1, 100, [])]
     assert not (tmp_path / "tasks").exists()
+
+
+async def test_two_hosts_that_bring_files_of_the_same_tasks_never_wait_for_each_other(
+    host: FakeHost, heard: Heard, session: Session
+) -> None:
+    rows = [row(task, detail=Detail(outputs=[OutputFile("x", 1, X_DIGEST, True)]), files=(b"x",)) for task in (7, 3, 5)]
+    runner = await host.life()
+    runner.say(Finished(1, 3, seq=1, body=Rows.encode(rows)))
+    await until(lambda: bool(heard.reports))
+    assert heard.claimed == [3, 5, 7]
 
 
 async def test_a_connection_that_breaks_is_made_again_and_old_batches_are_killed(
