@@ -159,7 +159,7 @@ class Session:
         while not self._ending.is_set():
             try:
                 await self._life()
-                return
+                break  # which may have been before it could be told
             except HostError as error:
                 if not error.waiting_may_help:
                     return

@@ -360,6 +360,32 @@ async def test_a_host_that_is_away_at_the_end_is_told_once_more(host: FakeHost, 
     assert not session.owes_goodbye
 
 
+async def test_a_host_that_is_being_connected_to_at_the_end_is_told_once_more(
+    host: FakeHost, heard: Heard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = Session(Host(name="h"), "0123", 1, RunFolder(path=tmp_path), heard)
+    task = asyncio.create_task(session.run())
+    first = await host.life()
+    await until(lambda: bool(heard.of(HostJoined)))
+    connecting, prepare = asyncio.Event(), sessions.prepare
+
+    async def hang(*_: Any) -> Any:
+        monkeypatch.setattr(sessions, "prepare", prepare)
+        connecting.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(sessions, "prepare", hang)
+    first.say(b"")
+    async with asyncio.timeout(10):
+        await connecting.wait()
+    session.end(stop_guests=True)
+    last = await host.life()
+    await last.order(Detach)
+    last.say(b"")
+    await task
+    assert not session.owes_goodbye
+
+
 async def test_a_run_that_is_left_as_it_is_says_no_goodbye(host: FakeHost, heard: Heard, tmp_path: Path) -> None:
     session = Session(Host(name="h"), "0123", 1, RunFolder(path=tmp_path), heard)
     task = asyncio.create_task(session.run())
