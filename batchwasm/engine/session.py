@@ -336,7 +336,7 @@ class Session:
             batches=kept,
             facts={
                 **prepared.depot.facts.as_dict(),
-                "boot": answer.boot,
+                "boot": sentence(answer.boot),
                 "gpus": answer.gpus,
                 "rules": sentences(answer.rules),
                 "warnings": sentences(answer.warnings),

@@ -454,6 +454,15 @@ async def test_a_host_that_offers_nonsense_is_dropped(
     assert heard.of(HostJoined) == []
 
 
+async def test_a_host_whose_names_are_too_long_for_the_journal_is_dropped(
+    host: FakeHost, heard: Heard, session: Session
+) -> None:
+    await host.life(Attached("s" * 100, "boot", 2, 1, "/spool/run"))
+    await until(lambda: bool(heard.of(HostRefused)))
+    assert heard.of(HostRefused)[0].code == "protocol"
+    assert heard.of(HostJoined) == []
+
+
 async def test_numbers_and_texts_of_a_report_fit_the_journal(host: FakeHost, heard: Heard, session: Session) -> None:
     runner = await host.life()
     detail = Detail(code="c", text="half a \ud83d", limit=10**200, used=10**200)
