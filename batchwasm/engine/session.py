@@ -159,7 +159,7 @@ class Session:
         while not self._ending.is_set():
             try:
                 await self._life()
-                return
+                break  # which may have been before it could be told
             except HostError as error:
                 if not error.waiting_may_help:
                     return
@@ -336,7 +336,7 @@ class Session:
             batches=kept,
             facts={
                 **prepared.depot.facts.as_dict(),
-                "boot": answer.boot,
+                "boot": sentence(answer.boot),
                 "gpus": answer.gpus,
                 "rules": sentences(answer.rules),
                 "warnings": sentences(answer.warnings),
@@ -438,15 +438,15 @@ class Session:
         """Bring the files of a report here, then tell it: what is in the journal is on disk."""
         assert self._prepared is not None
         depot, spool = self._prepared.depot, self._spool(message.batch)
-        records = []
+        host, records = self.host.name, []
         try:
-            for row in rows:
-                await self._inbox.claim(message.batch, row.task, message.seq)
-                job = self._inbox.awaited(self.host.name, message.batch, row.task, row.number)
+            for row in sorted(rows, key=lambda row: row.task):  # as all do, lest two of them wait for each other
+                await self._inbox.claim(host, message.batch, row.task, message.seq)
+                job = self._inbox.awaited(host, message.batch, row.task, row.number)
                 if job is not None:  # else nothing of it may touch the run folder, where another host's result may be
                     records.append(await collect.collect(row, job, self._folder, depot, spool, *expected))
         except BaseException:
-            self._inbox.disclaim(message.batch, message.seq)
+            self._inbox.disclaim(host, message.batch, message.seq)
             raise
         self._report(message, records)
 
