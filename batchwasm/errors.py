@@ -8,7 +8,7 @@
     ├── WorldError              exit 3: nothing here can go on (no host left)
     │   └── DiskFull            and a person who makes room mends it: the run can be resumed then
     ├── RunError                exit 2: a run folder that is not there, ambiguous, or of a later version
-    └── TaskFailed              exit 1: a call made from Python did not succeed
+    └── TaskFailed              exit 1: a call made from Python did not succeed (4: it was cancelled)
 
 A task that went wrong is a value, `model.Outcome`; only to who waits for a function's value it is a TaskFailed.
 """
@@ -126,6 +126,8 @@ class TaskFailed(BatchwasmError):
         """Where it ran; '' where that is not known."""
         self.call = call
         """The function with its arguments' repr, cut short."""
+        if outcome == "cancelled":
+            self.exit_code = EXIT_CANCELLED
         where = f" on {host}" if host else ""
         told = f"{call} {outcome.replace('_', ' ')}{where}: {message}"
         super().__init__(f"{told}\n{stderr.rstrip()}" if stderr.strip() else told)

@@ -137,7 +137,7 @@ def of_task(
         job=state.jobs[n].plan.name,
         index=task,
         state=word,
-        reasons=() if isinstance(found, Running) else found.reasons,
+        reasons=found.reasons,
         hosts=found.hosts if isinstance(found, Waiting) else (),
         places=found.places if isinstance(found, Running) else (),
         attempts=tuple(sorted(attempts, key=lambda attempt: attempt.number)),

@@ -124,6 +124,14 @@ class RunFolder:
     def task(self, job: JobName, index: int) -> Path:
         return self.path / "tasks" / job / str(index)
 
+    def forget_task(self, job: JobName, index: int) -> None:
+        """Files that an earlier attempt left, where the last one left none."""
+        folder = self.task(job, index)
+        if folder.is_dir():
+            shutil.rmtree(folder, ignore_errors=True)
+            with suppress(OSError):
+                folder.parent.rmdir()
+
     def stdout(self, job: JobName, index: int) -> Path:
         """There only where it was too large for the journal."""
         return self.task(job, index) / "stdout"

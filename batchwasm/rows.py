@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from batchwasm.core.events import Record
+from batchwasm.core.explain import compares
 from batchwasm.core.sizing import Sizing, advice, sizing
 from batchwasm.core.state import RUNNING, WAITING, HostState, JobState, State
 from batchwasm.model import Outcome, Scalar
@@ -118,6 +119,8 @@ class Status:
     """From the run's first event to its last, or to now while it goes on."""
     paused: str | None = None
     """Who has paused it, or why; None where nobody has, or it does not go on."""
+    comparing: tuple[str, ...] = ()
+    """Of each job whose tasks wait for another host to compare: how many, and where they ran."""
     advice: tuple[str, ...] = ()
     """What to ask for next time, a sentence each, where that is worth one."""
     taken: Mapping[str, int] = field(default_factory=dict)
@@ -129,10 +132,10 @@ class Status:
             "run": self.run,
             "folder": self.folder,
             "state": self.state,
-            "paused": self.paused,
             "tasks": self.tasks.as_dict(),
             "jobs": [job.as_dict() for job in self.jobs],
             "hosts": [host.as_dict() for host in self.hosts],
+            "paused": self.paused,
         }
 
 
@@ -236,6 +239,7 @@ def status(state: State, folder: str, *, alive: bool, now: float = 0.0) -> Statu
         reason=state.stopped.text if state.stopped else state.cancelled.text if state.cancelled else None,
         wall_s=max(0.0, max(state.last_at, now if running else 0.0) - state.first_at),
         paused=state.paused if running else None,
+        comparing=tuple(found.text for job in state.jobs if job.gave and (found := compares(job)) is not None),
         advice=tuple(advice(state)),
         taken=sum((Counter(job.taken) for job in state.jobs), Counter[str]()),
     )

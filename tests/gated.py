@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import select
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from batchwasm.artifacts import Store, build
 from batchwasm.errors import RunError, WorldError
 from batchwasm.journal import Journal
+from batchwasm.model import Source
 from tests.command import Cli
 from tests.guests import GATED_C
 
 PATIENCE_S = 60.0
+
+
+@functools.cache
+def _gated() -> bytes:
+    """Compiled once for all tests."""
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder, "gated.c")
+        source.write_text(GATED_C)
+        store = Store(Path(folder, "store"))
+        artifact = build("gated", Source(language="c", paths=(source,)), store)
+        found = store.get(artifact.digest)
+        assert found is not None
+        return found.read_bytes()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,10 +44,10 @@ class Gate:
 
     @classmethod
     def beside(cls, cli: Cli) -> Gate:
-        """With an inventory of this machine that offers it, and the source."""
+        """With an inventory of this machine that offers it, and the module."""
         gate = cli.folder / "gate"
         gate.mkdir()
-        (cli.folder / "gated.c").write_text(GATED_C)
+        (cli.folder / "gated.wasm").write_bytes(_gated())
         (cli.folder / "inventory.toml").write_text(
             f"[hosts.here]\ntransport = \"local\"\n[hosts.here.mounts]\ngate = '''{gate}'''\n"
         )
@@ -44,7 +61,7 @@ class Gate:
 def gated_jobs(cli: Cli, steps: int, more: str = "") -> None:
     """jobs.toml with one job, `gated`, of one task that has so many steps."""
     (cli.folder / "jobs.toml").write_text(
-        f'[jobs.gated]\nsource = "gated.c"\nargs = ["{steps}"]\nmounts = ["gate"]\nmemory = "4MiB"\n{more}'
+        f'[jobs.gated]\nsource = "gated.wasm"\nargs = ["{steps}"]\nmounts = ["gate"]\nmemory = "4MiB"\n{more}'
     )
 
 

@@ -118,10 +118,12 @@ FLAKY_C = r"""
 int main(int argc, char **argv) {
     const char *attempt = getenv("BATCHWASM_ATTEMPT");
     printf("attempt %s\n", attempt);
-    return atoi(attempt) < atoi(argv[1]);
+    if (atoi(attempt) >= atoi(argv[1])) return 0;
+    FILE *log = fopen("log", "w");
+    return !log || fputs("failed\n", log) < 0 || fclose(log) ? 2 : 1;
 }
 """
-"""`FLAKY_C N`: says which attempt it is, and fails before the Nth."""
+"""`FLAKY_C N`: says which attempt it is, and before the Nth leaves a file `log` and fails."""
 
 RANDOM_WAT = r"""
 (module

@@ -12,6 +12,7 @@ import pytest
 from batchwasm.core.events import BatchPlaced
 from batchwasm.core.state import CODES
 from batchwasm.journal import Journal
+from batchwasm.model import Outcome
 from batchwasm.rows import TaskCounts
 from tests.command import Cli
 from tests.guests import FLAKY_C, HELLO_WAT, LOOP_WAT, NAP_WAT, RANDOM_WAT
@@ -39,6 +40,7 @@ max_failures = 2
 source = "flaky.c"
 memory = "4MiB"
 args = ["{n}"]
+outputs = ["log?"]
 sweep = { n = [1, 2, 3] }
 [jobs.each]
 source = "hello.wat"
@@ -144,7 +146,8 @@ def test_a_run_that_was_stopped_says_how_it_goes_on(batchwasm: Cli, two: list[Ss
 
 def test_what_failed_is_had_again_in_a_run_that_is_over(batchwasm: Cli, two: list[Sshd]) -> None:
     (batchwasm.folder / "jobs.toml").write_text(FLAKY)
-    batchwasm("run", "jobs.toml", code=1)
+    run = Path(batchwasm("run", "jobs.toml", "--json", code=1).json["folder"])
+    assert sorted(path.parent.parent.name for path in run.glob("tasks/flaky/*/out/log")) == ["1", "2"]
     said = batchwasm("retry", "flaky/0", "all").err
     assert "nothing is to be run again; 1 task had succeeded and stays as it is; 1 task stays skipped" in said
     assert "jobs-1: 5 tasks wait again (2 of flaky, 2 of each, 1 of all)" in batchwasm("retry", code=1).err
@@ -158,6 +161,7 @@ def test_what_failed_is_had_again_in_a_run_that_is_over(batchwasm: Cli, two: lis
         ("attempt 3\n", 3),
     ]
     assert len(rows) == 7
+    assert not list(run.glob("tasks/*")), "an attempt that left nothing was the last"
     assert batchwasm("logs", "flaky/2").out == "attempt 3\n"
     assert "nothing is to be run again" in batchwasm("retry").err
     assert batchwasm("retry", "--json").json["again"] == 0
@@ -204,6 +208,21 @@ def test_two_hosts_that_differ_are_named_and_those_that_agree_succeed(batchwasm:
     said = batchwasm("explain", "random/0").out
     assert "succeeded on" in said
     assert "mismatch on" in said
+
+
+def test_what_is_compared_survives_a_scheduler_that_is_killed(
+    batchwasm: Cli, two: list[Sshd], begin: Callable[[], Live]
+) -> None:
+    text = '[jobs.nap]\nsource = "nap.wat"\nmemory = "4MiB"\nverify = 2\nsweep = { n = { range = [0, 40] } }\n'
+    (batchwasm.folder / "jobs.toml").write_text(text)
+    live = begin()
+    live.until(lambda journal: job_of(journal, 0).succeeded > 5)
+    live.process.kill()
+    live.process.communicate()
+    batchwasm("resume")
+    with closing(Journal.open(live.path / "journal.db", read_only=True)) as journal:
+        gave = [(a.record.task, a.host) for a in journal.attempts() if a.record.outcome == Outcome.SUCCEEDED]
+    assert sorted(gave) == [(task, server.name) for task in range(40) for server in two]
 
 
 def test_one_host_has_nobody_to_be_compared_with(batchwasm: Cli, two: list[Sshd]) -> None:

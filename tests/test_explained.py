@@ -83,12 +83,14 @@ def test_a_run_that_goes_on_says_what_limits_it(written: Written) -> None:
     assert [reason["code"] for group in found["hosts"] for reason in group["reasons"]] == ["aside"]
 
 
-def test_a_run_that_was_left_says_so_and_its_tasks_wait(written: Written) -> None:
+def test_a_run_that_was_left_says_so_of_what_runs_and_of_what_waits(written: Written) -> None:
     written.decide(1.0)
     found = api.explain(written.folder)
     assert found.state == "stopped"
     assert found.reasons[0].text.startswith("it does not go on: its scheduler ended without a word")
     task = api.explain(written.folder, job="sim", index=0)
+    assert (task.state, task.reasons[0].code, len(task.places)) == ("running", "stopped", 1)
+    task = api.explain(written.folder, job="sim", index=written.state.jobs[0].plan.tasks - 1)
     assert (task.state, task.reasons[0].code) == ("waiting", "stopped")
 
 

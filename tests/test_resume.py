@@ -17,7 +17,7 @@ from batchwasm.core.events import BatchPlaced, Event, HostAway, HostJoined, Host
 from batchwasm.errors import WorldError
 from batchwasm.journal import Journal
 from tests.command import Cli
-from tests.guests import STARTED_WAT, WORK_C
+from tests.guests import HELLO_WAT, STARTED_WAT, WORK_C
 from tests.sshd import Sshd
 
 WORK = """
@@ -170,3 +170,24 @@ def test_an_input_that_changed_meanwhile_is_told_and_mended(batchwasm: Cli) -> N
     assert "in.txt is not what it was" in refused.err
     (folder / "in.txt").write_text("one")
     assert batchwasm("resume", "--json", code=1).json["by_outcome"] == {"timed_out": 4}
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_an_input_of_a_job_that_is_over_is_needed_no_more(batchwasm: Cli, gone: bool) -> None:
+    folder = batchwasm.folder
+    (folder / "hello.wat").write_text(HELLO_WAT)
+    (folder / "loop.wat").write_text(STARTED_WAT)
+    (folder / "in.txt").write_text("one")
+    (folder / "jobs.toml").write_text(
+        '[jobs.pre]\nsource = "hello.wat"\ninputs = ["in.txt"]\n'
+        '[jobs.loop]\nafter = ["pre"]\nsource = "loop.wat"\ntime_limit = "1s"\n'
+    )
+    process = batchwasm.start("run", "jobs.toml")
+    until(lambda: bool(list((folder / "batchwasm-runs").glob("jobs-1"))) and len(placed(folder)) == 2)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    if gone:
+        (folder / "in.txt").unlink()
+    else:
+        (folder / "in.txt").write_text("two")
+    assert batchwasm("resume", "--json", code=1).json["by_outcome"] == {"succeeded": 1, "timed_out": 1}

@@ -16,7 +16,7 @@ import click
 
 from batchwasm.cli import complete
 from batchwasm.cli.calling import OPTIONS_FIRST, calling_options, fleet_of, read_target
-from batchwasm.errors import EXIT_SUCCEEDED, EXIT_TASKS_FAILED, TaskFailed
+from batchwasm.errors import EXIT_CANCELLED, EXIT_SUCCEEDED, EXIT_TASKS_FAILED, TaskFailed
 
 if TYPE_CHECKING:
     from batchwasm.fleet import Function
@@ -55,16 +55,18 @@ def command(
     found = read_target(target, inventory, hosts, given)
     with fleet_of("map", found, inventory, hosts, wait_hosts, quiet) as (fleet, function):
         numbers: deque[int] = deque()
-        failed = 0
+        failed, code = 0, EXIT_SUCCEEDED
         for index, value in enumerate(fleet.outcomes(function, _rows(function, numbers), in_flight=in_flight)):
             number = numbers.popleft()
             sys.stdout.write(_line(function, index, value, as_json) + "\n")
             if isinstance(value, Exception):
                 failed += 1
+                is_cancelled = isinstance(value, TaskFailed) and value.outcome == "cancelled"
+                code = EXIT_CANCELLED if is_cancelled or code == EXIT_CANCELLED else EXIT_TASKS_FAILED
                 if failed <= TOLD_FAILURES:
                     _tell(number, value, last=failed == TOLD_FAILURES)
         sys.stdout.flush()
-    return EXIT_TASKS_FAILED if failed else EXIT_SUCCEEDED
+    return code
 
 
 def _rows(function: Function, numbers: deque[int]) -> Iterator[tuple[tuple[Any, ...] | Exception, Any]]:

@@ -96,7 +96,7 @@ class Pace:
         self._seen: deque[tuple[float, int]] = deque()
 
     def observe(self, now: float, counts: Counts) -> None:
-        seen, done = self._seen, counts.done
+        seen, done = self._seen, counts.done - counts.known  # those that ran: the others say nothing of the rest
         if not done and not counts.running:
             seen.clear()  # time counts from when tasks run, not from when the first source is compiled
             return

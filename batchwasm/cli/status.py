@@ -42,6 +42,8 @@ def _show(status: Status) -> None:
         click.echo(visible(f"paused  {status.paused}; {again}" if status.paused else f"paused  {again}"))
     click.echo(visible(f"folder  {status.folder}"))
     click.echo(f"tasks   {', '.join(_tally(status.tasks))}")
+    for sentence in status.comparing:
+        click.echo(visible(f"compare {sentence}"))
     if status.taken:
         click.echo(visible(f"cache   {taken_text(status.taken)}"))
     counts = ("total", "waiting", "running", "succeeded", "failed", "cancelled", "skipped")

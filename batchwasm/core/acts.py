@@ -129,11 +129,11 @@ class Acts(Batches):
             if job.blockers:
                 continue
             if not each:
-                self._make_ready(n, start, stop)
+                self._let_go(n, start, stop)
                 continue
             for task in range(start, stop):
                 if self.is_released(job, task):
-                    self._make_ready(n, task, task + 1)
+                    self._let_go(n, task, task + 1)
         self._queue(n)
         self.fresh.add(n)
 

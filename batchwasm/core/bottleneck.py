@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from batchwasm.core import placement, reasons
-from batchwasm.core.explain import at_limit, is_late, label_limits, paused, waits_for
+from batchwasm.core.explain import at_limit, compares, is_late, label_limits, paused, waits_for
 from batchwasm.core.hoststate import HostState
 from batchwasm.core.jobstate import WAITING, JobState
 from batchwasm.core.reasons import Reason, Shortage, counted, listed, memory_text, task_name
@@ -19,7 +19,6 @@ from batchwasm.core.state import State
 
 JOBS_LOOKED_AT = 64  # of the queue: what comes behind these waits for the same
 SENTENCES = 12  # more is no answer
-LOOKED_AT = 1000  # tasks whose hosts are named
 
 _CLOSED = {
     "connecting": "connecting",
@@ -117,13 +116,9 @@ def _of_job(state: State, n: int, now: float) -> Iterator[_Weighed]:
     limit = at_limit(job)
     if limit is not None and job.startable:
         yield _Weighed(job.startable, limit)
-    if job.gave:
-        compared = [task for task in job.retries if task in job.gave]
-        if compared:
-            verb = "waits" if len(compared) == 1 else "wait"
-            hosts = listed(sorted({host for task in compared[:LOOKED_AT] for host, _ in job.gave[task]}))
-            text = f"{counted(len(compared), 'task')} of {name} ran on {hosts} and {verb} for another host to compare"
-            yield _Weighed(len(compared), Reason(code="verify", text=text))
+    compared = compares(job)
+    if compared is not None:
+        yield _Weighed(len(job.gave), compared)
     resting = [retry.at for retry in job.retries.values() if now < retry.at]
     if resting:
         verb = "waits" if len(resting) == 1 else "wait"

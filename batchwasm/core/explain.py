@@ -19,6 +19,7 @@ from batchwasm.core.state import State
 from batchwasm.core.urgency import Urgency
 from batchwasm.model import Outcome
 
+LOOKED_AT = 1000  # tasks whose hosts are named
 _WORDS = {WAITING: "waits", RUNNING: "runs"}
 
 
@@ -59,6 +60,8 @@ class Waiting:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Running:
     places: tuple[Place, ...]
+    reasons: tuple[Reason, ...] = ()
+    """Why nobody would hear of its end now."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,7 +81,7 @@ def explain(state: State, n: int, task: int, now: float) -> Explanation:
     if code == WAITING:
         return Waiting(reasons=tuple(_everywhere(state, n, task, now)), hosts=_by_host(state, n, task, now))
     if code == RUNNING:
-        return Running(places=tuple(_places(state, n, task, now)))
+        return Running(places=tuple(_places(state, n, task, now)), reasons=tuple(_stopped(state)))
     return Ended(outcome=Outcome(code), reasons=tuple(_why_ended(state, n, task)))
 
 
@@ -87,9 +90,8 @@ def explain(state: State, n: int, task: int, now: float) -> Explanation:
 
 def _everywhere(state: State, n: int, task: int, now: float) -> Iterator[Reason]:
     job = state.jobs[n]
-    if state.stopped is not None:
-        yield Reason(code="stopped", text=f"the run does not go on: {state.stopped.text}")
-    elif state.paused is not None:
+    yield from _stopped(state)
+    if state.stopped is None and state.paused is not None:
         yield paused(state)
     yield from waits_for(state, n, task)
     if job.digest is None:
@@ -107,11 +109,27 @@ def _everywhere(state: State, n: int, task: int, now: float) -> Iterator[Reason]
         yield from _before_it(state, n, task)
 
 
+def _stopped(state: State) -> Iterator[Reason]:
+    if state.stopped is not None:
+        yield Reason(code="stopped", text=f"the run does not go on: {state.stopped.text}")
+
+
 def paused(state: State) -> Reason:
     """Of a run that is."""
     by = f" {state.paused}" if state.paused else ""
     text = f"the run is paused{by}: nothing new is started until 'batchwasm unpause -r {state.name}'"
     return Reason(code="paused", text=text)
+
+
+def compares(job: JobState) -> Reason | None:
+    """Its tasks that ran, and wait to run on another host, too."""
+    waiting = [task for task in job.gave if task in job.retries]
+    if not waiting:
+        return None
+    hosts = reasons.listed(sorted({host for task in waiting[:LOOKED_AT] for host, _ in job.gave[task]}))
+    verb = "waits" if len(waiting) == 1 else "wait"
+    text = f"{counted(len(waiting), 'task')} of {job.plan.name} ran on {hosts}, {verb} for another host to compare"
+    return Reason(code="verify", text=text)
 
 
 def waits_for(state: State, n: int, task: int | None) -> Iterator[Reason]:

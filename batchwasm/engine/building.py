@@ -106,23 +106,32 @@ class Building:
             self.pending -= 1
         return n in self.artifacts
 
-    async def take(self, n: int, job: Job, artifact: Artifact, calls: Mapping[int, bytes] | None = None) -> None:
-        """A module that is there already, as job `n`'s; `calls` are arguments by task. Raises InputChanged."""
+    async def take(
+        self,
+        n: int,
+        job: Job,
+        artifact: Artifact,
+        calls: Mapping[int, bytes] | None = None,
+        *,
+        is_over: bool = False,
+    ) -> None:
+        """A module that is there already, as job `n`'s; `calls` are arguments by task. Raises InputChanged, unless the
+        job `is_over` and needs no inputs any more."""
         self._folder.add_wasm(job.name, artifact.path)
         signature = _signature(job, artifact)
         if signature is not None:
             self.signatures[n] = signature
             self._folder.write_text(self._folder.wit(job.name), wit(signature))
-        work = await self.work(job, artifact)
+        work = await self.work(job, artifact, is_over=is_over)
         if work.arguments is not None:
             for task, encoded in (calls or {}).items():
                 work.arguments.add(task, [given(self._folder.arguments(job.name), encoded)])
         self.artifacts[n], self.works[n] = artifact, work
 
-    async def work(self, job: Job, artifact: Artifact) -> JobWork:
-        """That of a job with this module. Raises InputChanged."""
+    async def work(self, job: Job, artifact: Artifact, *, is_over: bool = False) -> JobWork:
+        """That of a job with this module. Raises InputChanged, as JobWork.load does."""
         work = self._work(job, artifact, _signature(job, artifact))
-        await work.load()
+        await work.load(is_over=is_over)
         return work
 
     def _work(self, job: Job, artifact: Artifact, signature: Signature | None) -> JobWork:
@@ -145,13 +154,20 @@ class Building:
         )
 
     def forget_arguments(self, events: Sequence[Event], state: State) -> None:
-        """Of tasks that have their results; all are looked at where some may have ended without a report."""
+        """Of tasks that have their results; all are looked at where some may have ended without a report.
+
+        Files that an earlier attempt of a task left go, where the last one left none.
+        """
         for event in events:
             match event:
                 case TasksFinished() | TasksKnown():
                     arguments = self.works[event.job].arguments
                     if arguments is not None:
                         arguments.forget([record.task for record in event.records if record.final])
+                    for record in event.records:
+                        left = record.outputs or record.stdout_path or record.stderr_path or record.value_path
+                        if record.number > 1 and not left:
+                            self._folder.forget_task(state.jobs[event.job].plan.name, record.task)
                 case TasksWithdrawn() | TasksReturned() | BatchGivenUp() | HostLeft() | HostJoined() | TasksCancelled():
                     for n, work in self.works.items():
                         if work.arguments is not None:

@@ -31,12 +31,12 @@ class Inbox(Protocol):
         """The job of an attempt that is waited for from this host; None where it is not, or not any more."""
         ...
 
-    async def claim(self, batch: int, task: int, seq: int) -> None:
+    async def claim(self, host: str, batch: int, task: int, seq: int) -> None:
         """Wait until no other attempt of the task has its files on the way here; until `disclaim`, or the report is
         in the journal, none has."""
         ...
 
-    def disclaim(self, batch: int, seq: int) -> None:
+    def disclaim(self, host: str, batch: int, seq: int) -> None:
         """Nothing comes of the report after all."""
         ...
 
@@ -60,6 +60,10 @@ class Inbox(Protocol):
 
     def is_wanted(self, batch: int) -> bool:
         """False for a batch that was given up: whatever a host says of it is old news."""
+        ...
+
+    def is_recalled(self, batch: int) -> bool:
+        """Whether what of a batch is not started yet shall not start."""
         ...
 
     def expected(self, batch: int) -> collect.Expected:

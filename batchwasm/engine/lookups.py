@@ -31,6 +31,10 @@ CHUNK = 4000  # tasks looked up at once: some 200 ms, after which those that are
 CHUNK_WITH_FILES = 100  # where each has files of its own, which are read for it
 
 
+Left = tuple[str, ...] | None
+"""Of a task that ended: files that it left beside its outputs, by their paths; None where it did not succeed."""
+
+
 class Looked(NamedTuple):
     """Tasks that were looked up: those with a record are known, the others may start."""
 
@@ -73,7 +77,12 @@ class Lookups:
         """Jobs of which tasks are being looked up."""
         self._keys: dict[tuple[int, int], bytes] = {}
         """Of tasks that have files of their own, which may change before they are sent."""
-        self._ended: list[tuple[int, list[Record]]] = []
+        self._hits: dict[tuple[int, int], bytes] = {}
+        """Keys of results that were found and are not in the journal yet."""
+        self._ended: dict[int, dict[int, Left]] = {}
+        """Of each job, what ended and was not kept yet, by task."""
+        self._taken: list[tuple[int, list[tuple[bytes, int]]]] = []
+        """Of each job, what is in the journal and was not told yet: keys and tasks."""
         self._wake = asyncio.Event()
         self._seal: bytes | None = None
         self._broken = False
@@ -110,11 +119,17 @@ class Lookups:
     def journaled(self, events: Iterable[object]) -> None:
         """These are in the journal: what succeeded may be known from now on."""
         for event in events:
-            if isinstance(event, TasksFinished) and event.job in self._jobs:
-                ended = [record for record in event.records if record.final]
-                if ended:
-                    self._ended.append((event.job, ended))
-                    self._wake.set()
+            match event:
+                case TasksFinished() if event.job in self._jobs:
+                    self._ended.setdefault(event.job, {}).update(
+                        (record.task, _left(record)) for record in event.records if record.final
+                    )
+                case TasksKnown():
+                    found = [(self._hits.pop((event.job, record.task)), record.task) for record in event.records]
+                    self._taken.append((event.job, found))
+                case _:
+                    continue
+            self._wake.set()
 
     async def keep(self, works: Mapping[int, JobWork]) -> None:
         """Keep what succeeds, until the end."""
@@ -139,21 +154,19 @@ class Lookups:
             self._tell(Looked(n, whole))
             return
         keys = await self._keys_of(work, some)
-        records = await self._find(n, work, keys) if wanted else []
+        records = await self._find(n, keys) if wanted else []
         if work.own_files:
             hit = {record.task for record in records}
             self._keys.update({(n, task): key.key for task, key in keys.items() if task not in hit})
         self._tell(Looked(n, some, records))
 
-    async def _find(self, n: int, work: JobWork, keys: Mapping[int, Key]) -> list[Record]:
+    async def _find(self, n: int, keys: Mapping[int, Key]) -> list[Record]:
         found = await self._safely(self._read, n, keys)
         if found is None:
             return []
         if found.wrong or found.gone:
             await self._safely(self._known.drop, found.wrong, found.gone)
-        if found.records:
-            taken = [(keys[record.task].key, record.task) for record in found.records]
-            await self._safely(self._known.take, self._origin(n, work), taken)
+        self._hits.update(((n, record.task), keys[record.task].key) for record in found.records)
         return found.records
 
     def _read(self, n: int, keys: Mapping[int, Key]) -> _Found:
@@ -182,19 +195,19 @@ class Lookups:
     # -------------------------------------------------------------------------------------------- keeping
 
     async def _keep(self, works: Mapping[int, JobWork]) -> None:
-        while self._ended:
-            ended, self._ended = self._ended, []
-            by_job: dict[int, dict[int, Record]] = {}
-            for n, records in ended:
-                by_job.setdefault(n, {}).update((record.task, record) for record in records)
-            for n, each in by_job.items():
+        while self._ended or self._taken:
+            ended, self._ended = self._ended, {}
+            taken, self._taken = self._taken, []
+            for n, found in taken:
+                await self._safely(self._known.take, self._origin(n, works[n]), found)
+            for n, each in ended.items():
                 tasks = sorted(each)
                 for at in range(0, len(tasks), CHUNK):
                     await self._keep_some(n, works[n], {task: each[task] for task in tasks[at : at + CHUNK]})
 
-    async def _keep_some(self, n: int, work: JobWork, ended: Mapping[int, Record]) -> None:
+    async def _keep_some(self, n: int, work: JobWork, ended: Mapping[int, Left]) -> None:
         before = {task: self._keys.pop((n, task), None) for task in ended} if work.own_files else {}
-        succeeded = [task for task, record in ended.items() if record.outcome == Outcome.SUCCEEDED]
+        succeeded = [task for task, left in ended.items() if left is not None]
         if self._broken or not succeeded:
             return
         keys = await self._keys_of(work, ranges_of(succeeded))
@@ -205,13 +218,13 @@ class Lookups:
         if keys:
             await self._safely(self._write, n, work, keys, ended)
 
-    def _write(self, n: int, work: JobWork, keys: Mapping[int, Key], ended: Mapping[int, Record]) -> None:
+    def _write(self, n: int, work: JobWork, keys: Mapping[int, Key], ended: Mapping[int, Left]) -> None:
         """In a thread."""
         successes = []
         lists: dict[bytes, Mapping[str, str]] = {}
         for task, key in keys.items():
             try:
-                files = digests(self._folder, ended[task])
+                files = digests(self._folder, ended[task] or ())
             except OSError:
                 continue  # somebody took it away
             successes.append(Success(key.key, task, key.parts, files))
@@ -239,6 +252,12 @@ class Lookups:
             self._broken = True
             self._note(f"warning: {error}; the run goes on without it")
             return None
+
+
+def _left(record: Record) -> Left:
+    if record.outcome != Outcome.SUCCEEDED:
+        return None
+    return tuple(path for path in (record.stdout_path, record.stderr_path, record.value_path) if path is not None)
 
 
 async def keys_of(work: JobWork, tasks: Ranges, seal: bytes) -> dict[int, Key]:

@@ -195,7 +195,9 @@ class Loop(Wanted):
         adding = self._spawn(self._lookups.keep, self._building.works)
         inventory = LiveInventory(self._plan.inventory, self._folder, self, self._watcher.note)
         for n, artifact in self._earlier.artifacts.items():  # before any host tells what it has of them
-            await self._building.take(n, self.jobs[n], artifact, self._earlier.arguments.get(n))
+            counts, calls = self.state.jobs[n].counts, self._earlier.arguments.get(n)
+            is_over = not counts[WAITING] and not counts[RUNNING]
+            await self._building.take(n, self.jobs[n], artifact, calls, is_over=is_over)
         missing = [(n, job) for n, job in enumerate(self.jobs) if n not in self._earlier.artifacts]
         self._building.pending = len(missing)
         aside = [self._spawn(self._build, n, job) for n, job in missing]
@@ -320,7 +322,7 @@ class Loop(Wanted):
                 case _Report():
                     event = self._scheduler.admit(item.session.host.name, item.batch, item.records)
                     if item.seq is not None:
-                        self.disclaim(item.batch, item.seq)
+                        self.disclaim(item.session.host.name, item.batch, item.seq)
                         settled.setdefault(item.session, []).append(item.seq)
                 case _Return():
                     batch = self._scheduler.batch_of(item.session.host.name, item.event.batch)

@@ -11,6 +11,7 @@ from batchwasm.model import Host, Request
 from batchwasm.runner.protocol import Attach, Attached, Start, Work
 
 CPUS_LIMIT, GPUS_LIMIT = 4096, 256  # what is believed of a host whose inventory says nothing
+ID_LIMIT = 100  # characters of a supervisor's id, which every state of the run carries
 SENTENCE_LIMIT, LINES_LIMIT = 500, 50  # what of a host's words is kept
 
 
@@ -66,6 +67,8 @@ def check_offer(host: Host, offer: Attached) -> None:
     if not 0 < offer.cpus <= cpus or not 1 <= offer.memory_bytes <= memory or not 0 <= offer.gpus <= gpus:
         what = f"{offer.cpus} cpus, {offer.memory_bytes} bytes of memory and {offer.gpus} gpus"
         raise HostError("protocol", f"its runner offers {what}")
+    if not 0 < len(offer.supervisor) <= ID_LIMIT:
+        raise HostError("protocol", f"its runner calls itself {offer.supervisor!r:.80}")
 
 
 def sentences(lines: Sequence[str]) -> list[str]:

@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -119,10 +119,9 @@ class Originals:
         return _Job(folder, self._journals[origin.folder], number)
 
 
-def digests(folder: RunFolder, record: Record) -> dict[str, str]:
-    """sha256 of the files that a record has beside its outputs, by path; those of outputs it knows itself."""
-    paths = (record.stdout_path, record.stderr_path, record.value_path)
-    return {path: _sha256(folder.path / path) for path in paths if path is not None}
+def digests(folder: RunFolder, paths: Iterable[str]) -> dict[str, str]:
+    """sha256 of files of a run, by their paths in its folder."""
+    return {path: _sha256(folder.path / path) for path in paths}
 
 
 def copy(source: Path, target: Path, sha256: str | None, size: int | None = None) -> None:

@@ -113,7 +113,7 @@ class Session:
         if work.files_vary:
             self._in_group(self._start_with_files(batch, work, ranges, numbers))
             return
-        made = work.work(batch, ranges, numbers, self._spool(batch), self._mounts())
+        made = work.work(batch, ranges, numbers, self._spool(batch), dict(self.host.mounts))
         if self._shipping.has_all(made.files):
             self._order(made)
         else:
@@ -159,7 +159,7 @@ class Session:
         while not self._ending.is_set():
             try:
                 await self._life()
-                return
+                break  # which may have been before it could be told
             except HostError as error:
                 if not error.waiting_may_help:
                     return
@@ -336,7 +336,7 @@ class Session:
             batches=kept,
             facts={
                 **prepared.depot.facts.as_dict(),
-                "boot": answer.boot,
+                "boot": sentence(answer.boot),
                 "gpus": answer.gpus,
                 "rules": sentences(answer.rules),
                 "warnings": sentences(answer.warnings),
@@ -438,15 +438,15 @@ class Session:
         """Bring the files of a report here, then tell it: what is in the journal is on disk."""
         assert self._prepared is not None
         depot, spool = self._prepared.depot, self._spool(message.batch)
-        records = []
+        host, records = self.host.name, []
         try:
-            for row in rows:
-                await self._inbox.claim(message.batch, row.task, message.seq)
-                job = self._inbox.awaited(self.host.name, message.batch, row.task, row.number)
+            for row in sorted(rows, key=lambda row: row.task):  # as all do, lest two of them wait for each other
+                await self._inbox.claim(host, message.batch, row.task, message.seq)
+                job = self._inbox.awaited(host, message.batch, row.task, row.number)
                 if job is not None:  # else nothing of it may touch the run folder, where another host's result may be
                     records.append(await collect.collect(row, job, self._folder, depot, spool, *expected))
         except BaseException:
-            self._inbox.disclaim(message.batch, message.seq)
+            self._inbox.disclaim(host, message.batch, message.seq)
             raise
         self._report(message, records)
 
@@ -464,7 +464,7 @@ class Session:
 
     async def _start_with_files(self, batch: int, work: JobWork, ranges: Ranges, numbers: list[int]) -> None:
         await self._ship_and_send(
-            await work.work_with_files(batch, ranges, numbers, self._spool(batch), self._mounts())
+            await work.work_with_files(batch, ranges, numbers, self._spool(batch), dict(self.host.mounts))
         )
 
     async def _ship_and_send(self, made: Made) -> None:
@@ -489,12 +489,12 @@ class Session:
             self._inbox.report(self, None, work.batch, records)
         if made.left:
             self._inbox.returned(self, None, work.batch, made.left, "its arguments did not fit into one message")
-        if work.tasks:
+        if work.tasks and self._inbox.is_recalled(work.batch):
+            left = ranges_of([task.task for task in work.tasks])
+            self._inbox.returned(self, None, work.batch, left, "recalled while its files were on the way")
+        elif work.tasks:
             self._send(start_of(work, self._inbox.request_of(work.batch)))
 
     def _spool(self, batch: int) -> str:
         assert self._attached is not None
         return f"{self._attached.spool}/{batch}"
-
-    def _mounts(self) -> dict[str, str]:
-        return dict(self.host.mounts)

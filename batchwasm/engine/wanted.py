@@ -10,7 +10,7 @@ from batchwasm.core.state import State
 from batchwasm.engine.building import Building
 from batchwasm.engine.collect import Expected
 from batchwasm.engine.orders import Reservation
-from batchwasm.model import JobName
+from batchwasm.model import HostName, JobName
 
 
 class Claims:
@@ -20,19 +20,19 @@ class Claims:
     """
 
     def __init__(self) -> None:
-        self._of: dict[tuple[int, int], tuple[int, int]] = {}
-        """By job and task: batch and number of the report that has them."""
+        self._of: dict[tuple[int, int], tuple[HostName, int, int]] = {}
+        """By job and task: host, batch and number of the report that has them. A host says what batch it likes."""
         self._freed = asyncio.Event()
 
-    async def take(self, job: int, task: int, batch: int, seq: int) -> None:
+    async def take(self, job: int, task: int, host: HostName, batch: int, seq: int) -> None:
         """Wait until no other report has them."""
-        while self._of.setdefault((job, task), (batch, seq)) != (batch, seq):
+        while self._of.setdefault((job, task), (host, batch, seq)) != (host, batch, seq):
             self._freed.clear()
             await self._freed.wait()
 
-    def give_back(self, batch: int, seq: int) -> None:
+    def give_back(self, host: HostName, batch: int, seq: int) -> None:
         """All that a report has."""
-        mine = [key for key, report in self._of.items() if report == (batch, seq)]
+        mine = [key for key, report in self._of.items() if report == (host, batch, seq)]
         for key in mine:
             del self._of[key]
         if mine:
@@ -66,6 +66,10 @@ class Wanted:
         found = self._scheduler.batch_of(host, batch)
         return None if found is None else len(found.remaining)
 
+    def is_recalled(self, batch: int) -> bool:
+        found = self.state.batches.get(batch)
+        return found is not None and found.recalled
+
     def expected(self, batch: int) -> Expected:
         found = self.state.batches[batch]
         work = self._building.works[found.job]
@@ -89,10 +93,10 @@ class Wanted:
             need = replace(need, memory_bytes=found.memory_bytes)
         return Reservation(need=need, isolate=plan.isolate)
 
-    async def claim(self, batch: int, task: int, seq: int) -> None:
-        found = self.state.batches.get(batch)
+    async def claim(self, host: str, batch: int, task: int, seq: int) -> None:
+        found = self._scheduler.batch_of(host, batch)
         if found is not None:
-            await self.claims.take(found.job, task, batch, seq)
+            await self.claims.take(found.job, task, host, batch, seq)
 
-    def disclaim(self, batch: int, seq: int) -> None:
-        self.claims.give_back(batch, seq)
+    def disclaim(self, host: str, batch: int, seq: int) -> None:
+        self.claims.give_back(host, batch, seq)

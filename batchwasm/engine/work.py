@@ -158,11 +158,13 @@ class JobWork:
         """Why what is late can't be given: to no task, ever."""
         self._shared: dict[str, Any] = {}
         self._shared_files: list[LocalFile] = []
+        self._changed: InputChanged | None = None
+        """Why no task can be sent any more."""
 
     @property
     def files_vary(self) -> bool:
         """True where something must be read before a task can be sent: files of its own, what other jobs left."""
-        return self._inputs_vary or self._stdin_varies or self._taking is not None
+        return self._inputs_vary or self._stdin_varies or self._taking is not None or self._changed is not None
 
     @property
     def own_files(self) -> bool:
@@ -191,8 +193,17 @@ class JobWork:
         except (OSError, NotWasm):
             return True
 
-    async def load(self) -> None:
-        """Read what all tasks share, but for what other jobs leave. Raises InputChanged."""
+    async def load(self, *, is_over: bool = False) -> None:
+        """Read what all tasks share, but for what other jobs leave. Raises InputChanged; not for a job that `is_over`,
+        of which tasks are refused for that reason if a person wants them again."""
+        try:
+            await self._load()
+        except InputChanged as error:
+            if not is_over:
+                raise
+            self._changed = error
+
+    async def _load(self) -> None:
         job, params = self._job, self._job.params(0)
         shared: dict[str, Any] = {}
         if not self._args_vary and not self._args_late:
@@ -235,6 +246,8 @@ class JobWork:
         """As `work`, where something must be read first."""
         taken, wanted = None, list(zip(indexes(ranges), numbers, strict=True))
         try:
+            if self._changed is not None:
+                raise self._changed
             if self._taking is not None:
                 taken = await self._taking.of(ranges)
                 await self._load_late(taken)

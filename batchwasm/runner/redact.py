@@ -66,6 +66,14 @@ class Redaction:
                 yield at, at + len(value)
                 at = data.find(value, at + 1, last)
 
+    def _unsure(self, data: bytes) -> int:
+        """How many bytes at its end begin a value that is not there in full: the most that do."""
+        for count in range(min(len(data), self._longest - 1), 0, -1):
+            end = data[-count:]
+            if any(len(value) > count and value.startswith(end) for value in self._values):
+                return count
+        return 0
+
     def _ends(self, data: bytes) -> Iterable[tuple[int, int]]:
         """Where `data` begins with the end of a value."""
         for value in self._values:
@@ -84,7 +92,7 @@ class Redaction:
 
 
 class Stream:
-    """Redacts one output, fed in pieces; what comes out lags behind by less than the longest value."""
+    """Redacts one output, fed in pieces; only what may be the beginning of a value waits for the next piece."""
 
     def __init__(self, redaction: Redaction) -> None:
         self._redaction = redaction
@@ -95,8 +103,7 @@ class Stream:
     def feed(self, data: bytes) -> bytes:
         """What can be told by now."""
         held = self._held + data
-        # A value that begins later than that may not be here in full.
-        upto = max(0, len(held) - max(0, self._redaction._longest - 1))
+        upto = len(held) - self._redaction._unsure(held)
         told, covered = self._redaction._replaced(held, upto, min(self._covered, upto))
         self._covered = max(covered, self._covered - upto)
         self._held = held[upto:]

@@ -17,6 +17,7 @@ from tests.cli.terminal import on_a_terminal
 from tests.command import Cli
 from tests.gated import Gate, Lines, gated_jobs, until
 from tests.guests import HELLO_WAT
+from tests.sshd import Sshd, inventory_of
 
 SWEEP = "sweep = { n = [1, 2, 3] }\n"
 
@@ -247,3 +248,21 @@ def test_the_help_of_logs_and_results_names_it(batchwasm: Cli) -> None:
         batchwasm.program, env=batchwasm.environment(line), capture_output=True, text=True, check=True
     )
     assert "plain,wait" in shell.stdout
+
+
+# -------------------------------------------------------------------------------------------------------- over ssh
+
+
+def test_over_ssh_it_is_seen_as_well_and_no_secret_is(batchwasm: Cli, gate: Gate, ssh_pool: list[Sshd]) -> None:
+    (batchwasm.folder / "inventory.toml").write_text(
+        inventory_of(ssh_pool[:1], f"[hosts.{ssh_pool[0].name}.mounts]\ngate = '''{gate.folder}'''")
+    )
+    gated_jobs(batchwasm, 2, 'secret = ["TOKEN"]\n')
+    started = batchwasm("run", "--detach", "--json", "jobs.toml", env={"TOKEN": "out 1.1"})
+    following = Lines(batchwasm.start("logs", "-f", "gated"))
+    assert following.next() == "***"
+    gate.open("1.1")
+    assert following.next() == "out 1.2"
+    gate.open("1.2")
+    assert following.rest() == (0, "", "err 1.1\nerr 1.2\n")
+    assert batchwasm("wait", "--json").json["folder"] == started.json["folder"]

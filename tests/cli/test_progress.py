@@ -151,6 +151,15 @@ def test_no_time_is_told_that_is_left_while_nothing_runs() -> None:
     assert list(tally(Counts(total=4, succeeded=1, running=1), 0.5))[-1] == "6 s left"
 
 
+def test_what_was_known_before_is_told_and_makes_no_rate() -> None:
+    counts = Counts(total=9, succeeded=5, known=5, running=1)
+    assert list(tally(counts, None)) == ["5 of 9 done", "5 known before", "1 running"]
+    pace = Pace()
+    pace.observe(0.0, Counts(total=9, running=1))
+    pace.observe(5.0, counts)
+    assert pace.rate(5.0) is None
+
+
 def test_what_went_wrong_is_counted_by_kind() -> None:
     stream = io.StringIO()
     plain = Plain(stream, clock=Clock())

@@ -94,7 +94,7 @@ def raw(made: Made, *args: str) -> subprocess.CompletedProcess[bytes]:
 
 def test_status_for_programs_has_the_fields_of_the_contract(read: Cli, made: Made) -> None:
     status = read("status", "--json").json
-    assert list(status) == ["schema", "run", "folder", "state", "tasks", "jobs", "hosts"]
+    assert list(status) == ["schema", "run", "folder", "state", "tasks", "jobs", "hosts", "paused"]
     assert (status["schema"], status["run"], status["state"]) == ("status/1", "read-1", "finished")
     assert status["folder"] == str(made.run)
     counts = {"waiting": 0, "running": 0, "cancelled": 0, "skipped": 0}
@@ -309,7 +309,19 @@ def test_explain_says_how_a_task_ended_for_people_and_programs(read: Cli) -> Non
     assert re.match(r"  1  failed on localhost, started at \d\d:\d\d, after .*:", shown[3])
     assert " ".join(" ".join(shown[3:]).split()).endswith("exited with code 3: no such thing")
     found = read("explain", "one", "--json").json
-    assert list(found) == ["schema", "run", "folder", "job", "index", "state", "reasons", "hosts", "places", "attempts"]
+    assert list(found) == [
+        "schema",
+        "run",
+        "folder",
+        "job",
+        "index",
+        "state",
+        "reasons",
+        "hosts",
+        "places",
+        "attempts",
+        "cache",
+    ]
     assert (found["schema"], found["job"], found["index"], found["state"]) == ("explain/1", "one", 0, "succeeded")
     assert [attempt["number"] for attempt in found["attempts"]] == [1]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from batchwasm.cli.units import count_text, duration_text, size_text
+from batchwasm.cli.units import count_text, duration_text, size_text, taken_text
 
 
 @pytest.mark.parametrize(
@@ -43,3 +43,8 @@ def test_durations(seconds: float, text: str) -> None:
 
 def test_counts_have_their_thousands_apart() -> None:
     assert count_text(1234567) == "1,234,567"
+
+
+def test_what_was_taken_names_the_runs_the_largest_share_first() -> None:
+    assert taken_text({"tour-1": 2, "tour-3": 1200}) == "1,202 were known: 1,200 from tour-3, 2 from tour-1"
+    assert taken_text({"tour-1": 1}) == "1 was known: 1 from tour-1"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from batchwasm.core.bottleneck import limits
 from batchwasm.core.comparing import differing, digest_of, mismatch_text
 from batchwasm.core.events import BatchGivenUp, BatchPlaced, HostLeft, Record
 from batchwasm.core.explain import Waiting, explain
@@ -10,6 +11,7 @@ from batchwasm.core.scheduler import Scheduler
 from batchwasm.core.state import WAITING
 from batchwasm.engine.blocked import blocked
 from batchwasm.model import Outcome
+from batchwasm.rows import status
 from tests.core.test_scheduler import joined, placed, plan, record, started
 
 SAME, OTHER = digest_of("a" * 64, "", "c" * 64), digest_of("b" * 64, "", "c" * 64)
@@ -118,3 +120,13 @@ def test_what_differs_is_told_part_by_part() -> None:
     assert differing(digest_of("a", "b", "c"), digest_of("x", "y", "c")) == ["stdout", "value"]
     assert mismatch_text("g", "h", ["value", "outputs"]) == "its value and outputs on h are not those on g"
     assert differing(SAME, None)
+
+
+def test_the_run_says_what_waits_to_be_compared() -> None:
+    scheduler = compared("g", "h", tasks=2)
+    scheduler.observe(HostLeft(host="h", code="lost", text="gone"), 0.0)
+    (batch,) = placed(scheduler.decide(0.0))
+    end(scheduler, batch, wall_s=1.0)
+    told = "1 task of a ran on g, waits for another host to compare"
+    assert told in [reason.text for reason in limits(scheduler.state, 1.0)]
+    assert status(scheduler.state, "", alive=True).comparing == (told,)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 
 from batchwasm.engine.check import check
 from batchwasm.engine.deploy import install
-from batchwasm.engine.look import Look
+from batchwasm.engine.look import MODULES, Look
 from batchwasm.errors import HostError
 from batchwasm.model import Courtesy, Host
 from tests.engine.depots import depot_on, executable, here, python_that_mounts
@@ -270,3 +271,10 @@ async def test_a_login_that_takes_all_along_is_seen_with_what_prevents_that(
     assert "'loginctl enable-linger root' there prevents that" in warning
     write(drop_in, "[Login]\nKillUserProcesses=no\n")
     assert (await check(host)).warnings == ()
+
+
+def test_what_is_sent_to_look_is_all_that_it_imports() -> None:
+    there = {f"batchwasm.runner.{name}" for name in MODULES if name != "__init__"}
+    program = "import sys, batchwasm.runner.look; print(*[m for m in sys.modules if m.startswith('batchwasm.runner.')])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) <= there

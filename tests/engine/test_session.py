@@ -70,9 +70,12 @@ class Heard:
         self.returns: list[tuple[int, Ranges]] = []
         self.beats: list[Beat] = []
         self.outputs: list[tuple[str, Output]] = []
+        self.claimed: list[int] = []
+        """Tasks whose files were wanted for it alone, in that order."""
         self.work = False
         self.left: dict[int, int] = {}
         """How many tasks of each batch are waited for."""
+        self.recalled: set[int] = set()
         self.reservation = Reservation(Request(cpus=1, memory_bytes=1024), False)
 
     def post(self, event: Event) -> None:
@@ -96,12 +99,16 @@ class Heard:
     def left_of(self, host: str, batch: int) -> int | None:
         return self.left.get(batch)
 
+    def is_recalled(self, batch: int) -> bool:
+        return batch in self.recalled
+
     def expected(self, batch: int) -> Expected:
         return Expected()
 
-    async def claim(self, batch: int, task: int, seq: int) -> None: ...
+    async def claim(self, host: str, batch: int, task: int, seq: int) -> None:
+        self.claimed.append(task)
 
-    def disclaim(self, batch: int, seq: int) -> None: ...
+    def disclaim(self, host: str, batch: int, seq: int) -> None: ...
 
     def request_of(self, batch: int) -> Reservation:
         return self.reservation
@@ -251,6 +258,16 @@ async def test_files_that_nobody_waits_for_do_not_touch_the_run_folder(
     assert not (tmp_path / "tasks").exists()
 
 
+async def test_two_hosts_that_bring_files_of_the_same_tasks_never_wait_for_each_other(
+    host: FakeHost, heard: Heard, session: Session
+) -> None:
+    rows = [row(task, detail=Detail(outputs=[OutputFile("x", 1, X_DIGEST, True)]), files=(b"x",)) for task in (7, 3, 5)]
+    runner = await host.life()
+    runner.say(Finished(1, 3, seq=1, body=Rows.encode(rows)))
+    await until(lambda: bool(heard.reports))
+    assert heard.claimed == [3, 5, 7]
+
+
 async def test_a_connection_that_breaks_is_made_again_and_old_batches_are_killed(
     host: FakeHost, heard: Heard, session: Session
 ) -> None:
@@ -347,6 +364,32 @@ async def test_a_host_that_is_away_at_the_end_is_told_once_more(host: FakeHost, 
     assert not session.owes_goodbye
 
 
+async def test_a_host_that_is_being_connected_to_at_the_end_is_told_once_more(
+    host: FakeHost, heard: Heard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = Session(Host(name="h"), "0123", 1, RunFolder(path=tmp_path), heard)
+    task = asyncio.create_task(session.run())
+    first = await host.life()
+    await until(lambda: bool(heard.of(HostJoined)))
+    connecting, prepare = asyncio.Event(), sessions.prepare
+
+    async def hang(*_: Any) -> Any:
+        monkeypatch.setattr(sessions, "prepare", prepare)
+        connecting.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(sessions, "prepare", hang)
+    first.say(b"")
+    async with asyncio.timeout(10):
+        await connecting.wait()
+    session.end(stop_guests=True)
+    last = await host.life()
+    await last.order(Detach)
+    last.say(b"")
+    await task
+    assert not session.owes_goodbye
+
+
 async def test_a_run_that_is_left_as_it_is_says_no_goodbye(host: FakeHost, heard: Heard, tmp_path: Path) -> None:
     session = Session(Host(name="h"), "0123", 1, RunFolder(path=tmp_path), heard)
     task = asyncio.create_task(session.run())
@@ -410,6 +453,15 @@ async def test_a_host_that_offers_nonsense_is_dropped(
     host: FakeHost, heard: Heard, session: Session, cpus: int, memory: int, gpus: int
 ) -> None:
     await host.life(Attached("s1", "boot", cpus, memory, "/spool/run", gpus=gpus))
+    await until(lambda: bool(heard.of(HostRefused)))
+    assert heard.of(HostRefused)[0].code == "protocol"
+    assert heard.of(HostJoined) == []
+
+
+async def test_a_host_whose_names_are_too_long_for_the_journal_is_dropped(
+    host: FakeHost, heard: Heard, session: Session
+) -> None:
+    await host.life(Attached("s" * 100, "boot", 2, 1, "/spool/run"))
     await until(lambda: bool(heard.of(HostRefused)))
     assert heard.of(HostRefused)[0].code == "protocol"
     assert heard.of(HostJoined) == []
@@ -626,15 +678,18 @@ async def test_an_input_that_vanished_is_told_as_invalid_and_blames_no_host(
     assert heard.of(HostLeft) == []
 
 
-async def test_a_batch_that_was_given_up_while_its_files_were_on_the_way_is_not_started(
+async def test_a_batch_that_was_given_up_or_recalled_while_its_files_were_on_the_way_is_not_started(
     host: FakeHost, heard: Heard, session: Session, tmp_path: Path
 ) -> None:
     runner = await host.life()
     await until(lambda: bool(heard.of(HostJoined)))
     work = await work_of(tmp_path)
+    heard.recalled.add(7)
     session.start(150, work, ((0, 1),), [1])  # `heard` wants none from 100 on
+    session.start(7, work, ((0, 1),), [1])
     session.start(8, work, ((0, 1),), [1])
     assert (await runner.order(Start)).batch == 8
+    assert heard.returns == [(None, ((0, 1),))], "it was recalled before it was sent"
 
 
 async def test_a_file_that_vanished_refuses_the_tasks_that_need_it_and_no_others(
