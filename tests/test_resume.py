@@ -69,8 +69,8 @@ def until(condition: Callable[[], bool]) -> None:
 def placed(folder: Path) -> list[BatchPlaced]:
     try:
         return [event for event in events_of(folder) if isinstance(event, BatchPlaced)]
-    except (OSError, WorldError, RunError):
-        return []  # there is no run yet
+    except (OSError, RunError, WorldError):
+        return []  # there is no run yet, or no table in its journal
 
 
 def running(folder: Path, tasks: int) -> Callable[[], bool]:
