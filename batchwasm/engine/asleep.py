@@ -1,10 +1,24 @@
-"""Whether this machine was asleep: its connections are dead then, and do not know it."""
+"""The time of a scheduler: it never goes back; and whether this machine was asleep, whose connections are dead then."""
 
 from __future__ import annotations
 
 import time
 
 SLEEP_S = 10.0  # what is shorter, a connection survives
+
+
+class Clock:
+    """Unix time as of a clock that nobody sets back: else what is due in a second would be due in an hour."""
+
+    def __init__(self, at_least: float = 0.0) -> None:
+        self._ahead_s = max(time.time(), at_least) - time.monotonic()
+
+    def now(self) -> float:
+        wall, steady = time.time(), self._ahead_s + time.monotonic()
+        if wall > steady:  # it was put forward, or this machine was asleep
+            self._ahead_s += wall - steady
+            return wall
+        return steady
 
 
 class Sleep:

@@ -40,6 +40,10 @@ class Inbox(Protocol):
         """Nothing comes of the report after all."""
         ...
 
+    async def on_disk(self) -> None:
+        """What was written into the run folder until now survives a power cut when this returns."""
+        ...
+
     def request_of(self, batch: int) -> Reservation: ...
 
     def has_work(self, host: str) -> bool:

@@ -7,7 +7,6 @@ one transaction, and only then acts. What hosts are told is therefore always in 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -37,7 +36,7 @@ from batchwasm.core.events import (
 )
 from batchwasm.core.state import RUNNING, WAITING, State
 from batchwasm.engine.arguments import KEPT_BYTES, Given
-from batchwasm.engine.asleep import Sleep
+from batchwasm.engine.asleep import Clock, Sleep
 from batchwasm.engine.building import Building, Earlier, built
 from batchwasm.engine.groups import the_one
 from batchwasm.engine.inbox import Reporter
@@ -50,6 +49,7 @@ from batchwasm.engine.plan import Plan, Watcher, host_plan
 from batchwasm.engine.pool import Pool
 from batchwasm.engine.requests import Requests, reply
 from batchwasm.engine.session import Session
+from batchwasm.engine.syncing import Syncing, sync_file_system
 from batchwasm.engine.wanted import Wanted
 from batchwasm.engine.work import Digests
 from batchwasm.engine.world import World
@@ -105,7 +105,7 @@ class Loop(Wanted):
         """By their numbers; those that were added, too."""
         self._inputs: list[InputFile] = []
         """Read, and not in the journal yet."""
-        self._digests = Digests(self._earlier.inputs, self._inputs.append)
+        self._digests = Digests(self._earlier.inputs, self._note_input)
         building = Building(plan.spec, plan.store, folder, self._digests, watcher.compiling, plan.secrets)
         super().__init__(self._earlier.state, building)
         self._tasks: dict[int, int] = {}
@@ -125,6 +125,8 @@ class Loop(Wanted):
         self._lookups = Lookups(plan, self.state, folder, tell=self._add, note=watcher.note)
         self._keeping = Keeping(journal)
         self._sleep = Sleep()
+        self._clock = Clock(self.state.last_at)
+        self._syncing = Syncing(folder.path)
         self._shown_at = 0.0
         self._leaves_guests = False
         """What runs on hosts goes on when this life ends."""
@@ -168,6 +170,13 @@ class Loop(Wanted):
     def stop(self, code: str, text: str) -> None:
         """Let go of the run: guests are stopped, what has not finished stays waiting."""
         self._stop = self._stop or RunStopped(code=code, text=text)
+        self._wake.set()
+
+    async def on_disk(self) -> None:
+        await self._syncing.done()
+
+    def _note_input(self, file: InputFile) -> None:
+        self._inputs.append(file)
         self._wake.set()
 
     def _add(self, news: _News) -> None:
@@ -231,8 +240,10 @@ class Loop(Wanted):
             self._wake.set()
 
     def _open(self) -> None:
-        """Durably, so that no other life of a scheduler ever gives orders in this one's name."""
-        now = time.time()
+        """Durably, so that no other life of a scheduler ever gives orders in this one's name, and with the files that
+        the next one will want."""
+        sync_file_system(self._folder.path)
+        now = self._clock.now()
         events = opening(self._plan, self._folder.name, self.state, self._before)
         for event in events:
             self._scheduler.observe(event, now)
@@ -244,7 +255,7 @@ class Loop(Wanted):
         try:
             while not self.state.finished and self.state.stopped is None:
                 await self._news_or_tick()
-                self._pass(time.time())
+                self._pass(self._clock.now())
                 self._look()
         except Exception as error:
             can_be_resumed = not (self._plan.open or isinstance(error, SourceError | SpecError))
@@ -252,7 +263,7 @@ class Loop(Wanted):
             told = (WorldError, SourceError, SpecError) if self._plan.kept else WorldError
             if isinstance(error, told) and self.state.stopped is None:
                 with suppress(WorldError):  # a full disk takes this no more than what was before it
-                    self._append([stopped_by(error)], time.time())
+                    self._append([stopped_by(error)], self._clock.now())
             raise
         self._keeping.end(self.state)
         self._watcher.passed(self.state)
@@ -266,13 +277,13 @@ class Loop(Wanted):
         if self._building.errors and not self._building.pending:
             raise SourceError("\n\n".join(map(str, self._building.errors)))
         if self._stop is not None:
-            self._append([self._stop], time.time())
+            self._append([self._stop], self._clock.now())
         else:
             self._check_world()
 
     async def _news_or_tick(self) -> None:
         wake_at = self._scheduler.wake_at
-        wait_s = TICK_S if wake_at is None else min(TICK_S, max(0.0, wake_at - time.time()))
+        wait_s = TICK_S if wake_at is None else min(TICK_S, max(0.0, wake_at - self._clock.now()))
         try:
             async with asyncio.timeout(wait_s):
                 await self._wake.wait()
@@ -373,6 +384,7 @@ class Loop(Wanted):
         if await self._building.build(n, job):
             artifact = self._building.artifacts[n]
             self._watcher.compiled(job.name, artifact)
+            await self._syncing.done()
             self._add(built(n, artifact))
         self._wake.set()
 
@@ -443,7 +455,7 @@ class Loop(Wanted):
         else:
             raise SpecError([Problem(file="", line=None, key="", text=text) for text in hopeless.values()])
         if stopped is not None:
-            self._append([stopped], time.time())
+            self._append([stopped], self._clock.now())
             raise WorldError(stopped.text)
 
     def _has_results(self) -> bool:

@@ -109,7 +109,7 @@ class Session:
     def start(self, batch: int, work: JobWork, ranges: Ranges, numbers: list[int]) -> None:
         """Send a batch; files it needs that are not there yet go first."""
         if not self._joined:
-            return  # it left in this very pass; HostLeft is on its way and takes the batch back
+            return  # it left in this very pass; HostAway is on its way
         if work.files_vary:
             self._in_group(self._start_with_files(batch, work, ranges, numbers))
             return
@@ -445,6 +445,7 @@ class Session:
                 job = self._inbox.awaited(host, message.batch, row.task, row.number)
                 if job is not None:  # else nothing of it may touch the run folder, where another host's result may be
                     records.append(await collect.collect(row, job, self._folder, depot, spool, *expected))
+            await self._inbox.on_disk()
         except BaseException:
             self._inbox.disclaim(host, message.batch, message.seq)
             raise
@@ -456,7 +457,7 @@ class Session:
         assert self._group is not None
         try:
             task = self._group.create_task(work)
-        except RuntimeError:  # the connection is breaking just now: HostLeft follows, and takes the batch back
+        except RuntimeError:  # the connection is breaking just now: HostAway follows
             work.close()
             return
         self._errands.add(task)

@@ -108,6 +108,8 @@ class Heard:
     async def claim(self, host: str, batch: int, task: int, seq: int) -> None:
         self.claimed.append(task)
 
+    async def on_disk(self) -> None: ...
+
     def disclaim(self, host: str, batch: int, seq: int) -> None: ...
 
     def request_of(self, batch: int) -> Reservation:
