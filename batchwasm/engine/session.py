@@ -38,7 +38,7 @@ from batchwasm.engine.received import Received
 from batchwasm.engine.shipping import Shipping
 from batchwasm.engine.work import InputChanged, JobWork, Made
 from batchwasm.errors import HostError, HostLost
-from batchwasm.model import Host, Outcome
+from batchwasm.model import Host
 from batchwasm.results import RunFolder
 from batchwasm.runner.protocol import (
     Acknowledge,
@@ -482,12 +482,7 @@ class Session:
         if not self._inbox.is_wanted(work.batch):
             return  # it was given up while its files were on the way
         if made.refused:
-            now = time.time()
-            records = [
-                Record(r.task, r.number, Outcome.INVALID, True, None, now, 0.0, 0.0, 0.0, 0, b"", b"", r.code, r.text)
-                for r in made.refused
-            ]
-            self._inbox.report(self, None, work.batch, records)
+            self._inbox.report(self, None, work.batch, made.refusals(time.time()))
         if made.left:
             self._inbox.returned(self, None, work.batch, made.left, "its arguments did not fit into one message")
         if work.tasks and self._inbox.is_recalled(work.batch):

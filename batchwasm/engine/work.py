@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from batchwasm.core.events import Ranges, indexes, ranges_of
+from batchwasm.core.events import Ranges, Record, indexes, ranges_of
 from batchwasm.engine.arguments import Arguments
 from batchwasm.engine.collect import Answers
 from batchwasm.engine.files import LocalFile
@@ -20,7 +20,7 @@ from batchwasm.engine.upstream import NotGiven
 from batchwasm.errors import BatchwasmError, SpecError
 from batchwasm.functions.values import BadArgument
 from batchwasm.journal import InputFile
-from batchwasm.model import NO_VALUES, Digest, Job, RunSpec, Scalar, Template, jobs_in, names_in
+from batchwasm.model import NO_VALUES, Digest, Job, Outcome, RunSpec, Scalar, Template, jobs_in, names_in
 from batchwasm.runner.protocol import TaskWork, Work
 from batchwasm.spec.inputs import TaskInput, output_globs, stdin_path, task_inputs, together
 from batchwasm.toolchains.wasm import NotWasm, parse
@@ -114,6 +114,14 @@ class Made(NamedTuple):
             or digest in (task.stdin, task.arguments_file)
             or any(digest == own for _, own in task.inputs or ())
         }
+
+    def refusals(self, now: float) -> list[Record]:
+        """What becomes of the tasks that can't be sent."""
+        outcome = int(Outcome.INVALID)
+        return [
+            Record(r.task, r.number, outcome, True, None, now, 0.0, 0.0, 0.0, 0, b"", b"", r.code, r.text)
+            for r in self.refused
+        ]
 
     def without(self, digest: Digest, why: str) -> Made:
         """The batch without the tasks that need this file, which are refused."""
