@@ -21,14 +21,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from batchwasm import artifacts, disk
 from batchwasm.artifacts import Store
 from batchwasm.errors import RunError
 from batchwasm.journal import InputFile, Journal
-from batchwasm.model import Build, Digest, Source
-from batchwasm.reopening import read_manifest
+from batchwasm.model import Digest, Source
+from batchwasm.reopening import read_manifest, source_of
 from batchwasm.results import RunFolder, files_below
 from batchwasm.toolchains.base import source_folder
 
@@ -142,7 +142,7 @@ def _sources(folder: RunFolder) -> tuple[list[Member], list[str]]:
     for job in read_manifest(folder).get("jobs", ()):
         if job.get("artifact") is None:
             continue
-        source = _source(job)
+        source = source_of(job)
         files = artifacts.sources(job["name"], source, job["artifact"], Store()) if source.paths else None
         if files is None:
             missing.append(job["name"])
@@ -150,21 +150,6 @@ def _sources(folder: RunFolder) -> tuple[list[Member], list[str]]:
         found += (Member(f"sources/{job['name']}/{name}", path) for name, path in _placed(source, files))
     words = f"the sources of {', '.join(missing)} are left out: nobody knows whether they are what they were"
     return found, [words] if missing else []
-
-
-def _source(job: Mapping[str, Any]) -> Source:
-    build = job["build"]
-    return Source(
-        language=job["language"],
-        paths=tuple(map(Path, job["sources"])),
-        build=Build(
-            flags=tuple(build["flags"]),
-            defines=tuple(sorted(build["defines"].items())),
-            include=tuple(map(Path, build["include"])),
-            optimize=build["optimize"],
-        ),
-        function=job["function"],
-    )
 
 
 def _placed(source: Source, files: Iterable[Path]) -> Iterator[tuple[str, Path]]:

@@ -18,7 +18,7 @@ from batchwasm.core.events import ArtifactBuilt
 from batchwasm.core.state import State
 from batchwasm.errors import RunError
 from batchwasm.journal import Journal
-from batchwasm.model import Artifact, HostName, Inventory, Job, Limits, RunSpec, Source, Template
+from batchwasm.model import Artifact, Build, HostName, Inventory, Job, Limits, Request, RunSpec, Source, Template
 from batchwasm.results import RunFolder
 from batchwasm.spec import stored
 from batchwasm.spec.again import KeptJob, again
@@ -83,6 +83,7 @@ def is_of_calls(folder: RunFolder) -> bool:
 
 def _called(job: Mapping[str, Any], tasks: int, artifact: Artifact | None) -> Job:
     paths = () if artifact is None else (artifact.path,)
+    limits = Limits(**{key: value for key, value in job["limits"].items() if key in _LIMITS})
     return Job(
         name=job["name"],
         source=Source(language=job["language"], paths=paths, function=job["function"]),
@@ -90,7 +91,8 @@ def _called(job: Mapping[str, Any], tasks: int, artifact: Artifact | None) -> Jo
         reuse=job["reuse"],
         env={name: Template(parts=tuple(parts)) for name, parts in job.get("env", {}).items()},
         mounts=tuple(job.get("mounts", ())),
-        limits=Limits(**{key: value for key, value in job["limits"].items() if key in _LIMITS}),
+        requests=(Request(memory_bytes=limits.memory_bytes),),
+        limits=limits,
         isolate=job.get("isolate", False),
         deterministic=job.get("deterministic", False),
         secret=tuple(job.get("secret", ())),
@@ -126,7 +128,23 @@ def _kept(job: Mapping[str, Any], artifact: Artifact | None) -> KeptJob:
     sweep = stored.from_json(job["sweep"])
     if not isinstance(sweep, Combinations):
         raise TypeError(f"{job['name']} has calls that were added")
-    return KeptJob(sweep=sweep, language=job["language"], wasm=None if artifact is None else artifact.path)
+    return KeptJob(sweep=sweep, source=source_of(job), wasm=None if artifact is None else artifact.path)
+
+
+def source_of(job: Mapping[str, Any]) -> Source:
+    """Of a job in a manifest: what it was compiled from, whatever is there now. Raises KeyError, TypeError."""
+    build = job["build"]
+    return Source(
+        language=job["language"],
+        paths=tuple(map(Path, job["sources"])),
+        build=Build(
+            flags=tuple(build["flags"]),
+            defines=tuple(sorted(build["defines"].items())),
+            include=tuple(map(Path, build["include"])),
+            optimize=build["optimize"],
+        ),
+        function=job["function"],
+    )
 
 
 def _artifacts(folder: RunFolder, journal: Journal) -> dict[int, Artifact]:

@@ -13,8 +13,9 @@ from tests.homes import move_into
 
 COPIES_C = r"""
 #include <stdio.h>
+#include "sizes.h"
 int main(void) {
-    static char block[65536];
+    static char block[SIZE];
     FILE *in = fopen("data/in.txt", "rb"), *out = fopen("out.txt", "wb");
     if (!in || !out) return 2;
     fwrite(block, 1, fread(block, 1, sizeof block, in), out);
@@ -24,6 +25,8 @@ int main(void) {
 """
 TWICE_C = "double twice(double x) { return 2 * x; }\n"
 JOBS = """
+[defaults]
+build = { include = ["inc"] }
 [jobs.copies]
 source = "copies.c"
 stdin = "std.txt"
@@ -49,6 +52,8 @@ def origin(batchwasm: Cli, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder, outside = batchwasm.folder, tmp_path_factory.mktemp("outside")
     (outside / "far.bin").write_bytes(b"far away")
     (folder / "copies.c").write_text(COPIES_C)
+    (folder / "inc").mkdir()
+    (folder / "inc/sizes.h").write_text("#define SIZE 65536\n")
     (folder / "twice.c").write_text(TWICE_C)
     (folder / "jobs.toml").write_text(JOBS.replace("OUTSIDE", str(outside)))
     (folder / "data").mkdir()
@@ -72,7 +77,7 @@ def test_a_bundle_replays_on_a_machine_that_has_nothing_else(
         bundle.extractall(elsewhere, filter="data")
     assert names == sorted(names)
     assert {name.split("/")[0] for name in names} == {"jobs-1"}
-    assert "jobs-1/sources/copies/copies.c" in names
+    assert {"jobs-1/sources/copies/copies.c", "jobs-1/sources/copies/inc/sizes.h"} <= set(names)
     assert {"jobs-1/jobs.toml", "jobs-1/manifest.json", "jobs-1/inventory.toml", "jobs-1/journal.db"} <= set(names)
     assert not [path for path in elsewhere.rglob("*") if path.is_file() and b"a-very-secret" in path.read_bytes()]
 

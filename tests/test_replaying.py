@@ -210,8 +210,11 @@ def test_a_function_gives_the_same_value_by_replay_and_by_the_printed_python_scr
 def test_a_call_is_replayed_with_the_arguments_that_its_journal_has(batchwasm: Cli) -> None:
     (batchwasm.folder / "mean.c").write_text(MEAN_C)
     lines = "[1, 2]\n[3, 5]\n"
-    assert batchwasm("map", "mean.c:mean", stdin=lines).out == "1.5\n4.0\n"
+    assert batchwasm("map", "--memory", "32MiB", "--env", "A=b", "mean.c:mean", stdin=lines).out == "1.5\n4.0\n"
     assert batchwasm("replay", "mean/1", "-r", "map-1").out.endswith("succeeded, value 4.0\n")
+    script = batchwasm("replay", "mean/1", "-r", "map-1", "--print").out
+    assert "store.set_limits(memory_size=33554432)" in script
+    assert "'A': 'b'" in script
     batchwasm("call", "mean.c:mean", f"[{', '.join(['1.5'] * 10_000)}]")
     said = batchwasm("replay", "mean", "-r", "call-1", code=2).err
     assert "the arguments of mean/0 were too large to be kept" in said

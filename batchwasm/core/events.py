@@ -26,6 +26,11 @@ def batch_id(incarnation: int, n: int) -> int:
     return incarnation << INCARNATION_SHIFT | n
 
 
+def incarnation_of(batch: int) -> int:
+    """In whose life it was placed."""
+    return batch >> INCARNATION_SHIFT
+
+
 def count(ranges: Ranges) -> int:
     return sum(stop - start for start, stop in ranges)
 

@@ -20,6 +20,7 @@ from batchwasm.core.events import (
     RunOpened,
     RunStopped,
     TasksReturned,
+    incarnation_of,
 )
 
 KINDS = (BatchPlaced, TasksReturned, BatchGivenUp, HostAway, HostLeft, HostJoined, RunOpened, RunStopped)
@@ -55,6 +56,7 @@ def unheard(events: Iterable[tuple[float, Event]], job: int, task: int, recorded
     there: dict[int, _Open] = {}
     connected: set[str] = set()
     supervisors: dict[str, str] = {}
+    incarnation: int | None = None
     last = 0
     for at, event in events:
         gone: list[int] = []
@@ -85,6 +87,7 @@ def unheard(events: Iterable[tuple[float, Event]], job: int, task: int, recorded
                 supervisors[event.host] = event.supervisor
             case RunOpened():
                 connected.clear()
+                incarnation = event.incarnation
             case RunStopped() if event.guests_stopped:
                 for batch in [batch for batch, each in there.items() if each.host in connected]:
                     del there[batch]  # taken back: nobody is to blame
@@ -92,7 +95,8 @@ def unheard(events: Iterable[tuple[float, Event]], job: int, task: int, recorded
                 pass
         for batch in gone:
             ended = there.pop(batch)
-            if batch not in recorded:
+            may_be_old = incarnation not in (None, incarnation_of(batch))  # then it may never have arrived
+            if batch not in recorded and not may_be_old:
                 last = max(last, ended.number)
                 found.append(
                     Unheard(

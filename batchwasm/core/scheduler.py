@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from batchwasm.core import placement, policy, reserving
 from batchwasm.core.events import (
@@ -33,6 +34,7 @@ from batchwasm.core.events import (
     TasksReturned,
     TasksWithdrawn,
     batch_id,
+    indexes,
     ranges_of,
 )
 from batchwasm.core.hoststate import Batch, HostState
@@ -152,6 +154,12 @@ class Scheduler:
         if not fresh:
             return None
         return TasksFinished(batch=batch_id, job=batch.job, host=batch.host, records=list(fresh.values()))
+
+    def admit_return(self, host: str, event: TasksReturned) -> TasksReturned | None:
+        """The same of tasks that a host gives back: those that it still has, whatever else it names."""
+        batch = self.batch_of(host, event.batch)
+        tasks = [] if batch is None else [task for task in indexes(event.ranges) if task in batch.remaining]
+        return replace(event, ranges=ranges_of(tasks)) if tasks else None
 
     # ------------------------------------------------------------------------------------- what may have room
 

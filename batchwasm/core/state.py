@@ -48,6 +48,7 @@ from batchwasm.core.events import (
     TasksRetried,
     TasksReturned,
     TasksWithdrawn,
+    incarnation_of,
 )
 from batchwasm.core.hoststate import Batch, HostState
 from batchwasm.core.jobstate import CODES, RUNNING, WAITING, JobState
@@ -306,10 +307,17 @@ class State(Acts):
                 self._forget(batch)
 
     def _lose(self, host: str, at: float) -> None:
-        """All that was sent to a host is lost with it: each task runs again, until its crash limit."""
+        """All that was sent to a host is lost with it: each task runs again, until its crash limit.
+
+        What an earlier life of the scheduler sent may never have arrived: nobody is to blame for that.
+        """
         for batch in list(self.batches_on(host)):
+            blamed = incarnation_of(batch.id) == self.incarnation
             for task in sorted(batch.remaining):
-                self._lost(batch, task, at)
+                if blamed:
+                    self._lost(batch, task, at)
+                else:
+                    self._drop(batch, task)
             self._forget(batch)
 
     def _take_back(self, host: str) -> None:

@@ -325,8 +325,7 @@ class Loop(Wanted):
                         self.disclaim(item.session.host.name, item.batch, item.seq)
                         settled.setdefault(item.session, []).append(item.seq)
                 case _Return():
-                    batch = self._scheduler.batch_of(item.session.host.name, item.event.batch)
-                    event = None if batch is None else item.event
+                    event = self._scheduler.admit_return(item.session.host.name, item.event)
                     if item.seq is not None:
                         settled.setdefault(item.session, []).append(item.seq)
                 case Looked():

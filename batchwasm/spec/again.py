@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from batchwasm.errors import SpecError
-from batchwasm.model import Job, JobName, RunSpec
+from batchwasm.model import Job, JobName, RunSpec, Source
 from batchwasm.spec import document
 from batchwasm.spec import jobs as job_files
 from batchwasm.spec.nodes import Node
@@ -23,7 +23,8 @@ class KeptJob:
     """What a run folder has of one of its jobs, whatever became of the files that it was made of."""
 
     sweep: Combinations
-    language: str
+    source: Source
+    """What it was compiled from."""
     wasm: Path | None
     """Its module, where it was built."""
 
@@ -58,8 +59,10 @@ def _table(table: Mapping[str, Any], kept: KeptJob) -> dict[str, Any]:
         found["sweep"] = {name: [0] for name in kept.sweep.names}
     if kept.wasm is not None:
         found["source"] = str(kept.wasm)
+        found["build"] = {"include": []}  # whose folders need not be there any more
     return found
 
 
 def _as_kept(job: Job, kept: KeptJob) -> Job:
-    return replace(job, sweep=kept.sweep, source=replace(job.source, language=kept.language))
+    source = kept.source if kept.wasm is not None else replace(job.source, language=kept.source.language)
+    return replace(job, sweep=kept.sweep, source=source)

@@ -20,6 +20,7 @@ from batchwasm.functions.types import String
 from tests import reactors
 from tests.cli.terminal import ROOT, read_all
 from tests.command import Cli
+from tests.guests import HELLO_WAT
 
 SHELLS = {
     "bash": (["bash", "--norc", "--noprofile", "-i"], 'eval "$(batchwasm completion bash)"'),
@@ -104,6 +105,13 @@ def test_hosts_of_the_inventory_are_offered_one_after_another(ask: Ask, batchwas
     assert ask("hosts", "check", "--hosts", "big,lab0") == ["big,lab01", "big,lab02", "big,lab03"]
     (batchwasm.folder / "other.toml").write_text("[hosts.other]\n")
     assert ask("hosts", "check", "-i", "other.toml", "--hosts", "") == ["other"]
+
+
+def test_tasks_and_hosts_of_the_newest_run_are_offered_to_be_replayed(ask: Ask, batchwasm: Cli) -> None:
+    (batchwasm.folder / "hello.wat").write_text(HELLO_WAT)
+    batchwasm("run", "hello.wat", "--sweep", "n=1..3", "--", "{n}")
+    assert ask("replay", "hello/") == ["hello/0", "hello/1", "hello/2"]
+    assert ask("replay", "hello/0", "--host", "") == ["localhost"]
 
 
 def test_nothing_is_offered_and_nothing_said_where_files_are_wrong(ask: Ask, batchwasm: Cli) -> None:

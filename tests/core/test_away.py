@@ -114,3 +114,12 @@ def test_a_host_may_come_back_with_fewer_gpus_than_what_runs_there_holds() -> No
     for batch in batches:
         finish(scheduler, batch, 2.0)
         invariants.check(scheduler.state)
+
+
+def test_what_an_earlier_life_sent_to_a_host_that_was_started_anew_counts_for_no_loss() -> None:
+    scheduler, _ = with_one_task_on_g()
+    for incarnation in range(2, 9):
+        scheduler.observe(RunOpened(incarnation=incarnation, pid=1, machine="m", version="0"), 1.0)
+        (again,) = placed(observe(scheduler, 1.0, joined("g", supervisor=f"s{incarnation}")))
+        assert scheduler.state.batches[again.batch].remaining == {0: 1}
+    assert scheduler.state.jobs[0].losses == {}

@@ -384,3 +384,18 @@ def test_no_object_stands_for_a_task_that_waits_or_has_ended() -> None:
     gc.collect()
     assert scheduler.state.counts[Outcome.SUCCEEDED] == 50_000
     assert len(gc.get_objects()) - before < 200
+
+
+def test_a_host_gives_back_only_what_it_has() -> None:
+    """What it names beside that would be in the journal for ever, as often as it likes."""
+    scheduler = started(plan(1))
+    scheduler.observe(joined("h"), 0.0)
+    (batch,) = placed(scheduler.decide(0.0))
+    mine = next(iter(scheduler.state.batches[batch.batch].remaining))
+    event = TasksReturned(batch=batch.batch, ranges=((-5, 0), (mine, mine + 1), (1000, 2000)))
+    assert scheduler.admit_return("other", event) is None
+    found = scheduler.admit_return("h", event)
+    assert found is not None
+    assert found.ranges == ((mine, mine + 1),)
+    scheduler.observe(found, 1.0)
+    assert scheduler.admit_return("h", event) is None
