@@ -159,7 +159,7 @@ def release(at: Place, fd: int) -> None:
 
 def remove(at: Place) -> int:
     """Removes all that a supervisor has on this host, but for the lock. Returns bytes. The lock is held."""
-    folders = (at.scratch, at.spool, at.folder)
+    folders = (at.spool, at.folder, at.scratch)  # that which says whose all is goes last, lest a reboot orphan the rest
     removed = sum(map(tree_bytes, folders))
     for folder in folders:
         remove_tree(folder)

@@ -170,3 +170,18 @@ def test_a_folder_that_others_may_have_filled_is_not_used(tmp_path: Path, name: 
     with pytest.raises(PlaceError, match=f"others can write in .*{name}"):
         local.make(at)
     local.remove_tree(at.root)
+
+
+def test_what_says_whose_a_spool_is_outlives_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host that goes down while a supervisor's folders are removed still knows afterwards what to remove."""
+    at = local.place(str(tmp_path))
+    local.make(at)
+    remove_tree = local.remove_tree
+
+    def checked(folder: str) -> None:
+        assert os.path.exists(f"{at.scratch}/{local.OWNER}") or not os.path.exists(at.spool)
+        remove_tree(folder)
+
+    monkeypatch.setattr(local, "remove_tree", checked)
+    local.remove(at)
+    assert not any(map(os.path.exists, (at.scratch, at.spool, at.folder)))
