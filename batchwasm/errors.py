@@ -6,7 +6,8 @@
     ├── HostError               one host can't be used, with cause and cure; the run goes on without it
     │   └── HostLost            the connection to a host that worked is gone; its tasks run again elsewhere
     ├── WorldError              exit 3: nothing here can go on (no host left)
-    │   └── DiskFull            and a person who makes room mends it: the run can be resumed then
+    │   ├── DiskFull            and a person who makes room mends it: the run can be resumed then
+    │   └── RunHeld             another process works on the run, which needs nothing
     ├── RunError                exit 2: a run folder that is not there, ambiguous, or of a later version
     └── TaskFailed              exit 1: a call made from Python did not succeed (4: it was cancelled)
 
@@ -100,6 +101,10 @@ class WorldError(BatchwasmError):
 
 class DiskFull(WorldError):
     """A disk here, or the user's share of it, is full; `str()` says which path, how much is free and to be written."""
+
+
+class RunHeld(WorldError):
+    """Another process works on the run already; `str()` says which."""
 
 
 class RunError(BatchwasmError):

@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from batchwasm import disk
-from batchwasm.errors import WorldError
+from batchwasm.errors import RunHeld, WorldError
 from batchwasm.version import __version__
 
 FILE = "scheduler.json"
@@ -89,7 +89,7 @@ def held(folder: Path, lock: Path, *, announced: bool = True) -> Iterator[None]:
             other = holder(folder)
             if other is not None and other.may_live and other.pid != os.getpid():
                 cure = "" if other.is_here else f"; where that is not so, remove {folder / FILE}"
-                raise WorldError(f"{folder.name} is worked on by {other}{cure}")
+                raise RunHeld(f"{folder.name} is worked on by {other}{cure}")
         if announced:
             _say_who(folder / FILE)
         try:
@@ -103,7 +103,7 @@ def held(folder: Path, lock: Path, *, announced: bool = True) -> Iterator[None]:
 
 
 def _locked(descriptor: int, folder: Path) -> bool:
-    """False where the file system has no locks. Raises WorldError where another process has it."""
+    """False where the file system has no locks. Raises RunHeld where another process has it."""
     give_up_at = time.monotonic() + PATIENCE_S
     while True:
         try:
@@ -111,7 +111,7 @@ def _locked(descriptor: int, folder: Path) -> bool:
         except BlockingIOError as error:
             if time.monotonic() >= give_up_at:
                 who = holder(folder)
-                raise WorldError(f"{folder.name} is worked on by {who or 'another process'}") from error
+                raise RunHeld(f"{folder.name} is worked on by {who or 'another process'}") from error
             time.sleep(LOOK_S)
         except OSError:
             return False

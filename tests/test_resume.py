@@ -147,6 +147,7 @@ def test_a_second_scheduler_is_refused_with_the_first_ones_pid(batchwasm: Cli, f
     refused = batchwasm("resume", code=3)
     assert str(process.pid) in refused.err
     assert os.uname().nodename in refused.err
+    assert "goes on with the run when that is mended" not in refused.err, "nothing is to be mended"
     process.send_signal(signal.SIGINT)
     process.communicate()
     assert process.returncode == 130

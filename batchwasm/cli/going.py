@@ -16,7 +16,7 @@ from batchwasm.cli.render import print_json
 from batchwasm.cli.units import count_text, duration_text, taken_text
 from batchwasm.cli.watch import RunWatcher, Silent
 from batchwasm.engine.plan import Watcher
-from batchwasm.errors import EXIT_WORLD, BatchwasmError, WorldError
+from batchwasm.errors import EXIT_WORLD, BatchwasmError, RunHeld, WorldError
 from batchwasm.model import RunSpec
 from batchwasm.results import RunFolder, reference
 
@@ -47,7 +47,7 @@ class Going:
             if self._as_json:
                 _print_left(self._folders)
             begun = self._folders and self._folders[-1].path.exists()  # on a full disk it may not even have begun
-            if not begun or "batchwasm resume" in str(error):
+            if not begun or isinstance(error, RunHeld) or "batchwasm resume" in str(error):
                 raise
             name = reference(self._folders[-1], Path.cwd())
             raise WorldError(f"{error}\n'batchwasm resume {name}' goes on with the run when that is mended") from error

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from batchwasm.cli.escape import copy
 from batchwasm.cli.progress import Counts, HostState, Progress, make
-from batchwasm.cli.units import duration_text
+from batchwasm.cli.units import count_text, duration_text
 from batchwasm.core.events import (
     Event,
     FileShipped,
@@ -150,6 +150,7 @@ class RunWatcher(CallsWatcher):
         super().__init__(progress)
         self._show = show and spec.tasks <= SHOWN_TASKS
         self._jobs = [job.name for job in spec.jobs]
+        self._tasks = [len(job) for job in spec.jobs]
         self._lone = {job.name for job in spec.jobs if len(job) == 1}
         self._failures = 0
 
@@ -164,16 +165,18 @@ class RunWatcher(CallsWatcher):
                 self._progress.note(f"cancelled by {event.by}: {what}")
             case TasksRetried():
                 what = self._some(event.job, event.ranges, "what did not succeed of ")
-                self._progress.note(f"had again by {event.by}: {what}")
+                self._progress.note(f"to be run again, by {event.by}: {what}")
             case _:
                 super().happened(event)
 
     def _some(self, job: int, ranges: Ranges, many: str) -> str:
-        """`sim/3`, `many` sim; `sim` where that has one."""
-        name = self._jobs[job]
+        """`sim/3`, `many` 2 tasks of sim, `many` sim for all of them; `sim` where that has one."""
+        name, number = self._jobs[job], count(ranges)
         if name in self._lone:
             return name
-        return f"{name}/{ranges[0][0]}" if count(ranges) == 1 else f"{many}{name}"
+        if number == 1:
+            return f"{name}/{ranges[0][0]}"
+        return f"{many}{name}" if number == self._tasks[job] else f"{many}{count_text(number)} tasks of {name}"
 
     def _tell_ended(self, event: TasksFinished) -> None:
         for record in event.records if self._show else ():
@@ -208,7 +211,12 @@ class RunWatcher(CallsWatcher):
     def _sentence(self, event: TasksFinished, record: Record) -> str:
         outcome = Outcome(record.outcome).word.replace("_", " ")
         reason = f": {record.reason_text}" if record.reason_text else ""
-        again = "" if record.final else "; it is tried again"
+        if record.final:
+            again = ""
+        elif record.outcome == Outcome.SUCCEEDED:  # of a task that is verified
+            again = "; it runs on another host, too, to be compared"
+        else:
+            again = "; it is tried again"
         task = self._name(event.job, record.task)
         return f"{task} {outcome} on {event.host} in {duration_text(record.wall_s)}{reason}{again}"
 
