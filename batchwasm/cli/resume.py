@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
+from batchwasm.cli import complete
 from batchwasm.cli.options import inventory_options, run_option
 
 
 @click.command("resume")
-@click.argument("name", required=False, metavar="[RUN]")
+@click.argument("name", required=False, metavar="[RUN]", shell_complete=complete.runs)
 @run_option
 @inventory_options
 @click.option("--wait-hosts", default="10m", show_default=True, help="How long to wait for a host when none is left.")
