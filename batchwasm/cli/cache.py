@@ -51,7 +51,7 @@ def list_command(as_json: bool) -> None:
     )
 
 
-@command.command("clean")
+@command.command("clean", short_help="Forget what is known of a run, of old runs, or of all.")
 @click.argument("run", required=False, metavar="[RUN]", shell_complete=complete.runs)
 @click.option("--all", "all_", is_flag=True, help="All that is known.")
 @click.option("--older-than", metavar="DURATION", help="What was not used for so long, such as 30d.")

@@ -24,7 +24,8 @@ def command(tasks: tuple[str, ...], everything: bool, run: str | None, as_json: 
     """Have tasks of a run that goes on not run: JOB is all of its tasks, TASK (JOB/INDEX) one.
 
     What runs is stopped at once; what had ended stays as it is. What comes after a cancelled task is skipped.
-    'batchwasm retry' takes it back. A run with cancelled tasks ends with exit code 4.
+    'batchwasm retry' takes it back. A run with cancelled tasks ends with exit code 4;
+    this command with 0, or with 3 where nobody works on the run.
     """
     from batchwasm import api, results
     from batchwasm.cli.escape import visible
@@ -32,7 +33,9 @@ def command(tasks: tuple[str, ...], everything: bool, run: str | None, as_json: 
     from batchwasm.cli.tasks import parse_many
 
     if everything == bool(tasks):
-        raise click.UsageError("say what to cancel: JOB, TASK (such as sim/3), or --all")
+        raise click.UsageError(
+            "say what to cancel: JOB, TASK (such as sim/3), or --all" + (", not both" if tasks else "")
+        )
     folder = results.find(run, Path.cwd())
     chosen = None if everything else parse_many(tasks, {job.name: job.tasks.total for job in api.status(folder).jobs})
     done = api.cancel(folder, chosen)

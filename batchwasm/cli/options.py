@@ -80,6 +80,18 @@ def live_run_option(command: F) -> F:
 
 def inventory_options(command: F) -> F:
     """`-i/--inventory FILE`, `--hosts HOSTLIST`: `inventory`, `hosts`."""
+    return _inventory_options(
+        command,
+        "BATCHWASM_INVENTORY, inventory.toml, ~/.config/batchwasm/inventory.toml, else this machine alone",
+    )
+
+
+def again_inventory_options(command: F) -> F:
+    """The same where a run has its machines already."""
+    return _inventory_options(command, "that of the run, as it is now")
+
+
+def _inventory_options(command: F, default: str) -> F:
     command = click.option(
         "--hosts",
         metavar="HOSTLIST",
@@ -92,6 +104,5 @@ def inventory_options(command: F) -> F:
         type=PATH,
         metavar="FILE",
         shell_complete=complete.toml_files,
-        help="The inventory; default: BATCHWASM_INVENTORY, inventory.toml, ~/.config/batchwasm/inventory.toml, "
-        "else this machine alone.",
+        help=f"The inventory; default: {default}.",
     )(command)

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 @run_option
 @json_option
 def command(run: str | None, as_json: bool) -> None:
-    """Have a run that goes on start nothing new; what runs goes on to its end. 'batchwasm unpause' takes it back."""
+    """Have a run that goes on start nothing new; what runs goes on to its end. 'batchwasm unpause' takes it back.
+
+    Exit code 3 where nobody works on the run.
+    """
     from batchwasm import api, results
 
     folder = results.find(run, Path.cwd())

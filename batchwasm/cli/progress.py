@@ -165,8 +165,9 @@ class Plain:
         print(for_stream(text, self._stream), file=self._stream, flush=True)
 
     def close(self) -> None:
-        now = self._clock()
-        if self._last is not None and (words := self._words(self._last, now)) != self._said:
+        now, last = self._clock(), self._last
+        self._last = None  # closed again later, its rate is another one
+        if last is not None and (words := self._words(last, now)) != self._said:
             self._say(words, now)
 
     def _words(self, counts: Counts, now: float) -> str:

@@ -7,13 +7,13 @@ from pathlib import Path
 import click
 
 from batchwasm.cli import complete
-from batchwasm.cli.options import inventory_options, run_option
+from batchwasm.cli.options import again_inventory_options, run_option
 
 
 @click.command("resume")
 @click.argument("name", required=False, metavar="[RUN]", shell_complete=complete.runs)
 @run_option
-@inventory_options
+@again_inventory_options
 @click.option("--wait-hosts", default="10m", show_default=True, help="How long to wait for a host when none is left.")
 @click.option("--json", "as_json", is_flag=True, help="At the end, print one JSON object about the run.")
 @click.option("--detach", is_flag=True, help="Return when the run goes on; it does so in the background.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from batchwasm.cli import complete
-from batchwasm.cli.options import inventory_options, json_option, run_option
+from batchwasm.cli.options import again_inventory_options, json_option, run_option
 
 if TYPE_CHECKING:
     from batchwasm.asking import Retried, Tasks
@@ -28,7 +28,7 @@ _STAY = (
 @click.command("retry")
 @click.argument("tasks", nargs=-1, metavar="[JOB|TASK]...", shell_complete=complete.jobs_and_tasks)
 @run_option
-@inventory_options
+@again_inventory_options
 @click.option("--wait-hosts", default="10m", show_default=True, help="How long to wait for a host when none is left.")
 @json_option
 @click.option("--detach", is_flag=True, help="A run that is over goes on in the background.")

@@ -102,6 +102,8 @@ def rm_command(
 def _age_s(text: str) -> float:
     from batchwasm.spec.quantities import duration_s
 
+    if text.replace(".", "", 1).isdigit():  # as seconds it would remove all but nothing
+        raise click.UsageError(f"--older-than {text}: days, hours or what? Write {text}d or {text}h")
     try:
         return duration_s(text)
     except ValueError as error:
@@ -155,7 +157,7 @@ def _sentence(run: Removed, dry_run: bool) -> str:
     return visible(f"{run.run}: {did}, {size_text(run.bytes)} {'would be' if dry_run else 'are'} free ({run.folder})")
 
 
-@command.command("export")
+@command.command("export", short_help="Write all results as a table, or a bundle to replay.")
 @click.argument("run", required=False, metavar="[RUN]", shell_complete=complete.run_names)
 @click.option("-o", "--output", type=PATH, metavar="FILE", help="A file, or a folder for RUN.csv; default: stdout.")
 @click.option(

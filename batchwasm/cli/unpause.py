@@ -14,7 +14,7 @@ from batchwasm.cli.pause import show
 @run_option
 @json_option
 def command(run: str | None, as_json: bool) -> None:
-    """Have a paused run go on."""
+    """Have a paused run go on. Exit code 3 where nobody works on it: 'batchwasm resume' does that."""
     from batchwasm import api, results
 
     folder = results.find(run, Path.cwd())

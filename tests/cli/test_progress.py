@@ -114,6 +114,7 @@ def test_plain_lines_about_tasks_come_every_few_seconds_and_at_the_end() -> None
         clock.now = n / 100
         plain.counts(Counts(total=1000, succeeded=n, running=min(16, 1000 - n)))
     plain.close()
+    clock.now += 3
     plain.close()
     assert stream.getvalue().splitlines() == [
         "tasks: 0 of 1,000 done, 16 running",

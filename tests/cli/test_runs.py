@@ -262,7 +262,7 @@ def test_old_runs_that_go_on_are_left_out_and_it_is_said_why(batchwasm: Batchwas
     assert err.startswith("kept: tour-1 is being worked on")
 
 
-@pytest.mark.parametrize("args", [(), ("tour-1", "--keep", "1"), ("--older-than", "soon")])
+@pytest.mark.parametrize("args", [(), ("tour-1", "--keep", "1"), ("--older-than", "soon"), ("--older-than", "0")])
 def test_it_must_be_clear_which_runs_are_meant(batchwasm: Batchwasm, cwd: Path, args: tuple[str, ...]) -> None:
     folder = made(cwd)
     code, _, err = batchwasm("runs", "rm", *args)
