@@ -63,8 +63,8 @@ class Member(NamedTuple):
 def bundle(folder: RunFolder, output: Path | None, *, force: bool = False) -> Bundled:
     """Write the run to `output`: an archive where that ends in .tar.gz or .tgz, else a folder; None is NAME.tar.gz.
 
-    Raises RunError where the run goes on, where the folder is there already, or, unless `force`, where an input is not
-    what it was; WorldError where it can't be written.
+    Raises RunError where the run goes on, where the folder is there already, or, unless `force`, where an input or
+    a module is not what it was; WorldError where it can't be written.
     """
     if folder.is_held():
         raise RunError(f"{folder.name} goes on; bundle it when it is over")
@@ -76,6 +76,7 @@ def bundle(folder: RunFolder, output: Path | None, *, force: bool = False) -> Bu
             journal.copy(copy)
         _same_time(copy, folder.journal)
         inputs, problems = _inputs(folder, known)
+        problems += _modules(folder)
         if problems and not force:
             raise RunError("\n".join([*problems, "nothing was written; with --force the rest is"]))
         sources, notes = _sources(folder)
@@ -120,6 +121,15 @@ def _inputs(folder: RunFolder, known: Mapping[str, InputFile] | None) -> tuple[l
             what = "changed" if Path(file.path).is_file() else "is gone"
             problems.append(f"{file.path} {what}: the run read {file.bytes:,} bytes with sha256 {file.sha256}")
     return list(found.values()), problems
+
+
+def _modules(folder: RunFolder) -> Iterator[str]:
+    """What is wrong with those that the run folder should have."""
+    for job in read_manifest(folder).get("jobs", ()):
+        path, digest = folder.wasm(job["name"]), job.get("artifact")
+        if digest is not None and _digest(path) != digest:
+            what = "changed" if path.is_file() else "is gone"
+            yield f"{path} {what}: the run's tasks are what had sha256 {digest}"
 
 
 def _digest(path: Path) -> Digest | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.command import Cli
+from tests.guests import HELLO_WAT
 from tests.homes import move_into
 
 COPIES_C = r"""
@@ -115,3 +116,14 @@ def test_what_is_not_there_as_it_was_is_told_and_left_out_only_by_force(batchwas
         "jobs-1 is there already" in batchwasm("runs", "export", "--with-inputs", "--force", "-o", "bundle", code=2).err
     )
     assert "--format" in batchwasm("runs", "export", "--with-inputs", "--format", "csv", code=2).err
+
+
+def test_a_run_without_its_module_is_no_bundle(batchwasm: Cli) -> None:
+    (batchwasm.folder / "hello.wat").write_text(HELLO_WAT)
+    batchwasm("run", "hello.wat")
+    module = batchwasm.folder / "batchwasm-runs/hello-1/wasm/hello.wasm"
+    module.unlink()
+    refused = batchwasm("runs", "export", "--with-inputs", code=2).err
+    assert f"{module} is gone: the run's tasks are what had sha256 " in refused
+    assert not (batchwasm.folder / "hello.tar.gz").exists()
+    assert f"{module} is gone" in batchwasm("runs", "export", "--with-inputs", "--force").err
