@@ -19,11 +19,15 @@ from batchwasm.core.events import (
     Ranges,
     RunOpened,
     RunStopped,
+    TasksCancelled,
+    TasksRetried,
     TasksReturned,
+    TasksWithdrawn,
     incarnation_of,
 )
 
-KINDS = (BatchPlaced, TasksReturned, BatchGivenUp, HostAway, HostLeft, HostJoined, RunOpened, RunStopped)
+_OF_BATCHES = (BatchPlaced, TasksReturned, BatchGivenUp, HostAway, HostLeft, HostJoined, RunOpened, RunStopped)
+KINDS = (*_OF_BATCHES, TasksCancelled, TasksWithdrawn, TasksRetried)
 """Events that it wants; of BatchPlaced those of the task's job."""
 
 
@@ -48,6 +52,9 @@ class _Open:
     host: str
     placed_at: float
 
+    def closed(self, at: float, lost: bool, text: str) -> Unheard:
+        return Unheard(number=self.number, host=self.host, placed_at=self.placed_at, ended_at=at, lost=lost, text=text)
+
 
 def unheard(events: Iterable[tuple[float, Event]], job: int, task: int, recorded: Mapping[int, int]) -> list[Unheard]:
     """Of one task. `events` are those of KINDS, in order, each with its time; `recorded` has the number of the attempt
@@ -57,10 +64,11 @@ def unheard(events: Iterable[tuple[float, Event]], job: int, task: int, recorded
     connected: set[str] = set()
     supervisors: dict[str, str] = {}
     incarnation: int | None = None
-    last = 0
+    last, cancelled = 0, ""
     for at, event in events:
         gone: list[int] = []
         lost, text = True, ""
+        cancelled = _cancelled(event, job, task, cancelled)
         match event:
             case BatchPlaced() if event.job == job and _has(event.ranges, task):
                 number = recorded.get(event.batch) or max([last, *(each.number for each in there.values())]) + 1
@@ -70,7 +78,8 @@ def unheard(events: Iterable[tuple[float, Event]], job: int, task: int, recorded
             case TasksReturned() if event.batch in there and _has(event.ranges, task):
                 del there[event.batch]  # it was never started
             case BatchGivenUp() if event.batch in there:
-                gone, lost, text = [event.batch], False, "another attempt had the result first, or it was not wanted"
+                gone, lost = [event.batch], False
+                text = cancelled or "another attempt had the result first, or it was not wanted"
             case HostAway():
                 connected.discard(event.host)
             case HostLeft():
@@ -98,17 +107,21 @@ def unheard(events: Iterable[tuple[float, Event]], job: int, task: int, recorded
             may_be_old = incarnation not in (None, incarnation_of(batch))  # then it may never have arrived
             if batch not in recorded and not may_be_old:
                 last = max(last, ended.number)
-                found.append(
-                    Unheard(
-                        number=ended.number,
-                        host=ended.host,
-                        placed_at=ended.placed_at,
-                        ended_at=at,
-                        lost=lost,
-                        text=text,
-                    )
-                )
+                found.append(ended.closed(at, lost, text))
     return found
+
+
+def _cancelled(event: Event, job: int, task: int, before: str) -> str:
+    """Who stopped what runs of the task, in words; `before` where the event says nothing of it."""
+    match event:
+        case TasksCancelled() if event.running:
+            return event.text
+        case TasksWithdrawn() if event.by and event.job == job and (task in event.tasks or _has(event.ranges, task)):
+            return f"cancelled by {event.by}"
+        case TasksRetried() if event.job == job and _has(event.ranges, task):
+            return ""
+        case _:
+            return before
 
 
 def _has(ranges: Ranges, task: int) -> bool:

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from batchwasm.core.events import BatchPlaced, Event, HostLeft, HostSilent, RunOpened, RunStopped, TasksReturned
+from batchwasm.core.events import (
+    BatchGivenUp,
+    BatchPlaced,
+    Event,
+    HostLeft,
+    HostSilent,
+    RunOpened,
+    RunStopped,
+    TasksReturned,
+    TasksWithdrawn,
+)
 from batchwasm.core.history import KINDS, unheard
 from batchwasm.core.scheduler import Scheduler
 from tests.core.test_policy import on
@@ -49,6 +59,16 @@ def test_an_attempt_that_was_overtaken_is_told_as_stopped() -> None:
     told.decide(50.0)
     (stopped,) = unheard(told.life(), 0, 0, {double.batch: 2})
     assert (stopped.number, stopped.host, stopped.lost) == (1, first.host, False)
+
+
+def test_an_attempt_that_a_person_stopped_says_who() -> None:
+    told = Told(on({"a": {}}, plan(1)))
+    (batch,) = told.decide(1.0)
+    told.observe(TasksWithdrawn(job=0, tasks=(), ranges=((0, 1),), by="alice"), 2.0)
+    told.decide(2.0)
+    told.events.append((2.0, BatchGivenUp(batch=batch.batch, job=0, host=batch.host)))
+    (stopped,) = unheard(told.life(), 0, 0, {})
+    assert (stopped.lost, stopped.text) == (False, "cancelled by alice")
 
 
 def test_what_was_given_back_or_let_go_is_no_attempt() -> None:
