@@ -25,7 +25,7 @@ from typing import BinaryIO, NamedTuple
 
 from batchwasm import artifacts, disk
 from batchwasm.artifacts import Store
-from batchwasm.errors import RunError
+from batchwasm.errors import RunError, WorldError
 from batchwasm.journal import InputFile, Journal
 from batchwasm.model import Digest, Source
 from batchwasm.reopening import read_manifest, source_of
@@ -63,11 +63,11 @@ class Member(NamedTuple):
 def bundle(folder: RunFolder, output: Path | None, *, force: bool = False) -> Bundled:
     """Write the run to `output`: an archive where that ends in .tar.gz or .tgz, else a folder; None is NAME.tar.gz.
 
-    Raises RunError where the run goes on, where the folder is there already, or, unless `force`, where an input or
-    a module is not what it was; WorldError where it can't be written.
+    Raises RunError where the folder is there already, or, unless `force`, where an input or a module is not what it
+    was; WorldError where the run goes on, or it can't be written.
     """
     if folder.is_held():
-        raise RunError(f"{folder.name} goes on; bundle it when it is over")
+        raise WorldError(f"{folder.name} goes on; bundle it when it is over")
     with tempfile.TemporaryDirectory(prefix="batchwasm-bundle-") as place:
         with closing(Journal.open(folder.journal, read_only=True)) as journal:
             name = journal.state().name or folder.name

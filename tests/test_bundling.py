@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from batchwasm.results import RunFolder
 from tests.command import Cli
 from tests.guests import HELLO_WAT
 from tests.homes import move_into
@@ -122,6 +123,8 @@ def test_a_run_without_its_module_is_no_bundle(batchwasm: Cli) -> None:
     (batchwasm.folder / "hello.wat").write_text(HELLO_WAT)
     batchwasm("run", "hello.wat")
     module = batchwasm.folder / "batchwasm-runs/hello-1/wasm/hello.wasm"
+    with RunFolder(path=module.parents[1]).held():
+        assert "hello-1 goes on" in batchwasm("runs", "export", "--with-inputs", code=3).err
     module.unlink()
     refused = batchwasm("runs", "export", "--with-inputs", code=2).err
     assert f"{module} is gone: the run's tasks are what had sha256 " in refused

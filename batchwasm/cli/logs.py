@@ -49,11 +49,11 @@ def _show(folder: RunFolder, job: str, index: int, targets: dict[str, TextIO]) -
         written = streams.read(job, index)
     if written is None:
         row = next(api.results(folder, job=job, index=index), None)
-        raise RunError(
-            f"{job}/{index} has not ended; -f shows what it writes meanwhile"
-            if row is None
-            else f"{job}/{index} is {row.outcome}; there is nothing to show"
-        )
+        if row is not None:
+            raise RunError(f"{job}/{index} is {row.outcome}; there is nothing to show")
+        goes_on = api.status(folder).state == "running"
+        more = "; -f shows what it writes meanwhile" if goes_on else f", and nobody works on {folder.name} any more"
+        raise RunError(f"{job}/{index} has not ended{more}")
     for stream, target in targets.items():
         with open_stream(getattr(written, stream)) as source:
             copy(source, target)

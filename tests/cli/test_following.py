@@ -204,6 +204,7 @@ def test_a_task_that_will_not_end_is_told_when_its_run_is_over(batchwasm: Cli, g
     code, out, err = following.rest()
     assert (code, out) == (3, "")
     assert "gated/0 has not ended, and nobody works on jobs-1 any more" in err
+    assert "gated/0 has not ended, and nobody works on jobs-1 any more" in batchwasm("logs", "gated/0", code=2).err
     assert not (folder / "live").exists()
 
 
