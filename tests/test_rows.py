@@ -57,7 +57,7 @@ def state_of(*events: Event) -> State:
     state = State()
     opening = RunPlanned(run="r", name="run-1", jobs=JOBS, hosts=tuple(HostPlan(name=name) for name in "ghi"))
     built = ArtifactBuilt(job=0, digest="d1", bytes=1, language="c", toolchain="zig", cached=False, wall_s=1.0)
-    for at, event in enumerate((opening, RunOpened(incarnation=1, pid=1, machine="m", version="0"), built, *events)):
+    for at, event in enumerate((opening, RunOpened(incarnation=0, pid=1, machine="m", version="0"), built, *events)):
         state.apply(event, float(at))
     return state
 

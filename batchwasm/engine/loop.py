@@ -248,6 +248,12 @@ class Loop(Wanted):
         for event in events:
             self._scheduler.observe(event, now)
         self._journal.append(events, now, durable=True)
+        left_out = [event.host for event in events if isinstance(event, HostLeft)]
+        if left_out:
+            self._watcher.note(
+                f"{', '.join(left_out)}: not among the hosts any more; what was sent there is done again here, and ends "
+                "there by itself within a day, or by 'batchwasm hosts clean --force'"
+            )
         self._requests.turn_away(now)
         self._watcher.opened()
 

@@ -105,7 +105,7 @@ class NetHost(Sshd):
         self.tmp.mkdir(parents=True)
         self.tmp.chmod(0o1777)
         (self.folder / "boot_id").write_text(f"{uuid.uuid4()}\n")
-        boot = ["sh", "-ec", _BOOT, "sh", self.name, str(self.folder), sys.executable, _INIT]
+        boot = ["sh", "-ec", _BOOT, "sh", self.name, str(self.folder), os.path.realpath(sys.executable), _INIT]
         with open(self.folder / "boot.log", "ab") as log:
             self._unshare = subprocess.Popen(
                 [*ALONE, *boot], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log

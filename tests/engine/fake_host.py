@@ -138,6 +138,7 @@ class FakeHost:
         monkeypatch.setattr(sessions.transports, "make", lambda host: FakeTransport())
         monkeypatch.setattr(sessions, "prepare", self._prepare)
         monkeypatch.setattr(sessions, "RETRY_S", 0.001)
+        monkeypatch.setattr(sessions, "GOODBYE_S", 0.5)
 
     async def _prepare(self, host: Any, transport: Any, on_shipped: Any) -> FakePrepared:
         error = self.errors.get(host.name, self.error)

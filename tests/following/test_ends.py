@@ -39,7 +39,7 @@ TASKS = 6
 PLANNED = RunPlanned(
     run="r", name="run-1", jobs=(JobPlan(name="a", tasks=TASKS),), hosts=(HostPlan(name="h"),), open=True
 )
-OPENED = RunOpened(incarnation=1, pid=os.getpid(), machine=socket.gethostname(), version="0")
+OPENED = RunOpened(incarnation=0, pid=os.getpid(), machine=socket.gethostname(), version="0")
 BUILT = ArtifactBuilt(job=0, digest="d", bytes=1, language="c", toolchain="t", cached=False, wall_s=0.0)
 JOINED = HostJoined(host="h", supervisor="s", cpus=4, memory_bytes=2**34, facts={})
 
