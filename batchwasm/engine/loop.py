@@ -20,6 +20,7 @@ from batchwasm.core.events import (
     Event,
     HostAdded,
     HostJoined,
+    HostLeft,
     HostRemoved,
     HostReserved,
     HostSetAside,
@@ -251,8 +252,8 @@ class Loop(Wanted):
         left_out = [event.host for event in events if isinstance(event, HostLeft)]
         if left_out:
             self._watcher.note(
-                f"{', '.join(left_out)}: not among the hosts any more; what was sent there is done again here, and ends "
-                "there by itself within a day, or by 'batchwasm hosts clean --force'"
+                f"{', '.join(left_out)}: not among the hosts any more; what was sent there is done again elsewhere, "
+                "and ends there within a day, or by 'batchwasm hosts clean --force'"
             )
         self._requests.turn_away(now)
         self._watcher.opened()
