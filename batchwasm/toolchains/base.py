@@ -114,6 +114,8 @@ class Step:
     """Where its stdout goes; else what it says there belongs to its messages."""
     writes: Mapping[Path, str] = field(default_factory=dict)
     """Files that are written before it runs: what it can only be told in one."""
+    lock: Path | None = None
+    """Of all steps with the same, in whatever process, one runs at a time."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shlex
@@ -12,7 +13,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -153,7 +154,25 @@ def _check_room(name: JobName, request: Request, failed: Sequence[str]) -> None:
 
 
 def _execute(request: Request, step: Step, stop: threading.Event) -> tuple[int, str]:
-    """Exit code and what was said, by one command. Its output goes through a pipe: zig can't append to a file."""
+    """Exit code and what was said, by one command."""
+    with _alone(step.lock):
+        return _execute_now(request, step, stop)
+
+
+@contextmanager
+def _alone(lock: Path | None) -> Iterator[None]:
+    if lock is None:
+        yield
+        return
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with open(lock, "a", encoding="utf-8") as file:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _execute_now(request: Request, step: Step, stop: threading.Event) -> tuple[int, str]:
+    """Its output goes through a pipe: zig can't append to a file."""
     for path, text in step.writes.items():
         path.write_text(text, encoding="utf-8")
     to_file = step.stdout.open("wb") if step.stdout else nullcontext(subprocess.PIPE)

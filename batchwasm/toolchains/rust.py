@@ -105,7 +105,7 @@ def _cargo(request: Request) -> list[Step]:
     if SPARSE[0] <= _version(cargo) < SPARSE[1]:
         sparse = {**env, "RUSTC_BOOTSTRAP": "1", "CARGO_UNSTABLE_SPARSE_REGISTRY": "true"}
         argv = (*cargo.argv, "vendor", "--versioned-dirs", str(kept / "vendor"))
-        steps.append(Step(argv=argv, env=sparse, stdout=request.scratch / "vendor.toml"))
+        steps.append(Step(argv=argv, env=sparse, stdout=request.scratch / "vendor.toml", lock=kept / "lock"))
         config += _config("source.crates-io.replace-with", "batchwasm-vendored")
         config += _config("source.batchwasm-vendored.directory", str(kept / "vendor"))
     crate, flags = Crate.of(request), request.source.build.flags
@@ -118,7 +118,8 @@ def _cargo(request: Request) -> list[Step]:
         if _version(cargo) < CRATE_TYPES:
             raise Unclear(f"{cargo.title} is too old to make a function's module of a project; take 1.64 or newer")
         env |= {"RUSTC_WRAPPER": str(crate.wrapper)}
-    return [*steps, Step(argv=argv, env=env, group=1, stdout=_messages(request))]
+    # Two of one project at once: cargo's own locks are for `target`, not for what is vendored.
+    return [*steps, Step(argv=argv, env=env, group=1, stdout=_messages(request), lock=kept / "lock")]
 
 
 def _partner(request: Request) -> Tool:
