@@ -98,7 +98,7 @@ def test_a_run_that_dies_at_any_append_is_taken_to_its_end_by_the_next_scheduler
     kill_and_resume(mortal, [f"{when}:{n}" for n in range(1, MOST)])
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("when", ["before", pytest.param("after", marks=pytest.mark.long)])
 def test_a_scheduler_that_resumes_dies_at_each_of_its_appends_in_turn(mortal: Cli, when: str) -> None:
     """One run; each life gets one append further than the one before it, until one comes to the end."""
     assert dies(mortal, "run", "jobs.toml", at="after:1")

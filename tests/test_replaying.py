@@ -256,6 +256,7 @@ def test_a_guest_that_draws_random_numbers_is_different_and_says_where(batchwasm
     assert "nan-canonicalization=y" in batchwasm("replay", "fixed", "--print").out
 
 
+@pytest.mark.long
 def test_tasks_that_trapped_or_timed_out_do_so_again_and_others_have_no_result(batchwasm: Cli) -> None:
     (batchwasm.folder / "loop.wat").write_text(LOOP_WAT)
     (batchwasm.folder / "trap.wat").write_text(
@@ -272,6 +273,7 @@ def test_tasks_that_trapped_or_timed_out_do_so_again_and_others_have_no_result(b
     assert "there is no job 'lat' in this run" in batchwasm("replay", "lat", code=2).err
 
 
+@pytest.mark.long
 def test_a_later_attempt_is_repeated_as_such_with_the_memory_that_it_had(batchwasm: Cli) -> None:
     (batchwasm.folder / "grows.wat").write_text(GROWS_WAT)
     (batchwasm.folder / "jobs.toml").write_text(

@@ -176,6 +176,7 @@ def test_a_task_that_waits_is_followed_when_it_starts_and_a_terminal_is_told_why
     assert following.rest() == (0, "hello\n", "")
 
 
+@pytest.mark.long
 def test_following_survives_the_scheduler_and_goes_on_with_the_next_one(batchwasm: Cli, gate: Gate) -> None:
     gated_jobs(batchwasm, 3)
     _, pid = detached(batchwasm)
