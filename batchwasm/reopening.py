@@ -48,7 +48,7 @@ def reopen(folder: RunFolder, journal: Journal, state: State) -> Reopened:
             else f"{folder.name} never began: there is nothing to go on with"
         )
     manifest = read_manifest(folder)
-    artifacts = _artifacts(folder, journal)
+    artifacts = _artifacts(folder, journal, state)
     numbers = {job.plan.name: n for n, job in enumerate(state.jobs)}
     try:
         jobs = {job["name"]: job for job in manifest["jobs"]}
@@ -67,7 +67,7 @@ def reopen_calls(folder: RunFolder, journal: Journal, state: State) -> Reopened:
     """The same of a run whose functions and calls a program gave, as far as its folder has them: what makes a call, but
     not where it might run. Their arguments are in the journal. Raises RunError."""
     manifest = read_manifest(folder)
-    artifacts = _artifacts(folder, journal)
+    artifacts = _artifacts(folder, journal, state)
     try:
         jobs = tuple(_called(job, state.jobs[n].plan.tasks, artifacts.get(n)) for n, job in enumerate(manifest["jobs"]))
         base, facts = Path(manifest["folder"]), dict(manifest["hosts"])
@@ -147,10 +147,10 @@ def source_of(job: Mapping[str, Any]) -> Source:
     )
 
 
-def _artifacts(folder: RunFolder, journal: Journal) -> dict[int, Artifact]:
+def _artifacts(folder: RunFolder, journal: Journal, state: State) -> dict[int, Artifact]:
     """Raises RunError where a module is not the one that ran before."""
     found: dict[int, Artifact] = {}
-    names = [job.plan.name for job in journal.state().jobs]
+    names = [job.plan.name for job in state.jobs]
     for event in journal.of_kind(ArtifactBuilt):
         path = folder.wasm(names[event.job])
         try:

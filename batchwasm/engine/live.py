@@ -89,8 +89,11 @@ class Live:
         jobs: list[Job],
         send: Callable[[HostName, Tail], None],
         secrets: Mapping[JobName, Secrets],
+        *,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        """`send` gives an order to a host, if that is there."""
+        """`send` gives an order to a host, if that is there; `clock` is that of the `now` of requests."""
+        self._clock = clock
         self._state, self._folder, self._jobs, self._send, self._secrets = state, folder, jobs, send, secrets
         self._followed: dict[tuple[int, int], _Followed] = {}
         """By job and task."""
@@ -118,7 +121,7 @@ class Live:
         try:
             while True:
                 await self._wanted.wait()
-                self.ask(time.time())
+                self.ask(self._clock())
                 if not self._followed:
                     self._wanted.clear()
                 await asyncio.sleep(TAIL_S)

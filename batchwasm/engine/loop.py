@@ -117,7 +117,8 @@ class Loop(Wanted):
         self._wake = asyncio.Event()
         self._pool = Pool(self.state, self._session, self._add)
         self._requests = Requests(journal)
-        self._live = Live(self.state, folder, self.jobs, self._pool.tail, plan.secrets)
+        self._clock = Clock(self.state.last_at)
+        self._live = Live(self.state, folder, self.jobs, self._pool.tail, plan.secrets, clock=self._clock.now)
         self._group: asyncio.TaskGroup | None = None
         self._stop: RunStopped | None = None
         self._error: Exception | None = None
@@ -126,7 +127,6 @@ class Loop(Wanted):
         self._lookups = Lookups(plan, self.state, folder, tell=self._add, note=watcher.note)
         self._keeping = Keeping(journal)
         self._sleep = Sleep()
-        self._clock = Clock(self.state.last_at)
         self._syncing = Syncing(folder.path)
         self._shown_at = 0.0
         self._leaves_guests = False
@@ -174,7 +174,8 @@ class Loop(Wanted):
         self._wake.set()
 
     async def on_disk(self) -> None:
-        await self._syncing.done()
+        if not self._plan.open:  # a run that nobody can resume is over with the power
+            await self._syncing.done()
 
     def _note_input(self, file: InputFile) -> None:
         self._inputs.append(file)
@@ -243,7 +244,8 @@ class Loop(Wanted):
     def _open(self) -> None:
         """Durably, so that no other life of a scheduler ever gives orders in this one's name, and with the files that
         the next one will want."""
-        sync_file_system(self._folder.path)
+        if not self._plan.open:
+            sync_file_system(self._folder.path)
         now = self._clock.now()
         events = opening(self._plan, self._folder.name, self.state, self._before)
         for event in events:
@@ -391,7 +393,7 @@ class Loop(Wanted):
         if await self._building.build(n, job):
             artifact = self._building.artifacts[n]
             self._watcher.compiled(job.name, artifact)
-            await self._syncing.done()
+            await self.on_disk()
             self._add(built(n, artifact))
         self._wake.set()
 
