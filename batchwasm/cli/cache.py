@@ -9,7 +9,7 @@ import click
 
 from batchwasm.cli import complete
 from batchwasm.cli.commands import Commands
-from batchwasm.cli.options import json_option
+from batchwasm.cli.options import AGE, json_option
 
 if TYPE_CHECKING:
     from batchwasm.known import Listed
@@ -54,9 +54,9 @@ def list_command(as_json: bool) -> None:
 @command.command("clean", short_help="Forget what is known of a run, of old runs, or of all.")
 @click.argument("run", required=False, metavar="[RUN]", shell_complete=complete.runs)
 @click.option("--all", "all_", is_flag=True, help="All that is known.")
-@click.option("--older-than", metavar="DURATION", help="What was not used for so long, such as 30d.")
+@click.option("--older-than", "older_than_s", type=AGE, help="What was not used for so long, such as 30d.")
 @json_option
-def clean_command(run: str | None, all_: bool, older_than: str | None, as_json: bool) -> None:
+def clean_command(run: str | None, all_: bool, older_than_s: float | None, as_json: bool) -> None:
     """Forget what is known of RUN, or of old runs; without any of these, of runs that were removed.
 
     No result is removed: they stay in the folders of their runs.
@@ -66,12 +66,12 @@ def clean_command(run: str | None, all_: bool, older_than: str | None, as_json: 
     from batchwasm.cli.units import count_text
     from batchwasm.known import Known
 
-    if sum((run is not None, all_, older_than is not None)) > 1:
+    if sum((run is not None, all_, older_than_s is not None)) > 1:
         raise click.UsageError("RUN, --all and --older-than: one of them at a time")
     if run is not None:
         count = Known().clean(folder=_folder(run))
-    elif older_than is not None:
-        count = Known().clean(older_than_s=_seconds(older_than))
+    elif older_than_s is not None:
+        count = Known().clean(older_than_s=older_than_s)
     else:
         count = Known().clean(gone=not all_)
     if as_json:
@@ -95,15 +95,6 @@ def _folder(run: str) -> str:
         if len(found) != 1:
             raise
         return found[0]
-
-
-def _seconds(text: str) -> float:
-    from batchwasm.spec.quantities import duration_s
-
-    try:
-        return duration_s(float(text) if text.replace(".", "", 1).isdigit() else text)
-    except ValueError as error:
-        raise click.UsageError(f"--older-than {text}: {error}") from error
 
 
 def _is_there(each: Listed) -> bool:

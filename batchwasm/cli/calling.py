@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
-from batchwasm.cli.options import AMOUNT, inventory_options
+from batchwasm.cli.options import AMOUNT, inventory_options, wait_hosts_option
 from batchwasm.errors import Problem, SpecError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def calling_options(command: F) -> F:
         click.option("--disk", metavar="SIZE", help="Cap of all files a call writes."),
         click.option("--files", type=int, help="How many files a call may make."),
         click.option("--reuse", is_flag=True, help="Keep an instance over many calls: faster, and its globals stay."),
-        click.option("--wait-hosts", default="10m", show_default=True, help="How long to wait when no host is left."),
+        wait_hosts_option,
         click.option("-q", "--quiet", is_flag=True, help="Show neither progress nor what the function prints."),
     ]
     for option in reversed(options):
@@ -78,18 +78,16 @@ def read_target(target: str, inventory: Path | None, hosts: str | None, given: d
 
 @contextmanager
 def fleet_of(
-    name: str, target: Target, inventory: Path | None, hosts: str | None, wait_hosts: str, quiet: bool
+    name: str, target: Target, inventory: Path | None, hosts: str | None, wait_hosts_s: float, quiet: bool
 ) -> Iterator[tuple[Fleet, Function]]:
     """A fleet and the function on it; progress is shown meanwhile. Ctrl-C and SIGTERM stop the guests."""
-    from batchwasm.cli.run import seconds
     from batchwasm.cli.watch import CallsWatcher, shown
     from batchwasm.fleet import Fleet
 
     signal.signal(signal.SIGTERM, _interrupt)
-    wait_s = seconds(wait_hosts)
     with shown(quiet) as progress:
         watcher = CallsWatcher(progress)
-        with Fleet(inventory, hosts=hosts, name=name, wait_hosts_s=wait_s, watcher=watcher) as fleet:
+        with Fleet(inventory, hosts=hosts, name=name, wait_hosts_s=wait_hosts_s, watcher=watcher) as fleet:
             yield fleet, fleet.function(target.file, target.function, **target.settings)
 
 

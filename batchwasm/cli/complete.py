@@ -80,10 +80,6 @@ def toml_files(ctx: click.Context, param: click.Parameter, incomplete: str) -> l
     return _files(incomplete, (".toml",))
 
 
-def source_files(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    return _files(incomplete, SOURCES)
-
-
 def source_or_function(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Sources; behind a colon the functions in that one."""
     file, colon, _ = incomplete.partition(":")

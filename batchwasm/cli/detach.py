@@ -17,6 +17,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import click
+
 from batchwasm.cli.escape import say
 from batchwasm.cli.progress import Plain
 
@@ -90,10 +92,13 @@ def _program() -> list[str]:
     return [sys.executable, *sys.orig_argv[1:before]]
 
 
-def enter(*, as_json: bool) -> Background | int:
-    """For a command that is to be detached: in the process in the background how it speaks to its caller; here, once
-    that process has its run in hand or has failed, the exit code."""
-    return Background.here() or start(sys.argv[1:], as_json=as_json)
+def enter(*, as_json: bool) -> Background:
+    """For a command that is to be detached: in the process in the background how it speaks to its caller; here it ends
+    the command (click.exceptions.Exit) once that process has its run in hand, or has failed."""
+    background = Background.here()
+    if background is None:
+        raise click.exceptions.Exit(start(sys.argv[1:], as_json=as_json))
+    return background
 
 
 class Background:

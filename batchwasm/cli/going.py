@@ -36,9 +36,6 @@ class Going:
         self._folders.append(folder)
         self._progress.note(f"run {folder.name} in {folder.path}")
 
-    def note(self, text: str) -> None:
-        self._progress.note(text)
-
     def to_its_end(self, carry_out: Callable[[], Ran]) -> int:
         """The exit code. Raises what `carry_out` does."""
         try:

@@ -40,7 +40,7 @@ def command(
     target: str,
     inventory: Path | None,
     hosts: str | None,
-    wait_hosts: str,
+    wait_hosts_s: float,
     quiet: bool,
     as_json: bool,
     in_flight: int,
@@ -53,7 +53,7 @@ def command(
     at the end; the others go on.
     """
     found = read_target(target, inventory, hosts, given)
-    with fleet_of("map", found, inventory, hosts, wait_hosts, quiet) as (fleet, function):
+    with fleet_of("map", found, inventory, hosts, wait_hosts_s, quiet) as (fleet, function):
         numbers: deque[int] = deque()
         failed, code = 0, EXIT_SUCCEEDED
         for index, value in enumerate(fleet.outcomes(function, _rows(function, numbers), in_flight=in_flight)):

@@ -48,7 +48,30 @@ class Duration(click.ParamType[float]):
             self.fail(str(error), param, ctx)
 
 
-DURATION = Duration()
+class Age(Duration):
+    """`30d` or `12h`; a number without a unit, taken for seconds, would mean nearly everything."""
+
+    name = "age"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if value.replace(".", "", 1).isdigit():
+            self.fail(f"{value}: days, hours or what? Write {value}d or {value}h", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+DURATION, AGE = Duration(), Age()
+
+
+def wait_hosts_option(command: F) -> F:
+    """`--wait-hosts`: `wait_hosts_s`."""
+    return click.option(
+        "--wait-hosts",
+        "wait_hosts_s",
+        type=DURATION,
+        default="10m",
+        show_default=True,
+        help="How long to wait for a host when none is left.",
+    )(command)
 
 
 def json_option(command: F) -> F:

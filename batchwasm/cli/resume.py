@@ -7,14 +7,14 @@ from pathlib import Path
 import click
 
 from batchwasm.cli import complete
-from batchwasm.cli.options import again_inventory_options, run_option
+from batchwasm.cli.options import again_inventory_options, run_option, wait_hosts_option
 
 
 @click.command("resume")
 @click.argument("name", required=False, metavar="[RUN]", shell_complete=complete.runs)
 @run_option
 @again_inventory_options
-@click.option("--wait-hosts", default="10m", show_default=True, help="How long to wait for a host when none is left.")
+@wait_hosts_option
 @click.option("--json", "as_json", is_flag=True, help="At the end, print one JSON object about the run.")
 @click.option("--detach", is_flag=True, help="Return when the run goes on; it does so in the background.")
 @click.option("-q", "--quiet", is_flag=True, help="Do not show what tasks print, nor progress.")
@@ -23,7 +23,7 @@ def command(
     run: str | None,
     inventory: Path | None,
     hosts: str | None,
-    wait_hosts: str,
+    wait_hosts_s: float,
     as_json: bool,
     detach: bool,
     quiet: bool,
@@ -34,7 +34,6 @@ def command(
     """
     from batchwasm import api
     from batchwasm.cli import going
-    from batchwasm.cli.run import seconds
 
     if name is not None and run is not None and name != run:
         raise click.UsageError(f"{name} and -r {run}: name one run")
@@ -42,12 +41,8 @@ def command(
     if detach:
         from batchwasm.cli import detach as detaching
 
-        entered = detaching.enter(as_json=as_json)
-        if isinstance(entered, int):
-            return entered
-        background = entered
+        background = detaching.enter(as_json=as_json)
     folder = api.find(name or run)
-    wait_hosts_s = seconds(wait_hosts)
     with going.shown(as_json, quiet, background) as going_on:
         going_on.started(folder)
         return going_on.to_its_end(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from batchwasm.cli import complete
-from batchwasm.cli.options import again_inventory_options, json_option, run_option
+from batchwasm.cli.options import again_inventory_options, json_option, run_option, wait_hosts_option
 
 if TYPE_CHECKING:
     from batchwasm.asking import Retried, Tasks
@@ -29,7 +29,7 @@ _STAY = (
 @click.argument("tasks", nargs=-1, metavar="[JOB|TASK]...", shell_complete=complete.jobs_and_tasks)
 @run_option
 @again_inventory_options
-@click.option("--wait-hosts", default="10m", show_default=True, help="How long to wait for a host when none is left.")
+@wait_hosts_option
 @json_option
 @click.option("--detach", is_flag=True, help="A run that is over goes on in the background.")
 @click.option("-q", "--quiet", is_flag=True, help="Do not show what tasks print, nor progress.")
@@ -38,7 +38,7 @@ def command(
     run: str | None,
     inventory: Path | None,
     hosts: str | None,
-    wait_hosts: str,
+    wait_hosts_s: float,
     as_json: bool,
     detach: bool,
     quiet: bool,
@@ -51,18 +51,13 @@ def command(
     from batchwasm import api, results
     from batchwasm.cli.escape import visible
     from batchwasm.cli.render import print_json
-    from batchwasm.cli.run import seconds
     from batchwasm.cli.tasks import parse_many
 
     background = None
     if detach:
         from batchwasm.cli import detach as detaching
 
-        entered = detaching.enter(as_json=as_json)
-        if isinstance(entered, int):
-            return entered
-        background = entered
-    wait_hosts_s = seconds(wait_hosts)
+        background = detaching.enter(as_json=as_json)
     folder = results.find(run, Path.cwd())
     status = api.status(folder)
     chosen = parse_many(tasks, {job.name: job.tasks.total for job in status.jobs}) if tasks else None

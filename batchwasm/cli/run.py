@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batchwasm.cli import complete
-from batchwasm.cli.options import AMOUNT
+from batchwasm.cli.options import AMOUNT, wait_hosts_option
 
 if TYPE_CHECKING:
     from batchwasm.cli.detach import Background
@@ -41,7 +41,7 @@ _LISTS = {"inputs": "--input", "outputs": "--output", "labels": "--label"}
 @click.option("--only", multiple=True, metavar="JOB", help="This job and those that it waits for; several times.")
 @click.option("--fail-fast", is_flag=True, help="Stop everything at the first task that does not succeed.")
 @click.option("--runs-dir", type=click.Path(path_type=Path), help="Where run folders go; default: beside the file.")
-@click.option("--wait-hosts", default="10m", show_default=True, help="How long to wait for a host when none is left.")
+@wait_hosts_option
 @click.option(
     "--cache/--no-cache",
     "cache",
@@ -86,7 +86,7 @@ def command(
     only: tuple[str, ...],
     fail_fast: bool,
     runs_dir: Path | None,
-    wait_hosts: str,
+    wait_hosts_s: float,
     dry_run: bool,
     simulate: bool,
     durations: tuple[str, ...],
@@ -107,12 +107,11 @@ def command(
 
         if dry_run or simulate or print_toml:
             raise click.UsageError("--detach: for a run that starts; --dry-run, --simulate and --print-toml do not")
-        entered = detaching.enter(as_json=as_json)
-        if isinstance(entered, int):
-            return entered
-        background = entered
+        background = detaching.enter(as_json=as_json)
+    from batchwasm import api
+
     spec, machines = _read(file, args, inventory, hosts, settings)
-    spec = _caching(spec, cache)
+    spec = api.caching(spec, cache)
     if print_toml:
         sys.stdout.write(spec.text)
         return 0
@@ -125,7 +124,7 @@ def command(
         return simulating.run(spec, machines, only, durations, as_json=as_json, quiet=quiet)
     if dry_run:
         return _dry_run(spec, machines, only, as_json)
-    return _run(spec, machines, only, fail_fast, runs_dir, seconds(wait_hosts), as_json, quiet, background)
+    return _run(spec, machines, only, fail_fast, runs_dir, wait_hosts_s, as_json, quiet, background)
 
 
 def _read(
@@ -146,12 +145,6 @@ def _read(
     return api.from_source(file, args, sweep=given.get("sweep", ()), settings=job, inventory=inventory, hosts=hosts)
 
 
-def _caching(spec: RunSpec, cache: bool | None) -> RunSpec:
-    from batchwasm import api
-
-    return api.caching(spec, cache)
-
-
 def _warn(spec: RunSpec, inventory: Inventory, only: tuple[str, ...]) -> None:
     """Of what is right and yet does nothing."""
     from batchwasm import api
@@ -167,16 +160,6 @@ def _pair(text: str, option: str) -> tuple[str, str]:
     if not equals or not name:
         raise click.UsageError(f"{option} {text}: write NAME=VALUE")
     return name, value
-
-
-def seconds(text: str) -> float:
-    """The value of --wait-hosts. Raises click.UsageError."""
-    from batchwasm.spec.quantities import duration_s
-
-    try:
-        return duration_s(float(text) if text.replace(".", "", 1).isdigit() else text)
-    except ValueError as error:
-        raise click.UsageError(f"--wait-hosts {text}: {error}") from error
 
 
 def _run(

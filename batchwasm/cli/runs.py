@@ -10,7 +10,7 @@ import click
 
 from batchwasm.cli import complete
 from batchwasm.cli.commands import Commands
-from batchwasm.cli.options import PATH, json_option
+from batchwasm.cli.options import AGE, PATH, json_option
 
 if TYPE_CHECKING:
     from batchwasm.housekeeping import Kept, Removed
@@ -65,13 +65,19 @@ def _cells(run: Kept) -> list[str]:
 
 @command.command("rm")
 @click.argument("runs", nargs=-1, metavar="[RUN]...", shell_complete=complete.run_names)
-@click.option("--older-than", metavar="AGE", help="Instead of RUN: all here that ended longer ago, such as 30d or 12h.")
+@click.option(
+    "--older-than",
+    "older_than_s",
+    type=AGE,
+    metavar="AGE",
+    help="Instead of RUN: all here that ended longer ago, such as 30d or 12h.",
+)
 @click.option("--keep", type=click.IntRange(min=0), metavar="N", help="Instead of RUN: all here but the newest N.")
 @click.option("--dry-run", is_flag=True, help="Say what would be removed, and remove nothing.")
 @click.option("--force", is_flag=True, help="Also runs that can't be read, or whose tasks may still run on hosts.")
 @json_option
 def rm_command(
-    runs: tuple[str, ...], older_than: str | None, keep: int | None, dry_run: bool, force: bool, as_json: bool
+    runs: tuple[str, ...], older_than_s: float | None, keep: int | None, dry_run: bool, force: bool, as_json: bool
 ) -> None:
     """Remove runs for good: their results, outputs and journals.
 
@@ -87,27 +93,15 @@ def rm_command(
     """
     from batchwasm import housekeeping
 
-    by_age = older_than is not None or keep is not None
+    by_age = older_than_s is not None or keep is not None
     if bool(runs) == by_age:
         raise click.UsageError("name the runs, or give --older-than or --keep" + (", not both" if by_age else ""))
     if by_age:
-        age_s = None if older_than is None else _age_s(older_than)
-        found = housekeeping.old(Path.cwd(), older_than_s=age_s, keep=keep, now=time.time())
+        found = housekeeping.old(Path.cwd(), older_than_s=older_than_s, keep=keep, now=time.time())
         found = _free(found, force)
     else:
         found = housekeeping.named(runs, Path.cwd(), force=force)
     _remove(found, dry_run, as_json)
-
-
-def _age_s(text: str) -> float:
-    from batchwasm.spec.quantities import duration_s
-
-    if text.replace(".", "", 1).isdigit():  # as seconds it would remove all but nothing
-        raise click.UsageError(f"--older-than {text}: days, hours or what? Write {text}d or {text}h")
-    try:
-        return duration_s(text)
-    except ValueError as error:
-        raise click.UsageError(f"--older-than: {error}") from error
 
 
 def _free(found: list[RunFolder], force: bool) -> list[RunFolder]:

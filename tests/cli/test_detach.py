@@ -78,7 +78,7 @@ def test_a_detached_run_gives_the_terminal_back_and_goes_on(batchwasm: Cli, gate
         (["nope.toml"], "nope.toml: there is no such file"),
         (["bad.toml"], "did you mean 'source' or"),
         (["jobs.toml", "--only", "nope"], "there is no job 'nope'"),
-        (["jobs.toml", "--wait-hosts", "long"], "--wait-hosts long"),
+        (["jobs.toml", "--wait-hosts", "long"], "'--wait-hosts': 'long' is not a duration"),
         (["jobs.toml", "--dry-run"], "--detach: for a run that starts"),
         (["jobs.toml", "--hosts", "a[1"], "--hosts"),
     ],
