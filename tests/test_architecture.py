@@ -23,10 +23,12 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 RUNNER = sorted((PACKAGE / "runner").rglob("*.py"))
 
 LAYERS = {
-    "__init__": 8,
-    "__main__": 8,
-    "cli": 7,
-    "tui": 6,
+    "__init__": 9,
+    "__main__": 9,
+    "cli": 8,
+    "tui": 7,
+    "views": 6,
+    "report": 6,
     "housekeeping": 6,
     "api": 5,
     "fleet": 5,
@@ -56,6 +58,8 @@ LAYERS = {
     "journalfile": 2,
     "journalrows": 2,
     "transports": 2,
+    "units": 2,
+    "escape": 1,
     "disk": 1,
     "model": 1,
     "errors": 0,
