@@ -37,6 +37,9 @@ class Dashboard(App[None]):
         Binding("escape", "back", "Back", show=False),
     ]
 
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        return {"cursor": "#444444"}  # of themes that are not ours
+
     def __init__(self, opened: Callable[[], Source]) -> None:
         super().__init__()
         for theme in THEMES:

@@ -22,3 +22,12 @@ class Wish:
     """For drain and undrain."""
     what: str = ""
     """What it is about, as a person calls it: `sim/3`."""
+
+
+def of_job(verb: Verb, job: str, tasks: int) -> Wish:
+    """About all tasks of a job."""
+    return Wish(verb=verb, tasks={job: ((0, tasks),)}, what=f"{job}")
+
+
+def of_task(verb: Verb, job: str, task: int) -> Wish:
+    return Wish(verb=verb, tasks={job: ((task, task + 1),)}, what=f"{job}/{task}")
