@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -22,7 +21,7 @@ from batchwasm.tui.said import STATES, eta_text, marked, percent, rate_text, tal
 from batchwasm.tui.screen import Asked, Copied, Opened, RunScreen, Wished
 from batchwasm.tui.source import Source
 from batchwasm.tui.table import Table
-from batchwasm.tui.wishes import Verb, Wish, of_job, of_task
+from batchwasm.tui.wishes import Verb, Wish, of_job, of_task, replay_command
 from batchwasm.tui.words import Role, Words, foreign, joined, width_of, words
 from batchwasm.views.model import HostLine, JobLine, Overview, Said
 
@@ -51,7 +50,7 @@ class OverviewScreen(RunScreen):
         self.HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-normal"), (WIDE, "-wide")]
         self.VERTICAL_BREAKPOINTS = [(0, "-short"), (TALL, "-tall")]
         self._overview: Overview | None = None
-        self._wants_replay_of: str | None = None
+        self._wants_replay_of: tuple[str, int | None] | None = None
         self._reason: str | None = None
         self._filtered: Table[Any] | None = None
         self._heights: dict[str, str] = {}
@@ -103,9 +102,10 @@ class OverviewScreen(RunScreen):
     def ask(self, source: Source) -> Any:
         if self._wants_replay_of is None:
             return None
-        job, self._wants_replay_of = self._wants_replay_of, None
-        failures = source.failures(job)
-        return job, next((group.examples[0] for group in failures if group.examples), 0)
+        (job, task), self._wants_replay_of = self._wants_replay_of, None
+        if task is None:  # of a job: one that failed
+            task = next((group.examples[0] for group in source.failures(job) if group.examples), 0)
+        return replay_command(source.folder, job, task)
 
     def show(self, overview: Overview, answer: Any) -> None:
         self._overview = overview
@@ -121,7 +121,7 @@ class OverviewScreen(RunScreen):
         self.query_one("#use", UseChart).show(overview.history)
         self._share()
         if answer is not None:
-            self.post_message(Copied(replay_command(overview.status.run, *answer)))
+            self.post_message(Copied(answer))
 
     def refuse(self, text: str) -> None:
         self.query_one("#limits", Lines).put([foreign(f"the run can't be read now: {text}", "bad")])
@@ -237,12 +237,13 @@ class OverviewScreen(RunScreen):
     def action_replay(self) -> None:
         match self._focused_row:
             case JobLine() as job:
-                self._wants_replay_of = job.row.name
-                self.post_message(Asked())
-            case Said(job=str() as job, task=int() as task) if self._overview is not None:
-                self.post_message(Copied(replay_command(self._overview.status.run, job, task)))
+                self._wants_replay_of = (job.row.name, None)
+            case Said(job=str() as job, task=int() as task):
+                self._wants_replay_of = (job, task)
             case _:
                 self.notify("to copy a replay: go to a job, or to an event of a task", markup=False)
+                return
+        self.post_message(Asked())
 
     def _wish(self, wish: Wish | None) -> None:
         if wish is not None:
@@ -291,10 +292,6 @@ class OverviewScreen(RunScreen):
         self.query_one("#tables").display = not zoomed or self.focused is not self._events
         self.query_one("#bottom").display = not zoomed or self.focused is self._events
         self._share()
-
-
-def replay_command(run: str, job: str, task: int) -> str:
-    return shlex.join(["batchwasm", "replay", f"{job}/{task}", "-r", run])
 
 
 def _state_line(overview: Overview) -> Words:
