@@ -54,7 +54,7 @@ _PROGRESS = f"""
 CREATE TABLE progress (
     id INTEGER PRIMARY KEY, at REAL NOT NULL, hosts INTEGER NOT NULL, cpus REAL NOT NULL, cpus_busy REAL NOT NULL,
     waiting INTEGER NOT NULL, running INTEGER NOT NULL, succeeded INTEGER NOT NULL, failed INTEGER NOT NULL,
-    dropped INTEGER NOT NULL
+    dropped INTEGER NOT NULL, work_s REAL NOT NULL
 );
 CREATE INDEX events_rare ON events (seq) WHERE {RARE};
 CREATE INDEX attempts_bad ON attempts (seq) WHERE {BAD};

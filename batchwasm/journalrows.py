@@ -55,6 +55,8 @@ class Progress(NamedTuple):
     """As TaskCounts has it: all that ended otherwise than the named ways."""
     dropped: int
     """Cancelled or skipped."""
+    work_s: float
+    """Seconds of cpus that attempts took, those that run included."""
 
 
 class InputFile(NamedTuple):

@@ -355,7 +355,7 @@ def test_of_many_hosts_each_keeps_as_many_samples(journal: Journal) -> None:
 
 def test_how_far_a_run_was_is_a_ring_that_thins_with_age(journal: Journal) -> None:
     for n in range(3 * PROGRESS):
-        journal.sample((), Progress(float(n), 1, 4.0, 2.0, 9, 1, n, 0, 0))
+        journal.sample((), Progress(float(n), 1, 4.0, 2.0, 9, 1, n, 0, 0, 0.5))
     kept = [progress.at for _, progress in journal.progress()]
     assert PROGRESS // 2 <= len(kept) <= PROGRESS
     assert kept[0] == 0.0
@@ -363,7 +363,7 @@ def test_how_far_a_run_was_is_a_ring_that_thins_with_age(journal: Journal) -> No
     steps = [b - a for a, b in itertools.pairwise(kept)]
     assert steps == sorted(steps, reverse=True)
     (last,) = journal.progress(after=3 * PROGRESS - 1)
-    assert last == (3 * PROGRESS, Progress(kept[-1], 1, 4.0, 2.0, 9, 1, 3 * PROGRESS - 1, 0, 0))
+    assert last == (3 * PROGRESS, Progress(kept[-1], 1, 4.0, 2.0, 9, 1, 3 * PROGRESS - 1, 0, 0, 0.5))
 
 
 def test_a_reader_catches_up_by_pages(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:

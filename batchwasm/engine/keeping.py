@@ -6,11 +6,11 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 
+from batchwasm import rows
 from batchwasm.core.room import MILLI
 from batchwasm.core.state import State
 from batchwasm.errors import WorldError
-from batchwasm.journal import Journal, Progress, Sample
-from batchwasm.rows import TaskCounts
+from batchwasm.journal import Journal, Sample
 from batchwasm.runner.protocol import Beat
 
 CHECKPOINT_S = 5.0  # a reader replays about this much
@@ -46,7 +46,7 @@ class Keeping:
         if now >= self._progress_due:
             age_s = now - state.opened_at
             self._progress_due = now + min(SAMPLE_S, max(FIRST_SAMPLE_S, age_s / SAMPLES_OF_AGE))
-            progress = progress_of(state, now)
+            progress = rows.progress(state, now)
         if samples or progress is not None:
             self._journal.sample(samples, progress)
         if now >= self._checkpoint_due and state.last_at > self._checkpoint_at:
@@ -57,25 +57,8 @@ class Keeping:
 
     def end(self, state: State) -> None:
         with suppress(WorldError):
-            self._journal.sample((), progress_of(state, state.last_at))
+            self._journal.sample((), rows.progress(state, state.last_at))
             self._journal.checkpoint(state)
-
-
-def progress_of(state: State, now: float) -> Progress:
-    """A row for the journal."""
-    counts = TaskCounts.of(state.counts)
-    connected = [host.room for host in state.hosts.values() if host.room is not None]
-    return Progress(
-        at=now,
-        hosts=len(connected),
-        cpus=state.milli_cpus / MILLI,
-        cpus_busy=sum(room.taken_cpus for room in connected) / MILLI,
-        waiting=counts.waiting,
-        running=counts.running,
-        succeeded=counts.succeeded,
-        failed=counts.failed,
-        dropped=counts.cancelled + counts.skipped,
-    )
 
 
 def _sample(state: State, name: str, at: float, beat: Beat) -> Sample:
