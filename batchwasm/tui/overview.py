@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 from textual import on
@@ -22,10 +22,11 @@ from batchwasm.tui.shapes import bar, sparkline
 from batchwasm.tui.source import Source
 from batchwasm.tui.table import Table
 from batchwasm.tui.wishes import Verb, Wish, of_job, of_task, replay_command
-from batchwasm.tui.words import Role, Words, foreign, joined, width_of, words
+from batchwasm.tui.words import Words, foreign, joined, width_of, words
 from batchwasm.views.model import HostLine, JobLine, Overview, Said
 
 TALL, WIDE = 32, 160  # lines, cells: from where on there is a chart, and tables may stand side by side
+RATES_S = 5.0  # between two pictures of the rate
 BOTTOM_SHORT, BOTTOM_TALL, BOTTOM_MOST = 5, 9, 18  # lines of events and chart
 
 
@@ -52,6 +53,8 @@ class OverviewScreen(RunScreen):
         self._overview: Overview | None = None
         self._wants_replay_of: tuple[str, int | None] | None = None
         self._reason: str | None = None
+        self._rates: Sequence[float] = ()
+        self._rates_at = float("-inf")
         self._filtered: Table[Any] | None = None
         self._heights: dict[str, str] = {}
 
@@ -112,7 +115,7 @@ class OverviewScreen(RunScreen):
         lives = overview.status.state == "running"
         self.query_one("#state", Lines).put([_state_line(overview)])
         progress = self.query_one("#progress", Lines)
-        progress.put(list(_progress(overview, progress.size.width)))
+        progress.put(list(_progress(overview, progress.size.width, self._rates_of(overview))))
         self.query_one("#limits", Lines).put([_limits_line(overview)])
         self._show_reason(overview)
         self._jobs.put(overview.jobs, overview.at)
@@ -122,6 +125,12 @@ class OverviewScreen(RunScreen):
         self._share()
         if answer is not None:
             self.post_message(Copied(answer))
+
+    def _rates_of(self, overview: Overview) -> Sequence[float]:
+        """Drawn again every few seconds only: each look slides them a little, and all of the line would change."""
+        if abs(overview.at - self._rates_at) >= max(RATES_S, overview.pace.span_s):
+            self._rates_at, self._rates = overview.at, overview.pace.rates
+        return self._rates
 
     def refuse(self, text: str) -> None:
         self.query_one("#limits", Lines).put([foreign(f"the run can't be read now: {text}", "bad")])
@@ -324,14 +333,20 @@ def _clock(seconds: float) -> str:
     return f"{f'{whole // 3600}:' if whole >= 3600 else ''}{minutes}:{whole % 60:02d}"
 
 
-def _progress(overview: Overview, width: int) -> Iterator[Words]:
+def _progress(overview: Overview, width: int, rates: Sequence[float]) -> Iterator[Words]:
     tasks = overview.status.tasks
     yield (*bar(tasks, max(0, width - 5)), (f" {percent(tasks.done, tasks.total)}", "strong"))
     yield tally(tasks, width)
     if overview.status.state != "running":
         return
     pace = overview.pace
-    parts = [(*words(rate_text(pace.rate), "strong" if pace.rate else "dim"), (" ", "plain"), _rates(overview, width))]
+    parts = [
+        (
+            *words(rate_text(pace.rate), "strong" if pace.rate else "dim"),
+            (" ", "plain"),
+            (sparkline(rates, min(30, width // 5)), "running"),
+        )
+    ]
     eta = eta_text(pace)
     parts.append(words(eta) if eta else words("nobody knows yet how long it takes", "dim"))
     if overview.history:
@@ -340,10 +355,6 @@ def _progress(overview: Overview, width: int) -> Iterator[Words]:
         if width_of(joined([*parts, use])) <= width:
             parts.append(use)
     yield joined(parts)
-
-
-def _rates(overview: Overview, width: int) -> tuple[str, Role]:
-    return sparkline(overview.pace.rates, min(30, width // 5)), "running"
 
 
 def _limits_line(overview: Overview) -> Words:
