@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from batchwasm.core.state import State
 from batchwasm.engine.plan import Watcher, Watchers
-from batchwasm.errors import EXIT_WORLD, BatchwasmError
+from batchwasm.errors import EXIT_INTERRUPTED, EXIT_WORLD, BatchwasmError
 from batchwasm.model import RunSpec
 from batchwasm.results import RunFolder
 from batchwasm.rows import Status
@@ -43,8 +43,8 @@ class Telling:
         self._folder: RunFolder | None = None
         self._notifier: Notifier | None = None
         self._metrics = Metrics()
-        self._writer = EventWriter(wanted.events) if wanted.events is not None else None
         self._endpoint = Endpoint(wanted.metrics, self._metrics.figures) if wanted.metrics is not None else None
+        self._writer = EventWriter(wanted.events) if wanted.events is not None else None
         if self._endpoint is not None:
             say(f"metrics at {self._endpoint.url}")
 
@@ -101,7 +101,7 @@ class Telling:
                 event="stopped",
                 state="stopped",
                 tasks=None if status is None else status.tasks,
-                exit_code=error.exit_code if isinstance(error, BatchwasmError) else EXIT_WORLD,
+                exit_code=_exit_code(error),
                 reason=str(error),
                 wall_s=None if status is None else status.wall_s,
             )
@@ -138,7 +138,7 @@ class Telling:
     def _wait_for(self, command: notify.Command) -> None:
         try:
             if not command.wait(notify.SLOW_S):
-                self._say(f"waiting for the --notify command, {notify.LIMIT_S:.0f} s at most; Ctrl-C ends it")
+                self._say(f"waiting for the --notify command, {notify.LIMIT_S:.0f} s at most; Ctrl-C ends the wait")
                 command.wait()
         except KeyboardInterrupt:  # the run is over anyway, and that is what its exit code says
             command.kill()
@@ -147,6 +147,12 @@ class Telling:
     def _tell_news(self) -> None:
         for line in self.news():
             self._say(line)
+
+
+def _exit_code(error: BaseException) -> int:
+    if isinstance(error, KeyboardInterrupt):
+        return EXIT_INTERRUPTED
+    return error.exit_code if isinstance(error, BatchwasmError) else EXIT_WORLD
 
 
 class _News(Watcher):

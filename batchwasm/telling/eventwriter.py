@@ -131,8 +131,9 @@ class EventWriter(Watcher):
 
     def _write_all(self) -> None:
         try:
+            descriptor = self._opened()
             while items := self._next():
-                self._write(b"".join(map(self._text, items)))
+                self._write(descriptor, b"".join(map(self._text, items)))
                 with self._wake:
                     self._held -= sum(item.weight for item in items)
         except _Gone as gone:
@@ -155,8 +156,7 @@ class EventWriter(Watcher):
             return written(dropped(self.run, item.first, item.seq, item.dropped, item.at))
         return b"".join(map(written, lines(item.event, item.seq, item.at, self.run, self.jobs)))
 
-    def _write(self, data: bytes) -> None:
-        descriptor = self._opened()
+    def _write(self, descriptor: int, data: bytes) -> None:
         if os.isatty(descriptor):
             data = eventlines.for_terminal(data)
         rest, is_told = memoryview(data), False
