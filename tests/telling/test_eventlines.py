@@ -128,7 +128,7 @@ def test_the_document_names_every_kind_and_every_field_of_a_line() -> None:
     named = {word for row in rows for word in re.findall(r"`(\w+)`", row)}
     (attempt,) = (line["body"]["attempt"] for line in told(finished(OK)))
     line = told(HostRefused(host="g", code="key", text="no", waiting_may_help=False))[0]
-    assert {*KINDS, DROPPED} | line.keys() | attempt.keys() | {"events", "first", "last"} == named
+    assert {*KINDS, DROPPED} | line.keys() | attempt.keys() == named
 
 
 def test_the_document_names_the_fields_of_every_body() -> None:

@@ -16,18 +16,21 @@ from batchwasm.core.events import (
     RunPaused,
     RunPlanned,
     RunUnpaused,
+    TasksFinished,
     TasksKnown,
     TasksRetried,
 )
 from batchwasm.core.state import State
 from batchwasm.model import Outcome, Request
-from tests.test_journal import CALLS, LIVE
+from tests.test_journal import CALLED, CALLS, LARGE, LIVE, RECORDS
+from tests.test_journal import EVENTS as FIRST
 
 OK = Record(0, 1, Outcome.SUCCEEDED, True, 0, 1.5, 0.1, 0.2, 0.3, 65536, b"out\n", b"")
 OUTPUTS = '[{"path":"a","bytes":5,"sha256":"00"},{"path":"b","bytes":7,"sha256":"11"}]'
+GOLDEN: list[Event] = [*FIRST, *LIVE, *CALLS]
 EVENTS: Sequence[Event] = [
-    *LIVE,
-    *CALLS,
+    *(event for event in GOLDEN if not isinstance(event, TasksFinished)),
+    TasksFinished(batch=1, job=0, host="h", records=[RECORDS[1]._replace(outputs=OUTPUTS), OK, CALLED, LARGE]),
     HostAway(host="h", code="lost", text="gone"),
     TasksKnown(job=0, records=[OK._replace(cached="old-1 a/0")]),
     TasksRetried(job=0, ranges=((0, 1),), by="alice"),
