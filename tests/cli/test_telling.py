@@ -206,13 +206,6 @@ def test_a_source_that_does_not_compile_is_told_too_and_files_that_are_wrong_are
     assert "--notify" not in batchwasm("run", "--notify", command, "nope.toml", code=2).err
 
 
-def test_on_a_terminal_what_the_command_prints_is_shown_and_not_obeyed(folder: Path) -> None:
-    command = ("-m", "batchwasm", "run", "--notify", "printf '\\033[31mred\\n'", "jobs.toml")
-    code, shown = on_a_terminal(*command, cwd=folder)
-    assert code == 0
-    assert "--notify: \\x1b[31mred" in shown
-
-
 def test_who_wants_none_of_it_pays_for_none(batchwasm: Cli) -> None:
     program = "import sys; import batchwasm.cli.run, batchwasm.cli.going; print(*sys.modules)"
     done = subprocess.run(
