@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from batchwasm.cli import complete
-from batchwasm.cli.options import again_inventory_options, run_option, wait_hosts_option
+from batchwasm.cli.options import again_inventory_options, run_option, telling_options, wait_hosts_option
+
+if TYPE_CHECKING:
+    from batchwasm.telling import Wanted
 
 
 @click.command("resume")
@@ -18,6 +22,7 @@ from batchwasm.cli.options import again_inventory_options, run_option, wait_host
 @click.option("--json", "as_json", is_flag=True, help="At the end, print one JSON object about the run.")
 @click.option("--detach", is_flag=True, help="Return when the run goes on; it does so in the background.")
 @click.option("-q", "--quiet", is_flag=True, help="Do not show what tasks print, nor progress.")
+@telling_options
 def command(
     name: str | None,
     run: str | None,
@@ -27,6 +32,7 @@ def command(
     as_json: bool,
     detach: bool,
     quiet: bool,
+    wanted: Wanted | None,
 ) -> int:
     """Go on with RUN, however its scheduler ended: what has finished stays, what its hosts still run is taken in.
 
@@ -43,7 +49,7 @@ def command(
 
         background = detaching.enter(as_json=as_json)
     folder = api.find(name or run)
-    with going.shown(as_json, quiet, background) as going_on:
+    with going.shown(as_json, quiet, background, wanted) as going_on:
         going_on.started(folder)
         return going_on.to_its_end(
             lambda: api.resume(

@@ -20,11 +20,12 @@ class Keeping:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._latest: dict[str, tuple[float, Beat]] = {}
+        self._latest: dict[str, Sample] = {}
         self._checkpoint_at = self._sample_at = self._checkpoint_due = 0.0
 
-    def beat(self, host: str, beat: Beat) -> None:
-        self._latest[host] = (time.time(), beat)
+    def beat(self, host: str, beat: Beat) -> Sample:
+        sample = self._latest[host] = _sample(host, time.time(), beat)
+        return sample
 
     def look(self, state: State, now: float) -> None:
         """Keep what is due."""
@@ -34,7 +35,7 @@ class Keeping:
     def _look(self, state: State, now: float) -> None:
         if now - self._sample_at >= SAMPLE_S and self._latest:
             self._sample_at = now
-            samples = [_sample(host, at, beat) for host, (at, beat) in self._latest.items()]
+            samples = list(self._latest.values())
             self._latest.clear()
             self._journal.sample(samples)
         if now >= self._checkpoint_due and state.last_at > self._checkpoint_at:
