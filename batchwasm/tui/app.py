@@ -9,18 +9,20 @@ from textual.app import App
 from textual.binding import Binding, BindingType
 
 from batchwasm.escape import visible
-from batchwasm.tui.line import LineScreen
+from batchwasm.tui.host import HostScreen
+from batchwasm.tui.job import JobScreen
 from batchwasm.tui.looking import Looked, LookFailed, Looking
 from batchwasm.tui.overview import OverviewScreen
 from batchwasm.tui.screen import Asked, Copied, Opened, RunScreen, Wished
 from batchwasm.tui.source import Source
+from batchwasm.tui.task import TaskScreen
 from batchwasm.tui.themes import THEMES
 from batchwasm.views.model import Overview
 
 SCREENS: Mapping[str, Callable[..., RunScreen]] = {
-    "job": lambda name: LineScreen("job", name),
-    "task": lambda name, index: LineScreen("task", name, index),
-    "host": lambda name: LineScreen("host", name),
+    "job": JobScreen,
+    "task": TaskScreen,
+    "host": HostScreen,
 }
 """What `Opened(kind, *key)` shows: called with the key."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from batchwasm.cli.explain import clock
+from batchwasm.views.explaining import clock
 from batchwasm.core.events import (
     Event,
     HostLeft,
