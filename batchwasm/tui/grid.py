@@ -54,8 +54,10 @@ class TaskGrid(Widget, can_focus=True):
     DEFAULT_CSS = """
     TaskGrid { height: auto; width: 1fr; }
     TaskGrid > .grid--label { color: $foreground 70%; }
+    TaskGrid > .grid--cursor { color: $foreground; background: $primary 50%; text-style: bold; }
+    TaskGrid:focus > .grid--cursor { color: $background; background: $foreground; }
     """
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"grid--label"}
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"grid--label", "grid--cursor"}
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left,h", "move(-1, 0)", "Left", show=False),
         Binding("right,l", "move(1, 0)", "Right", show=False),
@@ -89,7 +91,7 @@ class TaskGrid(Widget, can_focus=True):
         self.cells: tuple[Cell, ...] = ()
         self._marks: list[Mark] = []
         self._zooms: list[Range] = []
-        self._styles: dict[tuple[str, bool], Style] = {}
+        self._styles: dict[str, Style] = {}
 
     # --------------------------------------------------------------------------------------------- what is shown
 
@@ -243,9 +245,9 @@ class TaskGrid(Widget, can_focus=True):
         return Strip(segments).adjust_cell_length(width, self.rich_style)
 
     def _style(self, mark: Mark, *, under: bool) -> Style:
-        """Of a mark; the cell under the cursor is reversed."""
-        key = (mark.style, under)
-        if key not in self._styles:
-            style = (self.visual_style + VisualStyle.parse(mark.style)).rich_style
-            self._styles[key] = style + Style(reverse=True) if under else style
-        return self._styles[key]
+        """Of a mark, or of the cursor over it."""
+        if under:
+            return self.get_component_rich_style("grid--cursor")
+        if mark.style not in self._styles:
+            self._styles[mark.style] = (self.visual_style + VisualStyle.parse(mark.style)).rich_style
+        return self._styles[mark.style]

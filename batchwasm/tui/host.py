@@ -41,9 +41,8 @@ class HostScreen(DrillScreen):
     DEFAULT_CSS = """
     HostScreen.-wide #left { width: 3fr; }
     HostScreen.-wide #right { width: 2fr; }
-    HostScreen.-wide #left Pane { height: auto; }
-    HostScreen.-wide #left #ran { height: 1fr; }
-    HostScreen.-wide #right Pane { height: auto; }
+    HostScreen.-wide #taken, HostScreen.-wide #right Pane, HostScreen.-wide Scrolled { height: auto; }
+    HostScreen.-wide #ran { height: 1fr; min-height: 6; }
     HostScreen #tasks { text-wrap: nowrap; text-overflow: ellipsis; }
     """
     PANES = (("taken", "occupancy"), ("ran", "what ran"), ("facts", "facts"), ("errors", "errors"))
@@ -135,9 +134,11 @@ def _heading(line: HostLine, now: float) -> Content:
         (f"● {visible(line.row.state)}" if line.row.state == "ready" else f"○ {visible(line.row.state)}", style),
         f"  by {visible(line.transport)}{heard}",
     )
-    second = f"{count_text(line.row.running)} tasks there now, {count_text(line.row.done)} done"
+    there = "1 task" if line.row.running == 1 else f"{count_text(line.row.running)} tasks"
+    second = f"{there} there now, {count_text(line.row.done)} done"
     if line.suspended:
-        second += f", {count_text(line.suspended)} batches stopped while it is left to others"
+        stopped = "1 batch" if line.suspended == 1 else f"{count_text(line.suspended)} batches"
+        second += f", {stopped} stopped while it is left to others"
     reason = [Content.styled(visible(line.row.reason), style)] if line.row.reason else []
     return lines(first, *reason, Content(second))
 
@@ -152,7 +153,8 @@ def _occupancy(view: HostView, width: int, now: float) -> Content:
     span = f"the last {duration_text(len(totals) * view.span_s)}"
     rows = chart(totals, width - 5, CHART_ROWS, most)
     labels = [f"{most:>4.3g} ", *("     " for _ in rows[1:-1]), "   0 "]
-    scale = Content.styled(f"     {clock(view.since)}".ljust(width - 5) + clock(now), FAINT)
+    first, last = clock(view.since), clock(now)
+    scale = Content.styled(f"     {first}{last:>{max(1, width - 5 - len(first))}}", FAINT)
     parts = [head(f"cpus taken by this run, of {cpus:g}, {span}")]
     parts += [Content.assemble((label, FAINT), (row, "$text-accent")) for label, row in zip(labels, rows, strict=False)]
     return lines(*parts, scale, Content(""), head("by job"), *_by_job(view, width, most))

@@ -12,6 +12,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
+from textual.style import Style
 
 from batchwasm.core.sizing import Sizing
 from batchwasm.escape import visible
@@ -60,6 +61,8 @@ class JobScreen(DrillScreen):
     JobScreen.-wide #left { width: 3fr; }
     JobScreen.-wide #right { width: 2fr; }
     JobScreen.-wide #right Pane { height: auto; }
+    JobScreen #row { height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
+    JobScreen #slowest { text-wrap: nowrap; text-overflow: ellipsis; }
     JobScreen #groups { max-height: 14; }
     JobScreen.-narrow #groups { max-height: 100%; }
     """
@@ -107,6 +110,7 @@ class JobScreen(DrillScreen):
                 Words(id="which"),
                 Asking(placeholder="text in parameters, host or reason", id="filter"),
                 TaskTable(id="table"),
+                Words(id="row"),
                 id="tasks",
             )
         with VerticalScroll(classes="column", id="right", can_focus=False):
@@ -147,6 +151,7 @@ class JobScreen(DrillScreen):
         self.query_one("#which", Words).say(table.wanted.said(table.total, tasks))
         self.query_one("#heading", Words).say(_heading(found.job.line, max(self.size.width - 2, 20)))
         self._show_cell()
+        self._show_row()
         self._show_sides(found.job)
         self._ask_anew()
 
@@ -157,7 +162,23 @@ class JobScreen(DrillScreen):
             counts.update(cell.counts)
         inside = f"   (of {grid.shown.first:,}-{grid.shown.stop - 1:,}; Backspace: all)" if grid.is_zoomed else ""
         self.query_one("#cell", Words).say(Content.assemble((grid.said(grid.current), "bold"), (inside, FAINT)))
-        self.query_one("#legend", Words).say(legend(counts, mixed=grid.step > 1))
+        width = max(20, grid.size.width)
+        self.query_one("#legend", Words).say(legend(counts, width, mixed=grid.step > 1))
+
+    def _show_row(self) -> None:
+        """All that the row under the cursor has no room for."""
+        row = self.query_one(TaskTable).current
+        said: list[str | Content | tuple[str, str | Style]] = (
+            []
+            if row is None
+            else [
+                (f"task {row.index:,}: ", "bold"),
+                visible(row.reason or ""),
+                " " if row.reason else "",
+                (params_text(row), FAINT),
+            ]
+        )
+        self.query_one("#row", Words).say(Content.assemble(*said))
 
     def _show_sides(self, job: JobView) -> None:
         width = max(20, self.query_one("#times").size.width - 2)
@@ -211,6 +232,10 @@ class JobScreen(DrillScreen):
     @on(TaskGrid.Moved)
     def _other_cell(self) -> None:
         self._show_cell()
+
+    @on(TaskTable.Moved)
+    def _other_row(self) -> None:
+        self._show_row()
 
     @on(TaskGrid.Picked)
     @on(TaskTable.Picked)

@@ -86,16 +86,21 @@ def of_cell(counts: Mapping[str, int]) -> Mark:
 RULE = "a cell shows the worst of its tasks; small letters: fewer than a tenth of them failed"
 
 
-def legend(states: Mapping[str, int], *, mixed: bool) -> Content:
-    """Of the states that there are; `mixed`: cells stand for several tasks."""
+def legend(states: Mapping[str, int], width: int, *, mixed: bool) -> Content:
+    """Of the states that there are, in lines of `width`; `mixed`: cells stand for several tasks."""
     shown = [(mark(state), word(state)) for state in MARKS if states.get(state)]
     if mixed and states.get("waiting") and states.get("succeeded"):
         shown.append((PARTLY, "partly succeeded"))
-    # Lines break between them, not in them.
-    parts = [
-        Content.styled(f"{found.glyph} {name}".replace(" ", "\N{NO-BREAK SPACE}"), found.style) for found, name in shown
-    ]
-    return Content("  ").join([*parts, *([Content.styled(RULE, FAINT)] if mixed else [])])
+    parts = [Content.styled(f"{found.glyph} {name}", found.style) for found, name in shown]
+    if mixed:
+        parts.append(Content.styled(RULE, FAINT))
+    rows: list[Content] = []
+    for part in parts:
+        if rows and rows[-1].cell_length + 2 + part.cell_length <= width:
+            rows[-1] = Content("  ").join([rows[-1], part])
+        else:
+            rows.append(part)
+    return Content("\n").join(rows)
 
 
 def tally(counts: Mapping[str, int]) -> str:

@@ -30,7 +30,7 @@ class OutputView(ScrollView, can_focus=True):
     (printed.py), and become text, never markup."""
 
     DEFAULT_CSS = """
-    OutputView { height: 1fr; }
+    OutputView { height: 1fr; scrollbar-size: 1 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("j", "scroll_down", "Down", show=False),
@@ -61,13 +61,10 @@ class OutputView(ScrollView, can_focus=True):
         """Rows before this number were searched."""
         self.hit: int | None = None
         """The number of the row that was found last."""
+        self.follows = True
+        """It shows the last row, and goes on with the next; until one scrolls up."""
 
     # ------------------------------------------------------------------------------------------------------ rows
-
-    @property
-    def is_at_end(self) -> bool:
-        """It shows the last row, so that it goes on with the next."""
-        return self.scroll_offset.y >= self.max_scroll_y
 
     @property
     def is_empty(self) -> bool:
@@ -77,19 +74,33 @@ class OutputView(ScrollView, can_focus=True):
         """Rows that came. What is seen stays where it is, unless it is the end, which goes on."""
         if not pieces:
             return
-        at_end, above = self.is_at_end, self._first_seen()
+        above = self._first_seen()
         for piece in pieces:
             self.rows.extend(piece.rows)
             self._open = piece.open
             self._wide = max(self._wide, piece.width)
         self._search_on()
         self._lay_out()
-        if at_end:
-            self.scroll_end(animate=False, immediate=True, x_axis=False)
+        if self.follows:
+            self._to_end()
         elif above is not None:
             self._keep(above)
         self.refresh()
         self.post_message(self.Changed())
+
+    def _to_end(self) -> None:
+        self.scroll_to(y=self.max_scroll_y, animate=False, immediate=True, force=True)
+
+    def on_resize(self) -> None:
+        if self.follows:
+            self._to_end()
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        follows = round(new_value) >= self.max_scroll_y
+        if follows != self.follows and self.size.height:
+            self.follows = follows
+            self.post_message(self.Changed())
 
     def forget(self) -> None:
         """All of it: it is told anew."""
@@ -122,7 +133,8 @@ class OutputView(ScrollView, can_focus=True):
     def action_stream(self) -> None:
         self.stream = (self.stream + 1) % len(STREAMS)
         self._lay_out()
-        self.scroll_end(animate=False, immediate=True, x_axis=False)
+        self.follows = True
+        self._to_end()
         self.refresh()
         self.post_message(self.Changed())
 
@@ -160,7 +172,7 @@ class OutputView(ScrollView, can_focus=True):
         if not hits:
             return
         if self.hit is None:
-            bottom = min(self.scroll_offset.y + self.size.height, len(self._numbers)) - 1
+            bottom = min(self.scroll_offset.y + self.scrollable_size.height, len(self._numbers)) - 1
             at = bisect_right(hits, self._numbers[bottom]) if bottom >= 0 else 0
             at = at - 1 if step < 0 else at
         elif step > 0:
@@ -169,8 +181,8 @@ class OutputView(ScrollView, can_focus=True):
             at = bisect_left(hits, self.hit) - 1
         self.hit = hits[at % len(hits)]
         y = bisect_left(self._numbers, self.hit)
-        if not self.scroll_offset.y <= y < self.scroll_offset.y + self.size.height:
-            self.scroll_to(y=max(0, y - self.size.height // 2), animate=False, immediate=True)
+        if not self.scroll_offset.y <= y < self.scroll_offset.y + self.scrollable_size.height:
+            self.scroll_to(y=max(0, y - self.scrollable_size.height // 2), animate=False, immediate=True)
         self.refresh()
         self.post_message(self.Changed())
 
@@ -189,7 +201,7 @@ class OutputView(ScrollView, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         left, top = self.scroll_offset
-        width, n = self.size.width, top + y
+        width, n = self.scrollable_size.width, top + y
         number = None
         if n < len(self._numbers):
             number = self._numbers[n]

@@ -67,7 +67,9 @@ class Choices(OptionList):
     """Lines of which one is chosen. New ones take the place of the old without a jump; the chosen one stays chosen."""
 
     DEFAULT_CSS = """
-    Choices { height: auto; max-height: 100%; border: none; padding: 0; background: transparent; }
+    Choices {
+        height: auto; max-height: 100%; border: none; padding: 0; background: transparent; scrollbar-size-vertical: 1;
+    }
     Choices:focus { border: none; background-tint: transparent; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -185,7 +187,7 @@ class Pane(Vertical):
 class Scrolled(VerticalScroll):
     """Words that may be longer than their place."""
 
-    DEFAULT_CSS = "Scrolled { height: 1fr; }"
+    DEFAULT_CSS = "Scrolled { height: 1fr; scrollbar-size-vertical: 1; }"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("j", "scroll_down", "Down", show=False),
         Binding("k", "scroll_up", "Up", show=False),
@@ -199,7 +201,7 @@ class DrillScreen(RunScreen):
     DrillScreen { layout: vertical; }
     DrillScreen #heading { padding: 0 1; background: $panel; }
     DrillScreen #columns { height: 1fr; }
-    DrillScreen .column { width: 1fr; }
+    DrillScreen .column { width: 1fr; scrollbar-size-vertical: 1; }
     DrillScreen.-wide PaneBar { display: none; }
     DrillScreen.-narrow .column, DrillScreen.-narrow Pane { display: none; }
     DrillScreen.-narrow .column.-current, DrillScreen.-narrow Pane.-current { display: block; }

@@ -210,7 +210,7 @@ class TaskScreen(DrillScreen):
         if rows.stream == 0 and not rows.is_empty:
             said.append("▌ is stderr")
         if not rows.is_empty:
-            said.append("follows the end" if rows.is_at_end else "does not follow: G goes to the end")
+            said.append("follows the end" if rows.follows else "does not follow: G goes to the end")
         parts = [Content.styled("; ".join(said), FAINT)]
         for left in self._left.values():
             parts += _left_out(left)

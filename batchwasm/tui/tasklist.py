@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.content import Content
@@ -111,10 +110,12 @@ class TaskTable(ScrollView, can_focus=True):
     """One line a task; its titles stay where they are, and a click on one sorts by it."""
 
     DEFAULT_CSS = """
-    TaskTable { height: 1fr; overflow-x: hidden; }
+    TaskTable { height: 1fr; overflow-x: hidden; scrollbar-size-vertical: 1; }
     TaskTable > .table--title { text-style: bold; color: $text-primary; }
+    TaskTable > .table--cursor { background: $panel; color: $foreground; text-style: bold; }
+    TaskTable:focus > .table--cursor { background: $block-cursor-background; color: $block-cursor-foreground; }
     """
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"table--title"}
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"table--title", "table--cursor"}
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "move(-1)", "Up", show=False),
         Binding("down,j", "move(1)", "Down", show=False),
@@ -131,6 +132,9 @@ class TaskTable(ScrollView, can_focus=True):
         def __init__(self, index: int) -> None:
             super().__init__()
             self.index = index
+
+    class Moved(Message):
+        """The cursor is on another row."""
 
     class Needed(Message):
         """Rows are seen that are not there yet, or others are wanted."""
@@ -155,7 +159,7 @@ class TaskTable(ScrollView, can_focus=True):
 
     @property
     def _seen(self) -> int:
-        return max(1, self.size.height - 1)
+        return max(1, self.scrollable_size.height - 1)
 
     @property
     def current(self) -> TaskLine | None:
@@ -174,7 +178,7 @@ class TaskTable(ScrollView, can_focus=True):
         self._offset, self._rows = page.offset, page.rows
         if page.total != self.total:
             self.total = page.total
-            self.virtual_size = Size(self.size.width, page.total + 1)
+            self.virtual_size = Size(self.scrollable_size.width, page.total + 1)
             self.refresh()
         if under is not None:
             self._keep(under)
@@ -216,7 +220,7 @@ class TaskTable(ScrollView, can_focus=True):
             self.post_message(self.Needed())
 
     def on_resize(self) -> None:
-        self.virtual_size = Size(self.size.width, self.total + 1)
+        self.virtual_size = Size(self.scrollable_size.width, self.total + 1)
         self.post_message(self.Needed())
 
     def _refresh_row(self, n: int) -> None:
@@ -244,6 +248,7 @@ class TaskTable(ScrollView, can_focus=True):
             self.scroll_to(y=self.cursor - self._seen + 1, animate=False, immediate=True)
         self._refresh_row(before)
         self._refresh_row(self.cursor)
+        self.post_message(self.Moved())
 
     def action_open(self) -> None:
         if self.current is not None:
@@ -275,7 +280,7 @@ class TaskTable(ScrollView, can_focus=True):
 
     @property
     def _columns(self) -> tuple[_Column, ...]:
-        return tuple(column for column in _COLUMNS if self.size.width >= column.least)
+        return tuple(column for column in _COLUMNS if self.scrollable_size.width >= column.least)
 
     def _sort_at(self, x: int) -> str | None:
         left = 0
@@ -296,8 +301,10 @@ class TaskTable(ScrollView, can_focus=True):
         row = self._row(n)
         if row is None:
             return self._strip(Content.styled("…".rjust(_COLUMNS[0].width), FAINT))
-        strip = self._strip(self._cells(row))
-        return strip.apply_style(Style(reverse=True)) if n == self.cursor else strip
+        cells = self._cells(row)
+        if n != self.cursor:
+            return self._strip(cells)
+        return self._strip(Content(cells.plain)).apply_style(self.get_component_rich_style("table--cursor"))
 
     def _titles(self) -> Content:
         parts = []
@@ -316,7 +323,7 @@ class TaskTable(ScrollView, can_focus=True):
         return Content(" ").join([*parts, Content(last)])
 
     def _strip(self, content: Content) -> Strip:
-        width = max(self.size.width, 1)
+        width = max(self.scrollable_size.width, 1)
         fitted = content.truncate(width, ellipsis=True, pad=True)
         strips = Visual.to_strips(self, fitted, width, 1, self.visual_style)
         return strips[0] if strips else Strip.blank(width, self.rich_style)

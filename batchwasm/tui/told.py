@@ -39,7 +39,9 @@ def used_of(name: str, used: float | None, limit: float | None, text: Callable[[
     if limit is None:
         return Content.assemble(title, f"{text(used)}, no limit")
     share = used / limit if limit else 0.0
-    style = "$text-error" if share > 0.95 else "$text-warning" if share > 0.8 else "$text-success"
+    style = "$text-success"
+    if name != "cpus":  # all of a cpu is what one wants
+        style = "$text-error" if share > 0.95 else "$text-warning" if share > 0.8 else style
     return Content.assemble(
         title, bar(min(share, 1.0), width, style), f" {text(used)} of {text(limit)}, {share * 100:.0f} %"
     )
@@ -91,10 +93,9 @@ def _attempts(attempts: Sequence[Attempted], width: int) -> Iterator[Content]:
             f"{attempt.number:>2} ", marked(attempt.outcome), f"  {visible(attempt.host)}{started}", (kept, FAINT)
         )
         yield from _phases(attempt, longest, width)
-        said = [f"exit code {attempt.exit_code}"] if attempt.exit_code else []
-        said += [visible(attempt.reason)] if attempt.reason and attempt.reason not in said else []
+        said = attempt.reason or (f"exit code {attempt.exit_code}" if attempt.exit_code else "")
         if said:
-            yield Content.assemble("   ", ("; ".join(said), mark(attempt.outcome).style))
+            yield Content.assemble("   ", (visible(said), mark(attempt.outcome).style))
 
 
 def _phases(attempt: Attempted, longest: float, width: int) -> Iterator[Content]:
@@ -106,12 +107,12 @@ def _phases(attempt: Attempted, longest: float, width: int) -> Iterator[Content]
     after = f"ran {duration_text(ran)}" if ran is not None else ""
     if ran is not None and attempt.outcome == "running":
         after = f"has run {duration_text(ran)}"
-    room = max(6, min(40, width - len(before) - len(after) - 6))
+    after += f", cpu {duration_text(attempt.cpu_s)}" if attempt.cpu_s is not None else ""
+    room = max(4, min(40, width - len(before) - len(after) - 6))
     whole = (queued or 0.0) + (ran or 0.0)
     cells = max(2, round(room * whole / longest)) if longest else 2
     parts = [(queued or 0.0, "▒", FAINT), (ran or 0.0, "█", "$text-accent")]
-    used = f", cpu {duration_text(attempt.cpu_s)}" if attempt.cpu_s is not None else ""
-    yield Content.assemble("   ", (before, FAINT), " " if before else "", stacked(parts, cells), f" {after}{used}")
+    yield Content.assemble("   ", (before, FAINT), " " if before else "", stacked(parts, cells), f" {after}")
 
 
 def _gave(result: ResultRow) -> Iterator[Content]:
