@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,17 +11,9 @@ from batchwasm.cli import complete
 from batchwasm.cli.options import again_inventory_options, json_option, run_option, wait_hosts_option
 
 if TYPE_CHECKING:
-    from batchwasm.asking import Retried, Tasks
+    from batchwasm.asking import Tasks
     from batchwasm.cli.detach import Background
     from batchwasm.results import RunFolder
-
-SHOWN_JOBS = 10
-_STAY = (
-    ("succeeded", "had succeeded and stays as it is", "had succeeded and stay as they are"),
-    ("unfinished", "waits or runs anyway", "wait or run anyway"),
-    ("skipped", "stays skipped, after one that did not succeed", "stay skipped, after others that did not succeed"),
-)
-"""Of tasks that were asked for and do not wait again: the word of the answer, and what is said of one and of many."""
 
 
 @click.command("retry")
@@ -48,7 +39,7 @@ def command(
     What was skipped because of them, or cancelled, waits again, too. A run that goes on is told, and this command ends;
     one that is over goes on in this terminal, as with 'batchwasm resume', and ends with the run's exit code.
     """
-    from batchwasm import api, results
+    from batchwasm import api, results, told
     from batchwasm.cli.render import print_json
     from batchwasm.cli.tasks import parse_many
     from batchwasm.escape import visible
@@ -69,7 +60,7 @@ def command(
     if as_json:
         print_json([done.as_dict()])
     else:
-        click.echo(visible(f"{results.reference(folder, Path.cwd())}: {'; '.join(_told(done))}"))
+        click.echo(visible(f"{results.reference(folder, Path.cwd())}: {told.retried(done)}"))
     return 0
 
 
@@ -84,13 +75,13 @@ def _resume(
     as_json: bool,
     quiet: bool,
 ) -> int:
-    from batchwasm import api, results
+    from batchwasm import api, results, told
     from batchwasm.cli import going
     from batchwasm.cli.render import print_json
     from batchwasm.escape import say
 
     events, found = api.to_retry(folder, chosen)
-    say(f"{results.reference(folder, Path.cwd())}: {'; '.join(_told(found))}")
+    say(f"{results.reference(folder, Path.cwd())}: {told.retried(found)}")
     if not events:
         if as_json:
             print_json([found.as_dict()])
@@ -110,20 +101,3 @@ def _resume(
                 signals=True,
             )
         )
-
-
-def _told(done: Retried) -> Iterator[str]:
-    from batchwasm.units import count_text, tasks_text
-
-    if done.again:
-        hit = [job for job in done.jobs if job["again"]]
-        jobs = [f"{count_text(job['again'])} of {job['job']}" for job in hit[:SHOWN_JOBS]]
-        more = ", ..." if len(hit) > SHOWN_JOBS else ""
-        named = f"({', '.join(jobs)}{more})" if len(hit) > 1 else f"(of {hit[0]['job']})"
-        yield f"{tasks_text(done.again, 'waits again', 'wait again')} {named}"
-    else:
-        yield "nothing is to be run again"
-    for word, one, many in _STAY:
-        number = sum(job[word] for job in done.jobs)
-        if number:
-            yield tasks_text(number, one, many)

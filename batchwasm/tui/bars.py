@@ -1,68 +1,77 @@
-"""Numbers as bars and small charts of characters: pure, and each with its number beside it where it is shown."""
+"""Numbers as shapes: a bar by state, a sparkline, a chart. States differ by shape; colour comes on top."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
-from textual.content import Content
+from batchwasm.rows import TaskCounts
+from batchwasm.tui.words import Role, Words
 
-from batchwasm.tui.marks import FAINT
+SHAPES: Mapping[str, tuple[str, Role]] = {
+    "succeeded": ("█", "good"),
+    "running": ("▓", "running"),
+    "waiting": ("░", "dim"),
+    "failed": ("▚", "bad"),
+    "cancelled": ("╳", "warning"),
+    "skipped": ("─", "dim"),
+}
+"""Of a task in each state, the most wanted first."""
 
-_EIGHTHS = " ▏▎▍▌▋▊▉█"
-_HEIGHTS = " ▁▂▃▄▅▆▇█"
-TRACK = "─"
+_ORDER = ("succeeded", "failed", "cancelled", "skipped", "running", "waiting")
+"""Along a bar: what is over, what is not."""
 
-
-def bar(share: float, width: int, style: str = "$text-accent") -> Content:
-    """A bar of `width` cells of which `share` (0 to 1) is full; what is more than nothing shows."""
-    eighths = min(max(round(share * width * 8), 1 if share > 0 else 0), width * 8)
-    full = "█" * (eighths // 8) + (_EIGHTHS[eighths % 8] if eighths % 8 else "")
-    return Content.assemble((full, style), (TRACK * (width - len(full)), FAINT))
-
-
-def stacked(parts: Sequence[tuple[float, str, str]], width: int) -> Content:
-    """Parts (amount, character, style) of a whole beside each other; each that is more than nothing has a cell."""
-    total = sum(amount for amount, _, _ in parts)
-    present = [part for part in parts if part[0] > 0]
-    if not present or total <= 0:
-        return Content(" " * width)
-    cells = [max(1, int(amount / total * width)) for amount, _, _ in present]
-    while sum(cells) < width:
-        at = max(range(len(present)), key=lambda n: present[n][0] / total * width - cells[n])
-        cells[at] += 1
-    while sum(cells) > width and max(cells) > 1:
-        cells[cells.index(max(cells))] -= 1
-    return Content.assemble(*((char * n, style) for n, (_, char, style) in zip(cells, present, strict=True)))
+_LEVELS = " ▁▂▃▄▅▆▇█"
 
 
-def spark(values: Sequence[float], width: int, most: float | None = None) -> str:
-    """One character a value, as high as it is against `most` (else the highest of them); the last `width` of them, or
-    each the mean of several where there are more."""
-    shown = squeezed(values, width)
-    top = max(most if most is not None else max(shown, default=0.0), 1e-12)
-    return "".join(_HEIGHTS[min(8, max(1 if value > 0 else 0, round(value / top * 8)))] for value in shown)
+def bar(counts: TaskCounts, width: int) -> Words:
+    """As many cells of each state as its share; what there is one of is seen among a million."""
+    there = [(state, getattr(counts, state)) for state in _ORDER if getattr(counts, state)]
+    cells = shares([number for _, number in there], width)
+    return tuple((SHAPES[state][0] * n, SHAPES[state][1]) for (state, _), n in zip(there, cells, strict=True) if n)
 
 
-def chart(values: Sequence[float], width: int, height: int, most: float) -> list[str]:
-    """Rows of columns that are as high as the values against `most`, from the top down."""
-    shown = squeezed(values, width)
-    top = max(most, 1e-12)
-    heights = [min(8 * height, max(1 if value > 0 else 0, round(value / top * 8 * height))) for value in shown]
-    return [
-        "".join(_HEIGHTS[min(8, max(0, eighths - 8 * row))] for eighths in heights).ljust(width)
-        for row in reversed(range(height))
-    ]
+def shares(numbers: Sequence[int], cells: int) -> list[int]:
+    """`cells` given out by size, at least one to each while there are enough."""
+    total = sum(numbers)
+    if not total or cells <= 0:
+        return [0] * len(numbers)
+    if len(numbers) > cells:
+        return [1 if i < cells else 0 for i in range(len(numbers))]
+    given = [max(1, int(number * cells / total)) for number in numbers]
+    left = cells - sum(given)
+    by_rest = sorted(range(len(numbers)), key=lambda i: given[i] - numbers[i] * cells / total)
+    while left > 0:
+        for i in by_rest[:left]:
+            given[i] += 1
+        left = cells - sum(given)
+    while left < 0:
+        given[max(range(len(given)), key=given.__getitem__)] -= 1
+        left += 1
+    return given
+
+
+def sparkline(values: Sequence[float], width: int, most: float | None = None) -> str:
+    """The last `width` values as eighths of a line, of `most` or of the largest."""
+    shown = list(values)[-width:]
+    top = most if most is not None else max(shown, default=0.0)
+    return "".join(_LEVELS[_level(value, top, 1, 0)] for value in shown).rjust(width)
+
+
+def chart(values: Sequence[float], height: int, most: float) -> list[str]:
+    """Lines, top first, of columns that are as high as their values."""
+    return ["".join(_LEVELS[_level(value, most, height, row)] for value in values) for row in reversed(range(height))]
+
+
+def _level(value: float, most: float, height: int, row: int) -> int:
+    """Eighths that a column fills of the line `row` from below; what is not nothing is seen."""
+    eighths = round(value / most * height * 8) if most > 0 else 0
+    return max(0, min(8, max(eighths, 1 if value > 0 else 0) - row * 8))
 
 
 def squeezed(values: Sequence[float], width: int) -> list[float]:
-    """`values` as exactly `width` of them where there are at least as many: each the mean of those it stands for; where
-    there are fewer, each as often as it goes."""
-    if not values or width <= 0:
-        return []
-    count = len(values)
-    found = []
-    for n in range(width):
-        first = n * count // width
-        span = values[first : max(first + 1, (n + 1) * count // width)]
-        found.append(sum(span) / len(span))
-    return found
+    """At most `width` values: means of neighbours."""
+    if len(values) <= width or width <= 0:
+        return list(values)[: max(width, 0)]
+    edges = [round(i * len(values) / width) for i in range(width + 1)]
+    return [sum(values[a:b]) / (b - a) for a, b in pairwise(edges)]

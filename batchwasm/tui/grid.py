@@ -53,7 +53,7 @@ class TaskGrid(Widget, can_focus=True):
 
     DEFAULT_CSS = """
     TaskGrid { height: auto; width: 1fr; }
-    TaskGrid > .grid--label { color: $foreground 70%; }
+    TaskGrid > .grid--label { color: $secondary; }
     TaskGrid > .grid--cursor { color: $foreground; background: $primary 50%; text-style: bold; }
     TaskGrid:focus > .grid--cursor { color: $background; background: $foreground; }
     """

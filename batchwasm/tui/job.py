@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
@@ -14,18 +13,15 @@ from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.style import Style
 
-from batchwasm.core.sizing import Sizing
 from batchwasm.escape import visible
-from batchwasm.tui.bars import bar, stacked
 from batchwasm.tui.grid import Range, TaskGrid
-from batchwasm.tui.marks import FAINT, MARKS, legend, mark, word
-from batchwasm.tui.panes import Asking, Choices, DrillScreen, Pane, Selection, Words, faint, head, lines
+from batchwasm.tui.jobtext import durations_text, group_text, heading, no_failure, no_tasks, slow_text, usage_text
+from batchwasm.tui.marks import FAINT, legend
+from batchwasm.tui.panes import Asking, Choices, DrillScreen, Pane, Prose, Selection, faint
 from batchwasm.tui.screen import Asked, Opened
 from batchwasm.tui.source import Source
 from batchwasm.tui.tasklist import FILTERS, Page, TaskTable, Wanted, params_text
-from batchwasm.tui.told import used_of
-from batchwasm.units import count_text, duration_text, size_text
-from batchwasm.views.model import Cell, FailureGroup, JobLine, JobView, Overview, TaskLine
+from batchwasm.views.model import Cell, FailureGroup, JobView, Overview
 
 GRID_SHARE = 3  # of the screen's lines, one in so many is for cells
 
@@ -87,7 +83,8 @@ class JobScreen(DrillScreen):
     @property
     def selected(self) -> Selection:
         """The task under the cursor of the table, of a cell of one task, or of a list; else the job."""
-        return Selection(job=self.job, task=self._meant())
+        tasks = 0 if self._seen is None else self._seen.job.line.row.tasks.total
+        return Selection(job=self.job, task=self._meant(), tasks=tasks)
 
     def _meant(self) -> int | None:
         focused = self.focused
@@ -105,23 +102,24 @@ class JobScreen(DrillScreen):
             yield Pane(
                 "tasks",
                 TaskGrid(id="grid"),
-                Words(id="cell"),
-                Words(id="legend"),
-                Words(id="which"),
+                Prose(id="cell"),
+                Prose(id="legend"),
+                Prose(id="which"),
                 Asking(placeholder="text in parameters, host or reason", id="filter"),
                 TaskTable(id="table"),
-                Words(id="row"),
+                Prose(id="row"),
                 id="tasks",
             )
         with VerticalScroll(classes="column", id="right", can_focus=False):
-            yield Pane("failures", Choices(id="groups"), Words(id="no-failures"), id="failures")
-            yield Pane("times", Words(id="durations"), Choices(id="slowest"), id="times")
-            yield Pane("what it asks and takes", Words(id="usage"), id="needs")
+            yield Pane("failures", Choices(id="groups"), Prose(id="no-failures"), id="failures")
+            yield Pane("times", Prose(id="durations"), Choices(id="slowest"), id="times")
+            yield Pane("what it asks and takes", Prose(id="usage"), id="needs")
 
     # ---------------------------------------------------------------------------------------- asked for and shown
 
     def ask(self, source: Source) -> Any:
         asks = self._asks
+        self.folder = source.folder
         rows, total = source.tasks(
             self.job,
             states=FILTERS[asks.wanted.states][1],
@@ -146,10 +144,10 @@ class JobScreen(DrillScreen):
         if found.asks.zoom == (None if grid.shown.count == tasks else grid.shown):
             grid.put(found.cells)
         table = self.query_one(TaskTable)
-        table.empty = _no_tasks(table.wanted)
+        table.empty = no_tasks(table.wanted)
         table.put(found.page)
-        self.query_one("#which", Words).say(table.wanted.said(table.total, tasks))
-        self.query_one("#heading", Words).say(_heading(found.job.line, max(self.size.width - 2, 20)))
+        self.query_one("#which", Prose).say(table.wanted.said(table.total, tasks))
+        self.query_one("#heading", Prose).say(heading(found.job.line, max(self.size.width - 2, 20)))
         self._show_cell()
         self._show_row()
         self._show_sides(found.job)
@@ -161,9 +159,9 @@ class JobScreen(DrillScreen):
         for cell in grid.cells:
             counts.update(cell.counts)
         inside = f"   (of {grid.shown.first:,}-{grid.shown.stop - 1:,}; Backspace: all)" if grid.is_zoomed else ""
-        self.query_one("#cell", Words).say(Content.assemble((grid.said(grid.current), "bold"), (inside, FAINT)))
+        self.query_one("#cell", Prose).say(Content.assemble((grid.said(grid.current), "bold"), (inside, FAINT)))
         width = max(20, grid.size.width)
-        self.query_one("#legend", Words).say(legend(counts, width, mixed=grid.step > 1))
+        self.query_one("#legend", Prose).say(legend(counts, width, mixed=grid.step > 1))
 
     def _show_row(self) -> None:
         """All that the row under the cursor has no room for."""
@@ -178,23 +176,23 @@ class JobScreen(DrillScreen):
                 (params_text(row), FAINT),
             ]
         )
-        self.query_one("#row", Words).say(Content.assemble(*said))
+        self.query_one("#row", Prose).say(Content.assemble(*said))
 
     def _show_sides(self, job: JobView) -> None:
         width = max(20, self.query_one("#times").size.width - 2)
         self._groups = {f"{group.outcome} {group.code} {group.text}": group for group in job.failures}
         groups = self.query_one("#groups", Choices)
-        groups.put((key, _group(group)) for key, group in self._groups.items())
+        groups.put((key, group_text(group)) for key, group in self._groups.items())
         groups.display = bool(job.failures)
         tasks = job.line.row.tasks
-        self.query_one("#no-failures", Words).say(
-            faint("Enter opens an example") if job.failures else faint(_no_failure(tasks.done, tasks.total))
+        self.query_one("#no-failures", Prose).say(
+            faint("Enter opens an example") if job.failures else faint(no_failure(tasks.done, tasks.total))
         )
-        self.query_one("#durations", Words).say(_durations(job, width))
+        self.query_one("#durations", Prose).say(durations_text(job, width))
         slowest = self.query_one("#slowest", Choices)
-        slowest.put((str(row.index), _slow(row)) for row in job.slowest)
+        slowest.put((str(row.index), slow_text(row)) for row in job.slowest)
         slowest.display = bool(job.slowest)
-        self.query_one("#usage", Words).say(_usage(job, width))
+        self.query_one("#usage", Prose).say(usage_text(job, width))
 
     def _fit(self) -> None:
         self.query_one(TaskGrid).most_rows = max(3, self.size.height // GRID_SHARE)
@@ -203,7 +201,7 @@ class JobScreen(DrillScreen):
         self._fit()
         self.call_after_refresh(self._ask_anew)
         if self._seen is not None:
-            self.query_one("#heading", Words).say(_heading(self._seen.job.line, max(event.size.width - 2, 20)))
+            self.query_one("#heading", Prose).say(heading(self._seen.job.line, max(event.size.width - 2, 20)))
 
     def _ask_anew(self) -> None:
         """Where what is seen has changed, ask for it now."""
@@ -289,7 +287,7 @@ class JobScreen(DrillScreen):
         self._told()
 
     def _told(self) -> None:
-        self.query_one("#which", Words).say(f"{self.query_one(TaskTable).wanted.asked()} ...")
+        self.query_one("#which", Prose).say(f"{self.query_one(TaskTable).wanted.asked()} ...")
 
     def action_failures(self) -> None:
         self.turn_to("failures", focus=True)
@@ -314,102 +312,3 @@ def _cells(source: Source, job: str, asks: _Asks) -> tuple[Cell, ...]:
     return tuple(
         Cell(first=part[0].index, stop=part[-1].index + 1, counts=Counter(row.state for row in part)) for part in parts
     )
-
-
-# --------------------------------------------------------------------------------------------------- rows in words
-
-
-def _heading(line: JobLine, width: int) -> Content:
-    tasks = line.row.tasks
-    named = [
-        (name, getattr(tasks, name)) for name in ("succeeded", "running", "failed", "cancelled", "skipped", "waiting")
-    ]
-    counts = Content("  ").join(
-        Content.styled(f"{mark(name).glyph} {count_text(many)} {name}", mark(name).style)
-        for name, many in named
-        if many
-    )
-    title = Content.assemble(
-        ("job ", FAINT),
-        (visible(line.row.name), "bold"),
-        f"  {line.phase}  ",
-        f"{count_text(tasks.done)} of {count_text(tasks.total)} done",
-        f", {duration_text(line.mean_s)} each" if line.mean_s is not None else "",
-        f", {count_text(line.retried)} tried again" if line.retried else "",
-    )
-    chars = {"waiting": "░", "running": "▓", "succeeded": "█", "failed": "F", "cancelled": "-", "skipped": "/"}
-    progress = stacked([(many, chars[name], MARKS[name].style) for name, many in named], width)
-    detail = [Content.styled(visible(line.detail), "$text-warning")] if line.detail else []
-    return lines(title, progress, counts, *detail)
-
-
-def _no_tasks(wanted: Wanted) -> str:
-    if wanted.states or wanted.text:
-        return "  no task is like that: t shows other states, / another text"
-    return "  it has no tasks yet"
-
-
-def _no_failure(done: int, total: int) -> str:
-    if not done:
-        return "no task has failed; none has ended yet"
-    return "no task has failed" if done == total else f"no task has failed; {count_text(total - done)} are left"
-
-
-def _group(group: FailureGroup) -> Content:
-    found = mark(group.outcome)
-    what = visible(group.text or "") or "without a reason"
-    hosts = sorted(group.by_host, key=lambda host: -group.by_host[host])
-    where = ", ".join(f"{visible(host)} {group.by_host[host]:,}" for host in hosts[:3])
-    more = f" and {len(hosts) - 3} more" if len(hosts) > 3 else ""
-    tasks = ", ".join(f"{index:,}" for index in group.examples[:5])
-    return Content.assemble(
-        (f"{found.glyph} {count_text(group.count)} {word(group.outcome)}", found.style),
-        f": {what}\n",
-        (f"  tasks {tasks}{'; on ' + where + more if where else ''}", FAINT),
-    )
-
-
-def _slow(row: TaskLine) -> Content:
-    found = mark(row.state)
-    took = "-" if row.wall_s is None else duration_text(row.wall_s)
-    return Content.assemble(
-        (found.glyph, found.style),
-        f" {row.index:>9,}  {took:>11}  {visible(row.host or '-'):<12} ",
-        (params_text(row), FAINT),
-    )
-
-
-def _durations(job: JobView, width: int) -> Content:
-    if not job.durations:
-        return faint("no attempt has ended yet, so nobody knows how long they take")
-    labels = [f"{duration_text(low)} – {duration_text(high)}" for low, high, _ in job.durations]
-    most = max(count for _, _, count in job.durations)
-    wide, numbers = max(map(len, labels)), len(count_text(most))
-    room = max(4, width - wide - numbers - 4)
-    rows = [
-        Content.assemble(f"{label:>{wide}}  ", bar(count / max(most, 1), room), f"  {count_text(count):>{numbers}}")
-        for label, (_, _, count) in zip(labels, job.durations, strict=True)
-    ]
-    slowest = [Content(""), head("slowest")] if job.slowest else []
-    return lines(head("how long attempts took"), *rows, *slowest)
-
-
-def _usage(job: JobView, width: int) -> Content:
-    usage = job.line.row.usage
-    if usage is None:
-        return faint("nothing has ended yet, so nobody knows what it takes")
-    advice = [Content(f"• {visible(sentence)}") for sentence in job.advice] or [faint("what it asks for is right")]
-    return lines(*_measures(usage, max(6, min(30, width - 44))), Content(""), *advice)
-
-
-def _measures(usage: Sizing, width: int) -> Iterator[Content]:
-    """`memory  ███───  120 MiB of 512 MiB  23 %`."""
-    rows = (
-        ("cpus", usage.cpus, lambda number: f"{number:.2g}"),
-        ("memory", usage.memory_bytes, size_text),
-        ("time", usage.time_s, duration_text),
-        ("disk", usage.disk_bytes, size_text),
-    )
-    yield faint(f"most that {count_text(usage.attempts)} attempts took, of what is asked for")
-    for name, measure, text in rows:
-        yield used_of(name, measure.used, measure.asked, text, width)

@@ -10,7 +10,7 @@ from textual.content import Content
 from batchwasm.escape import visible
 from batchwasm.model import Outcome
 
-FAINT = "$foreground 70%"
+FAINT = "$secondary"
 """Of what is beside the point: text that is still told from its background, in every theme."""
 
 
@@ -27,21 +27,21 @@ class Mark:
 
 MARKS: Mapping[str, Mark] = {
     "waiting": Mark("·", FAINT),
-    "running": Mark("►", "$text-accent"),
-    "succeeded": Mark("■", "$text-success"),
-    "failed": Mark("F", "bold $text-error", True),
-    "trapped": Mark("T", "bold $text-error", True),
-    "timed_out": Mark("O", "bold $text-error", True),
-    "out_of_memory": Mark("M", "bold $text-error", True),
-    "limit_exceeded": Mark("L", "bold $text-error", True),
-    "invalid": Mark("I", "bold $text-error", True),
-    "mismatch": Mark("D", "bold $text-error", True),
-    "lost": Mark("X", "bold $text-error", True),
-    "cancelled": Mark("-", "$text-warning"),
-    "skipped": Mark("/", "$text-warning"),
+    "running": Mark("▶", "$primary"),
+    "succeeded": Mark("■", "$success"),
+    "failed": Mark("F", "bold $error", True),
+    "trapped": Mark("T", "bold $error", True),
+    "timed_out": Mark("O", "bold $error", True),
+    "out_of_memory": Mark("M", "bold $error", True),
+    "limit_exceeded": Mark("L", "bold $error", True),
+    "invalid": Mark("I", "bold $error", True),
+    "mismatch": Mark("D", "bold $error", True),
+    "lost": Mark("X", "bold $error", True),
+    "cancelled": Mark("-", "$warning"),
+    "skipped": Mark("/", "$warning"),
 }
 """By the word of a state. Letters of failures are upper case: in a cell of many tasks, lower case stands for a few."""
-PARTLY = Mark("▒", "$text-success")
+PARTLY = Mark("▒", "$success")
 """Of a cell: some have succeeded, others wait."""
 UNKNOWN = Mark("?", FAINT)
 FAILED = tuple(

@@ -21,7 +21,7 @@ from batchwasm.tui.printed import Piece, Rows
 
 STREAMS: Sequence[tuple[str, str]] = (("stdout and stderr", "oen"), ("stdout", "o"), ("stderr", "e"))
 """What a key goes through, and the tags of its rows."""
-GUTTER = {"o": ("  ", ""), "e": ("▌ ", "$text-warning"), "n": ("─ ", FAINT)}
+GUTTER = {"o": ("  ", ""), "e": ("▌ ", "$warning"), "n": ("─ ", FAINT)}
 GUTTER_CELLS = 2
 
 

@@ -3,7 +3,7 @@ and take turns where there is not."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -17,8 +17,11 @@ from textual.widget import Widget
 from textual.widgets import Footer, Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from batchwasm.results import RunFolder
 from batchwasm.tui.marks import FAINT
-from batchwasm.tui.screen import RunScreen
+from batchwasm.tui.screen import Copied, RunScreen, Wished
+from batchwasm.tui.wishes import Verb, Wish, of_job, of_task, replay_command
+from batchwasm.tui.words import Role, Words
 
 WIDE_CELLS = 110  # from here on two columns have 54 cells each at least, which is what a table needs
 
@@ -31,14 +34,16 @@ class Selection:
     task: int | None = None
     """Of `job`; None means all of it."""
     host: str | None = None
-    replay: str | None = None
-    """The command line that runs the task again here."""
+    tasks: int = 0
+    """How many the job has."""
+    drained: bool = False
+    """The host gets nothing new because of what a person wanted, or of what failed there."""
 
 
-class Words(Static):
+class Prose(Static):
     """Text that is drawn anew only where it has changed."""
 
-    DEFAULT_CSS = "Words { height: auto; width: 1fr; }"
+    DEFAULT_CSS = "Prose { height: auto; width: 1fr; }"
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__("", id=id, classes=classes, markup=False)
@@ -185,7 +190,7 @@ class Pane(Vertical):
 
 
 class Scrolled(VerticalScroll):
-    """Words that may be longer than their place."""
+    """Prose that may be longer than their place."""
 
     DEFAULT_CSS = "Scrolled { height: 1fr; scrollbar-size-vertical: 1; }"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -210,14 +215,21 @@ class DrillScreen(RunScreen):
     # Textual declares it as a variable of the instance.
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE_CELLS, "-wide")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
-        *(Binding(str(n), f"pane({n})", f"Pane {n}", show=False) for n in range(1, 6)),
+        *(Binding(str(n), f"pane({n})", show=False) for n in range(1, 6)),
+        Binding("c", "wish('cancel')", "Cancel"),
+        Binding("r", "wish('retry')", "Retry"),
+        Binding("d", "wish('drain')", "Drain"),
+        Binding("y", "replay", "Copy replay", show=False),
     ]
     PANES: ClassVar[Sequence[tuple[str, str]]] = ()
     """Ids and titles, in their order; the first is shown first."""
+    ABOUT_HOST: ClassVar[bool] = False
 
     def __init__(self) -> None:
         super().__init__()
         self._current = self.PANES[0][0]
+        self.folder: RunFolder | None = None
+        """Once it was looked at."""
 
     @property
     def selected(self) -> Selection:
@@ -225,11 +237,11 @@ class DrillScreen(RunScreen):
         return Selection()
 
     def compose(self) -> ComposeResult:
-        yield Words(id="heading")
+        yield Prose(id="heading")
         yield PaneBar(self.PANES)
         with Horizontal(id="columns"):
             yield from self.columns()
-        yield Footer()
+        yield Footer(show_command_palette=False)
 
     def columns(self) -> ComposeResult:
         """Verticals of class `column` with a Pane each of PANES."""
@@ -256,6 +268,31 @@ class DrillScreen(RunScreen):
                 widget.focus()
                 return
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """What is about tasks is offered where there are tasks, what is about hosts where there is one."""
+        if action == "wish":
+            return self.ABOUT_HOST if parameters[0] == "drain" else not self.ABOUT_HOST
+        return True
+
+    def action_wish(self, verb: Verb) -> None:
+        """What is selected is what it is about."""
+        about = self.selected
+        if verb == "drain":
+            if about.host is not None:
+                way: Verb = "undrain" if about.drained else "drain"
+                self.post_message(Wished(Wish(verb=way, hosts=(about.host,), what=about.host)))
+        elif about.job is not None and about.task is not None:
+            self.post_message(Wished(of_task(verb, about.job, about.task)))
+        elif about.job is not None:
+            self.post_message(Wished(of_job(verb, about.job, about.tasks)))
+
+    def action_replay(self) -> None:
+        about = self.selected
+        if about.job is None or about.task is None or self.folder is None:
+            self.notify("to copy a replay: go to a task", markup=False)
+        else:
+            self.post_message(Copied(replay_command(self.folder, about.job, about.task)))
+
     def action_pane(self, n: int) -> None:
         if n <= len(self.PANES):
             self.turn_to(self.PANES[n - 1][0], focus=True)
@@ -264,9 +301,27 @@ class DrillScreen(RunScreen):
         self.turn_to(message.pane, focus=True)
 
 
+ROLE_STYLES: Mapping[Role, str] = {
+    "plain": "",
+    "dim": FAINT,
+    "strong": "bold",
+    "good": "$success",
+    "running": "$primary",
+    "warning": "$warning",
+    "bad": "$error",
+    "accent": "$accent",
+}
+"""The same as the style sheet has."""
+
+
+def content_of(line: Words) -> Content:
+    """Words as a part of others."""
+    return Content.assemble(*((text, ROLE_STYLES[role]) for text, role in line))
+
+
 def head(text: str) -> Content:
     """The title of a part of some words."""
-    return Content.styled(text, "bold $text-primary")
+    return Content.styled(text, "bold $accent")
 
 
 def faint(text: str) -> Content:

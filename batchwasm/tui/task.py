@@ -18,10 +18,10 @@ from batchwasm.escape import visible
 from batchwasm.following.output import Began, Printed, TaskOutput, Unseen, Waits
 from batchwasm.tui.marks import FAINT
 from batchwasm.tui.output import STREAMS, OutputView
-from batchwasm.tui.panes import Asking, DrillScreen, Pane, Scrolled, Selection, Words
+from batchwasm.tui.panes import Asking, DrillScreen, Pane, Prose, Scrolled, Selection
 from batchwasm.tui.printed import KEEP_CHARS, Piece, Reader
 from batchwasm.tui.source import Source
-from batchwasm.tui.told import explanation, facts, heading
+from batchwasm.tui.tasktext import explanation, facts, heading
 from batchwasm.units import size_text
 from batchwasm.views.model import Overview, TaskView
 
@@ -70,8 +70,14 @@ class Printing:
             found.append(self._came.popleft())
         return found
 
+    def close(self) -> None:
+        if self._output is not None:
+            self._output.close()
+        self._output = self._source = None
+
     def look(self, source: Source) -> None:
         if self._source is not source:  # the run was opened anew
+            self.close()
             self._source, self._output = source, source.output(self._job, self._index)
             self._reader = Reader()
             self._came.append(Afresh())
@@ -137,21 +143,19 @@ class TaskScreen(DrillScreen):
 
     @property
     def selected(self) -> Selection:
-        """This task; while it runs, its host, too."""
-        host = None if self._view is None else self._view.line.host
-        replay = None if self._view is None else self._view.replay
-        return Selection(job=self.job, task=self.index, host=host, replay=replay)
+        """This task."""
+        return Selection(job=self.job, task=self.index)
 
     def columns(self) -> ComposeResult:
         with Vertical(classes="column", id="left"):
-            yield Pane("task", Scrolled(Words(id="facts")), id="task")
-            yield Pane("explain", Scrolled(Words(id="explained")), id="explain")
+            yield Pane("task", Scrolled(Prose(id="facts")), id="task")
+            yield Pane("explain", Scrolled(Prose(id="explained")), id="explain")
         with Vertical(classes="column", id="right"):
             yield Pane(
                 "output",
-                Words(id="about"),
+                Prose(id="about"),
                 OutputView(id="rows"),
-                Words(id="found"),
+                Prose(id="found"),
                 Asking(placeholder="text to look for", id="search"),
                 id="output",
             )
@@ -159,16 +163,20 @@ class TaskScreen(DrillScreen):
     # ---------------------------------------------------------------------------------------- asked for and shown
 
     def ask(self, source: Source) -> Any:
+        self.folder = source.folder
         found = source.task(self.job, self.index)
         self._printing.look(source)
         return found
 
+    def leave(self) -> None:
+        self._printing.close()
+
     def show(self, overview: Overview, answer: Any) -> None:
         view: TaskView = answer
         self._view = view
-        self.query_one("#heading", Words).say(heading(view))
-        self.query_one("#facts", Words).say(facts(view, max(30, self.query_one("#task").size.width - 4)))
-        self.query_one("#explained", Words).say(explanation(view.explained))
+        self.query_one("#heading", Prose).say(heading(view))
+        self.query_one("#facts", Prose).say(facts(view, max(30, self.query_one("#task").size.width - 4)))
+        self.query_one("#explained", Prose).say(explanation(view.explained))
         self._show_output(view.line.state)
 
     def _show_output(self, state: str) -> None:
@@ -216,11 +224,11 @@ class TaskScreen(DrillScreen):
             parts += _left_out(left)
         if rows.rows.dropped:
             kept = f"the last {len(rows.rows):,} lines are shown; {rows.rows.dropped:,} before them are left out"
-            parts.append(Content.styled(kept, "$text-warning"))
+            parts.append(Content.styled(kept, "$warning"))
         if self._why and not rows.is_empty:
-            parts.append(Content.styled(visible(self._why), "$text-warning"))
-        self.query_one("#about", Words).say(Content("\n").join(parts))
-        found = self.query_one("#found", Words)
+            parts.append(Content.styled(visible(self._why), "$warning"))
+        self.query_one("#about", Prose).say(Content("\n").join(parts))
+        found = self.query_one("#found", Prose)
         found.say(Content.styled(f"{rows.said}   n next  N previous  / another", "bold") if rows.said else "")
         found.display = bool(rows.said)
 
@@ -254,9 +262,7 @@ def _left_out(left: Left) -> list[Content]:
     if left.skipped:
         where = f"; all of it is in {visible(left.path)}" if left.path else ""
         text = f"the first {size_text(left.skipped)} of {left.stream} are left out{where}"
-        parts.append(Content.styled(text, "$text-warning"))
+        parts.append(Content.styled(text, "$warning"))
     if left.is_binary:
-        parts.append(
-            Content.styled(f"{left.stream} is not all text: what is none is shown as escapes", "$text-warning")
-        )
+        parts.append(Content.styled(f"{left.stream} is not all text: what is none is shown as escapes", "$warning"))
     return parts

@@ -111,7 +111,7 @@ class TaskTable(ScrollView, can_focus=True):
 
     DEFAULT_CSS = """
     TaskTable { height: 1fr; overflow-x: hidden; scrollbar-size-vertical: 1; }
-    TaskTable > .table--title { text-style: bold; color: $text-primary; }
+    TaskTable > .table--title { text-style: bold; color: $accent; }
     TaskTable > .table--cursor { background: $panel; color: $foreground; text-style: bold; }
     TaskTable:focus > .table--cursor { background: $block-cursor-background; color: $block-cursor-foreground; }
     """

@@ -17,6 +17,7 @@ DARK = Theme(
     background="#14161e",
     surface="#1a1d27",
     panel="#242837",
+    variables={"cursor": "#31384f"},
 )
 LIGHT = Theme(
     name="batchwasm-light",
@@ -31,5 +32,6 @@ LIGHT = Theme(
     background="#fbfbfd",
     surface="#f1f2f7",
     panel="#e2e5ef",
+    variables={"cursor": "#d3dcf2"},
 )
 THEMES = (DARK, LIGHT)

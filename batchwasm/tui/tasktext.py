@@ -14,7 +14,7 @@ from batchwasm.escape import visible, visible_text
 from batchwasm.explained import Explained
 from batchwasm.rows import ResultRow
 from batchwasm.spec.hostlist import fold
-from batchwasm.tui.bars import bar, stacked
+from batchwasm.tui.gauges import gauge, stacked
 from batchwasm.tui.marks import FAINT, mark, marked, word
 from batchwasm.tui.panes import head, lines, pairs
 from batchwasm.units import count_text, duration_text, size_text
@@ -39,11 +39,11 @@ def used_of(name: str, used: float | None, limit: float | None, text: Callable[[
     if limit is None:
         return Content.assemble(title, f"{text(used)}, no limit")
     share = used / limit if limit else 0.0
-    style = "$text-success"
+    style = "$success"
     if name != "cpus":  # all of a cpu is what one wants
-        style = "$text-error" if share > 0.95 else "$text-warning" if share > 0.8 else style
+        style = "$error" if share > 0.95 else "$warning" if share > 0.8 else style
     return Content.assemble(
-        title, bar(min(share, 1.0), width, style), f" {text(used)} of {text(limit)}, {share * 100:.0f} %"
+        title, gauge(min(share, 1.0), width, style), f" {text(used)} of {text(limit)}, {share * 100:.0f} %"
     )
 
 
@@ -111,7 +111,7 @@ def _phases(attempt: Attempted, longest: float, width: int) -> Iterator[Content]
     room = max(4, min(40, width - len(before) - len(after) - 6))
     whole = (queued or 0.0) + (ran or 0.0)
     cells = max(2, round(room * whole / longest)) if longest else 2
-    parts = [(queued or 0.0, "▒", FAINT), (ran or 0.0, "█", "$text-accent")]
+    parts = [(queued or 0.0, "▒", FAINT), (ran or 0.0, "█", "$primary")]
     yield Content.assemble("   ", (before, FAINT), " " if before else "", stacked(parts, cells), f" {after}")
 
 
