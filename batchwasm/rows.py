@@ -14,8 +14,10 @@ from typing import Any
 
 from batchwasm.core.events import Record
 from batchwasm.core.explain import compares
+from batchwasm.core.room import MILLI
 from batchwasm.core.sizing import Sizing, advice, sizing
 from batchwasm.core.state import RUNNING, WAITING, HostState, JobState, State
+from batchwasm.journalrows import Progress
 from batchwasm.model import Outcome, Scalar
 
 TEXT_LIMIT_BYTES = 64 * 1024
@@ -242,6 +244,30 @@ def status(state: State, folder: str, *, alive: bool, now: float = 0.0) -> Statu
         comparing=tuple(found.text for job in state.jobs if job.gave and (found := compares(job)) is not None),
         advice=tuple(advice(state)),
         taken=sum((Counter(job.taken) for job in state.jobs), Counter[str]()),
+    )
+
+
+def progress(state: State, now: float) -> Progress:
+    """How far a run is at unix time `now`, as the journal keeps it."""
+    counts = TaskCounts.of(state.counts)
+    connected = [host.room for host in state.hosts.values() if host.room is not None]
+    ended_s = sum(job.usage.wall_s * job.plan.cpus for job in state.jobs)
+    running_s = sum(
+        max(0.0, now - batch.since) * batch.amount.cpus
+        for batch in state.batches.values()
+        if batch.firm and batch.remaining
+    )
+    return Progress(
+        at=now,
+        hosts=len(connected),
+        cpus=state.milli_cpus / MILLI,
+        cpus_busy=sum(room.taken_cpus for room in connected) / MILLI,
+        waiting=counts.waiting,
+        running=counts.running,
+        succeeded=counts.succeeded,
+        failed=counts.failed,
+        dropped=counts.cancelled + counts.skipped,
+        work_s=ended_s + running_s / MILLI,
     )
 
 
