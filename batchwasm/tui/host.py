@@ -85,7 +85,7 @@ class HostScreen(DrillScreen):
         view: HostView = answer
         self._remember(view.line)
         self._drained = view.line.row.state in ("drained", "aside", "probation")
-        width = max(30, self.query_one("#taken").size.width - 4)
+        width = self.room("taken")
         self.query_one("#heading", Prose).say(heading(view.line, overview.at))
         self.query_one("#occupancy", Prose).say(occupancy_text(view, width, overview.at))
         self.query_one("#loads", Prose).say(loads_text(view.line, list(self._told), width))

@@ -52,8 +52,8 @@ class JobScreen(DrillScreen):
     DEFAULT_CSS = """
     JobScreen #tasks { height: 1fr; }
     JobScreen #cell { height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
-    JobScreen #legend { height: auto; max-height: 2; }
-    JobScreen #which { height: 1; margin-top: 1; text-style: bold; text-wrap: nowrap; text-overflow: ellipsis; }
+    JobScreen #legend { height: auto; max-height: 3; }
+    JobScreen #which { height: 1; text-style: bold; text-wrap: nowrap; text-overflow: ellipsis; }
     JobScreen.-wide #left { width: 3fr; }
     JobScreen.-wide #right { width: 2fr; }
     JobScreen.-wide #right Pane { height: auto; }
@@ -65,10 +65,10 @@ class JobScreen(DrillScreen):
     PANES = (("tasks", "tasks"), ("failures", "failures"), ("times", "times"), ("needs", "needs"))
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "filter", "Filter"),
-        Binding("t", "states", "By state"),
+        Binding("t", "states", "State"),
         Binding("s", "sort", "Sort"),
         Binding("S", "turn", "Turn round", show=False),
-        Binding("f", "failures", "Failures"),
+        Binding("f", "failures", "Failed"),
         Binding("o", "output", "Output", show=False),
         Binding("e", "explain", "Explain", show=False),
     ]
@@ -179,7 +179,7 @@ class JobScreen(DrillScreen):
         self.query_one("#row", Prose).say(Content.assemble(*said))
 
     def _show_sides(self, job: JobView) -> None:
-        width = max(20, self.query_one("#times").size.width - 2)
+        width = self.room("times")
         self._groups = {f"{group.outcome} {group.code} {group.text}": group for group in job.failures}
         groups = self.query_one("#groups", Choices)
         groups.put((key, group_text(group)) for key, group in self._groups.items())

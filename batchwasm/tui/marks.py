@@ -83,7 +83,7 @@ def of_cell(counts: Mapping[str, int]) -> Mark:
     return mark(max(present, key=lambda state: counts[state])) if present else UNKNOWN
 
 
-RULE = "a cell shows the worst of its tasks; small letters: fewer than a tenth of them failed"
+RULE = "the worst of a cell; small letters: under 10 % failed"
 
 
 def legend(states: Mapping[str, int], width: int, *, mixed: bool) -> Content:

@@ -223,7 +223,9 @@ class OutputView(ScrollView, can_focus=True):
         if self._pattern is not None:
             for match in self._pattern.finditer(text):
                 if match.end() > match.start():
-                    content = content.stylize("bold reverse" if is_hit else "reverse", match.start(), match.end())
+                    content = content.stylize(
+                        "reverse" if is_hit else "bold underline $accent", match.start(), match.end()
+                    )
         return Content.assemble((sign, style), content)
 
     def _strip(self, content: Content) -> Strip:

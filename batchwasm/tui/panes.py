@@ -76,6 +76,8 @@ class Choices(OptionList):
         height: auto; max-height: 100%; border: none; padding: 0; background: transparent; scrollbar-size-vertical: 1;
     }
     Choices:focus { border: none; background-tint: transparent; }
+    Choices > .option-list--option-highlighted { background: transparent; color: $foreground; text-style: bold; }
+    Choices:focus > .option-list--option-highlighted { background: $cursor; color: $foreground; text-style: bold; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("j", "cursor_down", "Down", show=False),
@@ -103,6 +105,10 @@ class Choices(OptionList):
         if chosen in keys:
             self.highlighted = keys.index(chosen)
         self.scroll_to(y=top, animate=False)
+
+    def on_focus(self) -> None:
+        if self.highlighted is None and self._shown:
+            self.highlighted = 0
 
     @property
     def chosen(self) -> str | None:
@@ -267,6 +273,12 @@ class DrillScreen(RunScreen):
             if widget.focusable and widget.display:
                 widget.focus()
                 return
+
+    def room(self, pane: str) -> int:
+        """Cells in a line of that pane, also where it is not shown now."""
+        if self.has_class("-narrow"):
+            return max(30, self.size.width - 4)
+        return max(30, self.query_one(f"#{pane}").content_size.width - 2)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """What is about tasks is offered where there are tasks, what is about hosts where there is one."""

@@ -175,7 +175,7 @@ class TaskScreen(DrillScreen):
         view: TaskView = answer
         self._view = view
         self.query_one("#heading", Prose).say(heading(view))
-        self.query_one("#facts", Prose).say(facts(view, max(30, self.query_one("#task").size.width - 4)))
+        self.query_one("#facts", Prose).say(facts(view, self.room("task")))
         self.query_one("#explained", Prose).say(explanation(view.explained))
         self._show_output(view.line.state)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.content import Content
@@ -90,10 +91,10 @@ TITLES = {
 """What rows may be sorted by."""
 SORTS = tuple(TITLES)
 _COLUMNS = (
-    _Column("task", 9, lambda row: f"{row.index:,}", "index"),
+    _Column("task", 8, lambda row: f"{row.index:,}", "index"),
     _Column("state", 16, lambda row: marked(row.state), right=False),
     _Column("host", 12, lambda row: visible(row.host or "-"), right=False),
-    _Column("tries", 5, lambda row: f"{row.attempts:,}", "attempts"),
+    _Column("tries", 5, lambda row: f"{row.attempts:,}", "attempts", least=84),
     _Column("queued", 11, lambda row: _or_dash(row.queued_s, duration_text), "queued_s", least=90),
     _Column("time", 11, lambda row: _or_dash(row.wall_s, duration_text), "wall_s"),
     _Column("cpu", 11, lambda row: _or_dash(row.cpu_s, duration_text), "cpu_s", least=110),
@@ -112,8 +113,8 @@ class TaskTable(ScrollView, can_focus=True):
     DEFAULT_CSS = """
     TaskTable { height: 1fr; overflow-x: hidden; scrollbar-size-vertical: 1; }
     TaskTable > .table--title { text-style: bold; color: $accent; }
-    TaskTable > .table--cursor { background: $panel; color: $foreground; text-style: bold; }
-    TaskTable:focus > .table--cursor { background: $block-cursor-background; color: $block-cursor-foreground; }
+    TaskTable > .table--cursor { background: $panel; text-style: bold; }
+    TaskTable:focus > .table--cursor { background: $cursor; text-style: bold; }
     """
     COMPONENT_CLASSES: ClassVar[set[str]] = {"table--title", "table--cursor"}
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -304,7 +305,8 @@ class TaskTable(ScrollView, can_focus=True):
         cells = self._cells(row)
         if n != self.cursor:
             return self._strip(cells)
-        return self._strip(Content(cells.plain)).apply_style(self.get_component_rich_style("table--cursor"))
+        under = self.get_component_rich_style("table--cursor", partial=True)
+        return self._strip(cells).apply_style(Style(bgcolor=under.bgcolor, bold=True))
 
     def _titles(self) -> Content:
         parts = []
