@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from batchwasm.cli import complete
-from batchwasm.cli.options import again_inventory_options, json_option, run_option, wait_hosts_option
+from batchwasm.cli.options import (
+    again_inventory_options,
+    json_option,
+    run_option,
+    tui_option,
+    wait_hosts_option,
+)
 
 if TYPE_CHECKING:
     from batchwasm.asking import Tasks
@@ -23,6 +29,7 @@ if TYPE_CHECKING:
 @wait_hosts_option
 @json_option
 @click.option("--detach", is_flag=True, help="A run that is over goes on in the background.")
+@tui_option
 @click.option("-q", "--quiet", is_flag=True, help="Do not show what tasks print, nor progress.")
 def command(
     tasks: tuple[str, ...],
@@ -32,6 +39,7 @@ def command(
     wait_hosts_s: float,
     as_json: bool,
     detach: bool,
+    tui: bool,
     quiet: bool,
 ) -> int:
     """Run tasks again that did not succeed: JOB is all of its tasks, TASK (JOB/INDEX) one; without any, all of the run.
@@ -45,10 +53,11 @@ def command(
     from batchwasm.escape import visible
 
     background = None
-    if detach:
+    if detach or tui:
+        from batchwasm.cli import dashboard
         from batchwasm.cli import detach as detaching
 
-        background = detaching.enter(as_json=as_json)
+        background = detaching.enter(as_json=as_json, shown=dashboard.over_it(tui, detach=detach, json=as_json))
     folder = results.find(run, Path.cwd())
     status = api.status(folder)
     chosen = parse_many(tasks, {job.name: job.tasks.total for job in status.jobs}) if tasks else None

@@ -11,6 +11,7 @@ from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.screen import Screen
+from textual.widget import Widget
 from textual.worker import WorkerFailed
 
 from batchwasm.errors import BatchwasmError
@@ -36,6 +37,12 @@ SCREENS: Mapping[str, Callable[..., RunScreen]] = {
     "host": HostScreen,
 }
 """What `Opened(kind, *key)` shows: called with the key."""
+
+_NOT_TOLD = {
+    *("scroll_left", "scroll_right", "page_left", "page_right", "copy_text", "screen.copy_text", "command_palette"),
+    *("app.focus_next", "app.focus_previous", "minimize"),
+}
+"""Keys that Textual has for all programs, and that nobody needs here."""
 
 TOLD_S = 8.0  # a toast that says what was hit
 
@@ -140,10 +147,14 @@ class Dashboard(App[Left]):
         named: dict[str, tuple[list[str], str]] = {}
         for key, active in self.screen.active_bindings.items():
             binding = active.binding
-            if binding.description and (not binding.system or key == "ctrl+c"):
+            ours = not isinstance(active.node, Widget) or type(active.node).__module__.startswith("batchwasm.")
+            if binding.description and ours and binding.action.partition("(")[0] not in _NOT_TOLD:
                 keys, _ = named.setdefault(binding.action, ([], binding.description))
-                keys.append(self.get_key_display(binding))
-        self.push_screen(Help([(", ".join(dict.fromkeys(keys[:2])), text) for keys, text in named.values()]))
+                keys.append(key.replace("ctrl+", "^") if key.startswith("ctrl+") else self.get_key_display(binding))
+        keys_of_all = [(", ".join(dict.fromkeys(keys)), text) for keys, text in named.values()]
+        self.push_screen(
+            Help([*keys_of_all, ("tab", "From table to table"), ("^p", "Commands, jobs and hosts by name")])
+        )
 
     def action_next_theme(self) -> None:
         names = [theme.name for theme in THEMES]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from batchwasm.tui.bars import chart, squeezed
 from batchwasm.tui.drawn import Lines
 from batchwasm.tui.said import percent
+from batchwasm.tui.shapes import chart, squeezed
 from batchwasm.tui.words import Words, words
 from batchwasm.units import duration_text
 from batchwasm.views.model import Moment

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from rich.cells import cell_len
 
 from batchwasm.escape import visible
-from batchwasm.tui.bars import SHAPES, bar
 from batchwasm.tui.said import (
     PHASES,
     STANDINGS,
@@ -20,6 +19,7 @@ from batchwasm.tui.said import (
     of_text,
     percent,
 )
+from batchwasm.tui.shapes import SHAPES, bar
 from batchwasm.tui.table import Column
 from batchwasm.tui.words import Words, foreign, words
 from batchwasm.units import count_text

@@ -13,12 +13,12 @@ from textual.content import Content
 from textual.widgets import Footer, Input, Static
 
 from batchwasm.escape import visible_text
-from batchwasm.tui.bars import bar, sparkline
 from batchwasm.tui.chart import UseChart
 from batchwasm.tui.columns import EVENTS, HOSTS, JOBS, text_of_event, text_of_host, text_of_job
 from batchwasm.tui.drawn import Lines
 from batchwasm.tui.said import STATES, eta_text, marked, percent, rate_text, tally
 from batchwasm.tui.screen import Asked, Copied, Opened, RunScreen, Wished
+from batchwasm.tui.shapes import bar, sparkline
 from batchwasm.tui.source import Source
 from batchwasm.tui.table import Table
 from batchwasm.tui.wishes import Verb, Wish, of_job, of_task, replay_command

@@ -13,9 +13,9 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, Static
 
 from batchwasm.escape import visible_text
-from batchwasm.tui.bars import SHAPES
 from batchwasm.tui.drawn import Lines
 from batchwasm.tui.said import STANDINGS
+from batchwasm.tui.shapes import SHAPES
 from batchwasm.tui.words import Words, joined, words
 
 Answer = Literal["leave", "stop", "stay"]
@@ -39,8 +39,8 @@ class Confirm(ModalScreen[bool]):
         with Vertical(classes="box"):
             yield Static(Content(visible_text(self._question)))
             with Horizontal(classes="answers"):
-                yield Button("No (n)", id="no")
-                yield Button("Yes (y)", id="yes", variant="error")
+                yield Button("No (n)", id="no", compact=True)
+                yield Button("Yes (y)", id="yes", compact=True)
 
     def on_mount(self) -> None:
         self.query_one("#no").focus()
@@ -79,9 +79,9 @@ class Leaving(ModalScreen[Answer]):
                 )
             )
             with Horizontal(classes="answers"):
-                yield Button("Leave it running (l)", id="leave", variant="primary")
-                yield Button("Stop it (s)", id="stop", variant="error")
-                yield Button("Stay (Esc)", id="stay")
+                yield Button("Leave it running (l)", id="leave", compact=True)
+                yield Button("Stop it (s)", id="stop", compact=True)
+                yield Button("Stay (Esc)", id="stay", compact=True)
 
     def on_mount(self) -> None:
         self.query_one("#leave").focus()
@@ -130,7 +130,7 @@ class Help(ModalScreen[None]):
 
 
 def _help(keys: Sequence[tuple[str, str]]) -> list[Words]:
-    lines = [((f"{key:>12}  ", "accent"), (text, "plain")) for key, text in keys]
+    lines = [((f"{key:>14}  ", "accent"), (text, "plain")) for key, text in keys]
     shapes = joined([words(f"{shape} {state}", role) for state, (shape, role) in SHAPES.items()])
     hosts = [words(f"{shape} {state}", role) for state, (shape, role) in STANDINGS.items()]
     found: list[Words] = [words("keys", "strong"), *lines, (), words("tasks", "strong")]  # type: ignore[list-item]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from batchwasm.model import KIB
 from batchwasm.rows import TaskCounts
-from batchwasm.tui.bars import SHAPES
+from batchwasm.tui.shapes import SHAPES
 from batchwasm.tui.words import Role, Words, joined, width_of, words
 from batchwasm.units import count_text, duration_text
 from batchwasm.views.model import Pace
