@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from textual.content import Content
 
-from batchwasm.tui.bars import shares
+from batchwasm.tui.shapes import shares
 from batchwasm.tui.marks import FAINT
 
 _EIGHTHS = " ▏▎▍▌▋▊▉█"

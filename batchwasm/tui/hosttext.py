@@ -8,7 +8,7 @@ from typing import Any
 from textual.content import Content
 
 from batchwasm.escape import visible
-from batchwasm.tui.bars import chart, sparkline
+from batchwasm.tui.shapes import chart, sparkline
 from batchwasm.tui.gauges import gauge, stretched
 from batchwasm.tui.marks import FAINT, mark, tally
 from batchwasm.tui.panes import content_of, head, lines, pairs

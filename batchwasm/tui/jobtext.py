@@ -8,7 +8,7 @@ from textual.content import Content
 
 from batchwasm.core.sizing import Sizing
 from batchwasm.escape import visible
-from batchwasm.tui.bars import bar
+from batchwasm.tui.shapes import bar
 from batchwasm.tui.gauges import gauge
 from batchwasm.tui.marks import FAINT, mark, word
 from batchwasm.tui.panes import content_of, faint, head, lines
