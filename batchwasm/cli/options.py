@@ -154,6 +154,13 @@ def json_option(command: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for programs.")(command)
 
 
+def tui_option(command: F) -> F:
+    """`--tui`: `tui`."""
+    return click.option("--tui", is_flag=True, help="Show it on a dashboard; left, it goes on in the background.")(
+        command
+    )
+
+
 def run_option(command: F) -> F:
     """`-r/--run RUN`: `run`."""
     return click.option(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batchwasm.cli import complete
-from batchwasm.cli.options import AMOUNT, telling_options, wait_hosts_option
+from batchwasm.cli.options import AMOUNT, telling_options, tui_option, wait_hosts_option
 
 if TYPE_CHECKING:
     from batchwasm.cli.detach import Background
@@ -77,7 +77,7 @@ _LISTS = {"inputs": "--input", "outputs": "--output", "labels": "--label"}
 @click.option("--files", type=int, help="For a SOURCE: how many files it may make.")
 @click.option("--stdin", metavar="FILE", help="For a SOURCE: what it reads on stdin.")
 @click.option("--print-toml", is_flag=True, help="For a SOURCE: print the jobs.toml that this stands for, and stop.")
-@click.option("--tui", is_flag=True, hidden=True)
+@tui_option
 @click.option("--detach", is_flag=True, help="Return when the run has begun; it goes on in the background.")
 @telling_options
 def command(
@@ -102,17 +102,17 @@ def command(
     **settings: Any,
 ) -> int:
     """Compile, ship, run and collect what JOBS.toml says, or run SOURCE (.c .cpp .rs .go .zig .wat .wasm) with ARGS."""
-    if tui:
-        raise click.UsageError("--tui: not in this version")
     if wanted is not None and (dry_run or simulate or print_toml):
         raise click.UsageError("--metrics, --events, --notify: for a run that starts, and this one does not")
     background = None
-    if detach:
+    if detach or tui:
+        from batchwasm.cli import dashboard
         from batchwasm.cli import detach as detaching
 
-        if dry_run or simulate or print_toml:
+        if detach and (dry_run or simulate or print_toml):
             raise click.UsageError("--detach: for a run that starts; --dry-run, --simulate and --print-toml do not")
-        background = detaching.enter(as_json=as_json)
+        kinds = {"detach": detach, "json": as_json, "dry_run": dry_run, "simulate": simulate, "print_toml": print_toml}
+        background = detaching.enter(as_json=as_json, shown=dashboard.over_it(tui, **kinds))
     from batchwasm import api
 
     spec, machines = _read(file, args, inventory, hosts, settings)
@@ -154,7 +154,7 @@ def _warn(spec: RunSpec, inventory: Inventory, only: tuple[str, ...]) -> None:
     """Of what is right and yet does nothing."""
     from batchwasm import api
     from batchwasm import spec as spec_files
-    from batchwasm.cli.escape import say
+    from batchwasm.escape import say
 
     for text in spec_files.warnings(api.only(spec, only), inventory):
         say(f"warning: {text}")

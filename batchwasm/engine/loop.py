@@ -157,7 +157,7 @@ class Loop(Wanted):
         return self._pool.twin_of(host, supervisor)
 
     def beat(self, host: str, beat: Beat) -> None:
-        self._watcher.sampled(self._keeping.beat(host, beat))
+        self._watcher.sampled(self._keeping.beat(self.state, host, beat))
 
     def output(self, host: str, output: Output) -> None:
         self._live.take(host, output)
