@@ -110,6 +110,7 @@ def test_a_port_that_is_taken_ends_the_command_before_there_is_a_run(batchwasm: 
         (["--events", "-", "--json"], "both would write to stdout"),
         (["--events", "-", "--detach"], "a run in the background keeps nothing open of this shell"),
         (["--events", "/dev/fd/1", "--detach"], "a run in the background keeps nothing open of this shell"),
+        (["--events", "-", "--tui"], "a run in the background keeps nothing open of this shell"),
         (["--events", "no/such"], "--events: no/such: No such file or directory"),
         (["--events", ""], "the name of the file is empty"),
         (["--notify", "x", "--simulate"], "for a run that starts"),
