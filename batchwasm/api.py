@@ -349,11 +349,11 @@ def _looked_at(folder: RunFolder) -> tuple[Status, State]:
     state = _state(folder)
     alive = is_alive(held, state)
     if not alive and not state.finished and state.stopped is None:
-        state.apply(_GONE, state.last_at)
+        state.apply(GONE, state.last_at)
     return rows.status(state, str(folder.path), alive=alive, now=time.time()), state
 
 
-_GONE = RunStopped(
+GONE = RunStopped(
     code="gone",
     text="its scheduler ended without a word; what its hosts were sent goes on there: 'batchwasm resume' takes it in, "
     "'batchwasm hosts clean --force' ends it",
@@ -379,7 +379,7 @@ def explain(folder: RunFolder, *, job: JobName | None = None, index: int = 0) ->
     try:
         state = journal.state()
         if word == "stopped" and state.stopped is None:
-            state.apply(_GONE, state.last_at)
+            state.apply(GONE, state.last_at)
         now = time.time() if word == "running" else state.last_at
         if job is None:
             return explained.of_run(state, str(folder.path), word=word, now=now)

@@ -371,6 +371,19 @@ class Journal:
             for seq, body in self._db.execute(query, (kind.__name__,)):
                 yield cast(E, self._event(seq, kind.__name__, body))
 
+    def told(self, kinds: Sequence[type[Event]], upto: int) -> Iterator[tuple[float, Event]]:
+        """Events of some kinds that need no rows of their own, up to seq `upto`, in order, each with its time."""
+        holes = ", ".join("?" * len(kinds))
+        query = f"SELECT seq, at, kind, body FROM events WHERE seq <= ? AND kind IN ({holes}) ORDER BY seq"
+        with translated(self.path):
+            for seq, at, kind, body in self._db.execute(query, (upto, *(kind.__name__ for kind in kinds))):
+                yield at, self._event(seq, kind, body)
+
+    def rows(self, query: str, given: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
+        """What an SQL query finds, for sums over millions of rows that only its asker wants."""
+        with translated(self.path):
+            yield from self._db.execute(query, given)
+
     def last(self) -> str:
         """The kind of the newest event; '' where there is none."""
         with translated(self.path):

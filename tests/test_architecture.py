@@ -27,6 +27,7 @@ LAYERS = {
     "__main__": 8,
     "cli": 7,
     "tui": 6,
+    "report": 6,
     "housekeeping": 6,
     "api": 5,
     "fleet": 5,
@@ -56,8 +57,10 @@ LAYERS = {
     "journalfile": 2,
     "journalrows": 2,
     "transports": 2,
+    "units": 2,
     "disk": 1,
     "model": 1,
+    "visible": 1,
     "errors": 0,
     "version": 0,
 }

@@ -1,0 +1,108 @@
+"""What the hosts did over time, to be drawn: pieces where they are few, a heatmap where they are many."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Mapping, Sequence
+
+from batchwasm.report import load
+from batchwasm.report.facts import Absence, Axis, Heatmap, Piece, Timeline
+from batchwasm.report.pool import Presence
+from batchwasm.report.tally import JOBS, Run, Tally
+
+HEAT_ROWS = 250
+HEAT_MERGED = 2  # bins of the axis in one of the heatmap
+OTHERS = "other jobs"
+
+
+def timeline(tally: Tally, jobs: Sequence[str], names: Sequence[str], there: Mapping[str, Presence]) -> Timeline:
+    """`names` are the hosts, in order."""
+    rows = {name: n for n, name in enumerate(names)}
+    if tally.runs is not None:
+        pieces = list(_of_attempts(tally.runs, rows))
+    else:
+        pieces = [piece for name in names for piece in _of_loads(tally, name, rows[name], there.get(name))]
+    absences = [
+        Absence(host=rows[name], start_s=start, stop_s=stop)
+        for name in names
+        if name in there
+        for start, stop in there[name].absences(tally.axis)
+    ]
+    shown = tuple(jobs[:JOBS]) + ((OTHERS,) if len(jobs) > JOBS else ())
+    return Timeline(
+        hosts=tuple(names),
+        jobs=shown,
+        pieces=tuple(pieces),
+        absences=tuple(absences),
+        attempts=tally.runs is not None,
+    )
+
+
+def _of_attempts(runs: Sequence[Run], rows: Mapping[str, int]) -> Iterator[Piece]:
+    """Each in a lane of its host, the first that is free."""
+    by_host: dict[str, list[Run]] = {}
+    for run in runs:
+        by_host.setdefault(run.host, []).append(run)
+    for name, mine in by_host.items():
+        mine.sort(key=lambda run: run.start_s)
+        ends: list[tuple[float, int]] = []
+        free: list[int] = []
+        lanes: list[int] = []
+        for run in mine:
+            while ends and ends[0][0] <= run.start_s:
+                heapq.heappush(free, heapq.heappop(ends)[1])
+            lane = heapq.heappop(free) if free else len(ends)
+            heapq.heappush(ends, (run.stop_s, lane))
+            lanes.append(lane)
+        height = 1 / (max(lanes) + 1)
+        for run, lane in zip(mine, lanes, strict=True):
+            yield Piece(
+                host=rows[name],
+                job=min(run.job, JOBS),
+                start_s=run.start_s,
+                stop_s=run.stop_s,
+                low=lane * height,
+                high=(lane + 1) * height,
+                task=run.task,
+                number=run.number,
+                outcome=run.outcome,
+            )
+
+
+def _of_loads(tally: Tally, name: str, row: int, there: Presence | None) -> Iterator[Piece]:
+    """What each job had of the host's cpus in each bin, one above the other; neighbours that are alike are joined."""
+    host, bin_s = tally.hosts[name], tally.axis.bin_s
+    cpus = max(1, there.cpus if there is not None else 1)
+    below = [0.0] * tally.axis.bins
+    for job in sorted(host.loads):
+        last: tuple[int, float, float] | None = None
+        for n, mean in enumerate([*host.loads[job].means(), 0.0]):
+            part = min(mean / cpus, 1.0 - below[n]) if n < tally.axis.bins else 0.0
+            level = None if part < 0.002 else (round(below[n], 2), round(below[n] + part, 2))
+            if n < tally.axis.bins:
+                below[n] += max(0.0, part)
+            if last is not None and level != last[1:]:
+                yield Piece(host=row, job=job, start_s=last[0] * bin_s, stop_s=n * bin_s, low=last[1], high=last[2])
+                last = None
+            if last is None and level is not None:
+                last = (n, *level)
+
+
+def heatmap(axis: Axis, names: Sequence[str], tally: Tally, there: Mapping[str, Presence]) -> Heatmap:
+    """A row for each host, or for as many neighbours as leave HEAT_ROWS of them."""
+    size = -(-len(names) // HEAT_ROWS)
+    rows, levels = [], []
+    for start in range(0, len(names), size):
+        group = names[start : start + size]
+        rows.append(group[0] if len(group) == 1 else f"{group[0]} to {group[-1]}")
+        levels.append(tuple(_levels(axis, group, tally, there)))
+    return Heatmap(rows=tuple(rows), bin_s=axis.bin_s * HEAT_MERGED, levels=tuple(levels))
+
+
+def _levels(axis: Axis, group: Sequence[str], tally: Tally, there: Mapping[str, Presence]) -> Iterator[float | None]:
+    loads = [each for name in group if name in tally.hosts for each in tally.hosts[name].loads.values()]
+    busy = load.merged(load.total((each.means() for each in loads), axis.bins), HEAT_MERGED)
+    cpus = [there[name].there for name in group if name in there]
+    had = load.merged(load.total((each.means() for each in cpus if each is not None), axis.bins), HEAT_MERGED)
+    for used, possible in zip(busy, had, strict=True):
+        yield None if possible < 0.01 and used < 0.01 else min(1.0, used / possible) if possible > 0.01 else 1.0
