@@ -11,14 +11,17 @@ from batchwasm.cli.options import PATH, json_option, run_option
 
 @click.command("report")
 @run_option
-@click.option("-o", "--output", type=PATH, metavar="FILE", help="Default: report.html in the run folder.")
+@click.option("-o", "--output", type=PATH, metavar="FILE", help="Default: report.html in the run folder; - is stdout.")
 @json_option
 def command(run: str | None, output: Path | None, as_json: bool) -> None:
     """A run, live or over, as one HTML file that needs no network; prints its path."""
     from batchwasm import report, results
     from batchwasm.cli.render import print_json
 
-    written = report.write(results.find(run, Path.cwd()), output)
+    to_stdout = output is not None and str(output) == "-"
+    written = report.write(results.find(run, Path.cwd()), Path("/dev/stdout") if to_stdout else output)
+    if to_stdout:
+        return
     if as_json:
         print_json([written.as_dict()])
     else:

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from batchwasm.report.gather import gather
-from batchwasm.report.page import page
+from batchwasm import disk
+from batchwasm.errors import WorldError
+from batchwasm.report import gather, page
 from batchwasm.results import RunFolder
 
 SCHEMA = "report/1"
@@ -43,7 +44,27 @@ def write(folder: RunFolder, output: Path | None = None) -> Written:
     Raises WorldError where that can't be written, RunError where the journal can't be read.
     """
     target = (output or folder.path / FILE).absolute()
-    found = gather(folder)
-    text = page(found)
-    folder.write_text(target, text)
+    found = gather.report(folder)
+    text = page.html(found)
+    _write(target, text)
     return Written(run=found.status.run, folder=str(folder.path), path=str(target), bytes=len(text.encode()))
+
+
+def _write(target: Path, text: str) -> None:
+    """Whole or not at all where it is a file of its own; into what else is there, such as /dev/stdout."""
+    data = text.encode()
+    try:
+        if target.is_symlink() or (target.exists() and not target.is_file()):
+            target.write_bytes(data)
+            return
+        beside = target.with_name(f".{target.name}.part")
+        try:
+            beside.write_bytes(data)
+            beside.replace(target)
+        finally:
+            beside.unlink(missing_ok=True)
+    except OSError as error:
+        if error.errno in disk.FULL:
+            raise disk.unwritable(target, error, size_bytes=len(data)) from error
+        cure = "choose another place with -o" if target.name == FILE else "choose another place"
+        raise WorldError(f"{target} can't be written: {error.strerror}; {cure}") from error

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from batchwasm.report.facts import Durations, Heatmap, Report, Timeline
-from batchwasm.units import duration_text
 
-LEVELS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+LEVELS = "0123456789ABCDEFGHIJKLMNOPQRSTUV"
 """A cell of the heatmap in one character, from idle to busy."""
 ABSENT = "."
 
@@ -64,10 +63,6 @@ def _heatmap(found: Heatmap) -> dict[str, Any]:
 def _durations(found: Durations) -> dict[str, Any]:
     return {
         "job": found.job,
-        "median": duration_text(found.median_s),
-        "p95": duration_text(found.p95_s),
-        "medianAt": found.median_s,
-        "p95At": found.p95_s,
         "bars": [[float(f"{low:.4g}"), float(f"{high:.4g}"), count] for low, high, count in found.bars],
     }
 

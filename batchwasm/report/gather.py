@@ -42,7 +42,7 @@ LEAST_SPAN_S = 0.1
 ATTEMPTS = f"SELECT {COLUMNS} FROM attempts AS a CROSS JOIN events AS e ON e.seq = a.seq WHERE a.id <= ? ORDER BY a.id"
 
 
-def gather(folder: RunFolder) -> Report:
+def report(folder: RunFolder) -> Report:
     """Raises RunError where the journal is damaged."""
     held = folder.is_held()  # before the state is read: a run that ends in between must not look abandoned
     with closing(Journal.open(folder.journal, read_only=True)) as journal:

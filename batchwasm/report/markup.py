@@ -67,18 +67,19 @@ class Column:
     title: str
     right: bool = False
     """Numbers, so that their digits stand below each other."""
+    words: bool = False
+    """Sentences, which may take several lines."""
+
+    @property
+    def kind(self) -> str | None:
+        return "n" if self.right else "words" if self.words else None
 
 
 def table(columns: Sequence[Column], rows: Iterable[Sequence[object]], caption: str = "") -> Markup:
-    """Cells are text, or Markup; one that is a number's text stands right where its column does."""
-    head = tag(
-        "tr", *(tag("th", column.title, scope="col", class_="n" if column.right else None) for column in columns)
-    )
+    """Cells are text, or Markup."""
+    head = tag("tr", *(tag("th", column.title, scope="col", class_=column.kind) for column in columns))
     body = (
-        tag(
-            "tr",
-            *(tag("td", cell, class_="n" if column.right else None) for column, cell in zip(columns, row, strict=True)),
-        )
+        tag("tr", *(tag("td", cell, class_=column.kind) for column, cell in zip(columns, row, strict=True)))
         for row in rows
     )
     said = tag("caption", caption) if caption else Markup("")

@@ -30,7 +30,7 @@ SECTIONS = (
 )
 
 
-def page(report: Report) -> str:
+def html(report: Report) -> str:
     """All of it, a few hundred KB of which most is the library that draws."""
     return "".join(_parts(report))
 

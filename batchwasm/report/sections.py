@@ -106,8 +106,8 @@ def _figure(name: str, said: str, *, zoom: bool = False, tools: Markup | None = 
             buttons.append(
                 tag("button", word, type="button", data_chart=name, data_zoom=factor, title=what, aria_label=what)
             )
-        buttons.append(tag("span", class_="shown soft", aria_live="polite"))
-    bar = tag("div", *([tools] if tools is not None else []), *buttons, class_="tools")
+        buttons.insert(0, tag("span", class_="shown soft", aria_live="polite"))
+    bar = tag("div", *([tools] if tools is not None else []), *buttons, class_="tools right" if zoom else "tools")
     return tag(
         "figure",
         bar,
@@ -122,9 +122,7 @@ def picture(report: Report) -> Markup:
         if not found.hosts:
             return _none("No host has worked on this run.")
         if found.attempts:
-            said = (
-                "Each attempt on each host, by job. One with a dark red foot did not succeed. Hatched: not connected."
-            )
+            said = "Each attempt on each host, by job. One with a red foot did not succeed. Hatched: not connected."
         else:
             said = "What each job had of the cpus of each host, one above the other. Hatched: not connected."
         return _figure("timeline", said, zoom=True)
@@ -135,7 +133,8 @@ def picture(report: Report) -> Markup:
         else f"neighbours in the inventory share one of {rows} rows"
     )
     said = f"How busy the hosts were: {which}. Empty where none was connected."
-    return _figure("heatmap", said, zoom=True)
+    scale = tag("p", "idle", tag("span", class_="scale"), "all cpus busy", class_="soft")
+    return Markup(_figure("heatmap", said, zoom=True) + scale)
 
 
 def utilisation(report: Report) -> Markup:
@@ -204,17 +203,19 @@ _DURATIONS = ("succeeded", "least", "median", "mean", "p95", "most", "all togeth
 def failures(report: Report) -> Markup:
     if not report.failures and not report.untold:
         return _none("Every attempt succeeded.")
-    groups = [_group(each) for each in report.failures]
+    groups = [_group(each, report.status.run) for each in report.failures]
     rows = ([mark(each.outcome, OUTCOMES), count_text(each.tasks), each.text] for each in report.untold)
     untold = (
-        table([Column("outcome"), Column("tasks", True), Column("why")], rows, "without an attempt's own word")
+        table(
+            [Column("outcome"), Column("tasks", True), Column("why", words=True)], rows, "without an attempt's own word"
+        )
         if report.untold
         else Markup("")
     )
     return Markup("".join(groups) + _more(report.more_failures, "group", "groups") + untold)
 
 
-def _group(found: Failures) -> Markup:
+def _group(found: Failures, run: str) -> Markup:
     """One line, which unfolds."""
     reason = found.reason.replace("_", " ") + (f" {found.exit_code}" if found.exit_code else "")
     again = found.attempts - found.final
@@ -232,7 +233,7 @@ def _group(found: Failures) -> Markup:
     if found.stderr.strip():
         inside += [tag("span", "the first one's stderr", class_="soft"), tag("pre", lines(found.stderr.strip("\n")))]
     first = found.examples[0].task
-    inside.append(tag("p", tag("code", f"batchwasm explain {first}"), " ", tag("code", f"batchwasm logs {first}")))
+    inside.append(tag("p", *(tag("code", f"batchwasm {word} {first} -r {run}") for word in ("explain", "logs"))))
     return tag("details", summary, *inside, class_="group")
 
 
@@ -283,7 +284,7 @@ def hosts(report: Report) -> Markup:
     columns += [
         Column(title, True) for title in ("cpus", "memory", "attempts", "succeeded", "not", "lost", "utilisation")
     ]
-    columns += [Column("what it is, or what is wrong")]
+    columns += [Column("what it is, or what is wrong", words=True)]
     more = _more(report.more_hosts, "host", "hosts", "; those with trouble come first" if report.more_hosts else "")
     return Markup(table(columns, map(_host, report.hosts)) + more)
 
@@ -298,7 +299,7 @@ def _host(found: HostFacts) -> list[object]:
         size_text(found.memory_bytes) if found.memory_bytes else "-",
         *(count_text(number) if number else "-" for number in numbers),
         "-" if used is None else _percent(used),
-        tag("span", found.reason or found.what, class_="why"),
+        found.reason or found.what,
     ]
 
 
@@ -306,10 +307,11 @@ def events(report: Report) -> Markup:
     if not report.told:
         return _none("Nothing has happened yet.")
     first_at = report.axis.first_at
+    is_long = _date(first_at)[:10] != _date(first_at + report.axis.span_s)[:10]
     rows = (
         [
             duration_text(max(0.0, each.at - first_at)),
-            _date(each.at),
+            _date(each.at) if is_long else _date(each.at)[11:],
             tag(
                 "span",
                 tag("i", WEIGHTS[each.weight][1], aria_hidden="true"),
@@ -320,7 +322,7 @@ def events(report: Report) -> Markup:
         ]
         for each in report.told
     )
-    columns = [Column("after", True), Column("at", True), Column("weight"), Column("what happened")]
+    columns = [Column("after", True), Column("at", True), Column("weight"), Column("what happened", words=True)]
     more = _more(report.more_told, "event", "events", " of less weight, or later; the journal has all")
     return Markup(table(columns, rows) + more)
 
@@ -329,7 +331,9 @@ def events(report: Report) -> Markup:
 
 
 def versions(report: Report) -> Markup:
-    made = table([Column("made with"), Column("")], ([name, value] for name, value in report.versions.items()))
+    made = table(
+        [Column("made with"), Column("", words=True)], ([name, value] for name, value in report.versions.items())
+    )
     columns = [
         Column("job"),
         Column("language"),

@@ -58,7 +58,7 @@
         { symbol: "circle", symbolSize: 0.4, dashArrayX: [[8, 8], [0, 8, 8, 0]], dashArrayY: [8, 4] },
     ];
     const dark = () => color("paper") !== "#ffffff";
-    const decal = (n) => decals[n] && { ...decals[n], color: dark() ? "rgba(0,0,0,.35)" : "rgba(255,255,255,.45)" };
+    const decal = (n) => decals[n] && { ...decals[n], color: dark() ? "rgba(0,0,0,.3)" : "rgba(255,255,255,.38)" };
 
     const words = () => ({ color: color("ink"), fontSize: 12 });
     function base(extra) {
@@ -224,35 +224,53 @@
         };
     }
 
-    const LEVELS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    const LEVELS = "0123456789ABCDEFGHIJKLMNOPQRSTUV";
+    const channels = (hex) => [1, 3, 5].map((n) => parseInt(hex.slice(n, n + 2), 16));
+    function shades() {
+        const [low, high] = [channels(color("heat-0")), channels(color("heat-1"))];
+        return Array.from(LEVELS, (_, n) => `rgb(${low.map((from, c) => Math.round(from + (high[c] - from) * n / (LEVELS.length - 1)))})`);
+    }
+    // Neighbours of one level are one cell: row, from, to, level.
+    function cells() {
+        const found = [];
+        data.heatmap.levels.forEach((row, y) => {
+            for (let x = 0, start = 0; x < row.length; x = start) {
+                while (start < row.length && row[start] === row[x]) start += 1;
+                if (row[x] !== ".") found.push([y, x * data.heatmap.bin * 1000, start * data.heatmap.bin * 1000, LEVELS.indexOf(row[x])]);
+            }
+        });
+        return found;
+    }
+    const labelsEvery = (rows, height) => Math.max(0, Math.ceil(15 * rows / Math.max(1, height - 70)) - 1);
     function heatmap() {
-        const { rows, bin, levels } = data.heatmap;
-        const cells = [];
-        levels.forEach((row, y) => Array.from(row, (letter, x) => {
-            if (letter !== ".") cells.push([x, y, LEVELS.indexOf(letter) / (LEVELS.length - 1)]);
-        }));
-        const columns = Array.from(levels[0] || "", (_, n) => clock(n * bin));
+        const { rows } = data.heatmap, colors = shades();
         return {
-            ...base({ trigger: "item", formatter: ({ value }) => tip(rows[value[1]], [
-                ["from", clock(value[0] * bin)], ["to", clock((value[0] + 1) * bin)], ["busy", percent(value[2])],
+            ...base({ trigger: "item", formatter: ({ value: [row, start, stop, level] }) => tip(rows[row], [
+                ["from", clock(start / 1000)], ["to", clock(stop / 1000)], ["busy", percent(level / (LEVELS.length - 1))],
             ]) }),
-            grid: { left: 8, right: 40, top: 34, bottom: 30, containLabel: true },
-            xAxis: { ...axisLook(), type: "category", data: columns, splitLine: { show: false } },
+            grid: { left: 8, right: 40, top: 30, bottom: 30, containLabel: true },
+            xAxis: timeAxis(),
             yAxis: {
-                ...axisLook(), type: "category", data: rows, inverse: true, splitLine: { show: false },
-                axisLabel: { ...axisLook().axisLabel, color: color("ink"), width: narrow() ? 80 : 180, overflow: "truncate" },
-            },
-            visualMap: {
-                min: 0, max: 1, calculable: false, orient: "horizontal", left: 0, top: 0, itemWidth: 11, itemHeight: 110,
-                text: ["all cpus busy", "idle"], textStyle: words(), inRange: { color: [color("heat-0"), color("heat-1")] },
+                ...axisLook(), type: "category", data: rows, inverse: true, splitLine: { show: false }, axisTick: { show: false },
+                axisLabel: {
+                    ...axisLook().axisLabel, color: color("ink"), width: narrow() ? 80 : 180, overflow: "truncate",
+                    interval: labelsEvery(rows.length, heights.heatmap()),
+                },
             },
             dataZoom: [
                 ...zoom(),
-                { ...zoom()[1], id: "y", type: "slider", xAxisIndex: null, yAxisIndex: 0, width: 16, height: null, right: 4, top: 34, bottom: 34, labelFormatter: "" },
+                { ...zoom()[1], id: "y", xAxisIndex: null, yAxisIndex: 0, orient: "vertical", width: 14, height: null, right: 4, top: 30, bottom: 54, labelFormatter: "" },
             ],
             series: [{
-                type: "heatmap", data: cells, progressive: 4000, itemStyle: { borderWidth: 0 },
-                emphasis: { itemStyle: { borderColor: color("ink"), borderWidth: 1 } },
+                type: "custom", clip: true, encode: { x: [1, 2], y: 0 }, data: cells(), progressive: 4000,
+                renderItem(params, api) {
+                    const [left, middle] = api.coord([api.value(1), api.value(0)]), right = api.coord([api.value(2), 0])[0];
+                    const half = api.size([0, 1])[1] / 2;
+                    // On whole pixels, else a seam shows between rows.
+                    const top = Math.round(middle - half), foot = Math.round(middle + half);
+                    const from = Math.round(left), shape = clipped(from, top, Math.round(right) - from, foot - top, params.coordSys);
+                    return shape && { type: "rect", shape, style: { fill: colors[api.value(3)] } };
+                },
             }],
         };
     }
@@ -305,6 +323,7 @@
     // All charts over time show the same part of it.
     function follow(id) {
         if (moving) return;
+        if (id === "heatmap") thin(drawn.get(id));
         moving = true;
         const shown = range(drawn.get(id));
         for (const [other, chart] of drawn) {
@@ -315,6 +334,12 @@
             said.textContent = shown.end - shown.start > 99.9 ? "" :
                 `${clock(shown.start / 100 * data.span)} to ${clock(shown.end / 100 * data.span)}`;
         }
+    }
+    // As many names of rows as there is room for.
+    function thin(chart) {
+        const { start, end } = chart.getOption().dataZoom.find((each) => each.id === "y");
+        const rows = Math.ceil(data.heatmap.rows.length * (end - start) / 100);
+        chart.setOption({ yAxis: { axisLabel: { interval: labelsEvery(rows, heights.heatmap()) } } });
     }
     function zoomBy(id, factor) {
         const chart = drawn.get(id), { start, end } = range(chart);
