@@ -127,7 +127,7 @@ class _Gathering:
         )
 
     def _picture(self) -> Any:
-        names = [name for name in self.state.hosts if name in self.there or name in self.tally.hosts]
+        names = list(self.state.hosts)
         if len(names) <= FEW_HOSTS and self.tally.few:
             jobs = [job.plan.name for job in self.state.jobs]
             return picture.timeline(self.tally, jobs, names, self.there)

@@ -25,8 +25,7 @@ def timeline(tally: Tally, jobs: Sequence[str], names: Sequence[str], there: Map
     absences = [
         Absence(host=rows[name], start_s=start, stop_s=stop)
         for name in names
-        if name in there
-        for start, stop in there[name].absences(tally.axis)
+        for start, stop in (there[name].absences(tally.axis) if name in there else [(0.0, tally.axis.span_s)])
     ]
     shown = tuple(jobs[:JOBS]) + ((OTHERS,) if len(jobs) > JOBS else ())
     return Timeline(
