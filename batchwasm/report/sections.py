@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from batchwasm.core.sizing import Measure, duration_key, size_key
-from batchwasm.report.facts import Failures, Flow, HostFacts, Report, Timeline
+from batchwasm.report.facts import Failures, HostFacts, Report, Timeline
 from batchwasm.report.markup import Column, Markup, lines, table, tag
 from batchwasm.rows import JobRow
 from batchwasm.units import count_text, duration_text, size_text
@@ -139,35 +139,35 @@ def picture(report: Report) -> Markup:
 
 def utilisation(report: Report) -> Markup:
     said = "Cpus of the hosts that were connected, those reserved by attempts, and the processor time that guests used."
-    return Markup(_figure("utilisation", said, zoom=True) + _over_time(report))
+    flow = report.flow
+    rows = (
+        [*map(_mean, (cpus, busy, worked)), _percent(min(1.0, busy / cpus)) if cpus else "-"]
+        for cpus, busy, worked in _spans(flow.cpus, flow.busy, flow.worked)
+    )
+    shown = _over_time(report, ("connected", "reserved", "used", "utilisation"), rows)
+    return Markup(_figure("utilisation", said, zoom=True) + shown)
 
 
 def queue(report: Report) -> Markup:
-    return Markup(_figure("queue", "How many tasks waited, ran and were done.", zoom=True) + _over_time(report))
+    flow = report.flow
+    rows = ([*map(_mean, means)] for means in _spans(flow.waiting, flow.running, flow.done))
+    shown = _over_time(report, ("waiting", "running", "done"), rows)
+    return Markup(_figure("queue", "How many tasks waited, ran and were done.", zoom=True) + shown)
 
 
-def _over_time(report: Report) -> Markup:
-    """What both charts show, for who can't see them."""
-    flow, bins = report.flow, report.axis.bins
-    step = bins // ROWS_OVER_TIME
-    columns = [Column("from", True), Column("to", True), Column("cpus", True), Column("reserved", True)]
-    columns += [Column("used", True), Column("utilisation", True)]
-    columns += [Column("waiting", True), Column("running", True), Column("done", True)]
-    rows = (_row_over_time(flow, n, n + step, report.axis.bin_s) for n in range(0, bins, step))
-    return tag("details", tag("summary", "As a table"), table(columns, rows, "means of each span"))
+def _spans(*flows: Sequence[float]) -> Iterator[list[float]]:
+    """Means of ROWS_OVER_TIME spans."""
+    step = len(flows[0]) // ROWS_OVER_TIME
+    for first in range(0, step * ROWS_OVER_TIME, step):
+        yield [sum(flow[first : first + step]) / step for flow in flows]
 
 
-def _row_over_time(flow: Flow, first: int, stop: int, bin_s: float) -> list[str]:
-    def mean(values: tuple[float, ...]) -> float:
-        return sum(values[first:stop]) / (stop - first)
-
-    cpus, busy = mean(flow.cpus), mean(flow.busy)
-    return [
-        *(duration_text(first * bin_s), duration_text(stop * bin_s)),
-        *(_mean(cpus), _mean(busy), _mean(mean(flow.worked))),
-        _percent(min(1.0, busy / cpus)) if cpus else "-",
-        *(_mean(mean(flow.waiting)), _mean(mean(flow.running)), _mean(mean(flow.done))),
-    ]
+def _over_time(report: Report, titles: Sequence[str], rows: Iterable[Sequence[str]]) -> Markup:
+    """What a chart shows, for who can't see it."""
+    span_s = report.axis.span_s / ROWS_OVER_TIME
+    columns = [Column(title, True) for title in ("from", "to", *titles)]
+    timed = ([duration_text(n * span_s), duration_text((n + 1) * span_s), *row] for n, row in enumerate(rows))
+    return tag("details", tag("summary", "As a table"), table(columns, timed, "means of each span"))
 
 
 # --------------------------------------------------------------------------------------------------------- jobs
@@ -282,7 +282,7 @@ def _sized(job: JobRow) -> Iterator[list[str]]:
 def hosts(report: Report) -> Markup:
     columns = [Column("host"), Column("state")]
     columns += [
-        Column(title, True) for title in ("cpus", "memory", "attempts", "succeeded", "not", "lost", "utilisation")
+        Column(title, True) for title in ("cpus", "memory", "attempts", "succeeded", "otherwise", "lost", "utilisation")
     ]
     columns += [Column("what it is, or what is wrong", words=True)]
     more = _more(report.more_hosts, "host", "hosts", "; those with trouble come first" if report.more_hosts else "")
@@ -379,7 +379,7 @@ def _percent(part: float) -> str:
 
 
 def _mean(value: float) -> str:
-    return f"{value:,.0f}" if value >= 10 or value == int(value) else f"{value:.1f}"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
 
 
 def _date(at: float) -> str:
