@@ -23,10 +23,11 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 RUNNER = sorted((PACKAGE / "runner").rglob("*.py"))
 
 LAYERS = {
-    "__init__": 8,
-    "__main__": 8,
-    "cli": 7,
-    "tui": 6,
+    "__init__": 9,
+    "__main__": 9,
+    "cli": 8,
+    "tui": 7,
+    "views": 6,
     "report": 6,
     "housekeeping": 6,
     "api": 5,
@@ -58,9 +59,9 @@ LAYERS = {
     "journalrows": 2,
     "transports": 2,
     "units": 2,
+    "escape": 1,
     "disk": 1,
     "model": 1,
-    "visible": 1,
     "errors": 0,
     "version": 0,
 }

@@ -28,9 +28,9 @@ def command(tasks: tuple[str, ...], everything: bool, run: str | None, as_json: 
     this command with 0, or with 3 where nobody works on the run.
     """
     from batchwasm import api, results
-    from batchwasm.cli.escape import visible
     from batchwasm.cli.render import print_json
     from batchwasm.cli.tasks import parse_many
+    from batchwasm.escape import visible
 
     if everything == bool(tasks):
         raise click.UsageError(
@@ -46,7 +46,7 @@ def command(tasks: tuple[str, ...], everything: bool, run: str | None, as_json: 
 
 
 def _told(done: Cancelled) -> Iterator[str]:
-    from batchwasm.cli.units import tasks_text
+    from batchwasm.units import tasks_text
 
     if done.waiting:
         yield f"{tasks_text(done.waiting, 'that waits', 'that wait')} won't run"

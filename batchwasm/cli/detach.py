@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from batchwasm.cli.escape import say
 from batchwasm.cli.progress import Plain
+from batchwasm.escape import say
 
 if TYPE_CHECKING:
     from batchwasm.results import RunFolder

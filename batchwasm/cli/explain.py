@@ -47,8 +47,8 @@ def command(task: str | None, run: str | None, as_json: bool) -> None:
 
 
 def _lines(found: Explained, task: str | None) -> Iterator[str]:
-    from batchwasm.cli.escape import visible
     from batchwasm.cli.render import wrapped
+    from batchwasm.escape import visible
 
     state = found.state.replace("_", " ")
     if task is None:
@@ -127,7 +127,7 @@ def _host_lines(groups: Sequence[Hosts]) -> Iterator[str]:
 
 
 def _place(place: Place) -> str:
-    from batchwasm.cli.units import count_text
+    from batchwasm.units import count_text
 
     words = [f"attempt {place.number} on {place.host}"]
     if place.before:
@@ -145,7 +145,7 @@ def _place(place: Place) -> str:
 
 
 def _attempt(attempt: AttemptRow) -> str:
-    from batchwasm.cli.units import duration_text, size_text
+    from batchwasm.units import duration_text, size_text
 
     outcome = attempt.outcome.replace("_", " ")
     if attempt.number == 0:

@@ -10,15 +10,15 @@ from batchwasm import api
 from batchwasm.api import Ran
 from batchwasm.cli import progress
 from batchwasm.cli.detach import Background, Log
-from batchwasm.cli.escape import say
 from batchwasm.cli.progress import Progress
 from batchwasm.cli.render import print_json
-from batchwasm.cli.units import count_text, duration_text, taken_text
 from batchwasm.cli.watch import RunWatcher, Silent
 from batchwasm.engine.plan import Watcher
 from batchwasm.errors import EXIT_WORLD, BatchwasmError, RunHeld, WorldError
+from batchwasm.escape import say
 from batchwasm.model import RunSpec
 from batchwasm.results import RunFolder, reference
+from batchwasm.units import count_text, duration_text, taken_text
 
 
 class Going:

@@ -8,14 +8,14 @@ from pathlib import Path
 import click
 
 from batchwasm import api
-from batchwasm.cli.escape import say, visible
 from batchwasm.cli.render import print_json
-from batchwasm.cli.units import count_text
 from batchwasm.errors import EXIT_SUCCEEDED, EXIT_WORLD, Problem, RunError, SpecError, WorldError
+from batchwasm.escape import say, visible
 from batchwasm.results import RunFolder, reference
 from batchwasm.rows import HostHit, Status
 from batchwasm.spec import hostlist
 from batchwasm.spec.nodes import did_you_mean
+from batchwasm.units import count_text
 
 Live = tuple[RunFolder, Status]
 

@@ -30,8 +30,8 @@ def command(run: str | None, as_json: bool) -> None:
 
 def show(done: Paused, run: str, as_json: bool) -> None:
     """What was done, as `run` is called here."""
-    from batchwasm.cli.escape import visible
     from batchwasm.cli.render import print_json
+    from batchwasm.escape import visible
 
     if as_json:
         print_json([done.as_dict()])
@@ -40,7 +40,7 @@ def show(done: Paused, run: str, as_json: bool) -> None:
 
 
 def _paused(done: Paused, run: str) -> Iterator[str]:
-    from batchwasm.cli.units import tasks_text
+    from batchwasm.units import tasks_text
 
     yield "paused: nothing new is started" if done.was is None else f"was paused already ({done.was})"
     if done.running:
@@ -50,7 +50,7 @@ def _paused(done: Paused, run: str) -> Iterator[str]:
 
 
 def _unpaused(done: Paused) -> Iterator[str]:
-    from batchwasm.cli.units import tasks_text
+    from batchwasm.units import tasks_text
 
     yield "was not paused" if done.was is None else f"goes on; it was paused {done.was}"
     yield f"{tasks_text(done.waiting, 'waits', 'wait')}, {tasks_text(done.running, 'runs', 'run')}"

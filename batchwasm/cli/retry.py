@@ -49,9 +49,9 @@ def command(
     one that is over goes on in this terminal, as with 'batchwasm resume', and ends with the run's exit code.
     """
     from batchwasm import api, results
-    from batchwasm.cli.escape import visible
     from batchwasm.cli.render import print_json
     from batchwasm.cli.tasks import parse_many
+    from batchwasm.escape import visible
 
     background = None
     if detach:
@@ -86,8 +86,8 @@ def _resume(
 ) -> int:
     from batchwasm import api, results
     from batchwasm.cli import going
-    from batchwasm.cli.escape import say
     from batchwasm.cli.render import print_json
+    from batchwasm.escape import say
 
     events, found = api.to_retry(folder, chosen)
     say(f"{results.reference(folder, Path.cwd())}: {'; '.join(_told(found))}")
@@ -113,7 +113,7 @@ def _resume(
 
 
 def _told(done: Retried) -> Iterator[str]:
-    from batchwasm.cli.units import count_text, tasks_text
+    from batchwasm.units import count_text, tasks_text
 
     if done.again:
         hit = [job for job in done.jobs if job["again"]]

@@ -149,7 +149,7 @@ def _warn(spec: RunSpec, inventory: Inventory, only: tuple[str, ...]) -> None:
     """Of what is right and yet does nothing."""
     from batchwasm import api
     from batchwasm import spec as spec_files
-    from batchwasm.cli.escape import say
+    from batchwasm.escape import say
 
     for text in spec_files.warnings(api.only(spec, only), inventory):
         say(f"warning: {text}")

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from batchwasm.visible import visible, visible_text
+from batchwasm.escape import visible, visible_text
 
 
 class Markup(str):
