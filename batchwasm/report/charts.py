@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from batchwasm.escape import visible
 from batchwasm.report.facts import Durations, Heatmap, Report, Timeline
 
 LEVELS = "0123456789ABCDEFGHIJKLMNOPQRSTUV"
@@ -30,7 +31,7 @@ def charts(report: Report) -> dict[str, Any]:
 def _timeline(found: Timeline) -> dict[str, Any]:
     """A piece is [host, job, start, stop, low, high], and of an attempt also its task, number and outcome."""
     return {
-        "hosts": found.hosts,
+        "hosts": [visible(name) for name in found.hosts],
         "jobs": found.jobs,
         "attempts": found.attempts,
         "pieces": [
@@ -52,7 +53,7 @@ def _timeline(found: Timeline) -> dict[str, Any]:
 def _heatmap(found: Heatmap) -> dict[str, Any]:
     top = len(LEVELS) - 1
     return {
-        "rows": found.rows,
+        "rows": [visible(name) for name in found.rows],
         "bin": found.bin_s,
         "levels": [
             "".join(ABSENT if level is None else LEVELS[round(level * top)] for level in row) for row in found.levels

@@ -39,8 +39,6 @@ INVENTORY_BYTES = 64 * 1024
 STDERR_CHARS = 1000
 LEAST_SPAN_S = 0.1
 
-ATTEMPTS = f"SELECT {COLUMNS} FROM attempts AS a CROSS JOIN events AS e ON e.seq = a.seq WHERE a.id <= ? ORDER BY a.id"
-
 
 def report(folder: RunFolder) -> Report:
     """Raises RunError where the journal is damaged."""
@@ -67,7 +65,7 @@ class _Gathering:
             name: self.there[name].first_at if name in self.there else self.axis.first_at for name in self.state.hosts
         }
         self.tally = Tally(self.axis, self.state.jobs, joined)
-        self.tally.take(journal.rows(ATTEMPTS, (known.attempt,)))
+        self.tally.take(journal.scan(COLUMNS, known.attempt))
         for batch in self.state.batches.values():
             task, number = next(iter(batch.remaining.items()), (0, 1))
             cpus = self.state.jobs[batch.job].plan.needs[batch.need].cpus

@@ -65,7 +65,6 @@
         return {
             animation: false,
             backgroundColor: "transparent",
-            aria: { enabled: true },
             textStyle: { fontFamily: getComputedStyle(document.body).fontFamily, color: color("ink") },
             tooltip: {
                 confine: true, backgroundColor: color("paper"), borderColor: color("strong"), borderWidth: 1,
@@ -313,7 +312,8 @@
             chart.on("datazoom", () => follow(id));
         }
         const kept = range(chart);
-        chart.setOption(CHARTS[id](), true);
+        const said = place.parentElement.querySelector("figcaption").textContent;
+        chart.setOption({ ...CHARTS[id](), aria: { enabled: true, label: { description: said } } }, true);
         if (kept) chart.dispatchAction({ type: "dataZoom", dataZoomId: "x", ...kept });
     }
     function range(chart) {
