@@ -124,12 +124,20 @@ def test_without_scripts_all_is_there_in_words_and_tables(chromium: Browser, pag
     context.close()
 
 
-def test_on_paper_it_is_light_and_without_its_buttons(opened: Opened, tmp_path: Path) -> None:
+def test_on_paper_it_is_light_with_charts_as_wide_as_the_paper(opened: Opened, tmp_path: Path) -> None:
     opened.page.click("#theme")
+    opened.page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
     opened.page.emulate_media(media="print")
+    opened.page.set_viewport_size({"width": 700, "height": 900})
     assert not opened.page.is_visible("#theme")
-    opened.page.pdf(path=tmp_path / "report.pdf")
-    assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF")
+    widths = opened.page.eval_on_selector_all(".paper", "(all) => all.map((each) => [each.width, each.naturalWidth])")
+    assert len(widths) == 4
+    assert all(shown == 700 and drawn > 1000 for shown, drawn in widths)
+    assert opened.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    opened.page.screenshot(path=tmp_path / "paper.png", full_page=True)
+    opened.page.emulate_media(media="screen")
+    opened.page.evaluate("window.dispatchEvent(new Event('afterprint'))")
+    assert opened.page.locator(".paper").count() == 0
     assert opened.page.evaluate("document.documentElement.dataset.theme") == "dark"
 
 

@@ -367,10 +367,21 @@
     });
     window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { name(); drawAll(); });
 
-    // On paper all is light, and as wide as the paper.
+    // On paper all is light, and charts are pictures that are as wide as the paper.
     let before = null;
-    window.addEventListener("beforeprint", () => { before = root.dataset.theme; root.dataset.theme = "light"; drawAll(); });
+    window.addEventListener("beforeprint", () => {
+        before = root.dataset.theme;
+        root.dataset.theme = "light";
+        drawAll();
+        for (const chart of drawn.values()) {
+            const picture = document.createElement("img");
+            picture.className = "paper";
+            picture.src = chart.getDataURL({ pixelRatio: 2, backgroundColor: "#ffffff" });
+            chart.getDom().after(picture);
+        }
+    });
     window.addEventListener("afterprint", () => {
+        for (const picture of document.querySelectorAll(".paper")) picture.remove();
         if (before) root.dataset.theme = before; else delete root.dataset.theme;
         drawAll();
     });
