@@ -30,13 +30,14 @@ from batchwasm.report.facts import (
 from batchwasm.report.failing import Group, Way
 from batchwasm.report.queue import queue, untold
 from batchwasm.report.tally import COLUMNS, FEW_HOSTS, Tally
+from batchwasm.report.telling import cut
 from batchwasm.results import RunFolder
 from batchwasm.rows import Status
 
 BINS = 240  # of the time of a run: a chart is some 1,000 pixels wide
 SHOWN_JOBS, SHOWN_GROUPS, SHOWN_HOSTS = 50, 40, 100
-INVENTORY_BYTES = 64 * 1024
-STDERR_CHARS = 1000
+INVENTORY_CHARS = 32 * 1024
+TEXT_CHARS = 500  # of what a guest or a host said: the whole is in the journal
 LEAST_SPAN_S = 0.1
 
 
@@ -103,8 +104,8 @@ class _Gathering:
             more_told=more_told,
             artifacts=artifacts[:SHOWN_JOBS],
             more_artifacts=max(0, len(artifacts) - SHOWN_JOBS),
-            inventory=inventory[:INVENTORY_BYTES],
-            more_inventory_bytes=max(0, len(inventory) - INVENTORY_BYTES),
+            inventory=inventory[:INVENTORY_CHARS],
+            more_inventory_bytes=max(0, len(inventory) - INVENTORY_CHARS),
         )
 
     def _job(self, n: int) -> str:
@@ -140,7 +141,7 @@ class _Gathering:
             facts = HostFacts(
                 name=row.name,
                 state=row.state,
-                reason=row.reason or "",
+                reason=cut(row.reason or "", TEXT_CHARS),
                 cpus=row.cpus,
                 memory_bytes=there.memory_bytes if there else None,
                 what=_what(there.facts) if there else "",
@@ -167,8 +168,8 @@ class _Gathering:
             final=group.final,
             hosts=len(group.hosts),
             examples=tuple(Example(task=f"{job}/{task}", host=host) for task, host in group.examples.items()),
-            message=message or "",
-            stderr=(stderr or b"")[-4 * STDERR_CHARS :].decode("utf-8", "replace")[-STDERR_CHARS:],
+            message=cut(message or "", TEXT_CHARS),
+            stderr=(stderr or b"")[-4 * TEXT_CHARS :].decode("utf-8", "replace")[-TEXT_CHARS:],
         )
 
     def _artifacts(self) -> Iterator[ArtifactFacts]:

@@ -12,6 +12,8 @@ from batchwasm.report.tally import JOBS, Run, Tally
 
 HEAT_ROWS = 250
 HEAT_MERGED = 2  # bins of the axis in one of the heatmap
+PIECES = 5000  # of a timeline, some 40 bytes each
+FACTORS = (1, 2, 4, 8, 16)  # by which its bins may be wider than the axis'
 OTHERS = "other jobs"
 
 
@@ -21,7 +23,7 @@ def timeline(tally: Tally, jobs: Sequence[str], names: Sequence[str], there: Map
     if tally.runs is not None:
         pieces = list(_of_attempts(tally.runs, rows))
     else:
-        pieces = [piece for name in names for piece in _of_loads(tally, name, rows[name], there.get(name))]
+        pieces = _shared(tally, rows, there)
     absences = [
         Absence(host=rows[name], start_s=start, stop_s=stop)
         for name in names
@@ -68,17 +70,30 @@ def _of_attempts(runs: Sequence[Run], rows: Mapping[str, int]) -> Iterator[Piece
             )
 
 
-def _of_loads(tally: Tally, name: str, row: int, there: Presence | None) -> Iterator[Piece]:
-    """What each job had of the host's cpus in each bin, one above the other; neighbours that are alike are joined."""
-    host, bin_s = tally.hosts[name], tally.axis.bin_s
+def _shared(tally: Tally, rows: Mapping[str, int], there: Mapping[str, Presence]) -> list[Piece]:
+    """What each job had of each host's cpus over time, in bins as narrow as leave PIECES of them."""
+    for factor in FACTORS:
+        found: list[Piece] = []
+        for name, row in rows.items():
+            found.extend(_of_loads(tally, name, row, there.get(name), factor))
+            if len(found) > PIECES and factor != FACTORS[-1]:
+                break
+        else:
+            return found
+    raise AssertionError("the last factor is taken whatever it gives")
+
+
+def _of_loads(tally: Tally, name: str, row: int, there: Presence | None, factor: int) -> Iterator[Piece]:
+    """One job above the other; neighbours that are alike are joined."""
+    host, bin_s, bins = tally.hosts[name], tally.axis.bin_s * factor, tally.axis.bins // factor
     cpus = max(1, there.cpus if there is not None else 1)
-    below = [0.0] * tally.axis.bins
+    below = [0.0] * bins
     for job in sorted(host.loads):
         last: tuple[int, float, float] | None = None
-        for n, mean in enumerate([*host.loads[job].means(), 0.0]):
-            part = min(mean / cpus, 1.0 - below[n]) if n < tally.axis.bins else 0.0
+        for n, mean in enumerate([*load.merged(host.loads[job].means(), factor), 0.0]):
+            part = min(mean / cpus, 1.0 - below[n]) if n < bins else 0.0
             level = None if part < 0.002 else (round(below[n], 2), round(below[n] + part, 2))
-            if n < tally.axis.bins:
+            if n < bins:
                 below[n] += max(0.0, part)
             if last is not None and level != last[1:]:
                 yield Piece(host=row, job=job, start_s=last[0] * bin_s, stop_s=n * bin_s, low=last[1], high=last[2])

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from batchwasm.core.sizing import Measure, duration_key, size_key
 from batchwasm.report.facts import Failures, HostFacts, Report, Timeline
 from batchwasm.report.markup import Column, Markup, lines, table, tag
+from batchwasm.report.telling import cut
 from batchwasm.rows import JobRow
 from batchwasm.units import count_text, duration_text, size_text
 
@@ -37,6 +38,7 @@ HOST_STATES = {
 }
 WEIGHTS = (("wait", "·", "news"), ("warn", "!", "note"), ("bad", "✕", "trouble"))
 ROWS_OVER_TIME = 12
+ADVICE = 50  # sentences
 
 
 def mark(word: str, looks: dict[str, tuple[str, str]]) -> Markup:
@@ -58,7 +60,7 @@ def head(report: Report) -> Markup:
         tag("p", mark(status.state, STATES), Markup(" "), tag("span", f"{when}{again}", class_="soft")),
     ]
     if status.reason:
-        said.append(tag("p", status.reason))
+        said.append(tag("p", cut(status.reason, 1000)))
     if status.paused is not None:
         said.append(tag("p", f"paused: {status.paused}" if status.paused else "paused"))
     return tag("header", *said, _tiles(report), _share(report))
@@ -241,8 +243,9 @@ def sizing(report: Report) -> Markup:
     jobs = [job for job in report.status.jobs if job.usage is not None]
     if not jobs:
         return _none("Nothing has ended yet.")
-    advice = report.status.advice[: len(report.durations) + 20]
+    advice = report.status.advice[:ADVICE]
     said = tag("ul", *(tag("li", each) for each in advice), class_="advice") if advice else Markup("")
+    said = Markup(said + _more(len(report.status.advice) - ADVICE, "sentence", "sentences", " like these"))
     columns = [Column("job"), Column("")]
     columns += [Column(what, True) for what in ("attempts", "cpus", "memory", "time", "disk")]
     shown = jobs[:50]

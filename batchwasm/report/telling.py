@@ -36,6 +36,7 @@ from batchwasm.units import tasks_text
 
 NEWS, LOOK, TROUBLE = 0, 1, 2
 SHOWN = 200
+CHARS = 300  # of each
 
 KINDS: tuple[type[Event], ...] = (
     *(HostAdded, HostAway, HostBusy, HostDrained, HostFree, HostHeard, HostJoined, HostLeft, HostRefused, HostRemoved),
@@ -56,7 +57,7 @@ def told(events: Iterable[tuple[float, Event]], job: Callable[[int], str]) -> tu
         for at, event in events:
             seen += 1
             weight, text = words(event, job)
-            yield seen, Told(at=at, weight=weight, text=text)
+            yield seen, Told(at=at, weight=weight, text=cut(text, CHARS))
 
     kept = heapq.nlargest(SHOWN, counted(), key=lambda item: (item[1].weight, -item[0]))
     return tuple(each for _, each in sorted(kept, key=lambda item: item[0])), seen - len(kept)
@@ -122,6 +123,10 @@ def _of_host(event: Event) -> tuple[int, str]:
             return TROUBLE, _why(f"{event.host} was set aside", event.text)
         case _:
             return NEWS, type(event).__name__
+
+
+def cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[:most]} ..."
 
 
 def _why(what: str, text: str) -> str:

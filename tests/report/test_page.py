@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import random
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -12,14 +13,19 @@ from pathlib import Path
 import pytest
 
 from batchwasm import report
+from batchwasm.core.events import HostRefused, RunStopped
 from batchwasm.errors import WorldError
+from batchwasm.model import Outcome
 from batchwasm.report import gather, markup, page
+from batchwasm.report.facts import Timeline
+from batchwasm.report.picture import PIECES
+from batchwasm.report.tally import FEW_HOSTS
 from batchwasm.results import RunFolder
 from benchmarks.report import make
-from tests.report.runs import folder, planned, troubled
+from tests.report.runs import ended, finished, folder, joined, placed, planned, troubled
 
-MOST_BYTES = 1_000_000
-"""Of any report: 600 KB are the library that draws. Those of small runs are a third less."""
+USUAL_BYTES, MOST_BYTES = 1_000_000, 2_000_000
+"""Of a report; 600 KB of it are the library that draws."""
 
 
 class Parsed(HTMLParser):
@@ -97,8 +103,8 @@ def test_a_table_says_what_the_charts_show(tmp_path: Path) -> None:
 def test_a_large_run_makes_no_large_page(tmp_path: Path) -> None:
     few = page.html(gather.report(make(tmp_path / "few-1", hosts=10, tasks=1000)))
     many = page.html(gather.report(make(tmp_path / "many-1", hosts=1000, tasks=20_000)))
-    assert len(many.encode()) < MOST_BYTES
-    assert len(few.encode()) < MOST_BYTES
+    assert len(many.encode()) < USUAL_BYTES
+    assert len(few.encode()) < USUAL_BYTES
     assert "and 900 hosts more" in many
     assert len(re.findall("<tr>", many)) < 500
 
@@ -108,9 +114,47 @@ def test_thousands_of_jobs_and_a_huge_inventory_are_cut_in_words(tmp_path: Path)
         tmp_path / "wide-1", planned({f"job-{n}": 1 for n in range(3000)}), inventory="# a comment\n" * 200_000
     )
     text = page.html(gather.report(run))
-    assert len(text.encode()) < MOST_BYTES
+    assert len(text.encode()) < USUAL_BYTES
     assert "and 2,950 artifacts more" in text
-    assert "2.2 MiB more are in inventory.toml" in text
+    assert "2.3 MiB more are in inventory.toml" in text
+
+
+def test_the_worst_that_guests_hosts_and_files_can_say_makes_no_huge_page(tmp_path: Path) -> None:
+    """Every character of it is six in HTML."""
+    bad = '"' * 100_000
+    names = [f"h{n}" for n in range(300)]
+    failed = [ended(n, 5, 1, Outcome.FAILED, reason=(f"code-{n}", bad), stderr=bad.encode()) for n in range(60)]
+    run = folder(
+        tmp_path / "bad-1",
+        [
+            *planned({"a": 60}, hosts=names),
+            *((2, HostRefused(host=name, code="key", text=bad, waiting_may_help=False)) for name in names[1:]),
+            (3, joined("h0")),
+            (4, placed(1, 0, "h0", range(60))),
+            (9, finished(1, 0, "h0", *failed)),
+            (10, RunStopped(code="interrupted", text=bad)),
+        ],
+        inventory=f"# {bad}\n",
+    )
+    assert USUAL_BYTES < len(page.html(gather.report(run)).encode()) < MOST_BYTES
+
+
+def test_few_hosts_that_do_many_things_at_once_make_no_huge_timeline(tmp_path: Path) -> None:
+    dice = random.Random(1)
+    names = [f"h{n}" for n in range(FEW_HOSTS)]
+    jobs, each = 12, 400
+    events = [*planned({f"job-{n}": each for n in range(jobs)}, hosts=names), *((2, joined(name, 4)) for name in names)]
+    for job in range(jobs):
+        for first in range(0, each, 10):
+            host, batch = dice.choice(names), 1 + job * each + first
+            tasks = range(first, first + 10)
+            records = [ended(task, dice.uniform(3, 900), dice.uniform(1, 60)) for task in tasks]
+            events += [(2.5, placed(batch, job, host, tasks)), (1000, finished(batch, job, host, *records))]
+    found = gather.report(folder(tmp_path / "busy-1", events))
+    assert isinstance(found.picture, Timeline)
+    assert not found.picture.attempts
+    assert 1000 < len(found.picture.pieces) <= PIECES
+    assert len(page.html(found).encode()) < USUAL_BYTES
 
 
 def test_a_report_is_written_whole_into_the_run_folder_or_where_it_is_wanted(tmp_path: Path) -> None:

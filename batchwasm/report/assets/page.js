@@ -288,7 +288,7 @@
                 ...axisLook(), type: "category", data: bars.map(([low]) => duration(low)), splitLine: { show: false },
             },
             yAxis: { ...axisLook(), type: "value", minInterval: 1, axisLabel: { ...axisLook().axisLabel, formatter: (n) => count(n) } },
-            series: [{ name: job, type: "bar", data: bars.map(([, , n]) => n), barCategoryGap: "8%", itemStyle: { color: color("c0") } }],
+            series: [{ name: job, type: "bar", data: bars.map(([, , n]) => n), barCategoryGap: "8%", barMaxWidth: 60, itemStyle: { color: color("c0") } }],
         };
     }
 
