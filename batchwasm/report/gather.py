@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from batchwasm import rows
-from batchwasm.api import GONE
-from batchwasm.asking import is_alive
+from batchwasm.asking import GONE, is_alive
 from batchwasm.core.events import ArtifactBuilt
 from batchwasm.core.state import State
 from batchwasm.journal import Journal, Known
 from batchwasm.model import Outcome
-from batchwasm.report import load, picture, pool, telling
+from batchwasm.report import load, picture, pool, reading, telling
 from batchwasm.report.facts import (
     ArtifactFacts,
     Axis,
@@ -33,6 +32,7 @@ from batchwasm.report.tally import COLUMNS, FEW_HOSTS, Tally
 from batchwasm.report.telling import cut
 from batchwasm.results import RunFolder
 from batchwasm.rows import Status
+from batchwasm.views.words import Jobs
 
 BINS = 240  # of the time of a run: a chart is some 1,000 pixels wide
 SHOWN_JOBS, SHOWN_GROUPS, SHOWN_HOSTS = 50, 40, 100
@@ -61,12 +61,12 @@ class _Gathering:
         span_s = max(status.wall_s, LEAST_SPAN_S)
         self.axis = Axis(first_at=self.state.first_at, bin_s=span_s / BINS, bins=BINS)
         end_at = self.axis.first_at + span_s
-        self.there = pool.presences(journal.told(pool.KINDS, known.seq), self.axis, end_at)
+        self.there = pool.presences(reading.events(journal, pool.KINDS, known.seq), self.axis, end_at)
         joined = {
             name: self.there[name].first_at if name in self.there else self.axis.first_at for name in self.state.hosts
         }
         self.tally = Tally(self.axis, self.state.jobs, joined)
-        self.tally.take(journal.scan(COLUMNS, known.attempt))
+        self.tally.take(reading.attempts(journal, COLUMNS, known.attempt))
         for batch in self.state.batches.values():
             task, number = next(iter(batch.remaining.items()), (0, 1))
             cpus = self.state.jobs[batch.job].plan.needs[batch.need].cpus
@@ -75,7 +75,9 @@ class _Gathering:
 
     def report(self) -> Report:
         hosts = sorted(self._hosts(), key=lambda host: host[0])
-        told, more_told = telling.told(self.journal.told(telling.KINDS, self.known.seq), self._job)
+        events = reading.events(self.journal, telling.KINDS, self.known.seq)
+        names = Jobs((job.plan.name, job.plan.tasks) for job in self.state.jobs)
+        told, more_told = telling.told(events, names)
         artifacts = tuple(self._artifacts())
         groups = self.tally.failing.largest(SHOWN_GROUPS)
         spreads = sorted(self.tally.spreads.items(), key=lambda item: -item[1].total_s)
@@ -174,7 +176,8 @@ class _Gathering:
 
     def _artifacts(self) -> Iterator[ArtifactFacts]:
         built: dict[int, ArtifactBuilt] = {}
-        for event in self.journal.of_kind(ArtifactBuilt):
+        for _, event in reading.events(self.journal, (ArtifactBuilt,), self.known.seq):
+            assert isinstance(event, ArtifactBuilt)
             built[event.job] = event
         for n, event in sorted(built.items()):
             yield ArtifactFacts(

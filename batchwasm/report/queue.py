@@ -12,6 +12,7 @@ from batchwasm.core.events import JobAdded, RunPlanned, TasksAdded, TasksCancell
 from batchwasm.core.state import State
 from batchwasm.journal import Journal
 from batchwasm.model import Outcome
+from batchwasm.report import reading
 from batchwasm.report.load import Load
 from batchwasm.report.tally import Tally
 
@@ -23,7 +24,7 @@ def queue(state: State, tally: Tally, journal: Journal, upto: int) -> tuple[list
     """Running, waiting and done, the mean of each bin of the axis."""
     axis, end = tally.axis, float(tally.axis.bins)
     there, done = Load(axis.bins), tally.done
-    for at, event in journal.told(KINDS, upto):
+    for at, event in reading.events(journal, KINDS, upto):
         match event:
             case RunPlanned():
                 there.add(axis.place(at), end, sum(plan.tasks for plan in event.jobs))
@@ -35,7 +36,7 @@ def queue(state: State, tally: Tally, journal: Journal, upto: int) -> tuple[list
                 done.add(axis.place(at), end, -count(event.ranges))
             case _:
                 pass
-    decided = max((axis.place(at) for at, _ in journal.told(DECIDING, upto)), default=end)
+    decided = max((axis.place(at) for at, _ in reading.events(journal, DECIDING, upto)), default=end)
     for outcome, tasks, _, at in untold(state, tally):
         done.add(decided if outcome == Outcome.CANCELLED else at, end, tasks)
     running, ended = tally.running.means(), done.means()

@@ -19,6 +19,7 @@ from batchwasm.views.model import (
     TaskLine,
     TaskView,
 )
+from batchwasm.views.view import View
 
 __all__ = [
     "Attempted",
@@ -34,4 +35,5 @@ __all__ = [
     "Said",
     "TaskLine",
     "TaskView",
+    "View",
 ]

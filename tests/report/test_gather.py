@@ -9,7 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from batchwasm.core.events import HostAway, JobPlan, RunFinished, RunPlanned, RunStopped, TasksRetried
+from batchwasm.core.events import (
+    HostAway,
+    JobAdded,
+    JobPlan,
+    RunFinished,
+    RunPlanned,
+    RunStopped,
+    TasksAdded,
+    TasksRetried,
+)
 from batchwasm.core.plans import AfterJob, HostPlan
 from batchwasm.journal import Journal
 from batchwasm.model import Outcome
@@ -90,12 +99,12 @@ def test_failures_are_grouped_by_what_they_have_in_common(tmp_path: Path) -> Non
 
 def test_what_a_person_should_hear_of_is_told_in_its_order(tmp_path: Path) -> None:
     report = gather.report(troubled(tmp_path / "run-1"))
-    trouble = [told.text.split(":")[0] for told in report.told if told.weight == 2]
-    assert trouble == [
-        "h3 can't be used",
-        "h2 was lost, and what ran there",
-        "tasks that waited or ran were cancelled",
+    weighty = [(told.weight, *told.text.split(": ")[:2]) for told in report.told if told.weight]
+    assert [(weight, who, what) for weight, who, what in weighty[:2]] == [
+        (2, "host h3", "down"),
+        (2, "host h2", "lost, and what ran there with it"),
     ]
+    assert weighty[2][1].startswith("cancelled by")
 
 
 @pytest.mark.parametrize("skew_s", [-3000.0, 500.0])
@@ -152,7 +161,22 @@ def test_tasks_that_a_person_had_again_wait_again(tmp_path: Path) -> None:
     report = gather.report(run)
     assert [at(report, report.flow.done, second) for second in (5, 30, 55, 90)] == pytest.approx([0, 1, 0, 1])
     assert [at(report, report.flow.waiting, second) for second in (1, 30, 55)] == pytest.approx([1, 0, 1])
-    assert ("1 task runs again in a, by alice") in [told.text for told in report.told]
+    assert "to be run again, by alice: a" in [told.text for told in report.told]
+
+
+def test_tasks_that_are_added_wait_from_then_on(tmp_path: Path) -> None:
+    run = folder(
+        tmp_path / "map-1",
+        [
+            (0, RunPlanned(run="1", name="map-1", jobs=(), hosts=(HostPlan(name="h1"),), open=True)),
+            (20, JobAdded(plan=JobPlan(name="f", tasks=0))),
+            (20, TasksAdded(job=0, first=0, count=3, argument_bytes=3, arguments=(b"1", b"2", b"3"))),
+            (60, TasksAdded(job=0, first=3, count=1, argument_bytes=1, arguments=(b"4",))),
+            (100, RunStopped(code="interrupted", text="by a person")),
+        ],
+    )
+    report = gather.report(run)
+    assert [at(report, report.flow.waiting, second) for second in (10, 40, 80)] == pytest.approx([0, 3, 4])
 
 
 def test_a_run_that_was_stopped_says_why(tmp_path: Path) -> None:
@@ -174,7 +198,7 @@ def test_a_run_that_has_only_begun_is_reported(tmp_path: Path) -> None:
     assert report.flow.utilisation is None
 
 
-@pytest.mark.parametrize("version", [1, 2, 3])
+@pytest.mark.parametrize("version", [1, 2, 3, 4])
 def test_a_journal_of_an_earlier_layout_is_reported(tmp_path: Path, version: int) -> None:
     run = RunFolder(path=tmp_path / "old-1")
     run.path.mkdir()

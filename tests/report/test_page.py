@@ -95,7 +95,7 @@ def test_a_table_says_what_the_charts_show(tmp_path: Path) -> None:
         "zig 1",
         "50.0.1",
         "1.2.3",
-        "h1 was drained",
+        "host h1: drained",
     ):
         assert words in said
 
