@@ -192,11 +192,12 @@ def main() -> None:
         command = [sys.executable, "-m", "batchwasm", "report", "-r", str(folder.path)]
         subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
         took_s = time.monotonic() - began
-        peak_mb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e6
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        cpu_s, peak_mb = used.ru_utime + used.ru_stime, used.ru_maxrss * 1024 / 1e6
         page_kb = (folder.path / "report.html").stat().st_size / 1e3
     print(f"{machine()}\n")
-    print("| hosts | tasks | s | peak, MB | page, KB |\n|---|---|---|---|---|")
-    print(f"| {options.hosts:,} | {options.tasks:,} | {took_s:.1f} | {peak_mb:.0f} | {page_kb:.0f} |")
+    print("| hosts | tasks | s | cpu s | peak, MB | page, KB |\n|---|---|---|---|---|---|")
+    print(f"| {options.hosts:,} | {options.tasks:,} | {took_s:.1f} | {cpu_s:.1f} | {peak_mb:.0f} | {page_kb:.0f} |")
 
 
 if __name__ == "__main__":

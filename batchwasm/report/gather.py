@@ -70,7 +70,7 @@ class _Gathering:
         for batch in self.state.batches.values():
             task, number = next(iter(batch.remaining.items()), (0, 1))
             cpus = self.state.jobs[batch.job].plan.needs[batch.need].cpus
-            if batch.remaining and status.state == "running":
+            if batch.remaining and batch.firm and status.state == "running":
                 self.tally.take_running(batch.host, batch.job, task, number, batch.since, cpus)
 
     def report(self) -> Report:
