@@ -95,7 +95,7 @@ class _Gathering:
             durations=tuple(spread.facts(self._job(n)) for n, spread in spreads[:SHOWN_JOBS]),
             more_durations=max(0, len(spreads) - SHOWN_JOBS),
             failures=tuple(self._failures(way, group) for way, group in groups),
-            more_failures=len(self.tally.failing) - len(groups) + self.tally.failing.untold,
+            more_failures=len(self.tally.failing) - len(groups),
             untold=tuple(
                 Untold(outcome=Outcome(outcome).word, tasks=tasks, text=text)
                 for outcome, tasks, text, _ in untold(self.state, self.tally)
