@@ -14,6 +14,7 @@ HEAT_ROWS = 250
 HEAT_MERGED = 2  # bins of the axis in one of the heatmap
 PIECES = 5000  # of a timeline, some 40 bytes each
 FACTORS = (1, 2, 4, 8, 16)  # by which its bins may be wider than the axis'
+BLUR = 1 / 2000  # of the whole time, which is half a pixel: one that ends there and the next do not overlap
 OTHERS = "other jobs"
 
 
@@ -21,7 +22,7 @@ def timeline(tally: Tally, jobs: Sequence[str], names: Sequence[str], there: Map
     """`names` are the hosts, in order."""
     rows = {name: n for n, name in enumerate(names)}
     if tally.runs is not None:
-        pieces = list(_of_attempts(tally.runs, rows))
+        pieces = list(_of_attempts(tally.runs, rows, blur_s=tally.axis.span_s * BLUR))
     else:
         pieces = _shared(tally, rows, there)
     absences = [
@@ -39,8 +40,8 @@ def timeline(tally: Tally, jobs: Sequence[str], names: Sequence[str], there: Map
     )
 
 
-def _of_attempts(runs: Sequence[Run], rows: Mapping[str, int]) -> Iterator[Piece]:
-    """Each in a lane of its host, the first that is free."""
+def _of_attempts(runs: Sequence[Run], rows: Mapping[str, int], blur_s: float) -> Iterator[Piece]:
+    """Each in a lane of its host, the first that is free, or will be in less than a pixel."""
     by_host: dict[str, list[Run]] = {}
     for run in runs:
         by_host.setdefault(run.host, []).append(run)
@@ -50,7 +51,7 @@ def _of_attempts(runs: Sequence[Run], rows: Mapping[str, int]) -> Iterator[Piece
         free: list[int] = []
         lanes: list[int] = []
         for run in mine:
-            while ends and ends[0][0] <= run.start_s:
+            while ends and ends[0][0] <= run.start_s + blur_s:
                 heapq.heappush(free, heapq.heappop(ends)[1])
             lane = heapq.heappop(free) if free else len(ends)
             heapq.heappush(ends, (run.stop_s, lane))

@@ -84,6 +84,23 @@ def test_a_timeline_has_each_attempt_in_a_lane_of_its_host(tmp_path: Path) -> No
     assert (away.start_s, away.stop_s) == pytest.approx((10, 22))
 
 
+def test_attempts_that_follow_each_other_on_a_cpu_share_a_lane_though_clocks_are_not_exact(tmp_path: Path) -> None:
+    records = [ended(n, 2 + n - (0.01 if n else 0), 1) for n in range(50)]
+    run = folder(
+        tmp_path / "run-1",
+        [
+            *planned({"a": 50}),
+            (2, joined("h1")),
+            (2, placed(1, 0, "h1", range(50))),
+            (60, finished(1, 0, "h1", *records)),
+            (60, RunFinished()),
+        ],
+    )
+    found = gather.report(run).picture
+    assert isinstance(found, Timeline)
+    assert {(piece.low, piece.high) for piece in found.pieces} == {(0.0, 1.0)}
+
+
 def test_failures_are_grouped_by_what_they_have_in_common(tmp_path: Path) -> None:
     report = gather.report(troubled(tmp_path / "run-1"))
     groups = [
