@@ -294,7 +294,7 @@ class View:
             line,
             self._journal,
             state,
-            history=tuple(self._over_time.of_host(name)),
+            history=self._over_time.of_host(name, row.cpus or 0.0),
             params=self._params,
             now=now,
         )
