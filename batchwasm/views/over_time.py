@@ -13,6 +13,7 @@ from batchwasm.views.model import Moment
 MOMENTS = 300  # of a chart: more than most terminals have columns
 LOOKS = 200  # whose own samples are kept: they are closer than those of the journal
 SAMPLED = 10_000  # of one host that is looked at: half a day at a sample every 5 s
+HOSTS = 8  # that are kept, those that were looked at last
 OF_A_HOST = 4  # newest rows a host among which its newest one is looked for
 T = TypeVar("T")
 
@@ -55,13 +56,15 @@ class OverTime:
 
     def of_host(self, name: HostName, cpus: float) -> tuple[Moment, ...]:
         """Of one host, which offers so many; what was read of it before is kept."""
-        upto, known = self._of_hosts.get(name, (0, []))
+        upto, known = self._of_hosts.pop(name, (0, []))
         for id_, sample in self._journal.samples(upto, name):
             upto = id_
             if sample.run_cpus is not None:
                 known.append(_of_sample(sample, cpus))
         del known[: -2 * SAMPLED]
         self._of_hosts[name] = (upto, known)
+        while len(self._of_hosts) > HOSTS:
+            del self._of_hosts[next(iter(self._of_hosts))]
         return _some(known)
 
 

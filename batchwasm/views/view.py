@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
 
 from batchwasm import results, rows
 from batchwasm.asking import GONE, is_alive
@@ -31,8 +32,11 @@ from batchwasm.views.story import Story
 from batchwasm.views.sums import SORTED_BY, Durations, Failures, Order
 
 FEW = 2_000  # tasks whose figures are looked up one by one: 10 ms
+KEPT = 8  # hosts, and orders of tasks, of which what was summed is kept: those that are switched between
 MANY = 50_000  # of an order in which a text is looked for: where it is so rare nobody looks on, and it costs a few MB
 LIMITS_SHARE = 20  # what limits a run is looked for again when so many times as long has passed as that takes
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 class View:
@@ -45,6 +49,8 @@ class View:
         self._journal = self._run.journal
         self.overview: Overview | None = None
         """Of the last look."""
+        self._seen: int | None = None
+        """The last event of a run that does not go on, once it was shown."""
         self._alive = False
         self._over_time = OverTime(self._journal)
         self._story = Story(self._journal)
@@ -85,7 +91,11 @@ class View:
 
     def look(self) -> Overview:
         """What is new since the last look, and all that the first screen shows."""
-        state = self._catch_up().state
+        known = self._catch_up()
+        state = known.state
+        if self.overview is not None and not self._alive and known.seq == self._seen:
+            return self.overview  # nothing changes any more
+        self._seen = known.seq if not self._alive else None
         now = self._now(state)
         status = rows.status(state, str(self.folder.path), alive=self._alive, now=now)
         self._over_time.look(len(state.hosts), rows.progress(state, now))
@@ -211,7 +221,8 @@ class View:
         while True:
             order = self._orders.get(key)
             if order is None or order.most < most:
-                order = self._orders[key] = Order(n, states, sort, descending=descending, most=2 * most)
+                order = Order(n, states, sort, descending=descending, most=2 * most)
+                _keep(self._orders, key, order)
             order.look(self._journal, self._known(), self._story.retries)
             found = [task for task in order.tasks if mask[task]]
             if len(found) >= most or len(order.tasks) < order.most or order.most > MANY:
@@ -288,7 +299,8 @@ class View:
         row = rows.host_row(state, state.hosts[name], now)
         held = hosts.held(state, state.batches_on(name)).get(name)
         line = hosts.line(state.hosts[name], row, self._over_time.hosts.get(name), held, self._transport(name))
-        details = self._host_details.setdefault(name, HostDetails(name))
+        details = self._host_details.get(name) or HostDetails(name)
+        _keep(self._host_details, name, details)
         details.look(self._journal, known, self._story.retries)
         return details.view(
             line,
@@ -298,3 +310,11 @@ class View:
             params=self._params,
             now=now,
         )
+
+
+def _keep(kept: dict[K, V], key: K, value: V) -> None:
+    """As the newest; the oldest go."""
+    kept.pop(key, None)
+    kept[key] = value
+    while len(kept) > KEPT:
+        del kept[next(iter(kept))]

@@ -77,6 +77,8 @@ def test_a_run_that_finished_is_over(written: Written, view: View) -> None:
     assert shown.at == written.now
     assert shown.pace.left_s is None
     assert shown.said[-1].text == "finished: every task has its result"
+    assert view.look() is shown
+    assert view.job("sim").line == shown.jobs[0]
 
 
 def test_a_run_whose_scheduler_died_says_so_until_another_takes_over(tmp_path: Path) -> None:
