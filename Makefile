@@ -41,6 +41,7 @@ bench: setup-test
 	@$(BIN)/python benchmarks/functions.py
 	@$(BIN)/python benchmarks/core.py --tasks 1000 100000
 	@$(BIN)/python benchmarks/makespan.py --hosts 100 --tasks 100000
+	@$(BIN)/python benchmarks/tui.py
 
 dist: setup-test
 	@$(BIN)/python -m build --outdir dist .

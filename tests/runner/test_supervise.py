@@ -127,7 +127,8 @@ def test_memory_is_handed_out_once(host: SupervisedHost) -> None:
     host.wait_until_a_guest_speaks(2)
     beat = scheduler.beat()
     assert (beat.running, beat.queued, beat.cpus_busy) == (2, 1, 2)
-    assert beat.memory_available_bytes > 0
+    assert 0 < beat.memory_available_bytes <= beat.memory_bytes
+    assert beat.cpu_share is None or 0 <= beat.cpu_share <= 1
     assert beat.disk_free_bytes > 0
 
 
