@@ -18,8 +18,9 @@ help:
 demo:
 	@started=$$(date +%s); scripts/setup demo && $(BIN)/python scripts/demo.py $$started
 
+# By file: what a file's tests share, say a compiled module, is made once, and each worker has its own servers and folders.
 test: lint
-	@$(PYTEST) -m "not long" $(ARGS)
+	@$(PYTEST) -m "not long" -n auto --dist loadfile $(ARGS)
 
 test-long: setup-test
 	@$(PYTEST) -m long --timeout 1800 $(ARGS)
