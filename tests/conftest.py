@@ -17,6 +17,10 @@ from tests.command import Cli
 from tests.homes import TOOL_CACHES, TOOLS, move_into
 from tests.leftovers import Leftovers
 
+# Some machines forbid it: then each of hundreds of commands compiles all of ours before it begins.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 ROOT = Path(__file__).parent.parent
 pytest_plugins = ["tests.sshd"] if (ROOT / "tests/sshd.py").exists() else []
 
