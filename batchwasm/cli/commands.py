@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "retry": ("retry", "Run tasks again that did not succeed; a run that is over goes on."),
     "pause": ("pause", "Have a run that goes on start nothing new."),
     "unpause": ("unpause", "Have a paused run go on."),
+    "tui": ("tui", "A run on a dashboard, live or afterwards."),
     "wait": ("wait", "Return when a run is over, with its exit code."),
     "runs": ("runs", "The run folders: list them, remove some, export results as CSV or JSON lines."),
     "replay": ("replay", "Run a task of an earlier run again, and compare what it gives."),
@@ -37,10 +38,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 }
 """Name -> module in this package with a `command`, and what it does, which spares --help the import."""
 
-NOT_YET: tuple[str, ...] = (
-    "report",
-    "tui",
-)
+NOT_YET: tuple[str, ...] = ("report",)
 
 
 def show_version(context: click.Context, _: click.Parameter, asked: bool) -> None:

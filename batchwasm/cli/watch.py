@@ -9,9 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
-from batchwasm.cli.escape import copy
 from batchwasm.cli.progress import Counts, HostState, Progress, make
-from batchwasm.cli.units import count_text, duration_text
 from batchwasm.core.events import (
     Event,
     FileShipped,
@@ -40,8 +38,10 @@ from batchwasm.core.events import (
 )
 from batchwasm.core.state import State
 from batchwasm.engine.plan import Watcher
+from batchwasm.escape import copy
 from batchwasm.model import Artifact, HostName, JobName, Outcome, RunSpec
 from batchwasm.rows import TaskCounts
+from batchwasm.units import count_text, duration_text
 
 SHOWN_TASKS = 16  # a run of up to so many tasks shows what each printed: more would hide each other
 TOLD_FAILURES = 10  # failures told one by one while the run goes on; the rest are in `results --failed`

@@ -1,0 +1,82 @@
+"""What a run was like over time: samples of it and of its hosts, those of the journal and those of our looks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from batchwasm.journal import Journal, Progress, Sample
+from batchwasm.journalsamples import PROGRESS
+from batchwasm.model import HostName
+from batchwasm.views.model import Moment
+
+MOMENTS = 300  # of a chart: more than most terminals have columns
+LOOKS = 200  # whose own samples are kept: they are closer than those of the journal
+OF_A_HOST = 4  # newest rows a host among which its newest one is looked for
+
+
+class OverTime:
+    """Samples of one run, as they come."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self.hosts: dict[HostName, Sample] = {}
+        """The newest of each."""
+        self._host_id: int | None = None
+        self._kept: list[Progress] = []
+        self._kept_id = 0
+        self._looks: list[Progress] = []
+
+    def look(self, hosts: int, now: Progress) -> None:
+        """Take in what is new; `hosts` is how many there are, and `now` how far the run is."""
+        if self._host_id is None:
+            (last,) = self._journal.rows("SELECT coalesce(max(id), 0) FROM samples")[0]
+            self._host_id = max(0, last - OF_A_HOST * hosts)
+        for id_, sample in self._journal.samples(self._host_id):
+            self._host_id, self.hosts[sample.host] = id_, sample
+        for id_, point in self._journal.progress(self._kept_id):
+            self._kept_id = id_
+            self._kept.append(point)
+        if len(self._kept) > 2 * PROGRESS:
+            self._kept = [point for _, point in self._journal.progress()]  # it was thinned meanwhile
+        if not self._looks or now.at > self._looks[-1].at:
+            self._looks.append(now)
+            del self._looks[:-LOOKS]
+
+    @property
+    def points(self) -> list[Progress]:
+        """In order, up to the last look."""
+        since = self._kept[-1].at if self._kept else float("-inf")
+        return [*self._kept, *(point for point in self._looks if point.at > since)]
+
+    def of_host(self, name: HostName) -> Iterator[Moment]:
+        """Of one host."""
+        for _, sample in self._journal.samples(host=name):
+            if sample.run_cpus is not None:
+                yield Moment(
+                    at=sample.at,
+                    cpus=float(max(sample.cpus_busy or 0, sample.run_cpus)),
+                    cpus_busy=sample.run_cpus,
+                    waiting=sample.queued or 0,
+                    running=sample.running or 0,
+                    done=sample.done or 0,
+                )
+
+
+def moments(points: Sequence[Progress]) -> tuple[Moment, ...]:
+    """A few hundred of them, the first and the last among them."""
+    step = max(1, -(-len(points) // MOMENTS))
+    chosen = points[(len(points) - 1) % step :: step] if points else ()
+    if step > 1 and chosen and chosen[0] is not points[0]:
+        chosen = [points[0], *chosen]
+    return tuple(map(_moment, chosen))
+
+
+def _moment(point: Progress) -> Moment:
+    return Moment(
+        at=point.at,
+        cpus=point.cpus,
+        cpus_busy=point.cpus_busy,
+        waiting=point.waiting,
+        running=point.running,
+        done=point.succeeded + point.failed + point.dropped,
+    )
