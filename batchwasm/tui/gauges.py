@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from textual.content import Content
 
-from batchwasm.tui.shapes import shares
 from batchwasm.tui.marks import FAINT
+from batchwasm.tui.shapes import shares
 
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 TRACK = "─"

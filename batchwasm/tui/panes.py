@@ -266,6 +266,7 @@ class DrillScreen(RunScreen):
             column.set_class(any(child.has_class("-current") for child in column.children), "-current")
         self.query_one(PaneBar).show(pane)
         if focus:
+            self.query_one(f"#{pane}").scroll_visible(animate=False)
             self.call_after_refresh(self._focus_in, pane)
 
     def _focus_in(self, pane: str) -> None:

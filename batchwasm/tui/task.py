@@ -122,7 +122,7 @@ class TaskScreen(DrillScreen):
     TaskScreen.-wide #left { width: 2fr; }
     TaskScreen.-wide #right { width: 3fr; }
     TaskScreen.-wide #left Pane { height: 1fr; }
-    TaskScreen #about { height: auto; max-height: 3; }
+    TaskScreen #about { height: auto; max-height: 5; }
     TaskScreen #found { height: auto; }
     """
     PANES = (("task", "task"), ("explain", "explain"), ("output", "output"))
