@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-
 from batchwasm.core import explain
 from batchwasm.core.jobstate import CODES, RUNNING, WAITING, JobState
 from batchwasm.core.state import State
@@ -16,17 +14,17 @@ WORDS = {WAITING: "waiting", RUNNING: "running", **{int(outcome): outcome.word f
 CODES_OF = {word: code for code, word in WORDS.items()}
 
 
-def lines(state: State, rows: Sequence[JobRow], *, goes_on: bool) -> Iterator[JobLine]:
-    """Of all jobs; `rows` are theirs."""
-    for n, (job, row) in enumerate(zip(state.jobs, rows, strict=True)):
-        phase = _phase(job, goes_on=goes_on)
-        yield JobLine(
-            row=row,
-            phase=phase,
-            detail=_detail(state, n, phase),
-            mean_s=job.usage.mean_s if job.usage.count else None,
-            retried=_retried(state, job),
-        )
+def line(state: State, n: int, row: JobRow, *, goes_on: bool) -> JobLine:
+    """Of job `n`, whose row this is."""
+    job = state.jobs[n]
+    phase = _phase(job, goes_on=goes_on)
+    return JobLine(
+        row=row,
+        phase=phase,
+        detail=_detail(state, n, phase),
+        mean_s=job.usage.mean_s if job.usage.count else None,
+        retried=_retried(state, job),
+    )
 
 
 def _phase(job: JobState, *, goes_on: bool) -> str:
@@ -53,8 +51,8 @@ def _detail(state: State, n: int, phase: str) -> str | None:
 
 
 def _retried(state: State, job: JobState) -> int:
-    if not job.tries and not job.retries:
-        return 0
+    if len(job.tries) < job.running:
+        return len(job.retries) + sum(job.codes[task] == RUNNING for task in job.tries)
     first = job.plan.first_number
     running = sum(number > first for id_ in job.on_hosts for number in state.batches[id_].remaining.values())
     return len(job.retries) + running

@@ -100,15 +100,6 @@ def chosen(codes: bytearray, states: Collection[str]) -> bytes:
     return bytes(codes.translate(bytes(code in wanted for code in range(256))))
 
 
-def both(these: bytes, those: bytes) -> bytes:
-    """1 where both have it."""
-    return (int.from_bytes(these, "big") & int.from_bytes(those, "big")).to_bytes(len(these), "big")
-
-
-def either(these: bytes, those: bytes) -> bytes:
-    return (int.from_bytes(these, "big") | int.from_bytes(those, "big")).to_bytes(len(these), "big")
-
-
 def page(mask: bytes, offset: int, limit: int, *, descending: bool) -> list[int]:
     """Tasks that are chosen, by index: `limit` of them from the `offset`-th on."""
     if descending:

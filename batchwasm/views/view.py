@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -18,12 +18,14 @@ from batchwasm.errors import BatchwasmError, RunError
 from batchwasm.following import Following, TaskOutput
 from batchwasm.journal import Known
 from batchwasm.model import HostName, JobName, Scalar
-from batchwasm.reading import Kept
+from batchwasm.reading import Kept, KeptJob
 from batchwasm.reopening import machines
 from batchwasm.results import RunFolder
+from batchwasm.rows import HostRow
 from batchwasm.views import hosts, jobs, over_time, tasks
 from batchwasm.views.details import HostDetails, TaskDetails
-from batchwasm.views.model import Cell, FailureGroup, HostView, JobView, Overview, TaskLine, TaskView
+from batchwasm.views.matching import Matching, both
+from batchwasm.views.model import Cell, FailureGroup, HostLine, HostView, JobView, Overview, TaskLine, TaskView
 from batchwasm.views.over_time import OverTime
 from batchwasm.views.pace import pace
 from batchwasm.views.story import Story
@@ -48,6 +50,7 @@ class View:
         self._failures = Failures()
         self._durations: dict[int, Durations] = {}
         self._orders: dict[tuple[int, str, bool], Order] = {}
+        self._text: tuple[int, str, Matching] | None = None
         self._kept: Kept | None = None
         self._transports: dict[HostName, str] | None = None
         self._limits: tuple[str, ...] = ()
@@ -90,13 +93,20 @@ class View:
             at=now,
             status=status,
             pace=pace(state, points, goes_on=self._alive),
-            jobs=tuple(jobs.lines(state, status.jobs, goes_on=self._alive)),
-            hosts=tuple(hosts.lines(state, status.hosts, self._over_time.hosts, self._transport)),
+            jobs=tuple(jobs.line(state, n, row, goes_on=self._alive) for n, row in enumerate(status.jobs)),
+            hosts=self._host_lines(state, status.hosts),
             history=over_time.moments(points),
             said=self._story.look(state),
             limits=self._what_limits(state, now),
         )
         return self.overview
+
+    def _host_lines(self, state: State, found: Sequence[HostRow]) -> tuple[HostLine, ...]:
+        held = hosts.held(state, state.batches.values())
+        return tuple(
+            hosts.line(host, row, self._over_time.hosts.get(row.name), held.get(row.name), self._transport(row.name))
+            for host, row in zip(state.hosts.values(), found, strict=True)
+        )
 
     def _catch_up(self) -> Known:
         held = self.folder.is_held()  # before the journal is read: a run that ends in between must not look abandoned
@@ -141,12 +151,11 @@ class View:
         """All of it but its tasks."""
         known = self._known()
         state, n = known.state, self._number(name)
-        status = rows.status(state, str(self.folder.path), alive=self._alive, now=self._now(state))
         durations = self._durations.setdefault(n, Durations(n))
         durations.look(self._journal, known, self._story.retries)
         prefix = f"{name}: "
         return JobView(
-            line=list(jobs.lines(state, status.jobs, goes_on=self._alive))[n],
+            line=jobs.line(state, n, rows.job_row(state.jobs[n]), goes_on=self._alive),
             params=tuple(self._params(n, [0])[0]) if state.jobs[n].plan.tasks else (),
             slowest=self._lines(n, durations.slowest),
             failures=self.failures(name),
@@ -175,6 +184,8 @@ class View:
         n = self._number(name)
         codes = self._known().state.jobs[n].codes
         mask = tasks.chosen(codes, states)
+        if text:
+            mask = both(mask, self._matching(n, text))
         total = mask.count(1)
         if sort == "index":
             found = tasks.page(mask, offset, limit, descending=descending)
@@ -190,6 +201,16 @@ class View:
             order = self._orders[n, sort, descending] = Order(n, sort, descending=descending, most=2 * (offset + limit))
         order.look(self._journal, self._known(), self._story.retries)
         return [task for task in order.tasks if mask[task]][offset : offset + limit]
+
+    def _matching(self, n: int, text: str) -> bytes:
+        """Which tasks have it; what was looked for last is kept."""
+        known = self._known()
+        if self._text is None or self._text[:2] != (n, text):
+            kept = self._kept_job(n)
+            self._text = (n, text, Matching(n, text, None if kept is None else kept.params.sweep))
+        matching = self._text[2]
+        matching.look(self._journal, known, self._story.retries)
+        return matching.mask(known.state)
 
     def failures(self, name: JobName | None = None) -> tuple[FailureGroup, ...]:
         """Tasks without success by how they ended, of a job or of all."""
@@ -211,14 +232,18 @@ class View:
 
     def _params(self, n: int, found: list[int]) -> list[Mapping[str, Scalar]]:
         """Of these tasks; none while the run has no manifest that knows them."""
-        name = self._known().state.jobs[n].plan.name
-        try:
+        kept = self._kept_job(n)
+        with suppress(LookupError):
+            return [{} if kept is None else kept.params[task] for task in found]
+        return [{} for _ in found]
+
+    def _kept_job(self, n: int) -> KeptJob | None:
+        """What the manifest says of it; None while there is none that knows it."""
+        with suppress(RunError):
             if self._kept is None:
                 self._kept = Kept(self.folder)
-            params = self._kept[name].params
-            return [params[task] for task in found]
-        except (RunError, LookupError):
-            return [{} for _ in found]
+            return self._kept[self._known().state.jobs[n].plan.name]
+        return None
 
     # ------------------------------------------------------------------------------------- a task, and a host
 
@@ -243,9 +268,10 @@ class View:
         state = known.state
         if name not in state.hosts:
             raise RunError(f"there is no host {name} in this run")
-        status = rows.status(state, str(self.folder.path), alive=self._alive, now=self._now(state))
-        lines = hosts.lines(state, status.hosts, self._over_time.hosts, self._transport)
-        (line,) = (line for line in lines if line.row.name == name)
+        now = self._now(state)
+        row = rows.host_row(state, state.hosts[name], now)
+        held = hosts.held(state, state.batches_on(name)).get(name)
+        line = hosts.line(state.hosts[name], row, self._over_time.hosts.get(name), held, self._transport(name))
         details = self._host_details.setdefault(name, HostDetails(name))
         details.look(self._journal, known, self._story.retries)
         found = details.view(
@@ -254,6 +280,6 @@ class View:
             state,
             history=tuple(self._over_time.of_host(name)),
             params=self._params,
-            now=self._now(state),
+            now=now,
         )
         return replace(found, loads=self._over_time.loads(name))
