@@ -73,7 +73,7 @@ class HostScreen(DrillScreen):
         self.folder = source.folder
         return source.host(self.host_name)
 
-    def show(self, overview: Overview, answer: Any) -> None:
+    def put(self, overview: Overview, answer: Any) -> None:
         view: HostView = answer
         self._drained = view.line.row.state in ("drained", "aside", "probation")
         width = self.room("taken")

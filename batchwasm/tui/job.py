@@ -133,7 +133,7 @@ class JobScreen(DrillScreen):
         cells = source.cells(self.job, asks.cells, *some)
         return _Answer(asks, source.job(self.job), cells, Page(asks.wanted, asks.offset, rows, total))
 
-    def show(self, overview: Overview, answer: Any) -> None:
+    def put(self, overview: Overview, answer: Any) -> None:
         found: _Answer = answer
         self._seen = found
         tasks = found.job.line.row.tasks.total

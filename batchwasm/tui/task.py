@@ -171,7 +171,7 @@ class TaskScreen(DrillScreen):
     def leave(self) -> None:
         self._printing.close()
 
-    def show(self, overview: Overview, answer: Any) -> None:
+    def put(self, overview: Overview, answer: Any) -> None:
         view: TaskView = answer
         self._view = view
         self.query_one("#heading", Prose).say(heading(view))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -17,23 +17,24 @@ from batchwasm.tui.themes import THEMES
 
 
 class Bench(App[None]):
-    """Shows `screen` over `source`; keeps what it asks the app for."""
+    """Shows the screen that `make` makes over `source`; keeps what it asks the app for."""
 
     CSS_PATH = str(Path(batchwasm.tui.__file__).parent / "dashboard.tcss")
 
-    def __init__(self, screen: RunScreen, source: Source) -> None:
+    def __init__(self, make: Callable[[], RunScreen], source: Source) -> None:
         super().__init__()
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = THEMES[0].name
         self.animation_level = "none"
-        self.shown, self.source = screen, source
+        self._make, self.source = make, source
         self.posted: list[Any] = []
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         return {"cursor": "#444444"}
 
     def get_default_screen(self) -> RunScreen:
+        self.shown = self._make()
         return self.shown
 
     def on_ready(self) -> None:
@@ -66,13 +67,20 @@ class Bench(App[None]):
 async def benched(
     screen: RunScreen, source: Source, size: tuple[int, int] = (80, 24)
 ) -> AsyncIterator[tuple[Bench, Pilot[Any]]]:
-    bench = Bench(screen, source)
+    bench = Bench(lambda: screen, source)
     async with bench.run_test(size=size) as pilot:
         await settled(pilot)
         yield bench, pilot
 
 
 async def settled(pilot: Pilot[Any]) -> None:
-    """All that follows from what was shown is done."""
-    for _ in range(4):
+    """All that follows from what was shown is done: a screen lays out and draws by a timer, 60 times a second."""
+    calm = 0
+    while calm < 3:
         await pilot.pause()
+        screen = pilot.app.screen
+        if screen._layout_required or screen._repaint_required or screen._scroll_required or screen._dirty_widgets:
+            await pilot.pause(1 / 60)
+            calm = 0
+        else:
+            calm += 1

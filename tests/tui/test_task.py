@@ -191,7 +191,7 @@ async def test_what_is_left_out_is_said_with_where_all_of_it_is(tmp_path: Path) 
         output._looks = [[Printed("stdout", opened)]]
         async with benched(TaskScreen("sim", 90, "output"), source, (200, 60)) as (bench, _):
             assert "the end" in bench.screen_text
-            assert "the first 2 KiB of stdout are left out; all of it is in " in bench.screen_text
+            assert "the first 2 KiB of stdout are left out; all of it is in" in bench.screen_text
             assert "[b]stdout" in bench.screen_text
 
 
