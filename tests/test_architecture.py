@@ -36,6 +36,7 @@ LAYERS = {
     "plain": 5,
     "bundling": 5,
     "following": 5,
+    "telling": 5,
     "told": 5,
     "engine": 4,
     "asking": 4,

@@ -31,6 +31,8 @@ from batchwasm.views.pace import pace
 from batchwasm.views.story import Story
 from batchwasm.views.sums import SORTED_BY, Durations, Failures, Order
 
+FEW = 2_000  # tasks whose figures are looked up one by one: 10 ms
+MANY = 50_000  # of an order in which a text is looked for: where it is so rare nobody looks on, and it costs a few MB
 LIMITS_SHARE = 20  # what limits a run is looked for again when so many times as long has passed as that takes
 
 
@@ -49,7 +51,7 @@ class View:
         self._story = Story(self._journal)
         self._failures = Failures()
         self._durations: dict[int, Durations] = {}
-        self._orders: dict[tuple[int, str, bool], Order] = {}
+        self._orders: dict[tuple[int, frozenset[str], str, bool], Order] = {}
         self._text: tuple[int, str, Matching] | None = None
         self._kept: Kept | None = None
         self._transports: dict[HostName, str] | None = None
@@ -190,17 +192,33 @@ class View:
         if sort == "index":
             found = tasks.page(mask, offset, limit, descending=descending)
         else:
-            found = self._sorted(n, mask, sort, descending, offset, limit)
+            order = self._order(n, mask, frozenset(states), sort, descending, offset + limit)
+            found = list(order[offset : offset + limit])
+            if len(found) < limit:  # those that have no figure yet
+                rest = tasks.without(mask, order)
+                more = limit - len(found)
+                found += tasks.page(rest, max(0, offset - len(order)), more, descending=False)
         return self._lines(n, found), total
 
-    def _sorted(self, n: int, mask: bytes, sort: str, descending: bool, offset: int, limit: int) -> list[int]:
+    def _order(
+        self, n: int, mask: bytes, states: frozenset[str], sort: str, descending: bool, most: int
+    ) -> Sequence[int]:
+        """Chosen tasks that have this figure, in its order; all of them, or `most` at least."""
         if sort not in SORTED_BY:
             raise ValueError(f"tasks are not sorted by {sort!r}")
-        order = self._orders.get((n, sort, descending))
-        if order is None or order.most < offset + limit:
-            order = self._orders[n, sort, descending] = Order(n, sort, descending=descending, most=2 * (offset + limit))
-        order.look(self._journal, self._known(), self._story.retries)
-        return [task for task in order.tasks if mask[task]][offset : offset + limit]
+        if mask.count(1) <= FEW:
+            few = tasks.page(mask, 0, FEW, descending=False)
+            return tasks.in_order(self._journal, self._known().state, n, few, sort, descending=descending)
+        key = (n, states, sort, descending)
+        while True:
+            order = self._orders.get(key)
+            if order is None or order.most < most:
+                order = self._orders[key] = Order(n, states, sort, descending=descending, most=2 * most)
+            order.look(self._journal, self._known(), self._story.retries)
+            found = [task for task in order.tasks if mask[task]]
+            if len(found) >= most or len(order.tasks) < order.most or order.most > MANY:
+                return found
+            most = max(most, 2 * order.most)
 
     def _matching(self, n: int, text: str) -> bytes:
         """Which tasks have it; what was looked for last is kept."""

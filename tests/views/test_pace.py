@@ -69,22 +69,26 @@ def right(run: Watched, start: float, stop: float) -> float:
 
 @settings(max_examples=8, deadline=None)
 @given(
-    tasks=st.integers(150, 600),
+    tasks=st.integers(1, 300),
     hosts=st.integers(1, 6),
-    shortest_s=st.floats(1.0, 20.0),
-    factor=st.floats(1.0, 8.0),
+    shortest_s=st.floats(0.001, 20.0),
+    factor=st.floats(1.0, 100.0),
 )
-def test_what_is_left_is_between_its_bounds_and_these_hold(
-    tasks: int, hosts: int, shortest_s: float, factor: float
-) -> None:
-    text = f"uniform({shortest_s:.2f}s, {shortest_s * factor + 0.01:.2f}s)"
-    run = watched([job(f"j{tasks}", tasks)], [text], hosts=hosts, every_s=tasks * shortest_s / hosts / CPUS / 40)
+def test_what_is_left_is_always_between_its_bounds(tasks: int, hosts: int, shortest_s: float, factor: float) -> None:
+    text = f"uniform({shortest_s:.4f}s, {shortest_s * factor + 0.01:.4f}s)"
+    run = watched([job("j", tasks), job("k", 5, 0)], [text, text], hosts=hosts, every_s=tasks * shortest_s / hosts / 40)
     for _, said in run.said:
         if said.left_s is not None:
             assert said.left_low_s is not None
             assert said.left_high_s is not None
             assert 0 <= said.left_low_s <= said.left_s <= said.left_high_s
-    assert right(run, 0.2, 0.9) >= 0.7
+
+
+@pytest.mark.parametrize("durations", ["uniform(5s, 50s)", "lognormal(mean=30s, sigma=0.3)"])
+def test_of_ten_runs_the_bounds_are_right_for_eight(durations: str) -> None:
+    """Within one run they are right, or wrong, for a long time: what was seen so far was typical, or not."""
+    shares = [right(watched([job(f"j{n}", 400)], [durations]), 0.15, 0.9) for n in range(10)]
+    assert sum(shares) / len(shares) > 0.75
 
 
 def test_tasks_that_all_take_the_same_end_when_it_was_said() -> None:
