@@ -154,7 +154,7 @@ class OverviewScreen(RunScreen):
             return
         least = BOTTOM_TALL if self.size.height >= TALL else BOTTOM_SHORT
         room = self.query_one("#tables").size.height + self.query_one("#bottom").size.height
-        jobs, hosts = len(self._jobs.rows) + 1, len(self._hosts.rows) + 1
+        jobs, hosts = max(1, len(self._jobs.rows)) + 1, max(1, len(self._hosts.rows)) + 1
         beside = self.size.width >= WIDE and jobs + hosts + least > room
         self.set_class(beside, "-beside")
         need = max(jobs, hosts) if beside else jobs + hosts
@@ -163,7 +163,7 @@ class OverviewScreen(RunScreen):
             self._set_heights(jobs="1fr", hosts="1fr", bottom=str(bottom))
         else:
             left = room - bottom
-            lines = max(2, min(jobs, max(left // 2, left - hosts)))
+            lines = min(jobs, max(left // 2, left - hosts))
             self._set_heights(jobs=str(lines), hosts="1fr", bottom=str(bottom))
 
     def _set_heights(self, **heights: str) -> None:
