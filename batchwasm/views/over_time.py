@@ -8,7 +8,7 @@ from typing import TypeVar
 from batchwasm.journal import Journal, Progress, Sample
 from batchwasm.journalsamples import PROGRESS
 from batchwasm.model import HostName
-from batchwasm.views.model import Moment
+from batchwasm.views.model import Load, Moment
 
 MOMENTS = 300  # of a chart: more than most terminals have columns
 LOOKS = 200  # whose own samples are kept: they are closer than those of the journal
@@ -77,6 +77,20 @@ def _of_sample(sample: Sample, cpus: float) -> Moment:
         running=sample.running or 0,
         done=sample.done or 0,
     )
+
+    def loads(self, name: HostName) -> tuple[Load, ...]:
+        """Of one host, as it said them."""
+        found = [
+            Load(at=sample.at, cpu_share=sample.cpu_share, memory_share=_memory_share(sample), load=sample.load)
+            for _, sample in self._journal.samples(host=name)
+        ]
+        return tuple(found[:: max(1, -(-len(found) // MOMENTS))])
+
+
+def _memory_share(sample: Sample) -> float | None:
+    if not sample.memory_bytes:
+        return None
+    return min(1.0, max(0.0, 1.0 - sample.memory_available_bytes / sample.memory_bytes))
 
 
 def moments(points: Sequence[Progress]) -> tuple[Moment, ...]:
