@@ -7,27 +7,24 @@ password: keys come from the agent or from files without a passphrase.
 from __future__ import annotations
 
 import asyncio
-import random
 import socket
-import weakref
 from dataclasses import dataclass
 
 import asyncssh
 
 from batchwasm.errors import HostError, HostLost
 from batchwasm.model import Host
+from batchwasm.transports import gates
+from batchwasm.transports.announced import announced
 from batchwasm.transports.login_shell import portable
-from batchwasm.transports.ssh_channel import SshProcess, announced
-from batchwasm.transports.ssh_config import Endpoint, Settings, settings
+from batchwasm.transports.route import endpoint_of, route_of
+from batchwasm.transports.ssh_channel import SshProcess
+from batchwasm.transports.ssh_config import Endpoint, Settings
 from batchwasm.transports.ssh_keys import HostKeys, OwnKeys, own_keys, refused
 
-LOGINS_AT_ONE_GATE = 8  # sshd starts dropping at 10 that are not authenticated yet (MaxStartups 10:30:60)
-LOGINS_AT_ONCE = 64  # a handshake costs some 50 ms of cpu here: more would time out by waiting for each other
-DROPPED_TRIES = 6  # MaxStartups drops at random; with the pauses below these take up to 10 s
 KEEPALIVE_S, KEEPALIVE_MISSED = 10.0, 3  # a cable that is pulled is noticed after 40 s
 SPAWN_S = 60.0  # a host under load forks slowly, a home on a dead file server never
 CLOSE_S = 3.0
-JUMPS_DEEP = 8
 WINDOW_BYTES = 8 * 1024 * 1024  # throughput on a long way is at most this per round trip
 
 
@@ -89,14 +86,10 @@ class SshTransport:
             await login.close()
 
 
-def endpoint_of(host: Host) -> Endpoint:
-    return Endpoint(name=host.address or host.name, port=host.port, user=host.user)
-
-
 async def login(name: str, endpoint: Endpoint) -> Login:
     """Connect and authenticate, through gateways where ~/.ssh/config says so; `name` is what messages call the host."""
     route = route_of(name, endpoint)
-    async with _gate(route[0]), _gate(None):
+    async with gates.turn(f"{route[0].host}:{route[0].port}"):
         below: list[asyncssh.SSHClientConnection] = []
         try:
             for hop in route:
@@ -108,41 +101,13 @@ async def login(name: str, endpoint: Endpoint) -> Login:
     return Login(connection=below[-1], below=tuple(below[:-1]))
 
 
-def route_of(name: str, endpoint: Endpoint) -> list[Settings]:
-    """The machines to log in to, one through the other; the last one is where `endpoint` is."""
-    return _route(name, settings(endpoint))
-
-
-def _route(name: str, target: Settings, depth: int = 0) -> list[Settings]:
-    if depth > JUMPS_DEEP:
-        raise HostError("config", f"{name}: ProxyJump goes round in circles at {target.host}", "mend ~/.ssh/config")
-    route: list[Settings] = []
-    for jump in target.jumps:
-        hop = settings(jump)
-        if (hop.host, hop.port) == (target.host, target.port):
-            continue  # `Host *` with a ProxyJump means the gateway too; ssh ignores a jump to itself as well
-        route += [hop] if route else _route(name, hop, depth + 1)
-    return [*route, target]
-
-
-_gates: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, asyncio.Semaphore]] = weakref.WeakKeyDictionary()
-
-
-def _gate(first: Settings | None) -> asyncio.Semaphore:
-    """Limits logins at once: at that machine, or (None) of this process."""
-    gates = _gates.setdefault(asyncio.get_running_loop(), {})
-    key = f"{first.host}:{first.port}" if first else ""
-    return gates.setdefault(key, asyncio.Semaphore(LOGINS_AT_ONE_GATE if first else LOGINS_AT_ONCE))
-
-
 async def _hop(
     name: str, options: Settings, through: asyncssh.SSHClientConnection | None
 ) -> asyncssh.SSHClientConnection:
     """One login, tried again where sshd dropped it before it began to talk."""
-    for attempt in range(DROPPED_TRIES):
+    for attempt in range(gates.DROPPED_TRIES):
         if attempt:
-            # Jitter, or all that were dropped together come back together.
-            await asyncio.sleep(random.uniform(0.1, 0.3) * 2**attempt)
+            await gates.pause(attempt)
         try:
             return await _connect(name, options, through)
         except (asyncssh.ConnectionLost, ConnectionResetError, BrokenPipeError) as error:

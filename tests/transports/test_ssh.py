@@ -259,7 +259,7 @@ async def test_a_host_that_accepts_and_says_nothing_times_out(home: Path) -> Non
 
 
 async def test_a_port_of_something_else_than_ssh_says_so(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("batchwasm.transports.ssh.DROPPED_TRIES", 1)
+    monkeypatch.setattr("batchwasm.transports.gates.DROPPED_TRIES", 1)
     with talker(b"HTTP/1.1 400 Bad Request\r\n\r\n" * 100) as port:
         error = await failure(Host(name="x", address="127.0.0.1", port=port))
     assert error.code == "unreachable"
@@ -354,7 +354,7 @@ async def test_thirty_logins_at_once_pass_a_server_that_drops_some(ssh_servers: 
 async def test_a_server_that_hangs_up_on_everybody_is_an_error_in_the_end(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("batchwasm.transports.ssh.DROPPED_TRIES", 2)
+    monkeypatch.setattr("batchwasm.transports.gates.DROPPED_TRIES", 2)
     with talker(b"") as port:
         error = await failure(Host(name="x", address="127.0.0.1", port=port))
     assert error.code == "unreachable"
