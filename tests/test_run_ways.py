@@ -1,4 +1,4 @@
-"""Whole runs where each host is reached in another way: ssh, openssh and this machine in one inventory."""
+"""Whole runs where each host is reached in another way: ssh, openssh, paramiko and this machine in one inventory."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from tests.guests import WORK_C
 from tests.sshd import Sshd
 from tests.test_run_ssh import SQUARES
 
-WAYS = ("ssh", "openssh", "openssh")
+WAYS = ("ssh", "openssh", "paramiko")
 
 
 @pytest.fixture
 def folder(batchwasm: Cli, ssh_pool: list[Sshd]) -> Path:
-    """Where the tests' runs start: sshd-a by ssh, sshd-b by openssh, sshd-c too, and this machine."""
+    """Where the tests' runs start: sshd-a by ssh, sshd-b by openssh, sshd-c by paramiko, and this machine."""
     (batchwasm.folder / "inventory.toml").write_text(
         "".join(f'[hosts.{server.name}]\ntransport = "{way}"\n' for server, way in zip(ssh_pool, WAYS, strict=True))
         + '[hosts.here]\ntransport = "local"\n'

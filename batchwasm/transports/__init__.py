@@ -22,6 +22,10 @@ def make(host: Host) -> Transport:
         from batchwasm.transports.openssh import OpensshTransport
 
         return OpensshTransport(host)
+    if host.transport == "paramiko":
+        from batchwasm.transports.paramiko import ParamikoTransport
+
+        return ParamikoTransport(host)
     raise ValueError(f"{host.name}: transport {host.transport!r}; the inventory's reader lets no such thing through")
 
 

@@ -7,14 +7,13 @@ password: keys come from the agent or from files without a passphrase.
 from __future__ import annotations
 
 import asyncio
-import socket
 from dataclasses import dataclass
 
 import asyncssh
 
 from batchwasm.errors import HostError, HostLost
 from batchwasm.model import Host
-from batchwasm.transports import gates
+from batchwasm.transports import gates, reaching
 from batchwasm.transports.announced import announced
 from batchwasm.transports.login_shell import portable
 from batchwasm.transports.route import endpoint_of, route_of
@@ -112,9 +111,7 @@ async def _hop(
             return await _connect(name, options, through)
         except (asyncssh.ConnectionLost, ConnectionResetError, BrokenPipeError) as error:
             dropped = error
-    cause = f"{name}: {options.known_name} closes the connection before the login ({dropped})"
-    cure = "too many logins at once (MaxStartups) or a firewall; try again, then ask its administrator"
-    raise HostError("unreachable", cause, cure) from dropped
+    raise reaching.dropped(name, options, dropped) from dropped
 
 
 async def _connect(
@@ -137,9 +134,11 @@ async def _connect(
     except asyncssh.DisconnectError as error:
         if error.code == asyncssh.DISC_NO_MORE_AUTH_METHODS_AVAILABLE or "auth" in error.reason.lower():
             raise await refused(name, options, mine, error.reason) from error
-        raise unreachable(name, options, error, through) from error
+        raise reaching.unreachable(name, options, error, through=through is not None) from error
+    except asyncssh.ChannelOpenError as error:
+        raise reaching.behind_gateway(name, options, error.reason) from error
     except (asyncssh.Error, OSError) as error:
-        raise unreachable(name, options, error, through) from error
+        raise reaching.unreachable(name, options, error, through=through is not None) from error
 
 
 async def _open(
@@ -164,24 +163,3 @@ async def _open(
         keepalive_count_max=KEEPALIVE_MISSED,
     )
     return connection
-
-
-def unreachable(
-    name: str, options: Settings, error: Exception, through: asyncssh.SSHClientConnection | None
-) -> HostError:
-    """The error for a host that nobody could talk to; says which of the machines on the way it was."""
-    where = f"{name}: {options.host} port {options.port}" + (" (through its gateway)" if through else "")
-    match error:
-        case TimeoutError() if not error.errno:
-            cause, cure = f"no answer within {options.connect_timeout_s:.0f} s", "is it on, and no firewall between?"
-        case socket.gaierror():
-            cause, cure = f"no such name ({error.strerror})", "set its address in the inventory or in ~/.ssh/config"
-        case ConnectionRefusedError():
-            cause, cure = "connection refused", "is sshd running there, and is the port right?"
-        case OSError():
-            cause, cure = error.strerror or str(error), "look at the network, the address and the port"
-        case asyncssh.ChannelOpenError():
-            cause, cure = f"the gateway can't reach it ({error.reason})", "is it on, and is its address known there?"
-        case _:
-            cause, cure = str(error), "is that port an SSH server's?"
-    return HostError("unreachable", f"{where}: {cause}", cure)

@@ -22,7 +22,7 @@ from tests.sshd import Sshd
 MB = 1024 * 1024
 
 
-@pytest.fixture(params=["local", "ssh", "openssh"])
+@pytest.fixture(params=["local", "ssh", "openssh", "paramiko"])
 def host(request: pytest.FixtureRequest) -> Iterator[Host]:
     if request.param == "local":
         yield Host(name="here", transport="local")
