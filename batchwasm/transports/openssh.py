@@ -22,6 +22,7 @@ from batchwasm.transports.openssh_client import (
     PERSIST_S,
     Client,
     Options,
+    check_route,
     folder,
     is_there,
     last_line,
@@ -87,6 +88,7 @@ class OpensshTransport:
         return None
 
     async def _made(self, options: Options) -> Master:
+        await check_route(self._name, self._client, options)
         socket = str(folder() / new_name())
         async with gates.turn(options.first_gate):
             for attempt in range(gates.DROPPED_TRIES):

@@ -123,9 +123,25 @@ class Client:
         """What ssh makes of its configuration for this endpoint."""
         ran = await run(self.line("-G"), LOCAL_S)
         if ran.code != 0:
-            what = last_line(ran.words) or f"ssh does not say within {LOCAL_S:.0f} s what it makes of it"
-            raise HostError("config", f"{name}: ~/.ssh/config: {what}", "mend it; try: ssh -G HOST")
+            what = config_fault(ran.words) or f"ssh does not say within {LOCAL_S:.0f} s what it makes of ~/.ssh/config"
+            raise HostError("config", f"{name}: {what}", "mend it; try: ssh -G HOST")
         return Options(ran.out)
+
+
+async def check_route(name: str, client: Client, options: Options) -> None:
+    """Raises HostError where ssh would start one ssh after the other for ever: it looks for no circle by itself.
+
+    Only the first gateway's own configuration counts: to the others ssh goes through those before them.
+    """
+    seen = {(options.host, options.port)}
+    hops = client.via or options.jumps
+    while hops:
+        options = await Client(endpoint=Endpoint.parse(hops[0])).says(name)
+        if (options.host, options.port) in seen:
+            cause = f"{name}: ProxyJump goes round in circles at {options.host} port {options.port}"
+            raise HostError("config", cause, "mend ~/.ssh/config; for `Host *` write `Host * !GATEWAY`")
+        seen.add((options.host, options.port))
+        hops = options.jumps
 
 
 class Options:
@@ -221,6 +237,12 @@ def last_line(words: str) -> str:
     return lines[-1] if lines else ""
 
 
+def config_fault(words: str) -> str:
+    """Which line ssh does not understand, in the file that the user knows."""
+    lines = [line.replace(str(_moved_to(os.path.expanduser("~"))), "~/.ssh/config") for line in words.splitlines()]
+    return next((line.strip() for line in lines if re.search(r"line \d+:", line)), last_line("\n".join(lines)))
+
+
 # ---------------------------------------------------------------------------------------------- our own folder
 
 
@@ -266,13 +288,17 @@ def _configuration(home: str) -> list[str]:
         return []
     # A file and not options, because ssh passes it on to the ssh that it starts for a gateway.
     text = _moved(Path(home) / ".ssh")
-    path = Path(os.environ.get("XDG_CACHE_HOME") or f"{home}/.cache") / "batchwasm/ssh_config"
+    path = _moved_to(home)
     if not path.is_file() or path.read_text(errors="surrogateescape") != text:
         path.parent.mkdir(parents=True, exist_ok=True)
         aside = path.with_name(f"ssh_config.{new_name()}")
         aside.write_text(text, errors="surrogateescape")
         aside.replace(path)
     return ["-F", str(path)]
+
+
+def _moved_to(home: str) -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or f"{home}/.cache") / "batchwasm/ssh_config"
 
 
 def _moved(ssh: Path) -> str:

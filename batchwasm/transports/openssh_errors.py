@@ -11,7 +11,18 @@ import re
 from dataclasses import dataclass
 
 from batchwasm.errors import HostError
-from batchwasm.transports.openssh_client import Client, Options, Ran, folder, last_line, methods, new_name, quoted, run
+from batchwasm.transports.openssh_client import (
+    Client,
+    Options,
+    Ran,
+    config_fault,
+    folder,
+    last_line,
+    methods,
+    new_name,
+    quoted,
+    run,
+)
 from batchwasm.transports.ssh_config import Endpoint
 
 DIAGNOSIS_S = 60.0
@@ -95,7 +106,7 @@ async def _target(failed: Failed) -> HostError:
     said = last_line(words)
     where = f"{name}: {options.host} port {options.port}" + (" (through its gateway)" if options.proxied else "")
     if _CONFIG.search(words):
-        return HostError("config", f"{name}: ssh: {said}", "mend ~/.ssh/config; try: ssh -G HOST")
+        return HostError("config", f"{name}: {config_fault(words)}", "mend it; try: ssh -G HOST")
     if _KEY.search(words):
         return await _key(failed, words)
     if "unable to negotiate" in words.lower():

@@ -12,7 +12,7 @@ import logging
 import os
 import socket
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import asyncssh
@@ -237,37 +237,52 @@ def _check(connection: paramiko.Transport, keys: HostKeys, address: str) -> None
 def _authenticate(connection: paramiko.Transport, options: Settings, mine: OwnKeys) -> None:
     try:
         connection.auth_none(options.user)  # tells what the server takes
-        return
     except paramiko.BadAuthenticationType as error:
-        takes = error.allowed_types
+        takes: Sequence[str] = error.allowed_types
     except GONE as error:
         raise _Refused(str(error) or "it hung up") from error
-    if "publickey" in takes:
-        for key in [*_agent_keys(mine), *_file_keys(mine)]:
-            try:
-                takes = connection.auth_publickey(options.user, key)
-            except paramiko.BadAuthenticationType as error:
-                takes = error.allowed_types
-                break
-            except paramiko.AuthenticationException:
-                if not connection.is_active():
-                    raise _Refused("too many keys were tried") from None
-                continue
-            except GONE as error:
-                raise _Refused(str(error) or "it hung up") from error
-            if connection.is_authenticated():
-                return
-            break  # one of several factors
-    raise _Refused(f"it takes {', '.join(takes)}")
+    else:
+        return
+    with _agent() as agent:
+        if "publickey" in takes:
+            takes = _try_keys(connection, options.user, [*_agent_keys(agent, mine), *_file_keys(mine)], takes)
+    if not connection.is_authenticated():
+        raise _Refused(f"it takes {', '.join(takes)}")
 
 
-def _agent_keys(mine: OwnKeys) -> list[paramiko.PKey]:
-    if not os.environ.get("SSH_AUTH_SOCK"):
-        return []
+def _try_keys(
+    connection: paramiko.Transport, user: str, keys: Iterable[paramiko.PKey], takes: Sequence[str]
+) -> Sequence[str]:
+    """What the server takes after the one that it took, or after all of them."""
+    for key in keys:
+        try:
+            return connection.auth_publickey(user, key)
+        except paramiko.BadAuthenticationType as error:
+            return error.allowed_types
+        except paramiko.AuthenticationException:
+            if not connection.is_active():
+                raise _Refused("too many keys were tried") from None
+        except GONE as error:
+            raise _Refused(str(error) or "it hung up") from error
+    return takes
+
+
+@contextlib.contextmanager
+def _agent() -> Iterator[paramiko.Agent | None]:
+    """None where there is none, or it does not answer."""
+    agent: paramiko.Agent | None = None
+    if os.path.exists(os.environ.get("SSH_AUTH_SOCK", "")):
+        with contextlib.suppress(*GONE):
+            agent = paramiko.Agent()
     try:
-        held = list(paramiko.Agent().get_keys())
-    except (paramiko.SSHException, OSError):
-        return []
+        yield agent
+    finally:
+        if agent is not None:
+            agent.close()
+
+
+def _agent_keys(agent: paramiko.Agent | None, mine: OwnKeys) -> list[paramiko.PKey]:
+    held = agent.get_keys() if agent is not None else ()
     return [key for key in held if mine.agent_identities is None or key.asbytes() in mine.agent_identities]
 
 
