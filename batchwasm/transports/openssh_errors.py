@@ -116,6 +116,10 @@ async def _target(failed: Failed) -> HostError:
     for pattern, cause, cure in _REACH:
         if pattern.search(words):
             return HostError("unreachable", f"{where}: {cause.format(timeout=options.connect_timeout_s)}", cure)
+    if DROPPED.search(said) and options.proxied and not options.jumps:
+        cause = f"{name}: {options.host} port {options.port}: its ProxyCommand does not reach it"
+        first = words.strip().splitlines()[0].strip()
+        return HostError("unreachable", f"{cause} ({first})", "ssh -G HOST shows the command: try it by itself")
     if DROPPED.search(said):
         cause = f"{name}: {settings.known_name} closes the connection before the login ({said})"
         cure = "too many logins at once (MaxStartups) or a firewall; try again, then ask its administrator"

@@ -12,7 +12,8 @@ import logging
 import os
 import socket
 import subprocess
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import asyncssh
@@ -167,6 +168,21 @@ async def _connect(name: str, options: Settings, login: _Login) -> None:
 
 def _open(options: Settings, login: _Login, keys: HostKeys, mine: OwnKeys) -> None:
     """Adds a connection to `login`."""
+    with _agent() as agent:
+        left = deque([*_agent_keys(agent, mine), *_file_keys(mine)])
+        connection = _authenticated(options, login, keys, left)
+        while connection is None:  # it hung up, which some do after each key, and others after a few
+            connection = _authenticated(options, login, keys, left)
+    connection.set_keepalive(KEEPALIVE_S)
+    login.connections.append(connection)
+    if login.abandoned:
+        login.close()
+
+
+def _authenticated(
+    options: Settings, login: _Login, keys: HostKeys, left: deque[paramiko.PKey]
+) -> paramiko.Transport | None:
+    """One connection, on which the keys that are left are tried and taken away; None where it hung up on one."""
     link = _link(options, login)
     connection: paramiko.Transport | None = None
     try:
@@ -174,14 +190,19 @@ def _open(options: Settings, login: _Login, keys: HostKeys, mine: OwnKeys) -> No
         _negotiate(connection, options, keys)
         address = "" if login.connections or options.proxy_command else str(connection.getpeername()[0])
         _check(connection, keys, address)
-        _authenticate(connection, options, mine)
-        connection.set_keepalive(KEEPALIVE_S)
+        while left and not login.abandoned:
+            takes = _try(connection, options.user, left.popleft())
+            if connection.is_authenticated():
+                return connection
+            if takes:
+                raise _Refused(f"it takes {', '.join(takes)}")
+            if left and not connection.is_active():
+                connection.close()
+                return None
+        raise _Refused("it takes none of them")
     except BaseException:
         (connection or link).close()
         raise
-    login.connections.append(connection)
-    if login.abandoned:
-        login.close()
 
 
 def _link(options: Settings, login: _Login) -> socket.socket | paramiko.Channel:
@@ -234,37 +255,14 @@ def _check(connection: paramiko.Transport, keys: HostKeys, address: str) -> None
         raise paramiko.BadHostKeyException(address, shown, shown)
 
 
-def _authenticate(connection: paramiko.Transport, options: Settings, mine: OwnKeys) -> None:
+def _try(connection: paramiko.Transport, user: str, key: paramiko.PKey) -> Sequence[str]:
+    """What the server takes, where that is not another key."""
     try:
-        connection.auth_none(options.user)  # tells what the server takes
+        return connection.auth_publickey(user, key)
     except paramiko.BadAuthenticationType as error:
-        takes: Sequence[str] = error.allowed_types
-    except GONE as error:
-        raise _Refused(str(error) or "it hung up") from error
-    else:
-        return
-    with _agent() as agent:
-        if "publickey" in takes:
-            takes = _try_keys(connection, options.user, [*_agent_keys(agent, mine), *_file_keys(mine)], takes)
-    if not connection.is_authenticated():
-        raise _Refused(f"it takes {', '.join(takes)}")
-
-
-def _try_keys(
-    connection: paramiko.Transport, user: str, keys: Iterable[paramiko.PKey], takes: Sequence[str]
-) -> Sequence[str]:
-    """What the server takes after the one that it took, or after all of them."""
-    for key in keys:
-        try:
-            return connection.auth_publickey(user, key)
-        except paramiko.BadAuthenticationType as error:
-            return error.allowed_types
-        except paramiko.AuthenticationException:
-            if not connection.is_active():
-                raise _Refused("too many keys were tried") from None
-        except GONE as error:
-            raise _Refused(str(error) or "it hung up") from error
-    return takes
+        return error.allowed_types
+    except GONE:
+        return ()
 
 
 @contextlib.contextmanager

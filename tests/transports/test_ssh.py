@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import subprocess
@@ -18,7 +19,7 @@ import pytest
 from batchwasm import transports
 from batchwasm.errors import HostError, HostLost
 from batchwasm.model import Host
-from batchwasm.transports import make
+from batchwasm.transports import Process, Transport, make
 from tests.sshd import Servers, Sshd, free_port, new_key, ssh_config_of
 
 WAYS = ("ssh", "openssh", "paramiko")
@@ -351,6 +352,25 @@ async def test_the_key_of_a_jump_host_is_checked_too(behind: Sshd, ssh_pool: lis
     assert ssh_pool[0].fingerprint in error.cause
 
 
+async def test_a_proxy_command_is_the_way_to_a_host(ssh_pool: list[Sshd], home: Path) -> None:
+    server, ssh = ssh_pool[0], home / ".ssh"
+    there = f"ssh -F {ssh}/config -o UserKnownHostsFile={ssh}/known_hosts -i {ssh}/id_ed25519 -W %h:%p sshd-b"
+    config(home, f"Host sshd-a\n  ProxyCommand {there}\n")
+    before = ssh_pool[1].log.count("Accepted publickey")
+    assert await output(server.host, "echo in") == "in\n"
+    assert ssh_pool[1].log.count("Accepted publickey") == before + 1
+
+
+async def test_a_proxy_command_that_fails_says_so(
+    ssh_pool: list[Sshd], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("batchwasm.transports.gates.DROPPED_TRIES", 1)
+    config(home, "Host sshd-a\n  ProxyCommand false\n")
+    error = await failure(ssh_pool[0].host)
+    assert error.code == "unreachable"
+    assert "closes the connection" in error.cause or "ProxyCommand" in error.cause
+
+
 async def test_a_host_that_its_gateway_does_not_reach_says_so(ssh_pool: list[Sshd], home: Path) -> None:
     port = free_port("127.0.0.1")
     config(home, f"Host lab9\n  HostName 127.0.0.1\n  Port {port}\n  ProxyJump sshd-a\n")
@@ -381,13 +401,19 @@ async def test_a_server_that_hangs_up_on_everybody_is_an_error_in_the_end(
     assert "closes the connection" in error.cause
 
 
-async def test_a_cut_connection_is_a_lost_host_for_who_reads_and_who_writes(ssh_pool: list[Sshd]) -> None:
+@pytest.mark.parametrize("all_of_it", [False, True])
+async def test_a_cut_connection_is_a_lost_host_for_who_reads_and_who_writes(
+    ssh_pool: list[Sshd], all_of_it: bool
+) -> None:
     server = ssh_pool[0]
     transport = make(server.host)
     await transport.connect()
     process = await transport.spawn("echo on; exec cat")
     assert await process.read(10) == b"on\n"
-    server.kill()
+    if all_of_it:
+        server.kill()
+    else:
+        server.cut()
     with pytest.raises(HostLost, match="sshd-a: the connection was lost"):
         await process.read(10)
     with pytest.raises(HostLost):
@@ -396,6 +422,14 @@ async def test_a_cut_connection_is_a_lost_host_for_who_reads_and_who_writes(ssh_
         await transport.spawn("echo again")
     await process.close()
     await transport.close()
+
+
+async def patiently(transport: Transport, command: str) -> Process:
+    """A server counts a session until it has heard of its end, each try is a round trip to it."""
+    for _ in range(100):
+        with contextlib.suppress(HostError):
+            return await transport.spawn(command)
+    return await transport.spawn(command)
 
 
 async def test_a_server_that_allows_no_second_command_says_so(ssh_servers: Servers, home: Path) -> None:
@@ -409,6 +443,8 @@ async def test_a_server_that_allows_no_second_command_says_so(ssh_servers: Serve
     assert caught.value.code == "session"
     assert "MaxSessions" in caught.value.cure
     await process.close()
+    again = await patiently(transport, "exit 3")
+    assert await again.close() == 3
     await transport.close()
 
 
