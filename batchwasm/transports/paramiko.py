@@ -11,7 +11,6 @@ import contextlib
 import logging
 import os
 import socket
-import subprocess
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from batchwasm.transports import gates, reaching
 from batchwasm.transports.announced import announced
 from batchwasm.transports.login_shell import portable
 from batchwasm.transports.paramiko_channel import GONE, ParamikoProcess
+from batchwasm.transports.proxy import Proxy
 from batchwasm.transports.route import endpoint_of, route_of
 from batchwasm.transports.ssh_config import Settings
 from batchwasm.transports.ssh_keys import HostKeys, OwnKeys, own_keys, refused
@@ -55,7 +55,7 @@ class _Login:
     """Connections, outermost first: gateways, then the host. Safe to abandon while a thread adds to it."""
 
     connections: list[paramiko.Transport] = field(default_factory=list)
-    proxies: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    proxies: list[Proxy] = field(default_factory=list)
     abandoned: bool = False
 
     def close(self) -> None:
@@ -65,8 +65,7 @@ class _Login:
             with contextlib.suppress(*GONE):
                 connection.close()
         for proxy in self.proxies:
-            proxy.kill()
-            proxy.wait()
+            proxy.close()
 
 
 class ParamikoTransport:
@@ -212,18 +211,9 @@ def _link(options: Settings, login: _Login) -> socket.socket | paramiko.Channel:
         timeout = options.connect_timeout_s
         return login.connections[-1].open_channel("direct-tcpip", target, ("127.0.0.1", 0), timeout=timeout)
     if options.proxy_command is not None:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            command = ["/bin/sh", "-c", f"exec {options.proxy_command}"]
-            proxy = subprocess.Popen(
-                command,
-                stdin=theirs.fileno(),
-                stdout=theirs.fileno(),
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            )
+        proxy = Proxy.start(options.proxy_command)
         login.proxies.append(proxy)
-        return ours
+        return proxy.link
     link = socket.create_connection(target, timeout=options.connect_timeout_s)
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # paramiko's keepalives wait for no answer
         link.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNANSWERED_S * 1000)
