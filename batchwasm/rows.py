@@ -233,10 +233,8 @@ def status(state: State, folder: str, *, alive: bool, now: float = 0.0) -> Statu
         folder=folder,
         state="finished" if state.finished else "running" if running else "stopped",
         tasks=TaskCounts.of(counts),
-        jobs=tuple(
-            JobRow(name=job.plan.name, tasks=TaskCounts.of(job.counts), usage=sizing(job)) for job in state.jobs
-        ),
-        hosts=tuple(_host_row(state, host, max(now, state.last_at)) for host in state.hosts.values()),
+        jobs=tuple(map(job_row, state.jobs)),
+        hosts=tuple(host_row(state, host, max(now, state.last_at)) for host in state.hosts.values()),
         by_outcome=by_outcome(counts),
         reason=state.stopped.text if state.stopped else state.cancelled.text if state.cancelled else None,
         wall_s=max(0.0, max(state.last_at, now if running else 0.0) - state.first_at),
@@ -276,7 +274,11 @@ def by_outcome(counts: list[int]) -> dict[str, int]:
     return {outcome.word: counts[outcome] for outcome in Outcome if counts[outcome]}
 
 
-def _host_row(state: State, host: HostState, now: float) -> HostRow:
+def job_row(job: JobState) -> JobRow:
+    return JobRow(name=job.plan.name, tasks=TaskCounts.of(job.counts), usage=sizing(job))
+
+
+def host_row(state: State, host: HostState, now: float) -> HostRow:
     word, reason = _standing(state, host, now)
     return HostRow(
         name=host.name,
@@ -340,10 +342,10 @@ class Params:
     """`params[index]` of a job's tasks, made on demand."""
 
     def __init__(self, sweep: Any) -> None:
-        self._sweep = sweep
+        self.sweep = sweep
 
     def __getitem__(self, index: int) -> Mapping[str, Scalar]:
-        found: dict[str, Scalar] = self._sweep.params(index)
+        found: dict[str, Scalar] = self.sweep.params(index)
         return found
 
 

@@ -12,6 +12,7 @@ from batchwasm.cli.options import (
     again_inventory_options,
     json_option,
     run_option,
+    telling_options,
     tui_option,
     wait_hosts_option,
 )
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from batchwasm.asking import Tasks
     from batchwasm.cli.detach import Background
     from batchwasm.results import RunFolder
+    from batchwasm.telling import Wanted
 
 
 @click.command("retry")
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 @click.option("--detach", is_flag=True, help="A run that is over goes on in the background.")
 @tui_option
 @click.option("-q", "--quiet", is_flag=True, help="Do not show what tasks print, nor progress.")
+@telling_options
 def command(
     tasks: tuple[str, ...],
     run: str | None,
@@ -41,6 +44,7 @@ def command(
     detach: bool,
     tui: bool,
     quiet: bool,
+    wanted: Wanted | None,
 ) -> int:
     """Run tasks again that did not succeed: JOB is all of its tasks, TASK (JOB/INDEX) one; without any, all of the run.
 
@@ -62,7 +66,9 @@ def command(
     status = api.status(folder)
     chosen = parse_many(tasks, {job.name: job.tasks.total for job in status.jobs}) if tasks else None
     if status.state != "running":
-        return _resume(folder, chosen, inventory, hosts, wait_hosts_s, background, as_json=as_json, quiet=quiet)
+        return _resume(folder, chosen, inventory, hosts, wait_hosts_s, background, wanted, as_json, quiet)
+    if wanted is not None:
+        raise click.UsageError(f"{folder.name} goes on: what it tells to whom was decided where it was started")
     if inventory is not None or hosts is not None:
         raise click.UsageError(f"{folder.name} goes on: it follows its own inventory, which you may edit")
     done = api.retry(folder, chosen)
@@ -80,7 +86,7 @@ def _resume(
     hosts: str | None,
     wait_hosts_s: float,
     background: Background | None,
-    *,
+    wanted: Wanted | None,
     as_json: bool,
     quiet: bool,
 ) -> int:
@@ -97,7 +103,7 @@ def _resume(
         if api.status(folder).tasks.waiting:
             say(f"what waits starts with 'batchwasm resume {results.reference(folder, Path.cwd())}'")
         return 0
-    with going.shown(as_json, quiet, background) as going_on:
+    with going.shown(as_json, quiet, background, wanted) as going_on:
         going_on.started(folder)
         return going_on.to_its_end(
             lambda: api.resume(

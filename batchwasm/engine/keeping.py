@@ -25,11 +25,12 @@ class Keeping:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._latest: dict[str, tuple[float, Beat]] = {}
+        self._latest: dict[str, Sample] = {}
         self._checkpoint_at = self._sample_at = self._checkpoint_due = self._progress_due = 0.0
 
-    def beat(self, host: str, beat: Beat) -> None:
-        self._latest[host] = (time.time(), beat)
+    def beat(self, state: State, host: str, beat: Beat) -> Sample:
+        sample = self._latest[host] = _sample(state, host, time.time(), beat)
+        return sample
 
     def look(self, state: State, now: float) -> None:
         """Keep what is due."""
@@ -40,7 +41,7 @@ class Keeping:
         samples: list[Sample] = []
         if now - self._sample_at >= SAMPLE_S and self._latest:
             self._sample_at = now
-            samples = [_sample(state, host, at, beat) for host, (at, beat) in self._latest.items()]
+            samples = list(self._latest.values())
             self._latest.clear()
         progress = None
         if now >= self._progress_due:

@@ -20,20 +20,22 @@ from batchwasm.escape import visible_text
 from batchwasm.results import RunFolder, reference
 from batchwasm.tui import remembered
 from batchwasm.tui.commands import RunCommands
-from batchwasm.tui.line import LineScreen
+from batchwasm.tui.host import HostScreen
+from batchwasm.tui.job import JobScreen
 from batchwasm.tui.looking import Looked, LookFailed, Looking
 from batchwasm.tui.overview import OverviewScreen
 from batchwasm.tui.questions import Answer, Confirm, Help, Leaving, Shown
 from batchwasm.tui.screen import Asked, Copied, Opened, RunScreen, Wished
 from batchwasm.tui.source import Source
+from batchwasm.tui.task import TaskScreen
 from batchwasm.tui.themes import THEMES
 from batchwasm.tui.wishes import Hand, Wish
 from batchwasm.views.model import Overview
 
 SCREENS: Mapping[str, Callable[..., RunScreen]] = {
-    "job": lambda name: LineScreen("job", name),
-    "task": lambda name, index: LineScreen("task", name, index),
-    "host": lambda name: LineScreen("host", name),
+    "job": JobScreen,
+    "task": TaskScreen,
+    "host": HostScreen,
 }
 """What `Opened(kind, *key)` shows: called with the key."""
 
@@ -101,6 +103,9 @@ class Dashboard(App[Left]):
         self.run_worker(self.looking.run, thread=True, name="looking", group="looking")
 
     def on_unmount(self) -> None:
+        for screen in self.screen_stack:
+            if isinstance(screen, RunScreen):
+                self.looking.at_last(screen.leave)
         self.looking.end()
 
     @property
@@ -137,8 +142,10 @@ class Dashboard(App[Left]):
 
     async def action_back(self) -> None:
         if len(self.screen_stack) > 1:
-            await self.pop_screen()
+            gone = await self.pop_screen()
             self.looking.ask(self.shown.ask)
+            if isinstance(gone, RunScreen):
+                self.looking.at_last(gone.leave)
 
     def action_help(self) -> None:
         named: dict[str, tuple[list[str], str]] = {}

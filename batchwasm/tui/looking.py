@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import closing
 from typing import Any
@@ -54,6 +55,7 @@ class Looking:
         self._opened, self._tell = opened, tell
         self._wake = threading.Event()
         self._ended = False
+        self._last: deque[Callable[[], Any]] = deque()
         self.question: Question | None = None
 
     def ask(self, question: Question | None) -> None:
@@ -63,6 +65,11 @@ class Looking:
 
     def now(self) -> None:
         """Do not wait for the next look: something was done."""
+        self._wake.set()
+
+    def at_last(self, do: Callable[[], Any]) -> None:
+        """Have this done in the thread that looks: what a screen that is gone had opened there is closed there."""
+        self._last.append(do)
         self._wake.set()
 
     def end(self) -> None:
@@ -77,10 +84,16 @@ class Looking:
             except BatchwasmError as error:
                 self._tell(LookFailed(str(error)))
             self._pause(0.0)
+        self._do_last()
+
+    def _do_last(self) -> None:
+        while self._last:
+            self._last.popleft()()
 
     def _look_on(self, source: Source) -> None:
         while not self._ended:
             began = time.monotonic()
+            self._do_last()
             question = self.question
             overview = source.look()
             answer = None if question is None else question(source)

@@ -62,6 +62,9 @@ class RunScreen(Screen[None]):
         """The run as it is now; `answer` is what `ask` gave."""
         raise NotImplementedError
 
+    def leave(self) -> None:
+        """It is gone: close what `ask` opened. In the thread that looks, after the last `ask`."""
+
     def refuse(self, text: str) -> None:
         """The run can't be read now, and why."""
         self.notify(visible(text), severity="error", markup=False)

@@ -166,16 +166,20 @@ class HostDetails(OfHost):
         super().__init__(host)
         self._ran: list[_Ran] = []
         """The last ones, oldest first."""
+        self._bad: list[tails.Bad] = []
+        """The last ones that did not succeed."""
 
     def clear(self) -> None:
         super().clear()
-        self._ran = []
+        self._ran, self._bad = [], []
 
     def add(self, journal: Journal, state: State, after: int, upto: int) -> None:
         super().add(journal, state, after, upto)
         query = f"SELECT {_COLUMNS} FROM attempts WHERE id > ? AND id <= ? AND host = ? ORDER BY id DESC LIMIT ?"
         new = [_Ran(*row) for row in journal.rows(query, (after, upto, self._host, OCCUPIED))]
         self._ran = [*self._ran, *reversed(new)][-OCCUPIED:]
+        bad = tails.bad_among(journal, after, upto, host=self._host, limit=ERRORS)
+        self._bad = [*self._bad, *bad][-ERRORS:]
 
     def view(
         self, line: HostLine, journal: Journal, state: State, *, history: tuple[Moment, ...], params: Params, now: float
@@ -244,8 +248,7 @@ class HostDetails(OfHost):
             sentence = words.said(rare.event, rare.at, names)
             if sentence is not None and sentence.tone in ("bad", "warning"):
                 found.append((rare.seq, sentence))
-        for bad in tails.bad_attempts(journal, after=0, limit=tails.TAIL_ROWS, host=self._host)[-ERRORS:]:
-            found.append((bad.seq, of_attempt(bad, names)))
+        found += [(bad.seq, of_attempt(bad, names)) for bad in self._bad]
         return tuple(sentence for _, sentence in sorted(found, key=lambda pair: pair[0])[-ERRORS:])
 
 

@@ -2,50 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from batchwasm.core.hoststate import HostState
+from batchwasm.core.hoststate import Batch, HostState
 from batchwasm.core.room import MILLI, whole
 from batchwasm.core.state import State
 from batchwasm.journal import Sample
+from batchwasm.model import HostName
 from batchwasm.rows import HostRow
 from batchwasm.views.model import HostLine
 
 
 @dataclass(slots=True)
-class _Held:
+class Held:
     """What a host has of a run."""
 
     by_job: dict[str, int] = field(default_factory=dict)
     gpus: dict[int, str] = field(default_factory=dict)
 
 
-def lines(
-    state: State, rows: Sequence[HostRow], samples: Mapping[str, Sample], transport: Callable[[str], str]
-) -> Iterator[HostLine]:
-    """Of all hosts; `rows` are theirs, `samples` the newest of each by its name."""
-    held = _held(state)
-    nothing = _Held()
-    for host, row in zip(state.hosts.values(), rows, strict=True):
-        yield line(host, row, samples.get(host.name), held.get(host.name, nothing), transport(host.name))
-
-
-def _held(state: State) -> dict[str, _Held]:
+def held(state: State, batches: Iterable[Batch]) -> dict[HostName, Held]:
+    """What these are of, by their hosts."""
     names = [job.plan.name for job in state.jobs]
-    found: dict[str, _Held] = {}
-    for batch in state.batches.values():
-        held = found.get(batch.host)
-        if held is None:
-            held = found[batch.host] = _Held()
+    found: dict[HostName, Held] = {}
+    for batch in batches:
+        has = found.get(batch.host)
+        if has is None:
+            has = found[batch.host] = Held()
         name = names[batch.job]
-        held.by_job[name] = held.by_job.get(name, 0) + len(batch.remaining)
+        has.by_job[name] = has.by_job.get(name, 0) + len(batch.remaining)
         for gpu in batch.gpus:
-            held.gpus[gpu] = name
+            has.gpus[gpu] = name
     return found
 
 
-def line(host: HostState, row: HostRow, sample: Sample | None, held: _Held, transport: str) -> HostLine:
+def line(host: HostState, row: HostRow, sample: Sample | None, held: Held | None, transport: str) -> HostLine:
+    """Of a host, whose row this is; `sample` is the newest of it."""
+    held = held or Held()
     offer, room = host.capacity, host.room
     busy = None if room is None else room.taken_cpus / MILLI
     if room is not None and sample is not None and sample.cpus_busy is not None:

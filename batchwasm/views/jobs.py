@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-
 from batchwasm.core import explain
 from batchwasm.core.jobstate import CODES, RUNNING, WAITING, JobState
 from batchwasm.core.state import State
@@ -16,17 +14,17 @@ WORDS = {WAITING: "waiting", RUNNING: "running", **{int(outcome): outcome.word f
 CODES_OF = {word: code for code, word in WORDS.items()}
 
 
-def lines(state: State, rows: Sequence[JobRow], *, goes_on: bool) -> Iterator[JobLine]:
-    """Of all jobs; `rows` are theirs."""
-    for n, (job, row) in enumerate(zip(state.jobs, rows, strict=True)):
-        phase = _phase(job, goes_on=goes_on)
-        yield JobLine(
-            row=row,
-            phase=phase,
-            detail=_detail(state, n, phase),
-            mean_s=job.usage.mean_s if job.usage.count else None,
-            retried=_retried(state, job),
-        )
+def line(state: State, n: int, row: JobRow, *, goes_on: bool) -> JobLine:
+    """Of job `n`, whose row this is."""
+    job = state.jobs[n]
+    phase = _phase(job, goes_on=goes_on)
+    return JobLine(
+        row=row,
+        phase=phase,
+        detail=_detail(state, n, phase),
+        mean_s=job.usage.mean_s if job.usage.count else None,
+        retried=_retried(state, job),
+    )
 
 
 def _phase(job: JobState, *, goes_on: bool) -> str:
@@ -53,24 +51,25 @@ def _detail(state: State, n: int, phase: str) -> str | None:
 
 
 def _retried(state: State, job: JobState) -> int:
-    if not job.tries and not job.retries:
-        return 0
+    if len(job.tries) < job.running:
+        return len(job.retries) + sum(job.codes[task] == RUNNING for task in job.tries)
     first = job.plan.first_number
     running = sum(number > first for id_ in job.on_hosts for number in state.batches[id_].remaining.values())
     return len(job.retries) + running
 
 
-def cells(job: JobState, most: int) -> tuple[Cell, ...]:
-    """Its tasks in at most so many cells, all but the last of as many tasks."""
-    tasks, codes = len(job.codes), job.codes
-    size = max(1, -(-tasks // max(1, most)))
+def cells(job: JobState, most: int, first: int = 0, stop: int | None = None) -> tuple[Cell, ...]:
+    """Its tasks, or some of them, in at most so many cells, all but the last of as many tasks."""
+    codes = job.codes
+    end = len(codes) if stop is None else min(stop, len(codes))
+    size = max(1, -(-(end - first) // max(1, most)))
     present = [code for code in range(CODES) if job.counts[code]]
     if size == 1:
         ones = {code: {WORDS[code]: 1} for code in present}
-        return tuple(Cell(first=n, stop=n + 1, counts=ones[code]) for n, code in enumerate(codes))
+        return tuple(Cell(first=n, stop=n + 1, counts=ones[codes[n]]) for n in range(first, end))
     found = []
-    for first in range(0, tasks, size):
-        stop = min(first + size, tasks)
-        counts = {WORDS[code]: count for code in present if (count := codes.count(code, first, stop))}
-        found.append(Cell(first=first, stop=stop, counts=counts))
+    for start in range(first, end, size):
+        last = min(start + size, end)
+        counts = {WORDS[code]: count for code in present if (count := codes.count(code, start, last))}
+        found.append(Cell(first=start, stop=last, counts=counts))
     return tuple(found)

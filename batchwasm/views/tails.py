@@ -6,6 +6,7 @@ They are found by the indexes that a journal has since layout 5; in an older one
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from batchwasm.core import eventcodec
@@ -64,17 +65,26 @@ def _decoded(journal: Journal, seq: int, kind: str, body: str) -> Event:
         raise RunError(f"{journal.path}: event {seq} ({kind}) can't be read: {error}") from error
 
 
-def bad_attempts(journal: Journal, *, after: int, limit: int, host: str | None = None) -> list[Bad]:
-    """The newest attempts that did not succeed, of events beyond seq `after`, oldest first; of one host, or of all."""
+def bad_attempts(journal: Journal, *, after: int, limit: int) -> list[Bad]:
+    """The newest attempts that did not succeed, of events beyond seq `after`, oldest first."""
     source, more = "attempts INDEXED BY attempts_bad", ""
     if journal.version < _INDEXED:
         source, more = "attempts", f" AND id > {_last(journal, 'attempts', 'id') - TAIL_ROWS}"
+    return _bad(journal, f"{source} WHERE {BAD} AND seq > ?{more} ORDER BY seq DESC, id DESC LIMIT ?", (after, limit))
+
+
+def bad_among(journal: Journal, after: int, upto: int, *, host: str, limit: int) -> list[Bad]:
+    """The same of one host, among rows beyond id `after` and up to `upto`, which are gone through."""
+    where = f"id > ? AND id <= ? AND host = ? AND {BAD} ORDER BY id DESC LIMIT ?"
+    return _bad(journal, f"attempts NOT INDEXED WHERE {where}", (after, upto, host, limit))
+
+
+def _bad(journal: Journal, source: str, given: Sequence[object]) -> list[Bad]:
     query = (
-        "SELECT a.seq, e.at, a.job, a.task, a.host, a.outcome, a.final, a.wall_s, a.reason_text FROM "
-        f"(SELECT * FROM {source} WHERE {BAD} AND seq > ?1{more} ORDER BY seq DESC LIMIT ?3) AS a "
-        "JOIN events AS e USING (seq) WHERE ?2 IS NULL OR a.host = ?2 ORDER BY a.seq DESC"
+        "SELECT a.seq, e.at, a.job, a.task, a.host, a.outcome, a.final, a.wall_s, a.reason_text "
+        f"FROM (SELECT * FROM {source}) AS a JOIN events AS e USING (seq)"
     )
-    return [Bad(*row) for row in reversed(journal.rows(query, (after, host, limit)))]
+    return [Bad(*row) for row in reversed(journal.rows(query, given))]
 
 
 def _last(journal: Journal, table: str, column: str) -> int:
