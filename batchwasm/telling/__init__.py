@@ -109,7 +109,10 @@ class Telling:
 
     def _end(self, facts: Facts) -> None:
         if self._writer is not None:
-            self._writer.close()
+            with suppress(
+                KeyboardInterrupt
+            ):  # a person does not want to wait for its reader; the run is over all the same
+                self._writer.close()
         if self._notifier is not None:
             self._notify(self._notifier, facts)
         self._tell_news()

@@ -12,6 +12,7 @@ import os
 import select
 import stat
 import threading
+import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
@@ -27,7 +28,9 @@ from batchwasm.telling.eventlines import dropped, lines, written
 STDOUT = "-"
 QUEUE_BYTES = 32 * MIB  # some 50,000 attempts of tasks that print little: minutes of a large run
 TOGETHER = 256  # events that are written at once
-LAST_WORDS_S = 5.0  # after the run, for a reader that is behind
+LAST_WORDS_S = 5.0  # after the run, for a reader that takes nothing
+LAST_WORDS_MOST_S = 60.0  # for one that is behind, and reads
+PIECE_BYTES = 64 * 1024  # what a pipe holds: whether its reader goes on is seen as often
 FULL_S = 1.0  # between two looks whether a full disk has room again
 _ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 _BAD_PATH = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ENXIO})
@@ -63,6 +66,8 @@ class EventWriter(Watcher):
         self._queue: deque[_Item] = deque()
         self._held = 0
         """Weight of what is queued or being written."""
+        self._sent = 0
+        """Bytes that were taken."""
         self._left_out: _Item | None = None
         """The last of those that were dropped and not told yet."""
         self._wake = threading.Condition()
@@ -104,13 +109,17 @@ class EventWriter(Watcher):
         with self._wake:
             self._tell_dropped()
             self._wake.notify()
-        self._thread.join(LAST_WORDS_S)
+        self._await_reader()
         if self._thread.is_alive():
             with self._wake:
                 self._broken = True
-            self._warn(
-                f"nobody reads it, or too slowly: {LAST_WORDS_S:.0f} s after the end its last events are left out"
-            )
+            self._warn("nobody reads it, or too slowly: the last events are left out")
+
+    def _await_reader(self) -> None:
+        until, before = time.monotonic() + LAST_WORDS_MOST_S, -1
+        while self._thread.is_alive() and self._sent > before and time.monotonic() < until:
+            before = self._sent
+            self._thread.join(LAST_WORDS_S)
 
     def _put(self, item: _Item) -> None:
         room = QUEUE_BYTES if self._left_out is None else QUEUE_BYTES // 2  # not one line about each that is dropped
@@ -162,7 +171,8 @@ class EventWriter(Watcher):
         rest, is_told = memoryview(data), False
         while rest:
             try:
-                rest = rest[os.write(descriptor, rest) :]
+                sent = os.write(descriptor, rest[:PIECE_BYTES])
+                rest, self._sent = rest[sent:], self._sent + sent
             except BlockingIOError:
                 select.select([], [descriptor], [], FULL_S)
             except OSError as error:

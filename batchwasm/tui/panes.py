@@ -19,9 +19,10 @@ from textual.widgets.option_list import Option
 
 from batchwasm.results import RunFolder
 from batchwasm.tui.marks import FAINT
-from batchwasm.tui.screen import Copied, RunScreen, Wished
+from batchwasm.tui.screen import Asked, Copied, RunScreen, Wished
 from batchwasm.tui.wishes import Verb, Wish, of_job, of_task, replay_command
 from batchwasm.tui.words import Role, Words
+from batchwasm.views.model import Overview
 
 WIDE_CELLS = 110  # from here on two columns have 54 cells each at least, which is what a table needs
 
@@ -234,6 +235,7 @@ class DrillScreen(RunScreen):
     def __init__(self) -> None:
         super().__init__()
         self._current = self.PANES[0][0]
+        self._is_there = False
         self.folder: RunFolder | None = None
         """Once it was looked at."""
 
@@ -255,6 +257,20 @@ class DrillScreen(RunScreen):
 
     def on_mount(self) -> None:
         self.turn_to(self._current, focus=True)
+        self.call_after_refresh(self._begin)
+
+    def _begin(self) -> None:
+        """Its widgets are laid out: Textual forgets to do so anew for what they are told before."""
+        self._is_there = True
+        self.post_message(Asked())
+
+    def show(self, overview: Overview, answer: Any) -> None:
+        if self._is_there:  # before, it has nothing to show it in
+            self.put(overview, answer)
+
+    def put(self, overview: Overview, answer: Any) -> None:
+        """The run as it is now; `answer` is what `ask` gave."""
+        raise NotImplementedError
 
     def turn_to(self, pane: str, *, focus: bool) -> None:
         """Show that pane, where not all are shown anyway, and give the keys to what is in it."""
@@ -266,6 +282,7 @@ class DrillScreen(RunScreen):
             column.set_class(any(child.has_class("-current") for child in column.children), "-current")
         self.query_one(PaneBar).show(pane)
         if focus:
+            self.query_one(f"#{pane}").scroll_visible(animate=False)
             self.call_after_refresh(self._focus_in, pane)
 
     def _focus_in(self, pane: str) -> None:

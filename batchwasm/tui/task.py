@@ -122,7 +122,7 @@ class TaskScreen(DrillScreen):
     TaskScreen.-wide #left { width: 2fr; }
     TaskScreen.-wide #right { width: 3fr; }
     TaskScreen.-wide #left Pane { height: 1fr; }
-    TaskScreen #about { height: auto; max-height: 3; }
+    TaskScreen #about { height: auto; max-height: 5; }
     TaskScreen #found { height: auto; }
     """
     PANES = (("task", "task"), ("explain", "explain"), ("output", "output"))
@@ -171,7 +171,7 @@ class TaskScreen(DrillScreen):
     def leave(self) -> None:
         self._printing.close()
 
-    def show(self, overview: Overview, answer: Any) -> None:
+    def put(self, overview: Overview, answer: Any) -> None:
         view: TaskView = answer
         self._view = view
         self.query_one("#heading", Prose).say(heading(view))

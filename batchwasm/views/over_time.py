@@ -8,7 +8,7 @@ from typing import TypeVar
 from batchwasm.journal import Journal, Progress, Sample
 from batchwasm.journalsamples import PROGRESS
 from batchwasm.model import HostName
-from batchwasm.views.model import Moment
+from batchwasm.views.model import Load, Moment
 
 MOMENTS = 300  # of a chart: more than most terminals have columns
 LOOKS = 200  # whose own samples are kept: they are closer than those of the journal
@@ -29,7 +29,7 @@ class OverTime:
         self._kept: list[Progress] = []
         self._kept_id = 0
         self._looks: list[Progress] = []
-        self._of_hosts: dict[HostName, tuple[int, list[Moment]]] = {}
+        self._of_hosts: dict[HostName, tuple[int, list[Sample]]] = {}
         """Of those that were asked for: the last row that was read, and what there was."""
 
     def look(self, hosts: int, now: Progress) -> None:
@@ -55,17 +55,30 @@ class OverTime:
         return [*self._kept, *(point for point in self._looks if point.at > since)]
 
     def of_host(self, name: HostName, cpus: float) -> tuple[Moment, ...]:
-        """Of one host, which offers so many; what was read of it before is kept."""
+        """Of one host, which offers so many."""
+        told = [
+            sample for sample in self._samples_of(name) if sample.run_cpus is not None
+        ]  # an older journal's are not
+        return tuple(_of_sample(sample, cpus) for sample in _some(told))
+
+    def loads(self, name: HostName) -> tuple[Load, ...]:
+        """Of one host, as it said them."""
+        return tuple(
+            Load(at=sample.at, cpu_share=sample.cpu_share, memory_share=_memory_share(sample), load=sample.load)
+            for sample in _some(self._samples_of(name))
+        )
+
+    def _samples_of(self, name: HostName) -> list[Sample]:
+        """Those that are kept of one host; what was read of it before is not read again."""
         upto, known = self._of_hosts.pop(name, (0, []))
         for id_, sample in self._journal.samples(upto, name):
             upto = id_
-            if sample.run_cpus is not None:
-                known.append(_of_sample(sample, cpus))
+            known.append(sample)
         del known[: -2 * SAMPLED]
         self._of_hosts[name] = (upto, known)
         while len(self._of_hosts) > HOSTS:
             del self._of_hosts[next(iter(self._of_hosts))]
-        return _some(known)
+        return known
 
 
 def _of_sample(sample: Sample, cpus: float) -> Moment:
@@ -77,6 +90,12 @@ def _of_sample(sample: Sample, cpus: float) -> Moment:
         running=sample.running or 0,
         done=sample.done or 0,
     )
+
+
+def _memory_share(sample: Sample) -> float | None:
+    if not sample.memory_bytes:
+        return None
+    return min(1.0, max(0.0, 1.0 - sample.memory_available_bytes / sample.memory_bytes))
 
 
 def moments(points: Sequence[Progress]) -> tuple[Moment, ...]:

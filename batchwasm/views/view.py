@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
@@ -175,9 +176,10 @@ class View:
             advice=tuple(text.removeprefix(prefix) for text in advice(state) if text.startswith(prefix)),
         )
 
-    def cells(self, name: JobName, cells: int) -> tuple[Cell, ...]:
-        """Its tasks by state, in at most so many cells: one a task where they fit."""
-        return jobs.cells(self._known().state.jobs[self._number(name)], cells)
+    def cells(self, name: JobName, cells: int, first: int = 0, stop: int | None = None) -> tuple[Cell, ...]:
+        """Its tasks, or those from `first` to `stop`, which is excluded, by state, in at most so many cells: one a
+        task where they fit."""
+        return jobs.cells(self._known().state.jobs[self._number(name)], cells, first, stop)
 
     def tasks(
         self,
@@ -303,7 +305,7 @@ class View:
         details = self._host_details.get(name) or HostDetails(name)
         _keep(self._host_details, name, details)
         details.look(self._journal, known, self._story.retries)
-        return details.view(
+        found = details.view(
             line,
             self._journal,
             state,
@@ -311,6 +313,7 @@ class View:
             params=self._params,
             now=now,
         )
+        return replace(found, loads=self._over_time.loads(name))
 
 
 def _keep(kept: dict[K, V], key: K, value: V) -> None:

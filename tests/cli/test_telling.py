@@ -110,6 +110,7 @@ def test_a_port_that_is_taken_ends_the_command_before_there_is_a_run(batchwasm: 
         (["--events", "-", "--json"], "both would write to stdout"),
         (["--events", "-", "--detach"], "a run in the background keeps nothing open of this shell"),
         (["--events", "/dev/fd/1", "--detach"], "a run in the background keeps nothing open of this shell"),
+        (["--events", "-", "--tui"], "a run in the background keeps nothing open of this shell"),
         (["--events", "no/such"], "--events: no/such: No such file or directory"),
         (["--events", ""], "the name of the file is empty"),
         (["--notify", "x", "--simulate"], "for a run that starts"),
@@ -204,13 +205,6 @@ def test_a_source_that_does_not_compile_is_told_too_and_files_that_are_wrong_are
     said = batchwasm("run", "--notify", command, "bad.c", code=2).err
     assert "--notify: stopped,2,," in said
     assert "--notify" not in batchwasm("run", "--notify", command, "nope.toml", code=2).err
-
-
-def test_on_a_terminal_what_the_command_prints_is_shown_and_not_obeyed(folder: Path) -> None:
-    command = ("-m", "batchwasm", "run", "--notify", "printf '\\033[31mred\\n'", "jobs.toml")
-    code, shown = on_a_terminal(*command, cwd=folder)
-    assert code == 0
-    assert "--notify: \\x1b[31mred" in shown
 
 
 def test_who_wants_none_of_it_pays_for_none(batchwasm: Cli) -> None:
