@@ -12,6 +12,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
+from textual.css.query import NoMatches
 from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Footer, Input, OptionList, Static
@@ -235,7 +236,8 @@ class DrillScreen(RunScreen):
     def __init__(self) -> None:
         super().__init__()
         self._current = self.PANES[0][0]
-        self._is_there = False
+        self._widgets = 0
+        """How many it is made of; none before they are laid out."""
         self.folder: RunFolder | None = None
         """Once it was looked at."""
 
@@ -261,12 +263,18 @@ class DrillScreen(RunScreen):
 
     def _begin(self) -> None:
         """Its widgets are laid out: Textual forgets to do so anew for what they are told before."""
-        self._is_there = True
+        self._widgets = len(self.query("*"))
         self.post_message(Asked())
 
     def show(self, overview: Overview, answer: Any) -> None:
-        if self._is_there:  # before, it has nothing to show it in
+        if not self._widgets:  # it has nothing yet to show it in
+            return
+        try:
             self.put(overview, answer)
+        except NoMatches:
+            if len(self.query("*")) >= self._widgets:
+                raise
+            # else the app ends, and widgets go one by one
 
     def put(self, overview: Overview, answer: Any) -> None:
         """The run as it is now; `answer` is what `ask` gave."""
