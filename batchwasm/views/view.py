@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
 
 from batchwasm import results, rows
 from batchwasm.asking import GONE, is_alive
@@ -32,8 +33,11 @@ from batchwasm.views.story import Story
 from batchwasm.views.sums import SORTED_BY, Durations, Failures, Order
 
 FEW = 2_000  # tasks whose figures are looked up one by one: 10 ms
+KEPT = 8  # hosts, and orders of tasks, of which what was summed is kept: those that are switched between
 MANY = 50_000  # of an order in which a text is looked for: where it is so rare nobody looks on, and it costs a few MB
-LIMITS_SHARE = 20  # what limits a run is looked for again when so many times as long has passed as that takes
+PAUSES = 50  # what limits a run is looked for again when so many times as long has passed as that takes
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 class View:
@@ -46,6 +50,8 @@ class View:
         self._journal = self._run.journal
         self.overview: Overview | None = None
         """Of the last look."""
+        self._seen: int | None = None
+        """The last event of a run that does not go on, once it was shown."""
         self._alive = False
         self._over_time = OverTime(self._journal)
         self._story = Story(self._journal)
@@ -86,7 +92,11 @@ class View:
 
     def look(self) -> Overview:
         """What is new since the last look, and all that the first screen shows."""
-        state = self._catch_up().state
+        known = self._catch_up()
+        state = known.state
+        if self.overview is not None and not self._alive and known.seq == self._seen:
+            return self.overview  # nothing changes any more
+        self._seen = known.seq if not self._alive else None
         now = self._now(state)
         status = rows.status(state, str(self.folder.path), alive=self._alive, now=now)
         self._over_time.look(len(state.hosts), rows.progress(state, now))
@@ -131,11 +141,12 @@ class View:
         return max(time.time(), state.last_at) if self._alive else state.last_at
 
     def _what_limits(self, state: State, now: float) -> tuple[str, ...]:
+        """A large run is as it was a second ago."""
         began = time.perf_counter()
-        if began >= self._limits_due:
+        if began >= self._limits_due or not self._alive:
             self._limits = tuple(reason.text for reason in limits(state, now))
             ended = time.perf_counter()
-            self._limits_due = ended + LIMITS_SHARE * (ended - began)
+            self._limits_due = ended + PAUSES * (ended - began)
         return self._limits
 
     def _transport(self, name: HostName) -> str:
@@ -213,7 +224,8 @@ class View:
         while True:
             order = self._orders.get(key)
             if order is None or order.most < most:
-                order = self._orders[key] = Order(n, states, sort, descending=descending, most=2 * most)
+                order = Order(n, states, sort, descending=descending, most=2 * most)
+                _keep(self._orders, key, order)
             order.look(self._journal, self._known(), self._story.retries)
             found = [task for task in order.tasks if mask[task]]
             if len(found) >= most or len(order.tasks) < order.most or order.most > MANY:
@@ -290,14 +302,23 @@ class View:
         row = rows.host_row(state, state.hosts[name], now)
         held = hosts.held(state, state.batches_on(name)).get(name)
         line = hosts.line(state.hosts[name], row, self._over_time.hosts.get(name), held, self._transport(name))
-        details = self._host_details.setdefault(name, HostDetails(name))
+        details = self._host_details.get(name) or HostDetails(name)
+        _keep(self._host_details, name, details)
         details.look(self._journal, known, self._story.retries)
         found = details.view(
             line,
             self._journal,
             state,
-            history=tuple(self._over_time.of_host(name)),
+            history=self._over_time.of_host(name, row.cpus or 0.0),
             params=self._params,
             now=now,
         )
         return replace(found, loads=self._over_time.loads(name))
+
+
+def _keep(kept: dict[K, V], key: K, value: V) -> None:
+    """As the newest; the oldest go."""
+    kept.pop(key, None)
+    kept[key] = value
+    while len(kept) > KEPT:
+        del kept[next(iter(kept))]
