@@ -51,30 +51,23 @@ async def sees(pilot: Pilot[Any], *texts: str) -> None:
     await until(pilot, lambda: all(text in screen(pilot) for text in texts))
 
 
-async def test_a_run_that_is_over_is_read_down_to_what_a_task_printed(batchwasm: Cli) -> None:
-    (batchwasm.folder / "fine.wat").write_text(guest(HOSTILE))
-    (batchwasm.folder / "bad.wat").write_text(guest(b"so far\n", "(unreachable)"))
-    (batchwasm.folder / "jobs.toml").write_text(
-        '[jobs.fine]\nsource = "fine.wat"\nsweep = { n = { range = [1, 10] } }\n'
-        '[jobs.bad]\nsource = "bad.wat"\nsweep = { n = [1, 2, 3] }\n'
-    )
-    batchwasm("run", "jobs.toml", code=1)
-    folder = RunFolder(path=next((batchwasm.folder / "batchwasm-runs").glob("jobs-1")))
-    async with looked_at(folder, "job", "bad") as pilot:
+async def test_a_run_that_is_over_is_read_down_to_what_a_task_printed(finished: RunFolder) -> None:
+    async with looked_at(finished, "job", "bad") as pilot:
         await sees(pilot, "3 of 3 done", "3 trapped: it aborted, or reached code that")
         await pilot.press("f", "enter")
-        await sees(pilot, "task bad/", "T trapped  on localhost", "so far", "it ended: trapped")
+        await sees(pilot, "task bad/", "T trapped  on localhost", "it ended: trapped", "attempt 1 on localhost")
         await pilot.press("escape")
         await sees(pilot, "3 of 3 done")
-    async with looked_at(folder, "task", "fine", 3) as pilot:
-        await sees(pilot, "hello [red]x[/red]", r"\x1b[2J\x1b]0;pwned\x07\x1b]52;c;aGk=\x07gone", "30%", "n=4")
-        assert "20%" not in screen(pilot)
-    async with looked_at(folder, "host", "localhost") as pilot:
-        await sees(pilot, "0 tasks there now, 12 done", "9 succeeded, 3 trapped", "fine/3")
+    async with looked_at(finished, "task", "hello", 3) as pilot:
+        await sees(pilot, "task hello/3  ■ succeeded", "n=3", "  hello\n")
+    async with looked_at(finished, "task", "late", 1) as pilot:
+        await sees(pilot, "/ skipped", "it ended: skipped", "which did not succeed")
+    async with looked_at(finished, "host", "localhost") as pilot:
+        await sees(pilot, "0 tasks there now, 43 done", "40 succeeded, 3 trapped", "bad/")
 
 
 async def test_a_task_that_runs_is_followed_and_cancelled(batchwasm: Cli) -> None:
-    (batchwasm.folder / "tick.wat").write_text(guest(b"tick\n", "(loop $l (call $say) (call $nap) (br $l))"))
+    (batchwasm.folder / "tick.wat").write_text(guest(HOSTILE, "(loop $l (call $say) (call $nap) (br $l))"))
     (batchwasm.folder / "jobs.toml").write_text(
         '[jobs.tick]\nsource = "tick.wat"\n[jobs.later]\nsource = "tick.wat"\nafter = ["tick"]\n'
     )
@@ -84,7 +77,8 @@ async def test_a_task_that_runs_is_followed_and_cancelled(batchwasm: Cli) -> Non
         async with looked_at(folder, "task", "later", 0) as pilot:
             await sees(pilot, "nothing printed yet: waits for tick")
         async with looked_at(folder, "task", "tick", 0) as pilot:
-            await sees(pilot, "it runs", "tick\n")
+            await sees(pilot, "it runs", r"\x1b[2J\x1b]0;pwned\x07\x1b]52;c;aGk=\x07gone", "hello [red]x[/red]", "30%")
+            assert "20%" not in screen(pilot)
             rows = pilot.app.screen.query_one(OutputView)
             seen = len(rows.rows)
             await until(pilot, lambda: len(rows.rows) > seen)
