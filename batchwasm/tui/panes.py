@@ -18,6 +18,7 @@ from textual.widget import Widget
 from textual.widgets import Footer, Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from batchwasm.escape import visible
 from batchwasm.results import RunFolder
 from batchwasm.tui.marks import FAINT
 from batchwasm.tui.screen import Asked, Copied, RunScreen, Wished
@@ -58,6 +59,11 @@ class Prose(Static):
         same_shape = self._said is not None and self._shape(self._said) == self._shape(new)
         self._said = new
         self.update(new, layout=not same_shape)
+
+    def begin(self, first: Content) -> None:
+        """Another first line."""
+        rest = [] if self._said is None else self._said.split("\n")[1:]
+        self.say(Content("\n").join([first, *rest]))
 
     @property
     def said(self) -> str:
@@ -276,6 +282,13 @@ class DrillScreen(RunScreen):
                 raise
             # else the app ends, and widgets go one by one
 
+    def refuse(self, text: str) -> None:
+        """In its first line, where it stays until the run is read again; the rest is as it was."""
+        if self._widgets:
+            self.query_one("#heading", Prose).begin(
+                Content.styled(f"the run can't be read now: {visible(text)}", "$error")
+            )
+
     def put(self, overview: Overview, answer: Any) -> None:
         """The run as it is now; `answer` is what `ask` gave."""
         raise NotImplementedError
@@ -320,7 +333,7 @@ class DrillScreen(RunScreen):
                 self.post_message(Wished(Wish(verb=way, hosts=(about.host,), what=about.host)))
         elif about.job is not None and about.task is not None:
             self.post_message(Wished(of_task(verb, about.job, about.task)))
-        elif about.job is not None:
+        elif about.job is not None and about.tasks:
             self.post_message(Wished(of_job(verb, about.job, about.tasks)))
 
     def action_replay(self) -> None:
