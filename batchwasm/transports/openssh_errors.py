@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from batchwasm.errors import HostError
 from batchwasm.transports.openssh_client import (
+    GATEWAYS_DEEP,
     Client,
     Options,
     Ran,
@@ -26,7 +27,6 @@ from batchwasm.transports.openssh_client import (
 from batchwasm.transports.ssh_config import Endpoint
 
 DIAGNOSIS_S = 60.0
-GATEWAYS_DEEP = 8
 _ASKING = {"password", "keyboard-interactive"}
 _KINDS = {
     "ED25519": "ssh-ed25519",

@@ -18,7 +18,7 @@ import pytest
 
 from batchwasm.errors import HostError
 from batchwasm.model import Host
-from batchwasm.transports import openssh, openssh_client, openssh_errors
+from batchwasm.transports import checks_keys, openssh, openssh_client, openssh_errors
 from batchwasm.transports.openssh import OpensshTransport
 from batchwasm.transports.ssh_config import Endpoint
 from tests.sshd import Servers, Sshd, configure
@@ -70,6 +70,14 @@ async def test_a_connection_that_was_made_by_the_command_of_the_error_is_used(ss
         async with connected(by_openssh(ssh_pool[0])):
             pass
         assert logins(ssh_pool[0]) == before
+
+
+async def test_what_only_ssh_understands_in_its_configuration_is_no_obstacle(ssh_pool: list[Sshd], home: Path) -> None:
+    configure(home, "Match exec true\n  ObscureKeystrokeTiming no\nHost sshd-b\n  IgnoreUnknown Obscure*\n")
+    path = home / ".ssh/config"
+    path.write_text("IgnoreUnknown Obscure*,Whatever\nWhatever it is\n" + path.read_text())
+    async with connected(by_openssh(ssh_pool[0])):
+        assert checks_keys(by_openssh(ssh_pool[0]))
 
 
 async def test_a_dead_control_path_of_ssh_config_is_no_obstacle_and_not_ours_to_make(
