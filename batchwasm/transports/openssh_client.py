@@ -297,11 +297,12 @@ def removed(socket: str) -> None:
 
 
 def _ssh() -> list[str]:
-    return [shutil.which("ssh") or "ssh", *_configuration(os.path.expanduser("~"))]
+    return [shutil.which("ssh") or "ssh", *configuration()]
 
 
-def _configuration(home: str) -> list[str]:
-    """Nothing where ssh finds the files by itself: it looks in the passwd entry's home, whatever $HOME says."""
+def configuration() -> list[str]:
+    """Options that name ssh's files; none where it finds them by itself, in the passwd entry's home and not in $HOME."""
+    home = os.path.expanduser("~")
     if os.path.realpath(home) == os.path.realpath(pwd.getpwuid(os.getuid()).pw_dir):
         return []
     # A file and not options, because ssh passes it on to the ssh that it starts for a gateway.

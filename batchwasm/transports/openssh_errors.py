@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shlex
 from dataclasses import dataclass
 
 from batchwasm.errors import HostError
@@ -17,6 +18,7 @@ from batchwasm.transports.openssh_client import (
     Options,
     Ran,
     config_fault,
+    configuration,
     folder,
     last_line,
     methods,
@@ -142,8 +144,12 @@ async def _refused(failed: Failed, words: str) -> HostError:
 
 def by_hand(client: Client) -> str:
     """What a person types once in a terminal; the connection stays, and is found by us."""
-    name = client.endpoint.name
-    return f"ssh -fNM -o ControlPersist=8h -S {standing(client)} {name}"
+    at = client.endpoint
+    port = [f"-p{at.port}"] if at.port is not None else []
+    user = [f"-l{at.user}"] if at.user is not None else []
+    return shlex.join(
+        ["ssh", *configuration(), "-fNM", "-o", "ControlPersist=8h", "-S", standing(client), *port, *user, at.name]
+    )
 
 
 def standing(client: Client) -> str:
