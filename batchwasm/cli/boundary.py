@@ -10,8 +10,8 @@ from pathlib import Path
 
 import click
 
-from batchwasm.cli.escape import say, visible
 from batchwasm.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_WORLD, BatchwasmError
+from batchwasm.escape import say, visible
 
 # What the machine or the user's files do to us anywhere; every other OSError that gets this far is our mistake.
 _OF_THE_WORLD = frozenset(

@@ -27,8 +27,8 @@ def command() -> None:
 def list_command(as_json: bool) -> None:
     """How many results are known, by run and job."""
     from batchwasm.cli.render import Column, print_json, print_table
-    from batchwasm.cli.units import count_text
     from batchwasm.known import Known
+    from batchwasm.units import count_text
 
     found = Known().list()
     if as_json:
@@ -61,10 +61,10 @@ def clean_command(run: str | None, all_: bool, older_than_s: float | None, as_js
 
     No result is removed: they stay in the folders of their runs.
     """
-    from batchwasm.cli.escape import say
     from batchwasm.cli.render import print_json
-    from batchwasm.cli.units import count_text
+    from batchwasm.escape import say
     from batchwasm.known import Known
+    from batchwasm.units import count_text
 
     if sum((run is not None, all_, older_than_s is not None)) > 1:
         raise click.UsageError("RUN, --all and --older-than: one of them at a time")

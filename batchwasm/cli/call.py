@@ -70,7 +70,7 @@ def _value(param: Param, text: str) -> object:
 def _show_output(folder: Path) -> None:
     """What the guest printed, on stderr: stdout is the value's alone."""
     from batchwasm import api
-    from batchwasm.cli.escape import say
+    from batchwasm.escape import say
 
     for row in api.results(api.find(str(folder))):
         for text in (row.stdout, row.stderr):

@@ -69,9 +69,9 @@ def _split(source: str) -> tuple[Path, str | None]:
 def _compiled(sources: tuple[Path, ...], function: str | None, build: dict[str, Any]) -> tuple[str, Artifact]:
     """The module, and what to call it."""
     from batchwasm import artifacts, spec
-    from batchwasm.cli.escape import say
     from batchwasm.cli.progress import compiled_text
     from batchwasm.errors import SpecError
+    from batchwasm.escape import say
     from batchwasm.spec.jobs import run_name
 
     settings: dict[str, object] = {"build": build} if build else {}

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 
-from batchwasm.cli.escape import say
+from batchwasm.escape import say
 from batchwasm.following import LOOK_S, PATIENCE_S, Following
 
 

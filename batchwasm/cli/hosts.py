@@ -39,8 +39,8 @@ def command() -> None:
 def list_command(names: tuple[str, ...], inventory: Path | None, hosts: str | None, as_json: bool) -> None:
     """What the inventory says; nobody is asked."""
     from batchwasm.cli.render import Column, print_json, print_table
-    from batchwasm.cli.units import size_text
     from batchwasm.spec.quantities import amount_text
+    from batchwasm.units import size_text
 
     found = chosen(names, inventory, hosts)
     if as_json:

@@ -9,12 +9,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from batchwasm.cli.escape import say
 from batchwasm.cli.hosts_pool import each
 from batchwasm.cli.render import Column, print_json, print_table, table_lines, terminal_width, use_colour
-from batchwasm.cli.units import duration_text, size_text
 from batchwasm.errors import EXIT_SUCCEEDED, EXIT_WORLD
+from batchwasm.escape import say
 from batchwasm.model import Host
+from batchwasm.units import duration_text, size_text
 
 if TYPE_CHECKING:
     from batchwasm.engine.check import Check

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from batchwasm.cli.hosts_pool import each, untold
 from batchwasm.cli.render import Column, print_json, print_table
-from batchwasm.cli.units import count_text, size_text
 from batchwasm.errors import EXIT_SUCCEEDED, EXIT_WORLD, HostError
 from batchwasm.model import Host
+from batchwasm.units import count_text, size_text
 
 if TYPE_CHECKING:
     from batchwasm.engine.clean import Cleaned

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from batchwasm.cli.escape import say
 from batchwasm.cli.hosts_pool import each, untold
 from batchwasm.cli.render import Column, print_table
 from batchwasm.errors import EXIT_BAD_INPUT, EXIT_SUCCEEDED, EXIT_WORLD
+from batchwasm.escape import say
 from batchwasm.model import Host
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ SOURCES = {"rust": "pi.rs", "c": "pi.c", "cpp": "pi.cpp", "go": "pi.go", "wat": 
 @click.option("--language", type=click.Choice(list(SOURCES)), help="Default: one that is found here.")
 def command(folder: Path, language: str | None) -> None:
     """Write a first jobs.toml that works, and its source, into DIR (default: here)."""
-    from batchwasm.cli.escape import say
+    from batchwasm.escape import say
 
     name = SOURCES[language or _quickest()]
     first = resources.files("batchwasm.cli") / "first"

@@ -41,9 +41,9 @@ def command(task: str, run: str | None, follow: bool, only_stderr: bool) -> None
 
 def _show(folder: RunFolder, job: str, index: int, targets: dict[str, TextIO]) -> None:
     from batchwasm import api
-    from batchwasm.cli.escape import copy
     from batchwasm.cli.streams import open_stream, reader
     from batchwasm.errors import RunError
+    from batchwasm.escape import copy
 
     with reader(folder) as streams:
         written = streams.read(job, index)
@@ -82,14 +82,14 @@ class _Shown:
     """What was told of a task that is followed."""
 
     def __init__(self, targets: dict[str, TextIO]) -> None:
-        from batchwasm.cli.escape import Copying
+        from batchwasm.escape import Copying
 
         self._copying = {stream: Copying(target) for stream, target in targets.items()}
         self._waits = ""
         self.attempts = 0
 
     def tell(self, news: News) -> None:
-        from batchwasm.cli.escape import say
+        from batchwasm.escape import say
         from batchwasm.following.output import Began, Printed, Unseen, Waits
 
         match news:

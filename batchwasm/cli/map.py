@@ -179,7 +179,7 @@ def _why(error: Exception) -> dict[str, Any]:
 
 
 def _tell(number: int, error: Exception, *, last: bool) -> None:
-    from batchwasm.cli.escape import say
+    from batchwasm.escape import say
 
     say(f"line {number}: {error}")
     if last:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from batchwasm.cli.escape import visible
 from batchwasm.cli.render import wrapped
-from batchwasm.cli.units import count_text, duration_text, size_text
 from batchwasm.engine.preview import in_order
+from batchwasm.escape import visible
 from batchwasm.model import Limits
 from batchwasm.spec.hostlist import fold
 from batchwasm.spec.quantities import amount_text
+from batchwasm.units import count_text, duration_text, size_text
 
 if TYPE_CHECKING:
     from batchwasm.engine.preview import PlannedJob

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol, TextIO
 
-from batchwasm.cli.escape import for_stream, visible, visible_text
-from batchwasm.cli.units import count_text, duration_text, size_text
+from batchwasm.escape import for_stream, visible, visible_text
 from batchwasm.model import Artifact, HostName, JobName
+from batchwasm.units import count_text, duration_text, size_text
 
 if TYPE_CHECKING:
     from rich.text import Text

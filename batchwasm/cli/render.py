@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any, TextIO
 
-from batchwasm.cli.escape import visible
+from batchwasm.escape import visible
 
 SIZED_BY_ROWS = 200  # the widths of a table are those of its first rows: a million are shown as they come
 PIPE_WIDTH = 80  # of sentences, where nobody can tell how wide the reader is

@@ -63,8 +63,8 @@ def command(task: str, run: str | None, host: str | None, keep: Path | None, as_
 
 
 def _watcher() -> Any:
-    from batchwasm.cli.escape import say
     from batchwasm.engine.plan import Watcher
+    from batchwasm.escape import say
 
     class Notes(Watcher):
         def note(self, text: str) -> None:
@@ -95,7 +95,7 @@ def _as_dict(replayed: Replayed) -> dict[str, Any]:
 
 
 def _lines(replayed: Replayed) -> Iterator[str]:
-    from batchwasm.cli.escape import visible
+    from batchwasm.escape import visible
 
     found, compared = replayed.found, replayed.compared
     made = found.recipe

@@ -113,9 +113,9 @@ def _as_they_end(folder: RunFolder, job: str | None, index: int | None, outcomes
 
 def _export(folder: RunFolder, rows: Iterable[ResultRow], dest: Path) -> Iterator[ResultRow]:
     """The same rows; before each is given, what its task left is in `dest`."""
-    from batchwasm.cli.escape import say
     from batchwasm.cli.streams import reader
-    from batchwasm.cli.units import count_text
+    from batchwasm.escape import say
+    from batchwasm.units import count_text
 
     files = 0
     with reader(folder) as streams:
@@ -142,9 +142,9 @@ def _sample(folder: RunFolder) -> list[list[str]]:
 
 
 def _show(rows: Iterable[ResultRow], sample: Sequence[Sequence[str]] | None) -> None:
-    from batchwasm.cli.escape import say
     from batchwasm.cli.render import Column, print_table
-    from batchwasm.cli.units import taken_text
+    from batchwasm.escape import say
+    from batchwasm.units import taken_text
 
     columns = [
         Column(title="task"),
@@ -169,8 +169,8 @@ def _counted(rows: Iterable[ResultRow], taken: Counter[str]) -> Iterator[ResultR
 
 
 def _cells(row: ResultRow) -> list[str]:
-    from batchwasm.cli.units import duration_text, size_text
     from batchwasm.model import text_of
+    from batchwasm.units import duration_text, size_text
 
     return [
         f"{row.job}/{row.index}",

@@ -35,9 +35,9 @@ def list_command(calls: bool, as_json: bool) -> None:
     with it.
     """
     from batchwasm import housekeeping
-    from batchwasm.cli.escape import say
     from batchwasm.cli.render import Column, print_json, print_table
-    from batchwasm.cli.units import size_text
+    from batchwasm.escape import say
+    from batchwasm.units import size_text
 
     found = housekeeping.kept(Path.cwd(), calls=calls)
     if as_json:
@@ -55,7 +55,7 @@ def list_command(calls: bool, as_json: bool) -> None:
 
 
 def _cells(run: Kept) -> list[str]:
-    from batchwasm.cli.units import count_text, size_text
+    from batchwasm.units import count_text, size_text
 
     started = "" if run.started_at is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(run.started_at))
     tasks = run.tasks
@@ -106,8 +106,8 @@ def rm_command(
 
 def _free(found: list[RunFolder], force: bool) -> list[RunFolder]:
     """Those that nothing is in the way of; of the others it is said what is."""
-    from batchwasm.cli.escape import say
     from batchwasm.errors import RunError
+    from batchwasm.escape import say
     from batchwasm.housekeeping import in_the_way
 
     free = []
@@ -125,9 +125,9 @@ def _free(found: list[RunFolder], force: bool) -> list[RunFolder]:
 
 def _remove(found: list[RunFolder], dry_run: bool, as_json: bool) -> None:
     from batchwasm import housekeeping
-    from batchwasm.cli.escape import say
     from batchwasm.cli.render import print_json
-    from batchwasm.cli.units import size_text
+    from batchwasm.escape import say
+    from batchwasm.units import size_text
 
     freed, count = 0, 0
     for folder in found:
@@ -144,8 +144,8 @@ def _remove(found: list[RunFolder], dry_run: bool, as_json: bool) -> None:
 
 
 def _sentence(run: Removed, dry_run: bool) -> str:
-    from batchwasm.cli.escape import visible
-    from batchwasm.cli.units import size_text
+    from batchwasm.escape import visible
+    from batchwasm.units import size_text
 
     did = "would be removed" if dry_run else "removed"
     return visible(f"{run.run}: {did}, {size_text(run.bytes)} {'would be' if dry_run else 'are'} free ({run.folder})")

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TextIO
 
 from batchwasm import api, bundling, disk, results
-from batchwasm.cli.escape import say
 from batchwasm.cli.render import print_json
-from batchwasm.cli.units import size_text
+from batchwasm.escape import say
 from batchwasm.housekeeping import write_csv
 from batchwasm.results import RunFolder
+from batchwasm.units import size_text
 
 SUFFIXES = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl"}
 

@@ -24,8 +24,8 @@ def run(
 ) -> int:
     from batchwasm import api
     from batchwasm.cli.render import print_json
-    from batchwasm.cli.units import duration_text
     from batchwasm.cli.watch import CallsWatcher, shown
+    from batchwasm.units import duration_text
 
     with shown(quiet) as progress:
         watcher = CallsWatcher(progress)
@@ -38,8 +38,8 @@ def run(
 
 
 def _show(made: Simulated) -> None:
-    from batchwasm.cli.escape import visible_text
-    from batchwasm.cli.units import count_text, duration_text
+    from batchwasm.escape import visible_text
+    from batchwasm.units import count_text, duration_text
 
     found = made.simulation
     cpus = sum(host.cpus for host in found.hosts)
@@ -77,7 +77,7 @@ def _bars(values: Sequence[float], most: float) -> str:
 
 def _show_jobs(made: Simulated) -> None:
     from batchwasm.cli.render import Column, print_table
-    from batchwasm.cli.units import count_text, duration_text
+    from batchwasm.units import count_text, duration_text
 
     titles = ("tasks", "starts", "ends", "mean", "longest")
     click.echo()
@@ -97,7 +97,7 @@ def _show_jobs(made: Simulated) -> None:
 
 def _show_hosts(hosts: Sequence[SimulatedHost]) -> None:
     from batchwasm.cli.render import Column, print_table
-    from batchwasm.cli.units import count_text
+    from batchwasm.units import count_text
 
     if len(hosts) > SHOWN_HOSTS:
         ordered = sorted(hosts, key=lambda host: host.busy)

@@ -31,9 +31,9 @@ def command(run: str | None, as_json: bool) -> None:
 
 def _show(status: Status) -> None:
     from batchwasm.cli import usage
-    from batchwasm.cli.escape import visible, visible_text
     from batchwasm.cli.render import Column, print_table
-    from batchwasm.cli.units import duration_text, taken_text
+    from batchwasm.escape import visible, visible_text
+    from batchwasm.units import duration_text, taken_text
 
     why = f": {status.reason}" if status.reason else ""
     click.echo(visible_text(f"run     {status.run}, {status.state} after {duration_text(status.wall_s)}{why}"))
@@ -70,7 +70,7 @@ def _host_cells(host: HostRow) -> list[str]:
 
 def _tally(tasks: TaskCounts) -> Iterator[str]:
     """`12 in all`, `10 succeeded`, `2 failed`: what is zero is left out."""
-    from batchwasm.cli.units import count_text
+    from batchwasm.units import count_text
 
     yield f"{count_text(tasks.total)} in all"
     for word in ("waiting", "running", "succeeded", "failed", "cancelled", "skipped"):
@@ -79,7 +79,7 @@ def _tally(tasks: TaskCounts) -> Iterator[str]:
 
 
 def _number(number: float) -> str:
-    from batchwasm.cli.units import count_text
+    from batchwasm.units import count_text
 
     if number != int(number):
         return f"{number:g}"

@@ -27,8 +27,8 @@ def show(jobs: Iterable[JobRow]) -> None:
 
 
 def _rows(usage: Sizing) -> Iterator[list[str]]:
-    from batchwasm.cli.units import count_text, duration_text, size_text
     from batchwasm.core.sizing import duration_key, size_key
+    from batchwasm.units import count_text, duration_text, size_text
 
     measures = (usage.cpus, usage.memory_bytes, usage.time_s, usage.disk_bytes)
     said: tuple[Callable[[float], str], ...] = (_number, size_text, duration_text, size_text)

@@ -30,10 +30,10 @@ def command(name: str | None, run: str | None, timeout_s: float | None, as_json:
     --timeout is over, 4 a person cancelled some, 130 it was interrupted. Ctrl-C ends the waiting, not the run.
     """
     from batchwasm import api, following, results
-    from batchwasm.cli.escape import say
     from batchwasm.cli.going import summarize
     from batchwasm.cli.render import print_json
-    from batchwasm.cli.units import duration_text
+    from batchwasm.escape import say
+    from batchwasm.units import duration_text
 
     if name is not None and run is not None:
         raise click.UsageError("give RUN once: as an argument, or with -r")

@@ -3,8 +3,7 @@
 import sys
 from pathlib import Path
 
-from batchwasm import cli
-from batchwasm.cli import escape
+from batchwasm import cli, escape
 
 said = escape.say
 

@@ -20,7 +20,7 @@ from batchwasm import transports
 from batchwasm.errors import HostError, HostLost
 from batchwasm.model import Host
 from batchwasm.transports import Process, Transport, make
-from tests.sshd import Servers, Sshd, free_port, new_key, ssh_config_of
+from tests.sshd import Servers, Sshd, free_port, loopback, new_key, ssh_config_of
 
 WAYS = ("ssh", "openssh", "paramiko")
 
@@ -253,7 +253,7 @@ async def test_a_broken_ssh_config_is_named_with_its_line(ssh_pool: list[Sshd], 
 
 
 async def test_a_refused_connection_says_so(ssh_pool: list[Sshd]) -> None:
-    error = await failure(Host(name="x", address="127.0.0.1", port=free_port("127.0.0.1")))
+    error = await failure(Host(name="x", address=loopback(1), port=free_port(loopback(1))))
     assert error.code == "unreachable"
     assert error.waiting_may_help
     assert "connection refused" in error.cause
@@ -375,8 +375,8 @@ async def test_a_proxy_command_that_fails_says_so(
 
 
 async def test_a_host_that_its_gateway_does_not_reach_says_so(ssh_pool: list[Sshd], home: Path) -> None:
-    port = free_port("127.0.0.1")
-    config(home, f"Host lab9\n  HostName 127.0.0.1\n  Port {port}\n  ProxyJump sshd-a\n")
+    port = free_port(loopback(1))
+    config(home, f"Host lab9\n  HostName {loopback(1)}\n  Port {port}\n  ProxyJump sshd-a\n")
     error = await failure(Host(name="lab9"))
     assert error.code == "unreachable"
     assert "gateway" in error.cause
@@ -386,7 +386,7 @@ async def test_a_host_that_its_gateway_does_not_reach_says_so(ssh_pool: list[Ssh
 
 
 async def test_thirty_logins_at_once_pass_a_server_that_drops_some(ssh_servers: Servers, home: Path) -> None:
-    server = ssh_servers.make("dropper", address="127.0.0.14", options=("MaxStartups 2:50:6",))
+    server = ssh_servers.make("dropper", address=loopback(14), options=("MaxStartups 2:50:6",))
     ssh_servers.client.install(home, [server])
     async with asyncio.TaskGroup() as group:
         logins = [group.create_task(output(server.host, "echo in")) for _ in range(30)]
@@ -436,7 +436,7 @@ async def patiently(transport: Transport, command: str) -> Process:
 
 
 async def test_a_server_that_allows_no_second_command_says_so(ssh_servers: Servers, home: Path) -> None:
-    server = ssh_servers.make("single", address="127.0.0.15", options=("MaxSessions 1",))
+    server = ssh_servers.make("single", address=loopback(15), options=("MaxSessions 1",))
     ssh_servers.client.install(home, [server])
     transport = make(server.host)
     await transport.connect()

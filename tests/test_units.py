@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from batchwasm.cli.units import count_text, duration_text, size_text, taken_text
+from batchwasm.units import count_text, duration_text, size_text, taken_text
 
 
 @pytest.mark.parametrize(
