@@ -129,6 +129,7 @@ class OpensshTransport:
         finally:
             if transport.get_returncode() is None:
                 os.killpg(transport.get_pid(), signal.SIGKILL)
+                await login.exited.wait()
             if self._login is not login:
                 transport.close()
 

@@ -301,7 +301,7 @@ def _ssh() -> list[str]:
 
 
 def configuration() -> list[str]:
-    """Options that name ssh's files; none where it finds them by itself, in the passwd entry's home and not in $HOME."""
+    """Options that name ssh's files; none where it finds them itself, in the passwd entry's home and not in $HOME."""
     home = os.path.expanduser("~")
     if os.path.realpath(home) == os.path.realpath(pwd.getpwuid(os.getuid()).pw_dir):
         return []
