@@ -31,7 +31,7 @@ from batchwasm.transports.openssh_client import (
     removed,
     run,
 )
-from batchwasm.transports.openssh_errors import Failed, standing, why
+from batchwasm.transports.openssh_errors import Asks, Failed, standing, why
 from batchwasm.transports.route import endpoint_of
 from batchwasm.transports.stdio import Tail
 
@@ -40,6 +40,7 @@ SPAWN_S = 60.0  # a host under load forks slowly, a home on a dead file server n
 CUT_S = 5.0  # what a host gets to start `kill`, and ssh to notice
 CONTROL_S = 3.0  # a master answers in milliseconds
 SSH_FAILED = 255
+ASKED_PERSIST_S = 600  # before a run its sources are compiled; after it the next one comes without being asked again
 
 
 class Master:
@@ -97,7 +98,7 @@ class OpensshTransport:
                 words = await self._log_in(socket, options)
                 if words is None:
                     return Master(self._client, socket, ours=True)
-                failed = Failed(name=self._name, client=self._client, options=options, words=words)
+                failed = Failed(name=self._name, target=self._client, client=self._client, options=options, words=words)
                 if not failed.dropped:
                     break
             raise await why(failed)
@@ -188,6 +189,22 @@ class OpensshTransport:
             await master.close()
         if login is not None:
             login.close()
+
+
+async def line_for_a_person(host: Host) -> list[str] | None:
+    """The command line of ssh that asks in this terminal and then lets us in; None where none is needed, or helps."""
+    transport = OpensshTransport(host)
+    try:
+        await transport.connect()
+    except Asks:
+        client = Client(endpoint=endpoint_of(host))
+        options = await client.says(host.name)
+        return client.master(standing(client), options, f"-oControlPersist={ASKED_PERSIST_S}", asks=True)
+    except HostError:
+        return None  # the run will tell
+    finally:
+        await transport.close()
+    return None
 
 
 class _Login(asyncio.SubprocessProtocol):

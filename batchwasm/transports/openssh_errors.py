@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from batchwasm.errors import HostError
 from batchwasm.transports.openssh_client import (
@@ -63,7 +63,10 @@ class Failed:
     """A login that failed: who tried where, and what ssh said."""
 
     name: str
+    target: Client
+    """For the host itself."""
     client: Client
+    """For it, or for a gateway on the way."""
     options: Options
     words: str
 
@@ -90,7 +93,7 @@ async def _gateway(failed: Failed, depth: int) -> HostError | None:
         options = await client.says(failed.name)
         ran = await _try(client)
         if ran.code == 255 or ran.code is None:
-            return await why(Failed(name=failed.name, client=client, options=options, words=ran.words), depth + 1)
+            return await why(replace(failed, client=client, options=options, words=ran.words), depth + 1)
         before = (*before, jump)
     return None
 
@@ -129,17 +132,25 @@ async def _target(failed: Failed) -> HostError:
     return HostError("unreachable", f"{where}: {said or 'ssh ended without a word'}", "try: ssh HOST true")
 
 
+class Asks(HostError):
+    """HostError `auth` of a host, or a gateway, that wants an answer which a person could give."""
+
+    def __init__(self, cause: str, cure: str) -> None:
+        super().__init__("auth", cause, cure)
+
+
 async def _refused(failed: Failed, words: str) -> HostError:
     from batchwasm.transports.ssh_keys import own_keys, refused
 
     settings = failed.options.settings(failed.client.endpoint)
-    error = await refused(failed.name, settings, own_keys(settings), last_line(words))
+    mine = own_keys(settings)
+    error = await refused(failed.name, settings, mine, last_line(words))
     if _ASKING & set(methods(words)):
         cure = (
             f"where it asks for a password or a code, log in once yourself: {by_hand(failed.client)}; or: {error.cure}"
         )
-        return HostError("auth", error.cause, cure)
-    return error
+        return Asks(error.cause, cure)
+    return Asks(error.cause, error.cure) if mine.locked else error
 
 
 def by_hand(client: Client) -> str:
