@@ -77,9 +77,13 @@ class OpensshTransport:
 
     async def connect(self) -> None:
         """Log in. Raises HostError: local, config, unreachable, key, key_changed, auth."""
-        if self._master is None:
+        if self._master is not None:
+            return
+        async with gates.turn("ssh -G"):  # each is a process here, and there may be hundreds of hosts
             options = await self._client.says(self._name)
-            self._master = await self._users(options) or await self._made(options)
+            self._master = await self._users(options)
+        if self._master is None:
+            self._master = await self._made(options)
 
     async def _users(self, options: Options) -> Master | None:
         """A connection that a person made."""
