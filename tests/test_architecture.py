@@ -60,6 +60,7 @@ LAYERS = {
     "transports": 2,
     "units": 2,
     "escape": 1,
+    "carried": 1,
     "disk": 1,
     "model": 1,
     "errors": 0,

@@ -5,7 +5,9 @@ shared libraries that it needs down to the C library and its loader, and for the
 So a child process, a detached run and what is sent to hosts start and read the same things as after `pip install`, and
 neither the machine's Python nor its C library plays a part.
 
-usage: build.py WHEEL DIST
+The wheel of this version must be in DIST already.
+
+usage: build.py DIST
 """
 
 from __future__ import annotations
@@ -32,12 +34,26 @@ from py_compile import PycInvalidationMode
 
 HERE = Path(__file__).parent
 MAGIC = b"bw1file\n"
+sys.path.insert(0, str(HERE.parent.parent))
+from batchwasm.version import __version__ as VERSION  # noqa: E402
+
 LOADER = "/lib64/ld-linux-x86-64.so.2"
-VERSION = f"python{sys.version_info.major}.{sys.version_info.minor}"
+PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
 
 # Of the standard library: what no program of ours runs. readline and gdbm are under the GPL.
 LEFT_OUT = (
-    *("test", "tkinter", "turtle.py", "turtledemo", "idlelib", "lib2to3", "ensurepip", "venv", "pydoc_data", "config-*"),
+    *(
+        "test",
+        "tkinter",
+        "turtle.py",
+        "turtledemo",
+        "idlelib",
+        "lib2to3",
+        "ensurepip",
+        "venv",
+        "pydoc_data",
+        "config-*",
+    ),
     *("site-packages", "dist-packages", "__pycache__", "EXTERNALLY-MANAGED", "sitecustomize.py", "__phello__"),
     *("_test*.so", "*_test*.so", "_tkinter*.so", "xx*.so", "_xx*.so", "readline*.so", "_gdbm*.so", "_dbm*.so"),
     *("_curses*.so", "nis*.so", "ossaudiodev*.so"),
@@ -52,9 +68,9 @@ LEFT_OUT_ON_HOSTS = (
 
 
 def main(arguments: list[str]) -> None:
-    if len(arguments) != 2:
+    if len(arguments) != 1:
         sys.exit(__doc__)
-    wheel, dist = (Path(argument).resolve() for argument in arguments)
+    dist = Path(arguments[0]).resolve()
     if (sys.platform, platform.machine(), platform.libc_ver()[0]) != ("linux", "x86_64", "glibc"):
         sys.exit("the one-file program is built on Linux x86-64 with glibc")
     with tempfile.TemporaryDirectory(prefix="batchwasm-dist-") as name:
@@ -67,7 +83,7 @@ def main(arguments: list[str]) -> None:
         write(host, tree, tools, name="python", run="bin/python3")
         say("batchwasm and all it depends on")
         tree = python_tree(scratch / "tree", tools, LEFT_OUT)
-        add_packages(tree, wheel)
+        add_packages(tree, dist / f"batchwasm-{VERSION}-py3-none-any.whl")
         shutil.copy(host, tree / "lib" / host.name)
         finish(tree, tools)
         write(dist / "batchwasm", tree, tools, name="program", run="bin/batchwasm")
@@ -111,7 +127,7 @@ def run(*command: str | os.PathLike[str], env: dict[str, str] | None = None) -> 
 
 def python_tree(tree: Path, tools: Tools, left_out: tuple[str, ...]) -> Path:
     """A Python that runs wherever the folder lies."""
-    library = tree / "lib" / VERSION
+    library = tree / "lib" / PYTHON
     shutil.copytree(sysconfig.get_path("stdlib"), library, ignore=shutil.ignore_patterns(*left_out), symlinks=False)
     dynamic = library / "lib-dynload"
     if not dynamic.is_dir():
@@ -128,8 +144,16 @@ def python_tree(tree: Path, tools: Tools, left_out: tuple[str, ...]) -> Path:
 
 def add_packages(tree: Path, wheel: Path) -> None:
     """batchwasm and what it depends on; pip, which fetches wasmtime for hosts of other platforms."""
-    target = tree / "lib" / VERSION / "site-packages"
-    pip = (sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-warn-script-location")
+    target = tree / "lib" / PYTHON / "site-packages"
+    pip = (
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-warn-script-location",
+    )
     run(*pip, "--no-compile", "--target", target, wheel, "pip")
     shutil.rmtree(target / "bin", ignore_errors=True)
     shutil.copy(tree / "bin/python3", tree / "bin/batchwasm")
@@ -142,7 +166,7 @@ def finish(tree: Path, tools: Tools) -> None:
     add_licenses(tree, copied)
     # Unchecked: the times of unpacked files say nothing.
     mode = PycInvalidationMode.UNCHECKED_HASH
-    library = tree / "lib" / VERSION
+    library = tree / "lib" / PYTHON
     compileall.compile_dir(library, quiet=2, invalidation_mode=mode, stripdir=str(tree), workers=0)
     said = run(tree / "bin/python3", "-I", "-c", "import sys; print(sys.prefix, sys.executable)").split()
     if said != [str(tree), str(tree / "bin/python3")]:
@@ -173,10 +197,10 @@ def needs(path: Path) -> Iterator[tuple[str, Path | None]]:
 
 
 def strip(tree: Path) -> None:
-    """Symbols for debuggers, most of the size of some Pythons. Libraries of wheels are left as their makers made them."""
+    """Symbols for debuggers, most of the size of some Pythons. Libraries of wheels stay as their makers made them."""
     if program := shutil.which("strip"):
         own = [path for path in (tree / "lib").iterdir() if path.is_file() and path.name != "batchwasm"]
-        files = [*own, *(tree / "lib" / VERSION / "lib-dynload").glob("*.so")]
+        files = [*own, *(tree / "lib" / PYTHON / "lib-dynload").glob("*.so")]
         for path in files:
             with open(path, "rb") as file:
                 is_elf = file.read(4) == b"\x7fELF"
