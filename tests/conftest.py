@@ -18,7 +18,7 @@ from tests.homes import TOOL_CACHES, TOOLS, move_into
 from tests.leftovers import Leftovers
 
 ROOT = Path(__file__).parent.parent
-pytest_plugins = ["tests.sshd"] if (ROOT / "tests/sshd.py").exists() else []
+pytest_plugins = ["tests.sshd", "tests.bare"] if (ROOT / "tests/sshd.py").exists() else []
 
 IN_CI = os.environ.get("CI", "").lower() in ("true", "1")
 

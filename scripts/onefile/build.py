@@ -38,6 +38,9 @@ sys.path.insert(0, str(HERE.parent.parent))
 from batchwasm.version import __version__ as VERSION  # noqa: E402
 
 LOADER = "/lib64/ld-linux-x86-64.so.2"
+SYSTEM = Path("/lib/x86_64-linux-gnu")
+# What libraries that come later may want: wasmtime's, in a runner. libgcc_s is loaded when a thread is cancelled.
+ALWAYS = ("libgcc_s.so.1", "libpthread.so.0", "libdl.so.2", "librt.so.1", "libm.so.6", "libutil.so.1", "libresolv.so.2")
 PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
 
 # Of the standard library: what no program of ours runs. readline and gdbm are under the GPL.
@@ -78,15 +81,15 @@ def main(arguments: list[str]) -> None:
         tools = Tools(scratch)
         host = dist / "batchwasm-python-linux-x86_64"
         say("a Python for hosts that have none")
-        tree = python_tree(scratch / "host", tools, (*LEFT_OUT, *LEFT_OUT_ON_HOSTS))
-        finish(tree, tools)
-        write(host, tree, tools, name="python", run="bin/python3")
+        tree = python_tree(scratch / "host", tools.launcher, (*LEFT_OUT, *LEFT_OUT_ON_HOSTS))
+        finish(tree)
+        write(host, tree, tools.start, name="python", run="bin/python3")
         say("batchwasm and all it depends on")
-        tree = python_tree(scratch / "tree", tools, LEFT_OUT)
+        tree = python_tree(scratch / "tree", tools.launcher, LEFT_OUT)
         add_packages(tree, dist / f"batchwasm-{VERSION}-py3-none-any.whl")
         shutil.copy(host, tree / "lib" / host.name)
-        finish(tree, tools)
-        write(dist / "batchwasm", tree, tools, name="program", run="bin/batchwasm")
+        finish(tree)
+        write(dist / "batchwasm", tree, tools.start, name="program", run="bin/batchwasm")
 
 
 def say(text: str) -> None:
@@ -125,7 +128,7 @@ def run(*command: str | os.PathLike[str], env: dict[str, str] | None = None) -> 
     return done.stdout
 
 
-def python_tree(tree: Path, tools: Tools, left_out: tuple[str, ...]) -> Path:
+def python_tree(tree: Path, launcher: Path, left_out: tuple[str, ...]) -> Path:
     """A Python that runs wherever the folder lies."""
     library = tree / "lib" / PYTHON
     shutil.copytree(sysconfig.get_path("stdlib"), library, ignore=shutil.ignore_patterns(*left_out), symlinks=False)
@@ -135,7 +138,7 @@ def python_tree(tree: Path, tools: Tools, left_out: tuple[str, ...]) -> Path:
     (library / "site-packages").mkdir()
     (library / "dist-packages").symlink_to("site-packages")  # where Debian's Python looks
     (tree / "bin").mkdir()
-    shutil.copy(tools.launcher, tree / "bin/python3")
+    shutil.copy(launcher, tree / "bin/python3")
     shutil.copy(LOADER, tree / "lib/batchwasm")  # which is the name that owners of hosts see in top
     shutil.copy(getattr(sys, "_base_executable", sys.executable), tree / "lib/python3")
     (tree / "lock").touch()
@@ -159,15 +162,20 @@ def add_packages(tree: Path, wheel: Path) -> None:
     shutil.copy(tree / "bin/python3", tree / "bin/batchwasm")
 
 
-def finish(tree: Path, tools: Tools) -> None:
+def finish(tree: Path) -> None:
     """Libraries, licences and compiled modules of a tree that holds all else."""
     copied = list(add_libraries(tree))
     strip(tree)
     add_licenses(tree, copied)
-    # Unchecked: the times of unpacked files say nothing.
-    mode = PycInvalidationMode.UNCHECKED_HASH
-    library = tree / "lib" / PYTHON
-    compileall.compile_dir(library, quiet=2, invalidation_mode=mode, stripdir=str(tree), workers=0)
+    # Unchecked: the times of unpacked files say nothing. pip is started once in a blue moon.
+    compileall.compile_dir(
+        tree / "lib" / PYTHON,
+        quiet=2,
+        invalidation_mode=PycInvalidationMode.UNCHECKED_HASH,
+        stripdir=str(tree),
+        rx=re.compile(r"/site-packages/pip/"),
+        workers=0,
+    )
     said = run(tree / "bin/python3", "-I", "-c", "import sys; print(sys.prefix, sys.executable)").split()
     if said != [str(tree), str(tree / "bin/python3")]:
         sys.exit(f"the Python in {tree} takes itself for that of {' '.join(said)}")
@@ -177,7 +185,7 @@ def add_libraries(tree: Path) -> Iterator[Path]:
     """Copies what the programs and modules of the tree load from this machine, as its own loader finds it."""
     folder = tree / "lib"
     wanted = [folder / "python3", *tree.rglob("*.so"), *tree.rglob("*.so.*")]
-    found = {"libgcc_s.so.1": Path("/lib/x86_64-linux-gnu/libgcc_s.so.1")}  # loaded by name when a thread is cancelled
+    found = {name: SYSTEM / name for name in ALWAYS}
     for path in wanted:
         for name, where in needs(path):
             if where is None:
@@ -236,11 +244,11 @@ def debian_package(path: Path) -> str:
     sys.exit(f"no Debian package is known to hold {path}: whose licence has it?")
 
 
-def write(path: Path, tree: Path, tools: Tools, *, name: str, run: str) -> None:
+def write(path: Path, tree: Path, start: Path, *, name: str, run: str, level: int = 9) -> None:
     """The start program, the tree, and what start.go wants to know about it. The same content gives the same file."""
     packed = io.BytesIO()
     with (
-        gzip.GzipFile(fileobj=packed, mode="wb", mtime=0, filename="") as compressed,
+        gzip.GzipFile(fileobj=packed, mode="wb", compresslevel=level, mtime=0, filename="") as compressed,
         tarfile.open(fileobj=compressed, mode="w", format=tarfile.GNU_FORMAT) as out,
     ):
         for entry in sorted(tree.rglob("*")):
@@ -250,7 +258,7 @@ def write(path: Path, tree: Path, tools: Tools, *, name: str, run: str) -> None:
     text = json.dumps(about).encode()
     path.parent.mkdir(parents=True, exist_ok=True)
     made = path.with_name(f".{path.name}.new")
-    made.write_bytes(tools.start.read_bytes() + content + text + struct.pack("<Q", len(text)) + MAGIC)
+    made.write_bytes(start.read_bytes() + content + text + struct.pack("<Q", len(text)) + MAGIC)
     made.chmod(0o755)
     made.replace(path)
     say(f"{path.name}: {made_of(tree)}, {path.stat().st_size / 1e6:.1f} MB in one file")

@@ -39,6 +39,10 @@ int main(int count, char **given)
     name = strrchr(tree, '/');
     *name++ = 0;
     *strrchr(tree, '/') = 0; /* of `bin` */
+    if (strpbrk(tree, ":;$")) { /* which mean something in a list of library folders */
+        fprintf(stderr, "%s: can't run in a folder with ':', ';' or '$' in its name\n", program);
+        return 126;
+    }
     snprintf(loader, sizeof loader, "%s/lib/batchwasm", tree);
     snprintf(libraries, sizeof libraries, "%s/lib", tree);
     snprintf(python, sizeof python, "%s/lib/python3", tree);
