@@ -68,7 +68,7 @@ class Empty:
                 "sh",
                 *arguments,
             ],
-            env={"PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin", "HOME": "/home", **(env or {})},
+            env={"PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin", "HOME": "/home", "USER": "root", **(env or {})},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -97,7 +97,7 @@ args = ["out.bin", "{n}", "in.bin"]
 inputs = ["in.bin"]
 outputs = ["out.bin"]
 sweep = { n = { range = [0, 12] } }
-memory = "1MiB"
+memory = "4MiB"
 """
 BYTES = bytes(range(256)) * 7
 
@@ -110,7 +110,7 @@ def put_jobs(root: Path) -> None:
 
 def outputs_of(root: Path, run: str) -> list[bytes]:
     """Of all tasks, in order."""
-    tasks = sorted((root / "batchwasm-runs" / run).rglob("out.bin"), key=lambda path: int(path.parent.name))
+    tasks = sorted((root / "batchwasm-runs" / run).rglob("out.bin"), key=lambda path: int(path.parent.parent.name))
     return [path.read_bytes() for path in tasks]
 
 
