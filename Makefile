@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest
 
 help:
 	@echo "make demo       run the tour on this machine: Rust, C++, Go and C, compiled here, run in the sandbox"
-	@echo "make test       formatter, linter, types and tests"
+	@echo "make test       formatter, linter, types and tests, a worker for each core; ARGS=... goes to pytest, such as ARGS='-n 0 tests/cli'"
 	@echo "make test-long  the tests that take minutes or gigabytes"
 	@echo "make chaos      10,000 tasks while schedulers, links and hosts fail at random (minutes, as root); CHAOS_SEED=n repeats one"
 	@echo "make lint       formatter, linter and types only;  make format  lets them mend what they can"
@@ -19,8 +19,9 @@ help:
 demo:
 	@started=$$(date +%s); scripts/setup demo && $(BIN)/python scripts/demo.py $$started
 
+# By file: what a file's tests share, say a compiled module, is made once, and each worker has its own servers and folders.
 test: lint
-	@$(PYTEST) -m "not long" $(ARGS)
+	@$(PYTEST) -m "not long" -n auto --dist loadfile $(ARGS)
 
 test-long: setup-test
 	@$(PYTEST) -m long --timeout 1800 $(ARGS)
@@ -42,6 +43,7 @@ bench: setup-test
 	@$(BIN)/python benchmarks/functions.py
 	@$(BIN)/python benchmarks/core.py --tasks 1000 100000
 	@$(BIN)/python benchmarks/makespan.py --hosts 100 --tasks 100000
+	@$(BIN)/python benchmarks/tui.py
 
 dist: setup-test
 	@$(BIN)/python -m build --outdir dist . >/dev/null

@@ -21,16 +21,15 @@ from batchwasm import calls, explained, reading, rows
 from batchwasm import results as folders
 from batchwasm import spec as spec_files
 from batchwasm.artifacts import Store, build
+from batchwasm.asking import GONE, is_alive
 from batchwasm.asking import cancel as cancel
 from batchwasm.asking import drain as drain
-from batchwasm.asking import is_alive
 from batchwasm.asking import pause as pause
 from batchwasm.asking import retry as retry
 from batchwasm.asking import to_retry as to_retry
 from batchwasm.asking import undrain as undrain
 from batchwasm.asking import unpause as unpause
-from batchwasm.core.events import Event, RunStopped
-from batchwasm.core.history import unheard
+from batchwasm.core.events import Event
 from batchwasm.core.state import State
 from batchwasm.engine import differences, manifest
 from batchwasm.engine.building import Earlier
@@ -56,7 +55,7 @@ from batchwasm.errors import (
     SpecError,
     WorldError,
 )
-from batchwasm.explained import AttemptRow, Explained
+from batchwasm.explained import Explained
 from batchwasm.journal import Journal, never_began
 from batchwasm.model import Inventory, Job, JobName, Outcome, RunSpec
 from batchwasm.reopening import machines, reopen
@@ -349,17 +348,8 @@ def _looked_at(folder: RunFolder) -> tuple[Status, State]:
     state = _state(folder)
     alive = is_alive(held, state)
     if not alive and not state.finished and state.stopped is None:
-        state.apply(_GONE, state.last_at)
+        state.apply(GONE, state.last_at)
     return rows.status(state, str(folder.path), alive=alive, now=time.time()), state
-
-
-_GONE = RunStopped(
-    code="gone",
-    text="its scheduler ended without a word; what its hosts were sent goes on there: 'batchwasm resume' takes it in, "
-    "'batchwasm hosts clean --force' ends it",
-    guests_stopped=False,
-)
-"""What a scheduler that was killed could not write itself."""
 
 
 def results(
@@ -379,14 +369,14 @@ def explain(folder: RunFolder, *, job: JobName | None = None, index: int = 0) ->
     try:
         state = journal.state()
         if word == "stopped" and state.stopped is None:
-            state.apply(_GONE, state.last_at)
+            state.apply(GONE, state.last_at)
         now = time.time() if word == "running" else state.last_at
         if job is None:
             return explained.of_run(state, str(folder.path), word=word, now=now)
         n = next((n for n, found in enumerate(state.jobs) if found.plan.name == job), None)
         if n is None or not 0 <= index < state.jobs[n].plan.tasks:
             raise RunError(f"there is no task {job}/{index} in this run")
-        attempts = _attempts(journal, state, n, index)
+        attempts = reading.attempts_of(journal, state, n, index)
         cache = differences.told(folder, journal, state, n, index, lambda: _again(folder, journal, state))
         return explained.of_task(state, n, index, str(folder.path), attempts=attempts, now=now, cache=cache)
     finally:
@@ -396,16 +386,6 @@ def explain(folder: RunFolder, *, job: JobName | None = None, index: int = 0) ->
 def _again(folder: RunFolder, journal: Journal, state: State) -> differences.Again:
     reopened = reopen(folder, journal, state)
     return differences.Again(reopened.spec, reopened.artifacts, read_secrets(reopened.spec))
-
-
-def _attempts(journal: Journal, state: State, n: int, task: int) -> list[AttemptRow]:
-    """All that ended of one task."""
-    found = list(journal.attempts(job=n, task=task))
-    rows_ = [explained.recorded(attempt.host, attempt.record) for attempt in found]
-    if explained.has_gaps(state, n, task, [attempt.record for attempt in found]):
-        known = {attempt.batch: attempt.record.number for attempt in found}
-        rows_ += map(explained.unrecorded, unheard(journal.life(n), n, task, known))
-    return rows_
 
 
 def _state(folder: RunFolder) -> State:

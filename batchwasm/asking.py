@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from batchwasm.core.again import have_again
-from batchwasm.core.events import Ranges, TasksRetried
+from batchwasm.core.events import Ranges, RunStopped, TasksRetried
 from batchwasm.core.state import State
 from batchwasm.errors import RunError, WorldError
 from batchwasm.journal import Journal
@@ -51,6 +51,15 @@ def is_alive(held: bool | None, state: State) -> bool:
     except PermissionError:
         return True
     return True
+
+
+GONE = RunStopped(
+    code="gone",
+    text="its scheduler ended without a word; what its hosts were sent goes on there: 'batchwasm resume' takes it in, "
+    "'batchwasm hosts clean --force' ends it",
+    guests_stopped=False,
+)
+"""What a scheduler that was killed could not write itself."""
 
 
 def ask(folder: RunFolder, kind: str, body: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -7,6 +7,7 @@ Tables (docs/journal.md tells them to people):
     calls        a row for some calls of a function that were added while the run went on: their arguments (CBOR)
     checkpoints  seq, attempt, version, body: the state after event `seq` and row `attempt`; derived, disposable
     samples      what hosts said of themselves now and then: a ring, thinned with age, never replayed
+    progress     the same of how far the run was
     requests     what other processes ask of the scheduler, and what it answered
     inputs       files of this machine that were read for tasks, as they were
 
@@ -24,7 +25,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
 
-from batchwasm import disk, holding, journalfile
+from batchwasm import disk, holding, journalfile, journalrows, journalsamples
 from batchwasm.core import eventcodec, history, snapshot
 from batchwasm.core.events import BatchPlaced, Event, Record, RunStopped, TasksAdded, TasksFinished, TasksKnown
 from batchwasm.core.state import State
@@ -34,14 +35,16 @@ from batchwasm.journalrows import Answered as Answered
 from batchwasm.journalrows import Asked as Asked
 from batchwasm.journalrows import InputFile as InputFile
 from batchwasm.journalrows import Left as Left
+from batchwasm.journalrows import Progress as Progress
 from batchwasm.journalrows import Sample as Sample
 from batchwasm.model import Outcome
 
 E = TypeVar("E", bound=Event)
 CHECKPOINTS = 2  # the newest, and the one before in case a reader is in it
-SAMPLES = 20_000  # rows: a day of one host at a sample every 4 s, a few MB
 ASKED_LIMIT = 100  # requests read at once: however many come, the scheduler looks after its hosts in between
 PAGE_ROWS = 200  # read at once, however slowly they are looked at: who reads for long is in the way of who writes
+REPLAYED_EVENTS = 2_000  # the same of events, for as long as it takes to replay them: some 20 ms
+SPARED_ROWS = 10_000  # to be replayed, or a newer checkpoint is read: 0.1 s, as long as that of the largest run takes
 
 _INSERT_ATTEMPT = f"INSERT INTO attempts VALUES (NULL, ?, ?, ?, ?{', ?' * len(Record._fields)})"
 _INSERT_CALLS = "INSERT INTO calls VALUES (?, ?, ?, ?)"
@@ -148,7 +151,7 @@ class Journal:
             elif isinstance(event, TasksAdded):
                 calls.append(_calls_row(event))
         self._keep_reserve(batch)
-        with self._writing(durable, lambda: _about(rows, attempts, calls)):
+        with self._writing(durable, lambda: journalrows.size_bytes(rows, attempts, calls)):
             self._db.executemany("INSERT INTO events VALUES (?, ?, ?, ?)", rows)
             if attempts:
                 self._db.executemany(_INSERT_ATTEMPT, attempts)
@@ -185,15 +188,13 @@ class Journal:
             newest = "SELECT seq FROM checkpoints ORDER BY seq DESC LIMIT ?"
             self._db.execute(f"DELETE FROM checkpoints WHERE seq NOT IN ({newest})", (CHECKPOINTS,))
 
-    def sample(self, samples: Sequence[Sample]) -> None:
-        """Add to the ring; when it is full, every second one of its older half goes."""
+    def sample(self, samples: Sequence[Sample], progress: Progress | None = None) -> None:
+        """Add to the rings of the hosts, and of the run."""
         with self._writing():
-            holes = ", ?" * len(Sample._fields)
-            self._db.executemany(f"INSERT INTO samples VALUES (NULL{holes})", samples)
-            low, count = self._db.execute("SELECT min(id), count(*) FROM samples").fetchone()
-            if count > SAMPLES:
-                middle = "SELECT id FROM samples ORDER BY id LIMIT 1 OFFSET ?"
-                self._db.execute(f"DELETE FROM samples WHERE id < ({middle}) AND id % 2 = ?", (count // 2, low % 2))
+            if samples:
+                journalsamples.add(self._db, samples)
+            if progress is not None:
+                journalsamples.add_progress(self._db, progress)
 
     # ------------------------------------------------------------------------------------------ requests
 
@@ -226,8 +227,8 @@ class Journal:
 
     # ------------------------------------------------------------------------------------------- reading
 
-    def replay(self, after: int = 0, attempt: int = 0) -> Iterator[tuple[int, float, Event]]:
-        """(seq, at, event) of all events after `after`, the last attempt before which was `attempt`.
+    def replay(self, after: int = 0, attempt: int = 0, limit: int = -1) -> Iterator[tuple[int, float, Event]]:
+        """(seq, at, event) of all events after `after`, or `limit` of them; the last attempt before was `attempt`.
 
         Records come without their stdout, stderr, outputs and value, TasksAdded without the arguments.
         """
@@ -236,8 +237,8 @@ class Journal:
                 f"SELECT seq, {_columns(_HEAVY | self._missing)} FROM attempts WHERE id > ? ORDER BY id", (attempt,)
             )
             row = rows.fetchone()
-            found = self._db.execute("SELECT seq, at, kind, body FROM events WHERE seq > ? ORDER BY seq", (after,))
-            for seq, at, kind, body in found:
+            query = "SELECT seq, at, kind, body FROM events WHERE seq > ? ORDER BY seq LIMIT ?"
+            for seq, at, kind, body in self._db.execute(query, (after, limit)):
                 records = []
                 while row is not None and row[0] == seq:
                     records.append(Record(*row[1:]))
@@ -254,21 +255,52 @@ class Journal:
         """What all events so far make, from the newest checkpoint on. Raises RunError where they make no sense."""
         return self.caught_up().state
 
-    def caught_up(self, known: Known | None = None, hear: Callable[[Event], None] | None = None) -> Known:
-        """The same, from what was `known` before, whose state is changed; `hear` is told each event after it."""
-        with self.snapshot():
-            state, upto, attempt = known or self._newest_checkpoint()
-            for seq, at, event in self.replay(upto, attempt):
-                try:
-                    state.apply(event, at)
-                except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, AssertionError) as error:
-                    text = f"event {seq} ({type(event).__name__}) does not follow from those before it: {error!r}"
-                    raise RunError(damaged(self.path, text)) from error
-                upto = seq
-                if hear is not None:
-                    hear(event)
-            attempt = self._db.execute("SELECT coalesce(max(id), 0) FROM attempts").fetchone()[0]
-        return Known(state, upto, attempt)
+    def caught_up(
+        self, known: Known | None = None, hear: Callable[[Event], None] | None = None, *, may_jump: bool = False
+    ) -> Known:
+        """The same, from what was `known` before, whose state is changed; `hear` is told each event after it.
+
+        Who `may_jump` is given another state where much happened meanwhile, from a newer checkpoint. It is read by
+        pages, so that the writer's log does not grow meanwhile.
+        """
+        if known is None or (may_jump and self._spares(known)):
+            with translated(self.path):
+                known = self._newest_checkpoint()
+        state, upto, attempt = known
+        while True:
+            seen = upto
+            with self.snapshot():
+                for seq, at, event in self.replay(upto, attempt, REPLAYED_EVENTS):
+                    self._apply(state, seq, at, event)
+                    upto = seq
+                    if hear is not None:
+                        hear(event)
+                attempt = self._last_attempt(upto, attempt)
+            if upto < seen + REPLAYED_EVENTS:
+                return Known(state, upto, attempt)
+
+    def _apply(self, state: State, seq: int, at: float, event: Event) -> None:
+        try:
+            state.apply(event, at)
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, AssertionError) as error:
+            text = f"event {seq} ({type(event).__name__}) does not follow from those before it: {error!r}"
+            raise RunError(damaged(self.path, text)) from error
+
+    def _last_attempt(self, upto: int, before: int) -> int:
+        """The last row that came with an event up to `upto`; the last one of those before it was `before`."""
+        query = "SELECT id - 1 FROM attempts WHERE id > ? AND seq > ? ORDER BY id LIMIT 1"
+        found = self._db.execute(query, (before, upto)).fetchone()
+        if found is None:
+            found = self._db.execute("SELECT coalesce(max(id), 0) FROM attempts").fetchone()
+        return int(found[0])
+
+    def _spares(self, known: Known) -> bool:
+        """Whether there is a newer checkpoint, and reading it costs less than replaying what is before it."""
+        with translated(self.path):
+            found = self._db.execute(
+                "SELECT seq, attempt FROM checkpoints WHERE version = ? ORDER BY seq DESC LIMIT 1", (snapshot.VERSION,)
+            ).fetchone()
+        return found is not None and found[0] - known.seq + found[1] - known.attempt > SPARED_ROWS
 
     def ended(self, after: int, upto: int) -> Iterator[Attempt]:
         """Those in rows beyond `after` and up to `upto` that made results, in their order; of each task the last."""
@@ -390,11 +422,20 @@ class Journal:
         with translated(self.path):
             return {row[0]: InputFile(*row) for row in self._db.execute("SELECT * FROM inputs")}
 
-    def samples(self) -> Iterator[Sample]:
+    def samples(self, after: int = 0, host: str | None = None) -> Iterator[tuple[int, Sample]]:
+        """Rows beyond id `after`, with their ids; of one host, or of all."""
         with translated(self.path):
-            columns = ", ".join(Sample._fields)
-            for row in self._db.execute(f"SELECT {columns} FROM samples ORDER BY id"):
-                yield Sample(*row)
+            yield from journalsamples.samples(self._db, self.version, after=after, host=host)
+
+    def progress(self, after: int = 0) -> Iterator[tuple[int, Progress]]:
+        """The same of the run."""
+        with translated(self.path):
+            yield from journalsamples.progress(self._db, self.version, after=after)
+
+    def rows(self, query: str, given: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """Of a question of one's own to the tables, read at once: it is to be one whose answer is small."""
+        with translated(self.path):
+            return self._db.execute(query, given).fetchall()
 
     def copy(self, path: Path) -> None:
         """A journal like this one, as of now, in a new file that is complete by itself."""
@@ -442,16 +483,6 @@ def _seen_from_here(path: Path) -> bool:
             cure = "" if held else f"; where that is not so any more, remove {folder / holding.FILE}"
             raise WorldError(f"{where}: only that machine may open its journal; give the command there{cure}")
     return held is True
-
-
-def _about(
-    rows: Sequence[tuple[int, float, str, str]],
-    attempts: Sequence[tuple[object, ...]],
-    calls: Sequence[tuple[int, int, str, bytes]],
-) -> int:
-    """Bytes that these take, roughly."""
-    texts = (cell for row in (*rows, *attempts, *calls) for cell in row if isinstance(cell, str | bytes))
-    return sum(map(len, texts)) + 64 * (len(rows) + len(attempts))
 
 
 def _calls_row(event: TasksAdded) -> tuple[int, int, str, bytes]:

@@ -21,10 +21,10 @@ from typing import NamedTuple
 from batchwasm import disk
 from batchwasm.errors import RunError, WorldError
 
-VERSION = 4
+VERSION = 5
 """2 keeps values of functions and their arguments, 3 takes requests and knows what was written to disk, 4 knows inputs
-that were read and results of earlier runs. A journal of an earlier version is read as it is, and brought up to this one
-by who opens it for writing."""
+that were read and results of earlier runs, 5 how far the run was over time, and finds what is rare at once. A journal
+of an earlier version is read as it is, and brought up to this one by who opens it for writing."""
 BUSY_S = 30.0  # how long a writer or reader waits for the other
 CHECKED_BYTES = 2**30  # looked through as a whole before a scheduler writes to it: a second for each GB on an SSD
 TAIL_ROWS = 1000  # of a larger one, the newest rows are
@@ -45,6 +45,21 @@ CREATE TABLE inputs (
     path TEXT PRIMARY KEY, bytes INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, sha256 TEXT NOT NULL
 ) WITHOUT ROWID;
 """
+_MANY = "'BatchPlaced', 'BatchRecalled', 'BatchGivenUp', 'TasksFinished', 'TasksReturned', 'TasksKnown', 'TasksAdded'"
+RARE = f"kind NOT IN ({_MANY}, 'FileShipped', 'HostReserved')"
+"""Events that a person may want to be told of: all kinds but those of which a run has thousands."""
+BAD = "outcome <> 2"
+"""Attempts that did not succeed."""
+_PROGRESS = f"""
+CREATE TABLE progress (
+    id INTEGER PRIMARY KEY, at REAL NOT NULL, hosts INTEGER NOT NULL, cpus REAL NOT NULL, cpus_busy REAL NOT NULL,
+    waiting INTEGER NOT NULL, running INTEGER NOT NULL, succeeded INTEGER NOT NULL, failed INTEGER NOT NULL,
+    dropped INTEGER NOT NULL, work_s REAL NOT NULL
+);
+CREATE INDEX events_rare ON events (seq) WHERE {RARE};
+CREATE INDEX attempts_bad ON attempts (seq) WHERE {BAD};
+"""
+_SAMPLED = ("cpu_share REAL", "memory_bytes INTEGER", "suspended INTEGER", "run_cpus REAL", "done INTEGER")
 _TABLES = f"""
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE events (seq INTEGER PRIMARY KEY, at REAL NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL);
@@ -63,15 +78,17 @@ CREATE TABLE checkpoints (
 );
 CREATE TABLE samples (
     id INTEGER PRIMARY KEY, at REAL NOT NULL, host TEXT NOT NULL, load REAL, memory_available_bytes INTEGER,
-    cpus_busy INTEGER, running INTEGER, queued INTEGER, disk_free_bytes INTEGER
+    cpus_busy INTEGER, running INTEGER, queued INTEGER, disk_free_bytes INTEGER, {", ".join(_SAMPLED)}
 );
 {_REQUESTS}
 {_INPUTS}
+{_PROGRESS}
 """
 _UPGRADES = {
     1: f"ALTER TABLE attempts ADD COLUMN value BLOB; ALTER TABLE attempts ADD COLUMN value_path TEXT; {_CALLS}",
     2: f"ALTER TABLE attempts ADD COLUMN disk_bytes INTEGER; {_REQUESTS}",
     3: f"ALTER TABLE attempts ADD COLUMN digest TEXT; ALTER TABLE attempts ADD COLUMN cached TEXT; {_INPUTS}",
+    4: " ".join(f"ALTER TABLE samples ADD COLUMN {column};" for column in _SAMPLED) + _PROGRESS,
 }
 """What makes a journal of that version one of the next."""
 _BESIDE = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL}
@@ -158,7 +175,13 @@ def _reading(path: Path, undo: ExitStack) -> Opened:
 
 
 def _connect(path: Path, mode: str = "rw") -> sqlite3.Connection:
-    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=BUSY_S, isolation_level=None)
+    db = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={mode}",
+        uri=True,
+        timeout=BUSY_S,
+        isolation_level=None,
+        check_same_thread=False,  # one at a time, but not always the same: whoever looks on does so beside its screen
+    )
     db.execute(f"PRAGMA busy_timeout = {int(BUSY_S * 1000)}")
     return db
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 
@@ -26,6 +26,37 @@ class Sample(NamedTuple):
     running: int
     queued: int
     disk_free_bytes: int
+    cpu_share: float | None = None
+    """Of the machine's processors that anybody used since the one before, 0 to 1; None where nobody knows."""
+    memory_bytes: int | None = None
+    """That the machine has."""
+    suspended: int | None = None
+    """Batches whose workers were stopped. This and the next ones are None in journals of earlier versions."""
+    run_cpus: float | None = None
+    """Slots that tasks of this run took."""
+    done: int | None = None
+    """Tasks of this run that had ended there."""
+
+
+class Progress(NamedTuple):
+    """How far the whole run was at one time."""
+
+    at: float
+    hosts: int
+    """That were connected."""
+    cpus: float
+    """Of these."""
+    cpus_busy: float
+    """Taken by tasks of this run."""
+    waiting: int
+    running: int
+    succeeded: int
+    failed: int
+    """As TaskCounts has it: all that ended otherwise than the named ways."""
+    dropped: int
+    """Cancelled or skipped."""
+    work_s: float
+    """Seconds of cpus that attempts took, those that run included."""
 
 
 class InputFile(NamedTuple):
@@ -53,3 +84,13 @@ class Answered(NamedTuple):
 
     id: int
     answer: Mapping[str, Any]
+
+
+def size_bytes(
+    rows: Sequence[tuple[int, float, str, str]],
+    attempts: Sequence[tuple[object, ...]],
+    calls: Sequence[tuple[int, int, str, bytes]],
+) -> int:
+    """Bytes that these take, roughly."""
+    texts = (cell for row in (*rows, *attempts, *calls) for cell in row if isinstance(cell, str | bytes))
+    return sum(map(len, texts)) + 64 * (len(rows) + len(attempts))

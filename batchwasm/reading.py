@@ -8,10 +8,12 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
-from batchwasm import functions, rows
+from batchwasm import explained, functions, rows
 from batchwasm.core.events import Record
+from batchwasm.core.history import unheard
 from batchwasm.core.state import State
 from batchwasm.errors import RunError
+from batchwasm.explained import AttemptRow
 from batchwasm.functions.json_values import to_json
 from batchwasm.functions.values import decoder
 from batchwasm.journal import Attempt, Journal
@@ -50,6 +52,16 @@ def row_of(folder: RunFolder, kept: Kept, state: State, n: int, task: int, attem
         return rows.untold(state.name, state, job, task, params, Because(state, job))
     ended = Ended(task, attempt.host, attempt.record)
     return _absolute(folder, rows.result(state.name, job, params, ended, known.value(attempt.record)))
+
+
+def attempts_of(journal: Journal, state: State, n: int, task: int) -> list[AttemptRow]:
+    """All that ended of one task of job `n`, also where no report tells of it: then all events are gone through."""
+    found = list(journal.attempts(job=n, task=task))
+    rows_ = [explained.recorded(attempt.host, attempt.record) for attempt in found]
+    if explained.has_gaps(state, n, task, [attempt.record for attempt in found]):
+        known = {attempt.batch: attempt.record.number for attempt in found}
+        rows_ += map(explained.unrecorded, unheard(journal.life(n), n, task, known))
+    return rows_
 
 
 def _absolute(folder: RunFolder, row: ResultRow) -> ResultRow:

@@ -14,8 +14,10 @@ from typing import Any
 
 from batchwasm.core.events import Record
 from batchwasm.core.explain import compares
+from batchwasm.core.room import MILLI
 from batchwasm.core.sizing import Sizing, advice, sizing
 from batchwasm.core.state import RUNNING, WAITING, HostState, JobState, State
+from batchwasm.journalrows import Progress
 from batchwasm.model import Outcome, Scalar
 
 TEXT_LIMIT_BYTES = 64 * 1024
@@ -231,10 +233,8 @@ def status(state: State, folder: str, *, alive: bool, now: float = 0.0) -> Statu
         folder=folder,
         state="finished" if state.finished else "running" if running else "stopped",
         tasks=TaskCounts.of(counts),
-        jobs=tuple(
-            JobRow(name=job.plan.name, tasks=TaskCounts.of(job.counts), usage=sizing(job)) for job in state.jobs
-        ),
-        hosts=tuple(_host_row(state, host, max(now, state.last_at)) for host in state.hosts.values()),
+        jobs=tuple(map(job_row, state.jobs)),
+        hosts=tuple(host_row(state, host, max(now, state.last_at)) for host in state.hosts.values()),
         by_outcome=by_outcome(counts),
         reason=state.stopped.text if state.stopped else state.cancelled.text if state.cancelled else None,
         wall_s=max(0.0, max(state.last_at, now if running else 0.0) - state.first_at),
@@ -245,12 +245,40 @@ def status(state: State, folder: str, *, alive: bool, now: float = 0.0) -> Statu
     )
 
 
+def progress(state: State, now: float) -> Progress:
+    """How far a run is at unix time `now`, as the journal keeps it."""
+    counts = TaskCounts.of(state.counts)
+    connected = [host.room for host in state.hosts.values() if host.room is not None]
+    ended_s = sum(job.usage.wall_s * job.plan.cpus for job in state.jobs)
+    running_s = sum(
+        max(0.0, now - batch.since) * batch.amount.cpus
+        for batch in state.batches.values()
+        if batch.firm and batch.remaining
+    )
+    return Progress(
+        at=now,
+        hosts=len(connected),
+        cpus=state.milli_cpus / MILLI,
+        cpus_busy=sum(room.taken_cpus for room in connected) / MILLI,
+        waiting=counts.waiting,
+        running=counts.running,
+        succeeded=counts.succeeded,
+        failed=counts.failed,
+        dropped=counts.cancelled + counts.skipped,
+        work_s=ended_s + running_s / MILLI,
+    )
+
+
 def by_outcome(counts: list[int]) -> dict[str, int]:
     """Outcomes that occurred, by their words."""
     return {outcome.word: counts[outcome] for outcome in Outcome if counts[outcome]}
 
 
-def _host_row(state: State, host: HostState, now: float) -> HostRow:
+def job_row(job: JobState) -> JobRow:
+    return JobRow(name=job.plan.name, tasks=TaskCounts.of(job.counts), usage=sizing(job))
+
+
+def host_row(state: State, host: HostState, now: float) -> HostRow:
     word, reason = _standing(state, host, now)
     return HostRow(
         name=host.name,
@@ -314,10 +342,10 @@ class Params:
     """`params[index]` of a job's tasks, made on demand."""
 
     def __init__(self, sweep: Any) -> None:
-        self._sweep = sweep
+        self.sweep = sweep
 
     def __getitem__(self, index: int) -> Mapping[str, Scalar]:
-        found: dict[str, Scalar] = self._sweep.params(index)
+        found: dict[str, Scalar] = self.sweep.params(index)
         return found
 
 

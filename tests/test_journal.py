@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import sqlite3
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from batchwasm import journal as journal_module
 from batchwasm.core import snapshot
 from batchwasm.core.events import (
     ArtifactBuilt,
@@ -23,6 +25,7 @@ from batchwasm.core.events import (
     Event,
     FileShipped,
     HostAdded,
+    HostAway,
     HostBusy,
     HostDrained,
     HostFree,
@@ -42,17 +45,22 @@ from batchwasm.core.events import (
     RunClosed,
     RunFinished,
     RunOpened,
+    RunPaused,
     RunPlanned,
     RunStopped,
+    RunUnpaused,
     TasksAdded,
     TasksCancelled,
     TasksFinished,
+    TasksKnown,
+    TasksRetried,
     TasksReturned,
     TasksWithdrawn,
 )
 from batchwasm.core.state import State
 from batchwasm.errors import RunError, WorldError
-from batchwasm.journal import SAMPLES, Answered, Attempt, InputFile, Journal, Sample
+from batchwasm.journal import Answered, Attempt, InputFile, Journal, Progress, Sample
+from batchwasm.journalsamples import PROGRESS, SAMPLES
 from batchwasm.model import Outcome, Request
 
 PLANNED = RunPlanned(
@@ -134,11 +142,10 @@ def light(event: Event) -> Event:
     """As `replay` gives it: without what only `attempts` and `arguments` read."""
     if isinstance(event, TasksAdded):
         return replace(event, arguments=())
-    if not isinstance(event, TasksFinished):
+    if not isinstance(event, TasksFinished | TasksKnown):
         return event
     heavy = dict.fromkeys(("stdout", "stderr", "outputs", "value", "value_path"))
-    records = [record._replace(**heavy) for record in event.records]  # type: ignore[arg-type]
-    return TasksFinished(batch=event.batch, job=event.job, host=event.host, records=records)
+    return replace(event, records=[record._replace(**heavy) for record in event.records])  # type: ignore[arg-type]
 
 
 def test_every_event_comes_back_as_it_was(journal: Journal) -> None:
@@ -175,7 +182,23 @@ LIVE: list[Event] = [
     *EVENTS[11:],
 ]
 """A run whose hosts came, went and were kept."""
-GOLDEN = {1: EVENTS, 2: CALLS, 3: LIVE}
+RESUMED: list[Event] = [
+    *EVENTS[:3],
+    HostJoined(host="h", supervisor="s", cpus=2, memory_bytes=9, facts={}, batches=()),
+    TasksKnown(job=1, records=[RECORDS[0]._replace(number=0, cached="run-0 b/0")]),
+    BatchPlaced(batch=1, job=0, host="h", ranges=((0, 4),)),
+    RunPaused(text="by alice"),
+    HostAway(host="h", code="lost", text="no route"),
+    RunOpened(incarnation=2, pid=8, machine="m", version="0"),
+    RunUnpaused(),
+    HostJoined(host="h", supervisor="s", cpus=2, memory_bytes=9, facts={}, batches=(1,)),
+    TasksFinished(batch=1, job=0, host="h", records=[record._replace(digest="a-b-c") for record in RECORDS]),
+    TasksWithdrawn(job=0, tasks=(), ranges=((2, 5),), by="alice"),
+    TasksRetried(job=0, ranges=((1, 2),), by="bob"),
+    RunFinished(),
+]
+"""A run that was left and resumed, with results that were known, and persons who changed their minds."""
+GOLDEN = {1: EVENTS, 2: CALLS, 3: LIVE, 4: RESUMED}
 """What the journals in tests/golden were given by the version that made them. They are never made anew: old runs must
 stay readable."""
 
@@ -309,11 +332,73 @@ def test_samples_are_a_ring_that_thins_with_age(journal: Journal) -> None:
     samples = [Sample(float(n), "h", 0.5, 1, 2, 3, 4, 5) for n in range(SAMPLES)]
     journal.sample(samples)
     journal.sample([samples[0]._replace(at=1e6 + n) for n in range(10)])
-    kept = [sample.at for sample in journal.samples()]
+    kept = [sample.at for _, sample in journal.samples()]
     assert len(kept) <= SAMPLES
     assert kept[-1] == 1e6 + 9
     assert kept[1] - kept[0] == 2
     assert kept[-12] - kept[-13] == 1
+
+
+def test_of_many_hosts_each_keeps_as_many_samples(journal: Journal) -> None:
+    hosts = 10
+    for n in range(3 * SAMPLES // hosts // 100):  # three rings full
+        at = float(n * 100)
+        journal.sample([Sample(at + k, f"h{host}", 0.5, 1, 2, 3, 4, 5) for k in range(100) for host in range(hosts)])
+    kept: dict[str, list[float]] = {}
+    for _, sample in journal.samples():
+        kept.setdefault(sample.host, []).append(sample.at)
+    assert len(kept) == hosts
+    assert max(map(len, kept.values())) - min(map(len, kept.values())) <= 3
+    assert all(ats[0] < 16 for ats in kept.values()), "the oldest is thinned, not dropped"
+    assert [sample.at for _, sample in journal.samples(host="h3")] == kept["h3"]
+
+
+def test_how_far_a_run_was_is_a_ring_that_thins_with_age(journal: Journal) -> None:
+    for n in range(3 * PROGRESS):
+        journal.sample((), Progress(float(n), 1, 4.0, 2.0, 9, 1, n, 0, 0, 0.5))
+    kept = [progress.at for _, progress in journal.progress()]
+    assert PROGRESS // 2 <= len(kept) <= PROGRESS
+    assert kept[0] == 0.0
+    assert kept[-1] == 3 * PROGRESS - 1
+    steps = [b - a for a, b in itertools.pairwise(kept)]
+    assert steps == sorted(steps, reverse=True)
+    (last,) = journal.progress(after=3 * PROGRESS - 1)
+    assert last == (3 * PROGRESS, Progress(kept[-1], 1, 4.0, 2.0, 9, 1, 3 * PROGRESS - 1, 0, 0, 0.5))
+
+
+def test_a_reader_catches_up_by_pages(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal.append(EVENTS[:4], 0.0)
+    with closing(Journal.open(journal.path, read_only=True)) as reader:
+        known = reader.caught_up()
+        for n, event in enumerate(EVENTS[4:]):
+            journal.append([event], float(n))
+        monkeypatch.setattr(journal_module, "REPLAYED_EVENTS", 3)
+        heard: list[Event] = []
+        known = reader.caught_up(known, heard.append)
+        assert heard == [light(event) for event in EVENTS[4:]]
+        assert (known.seq, known.attempt) == (len(EVENTS), 2)
+        assert snapshot.dump(known.state) == snapshot.dump(journal.state())
+
+
+def test_a_reader_who_fell_behind_goes_on_from_a_newer_checkpoint_if_he_may(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "SPARED_ROWS", 5)
+    journal.append(EVENTS[:4], 0.0)
+    with closing(Journal.open(journal.path, read_only=True)) as reader:
+        known = reader.caught_up()
+        journal.append(EVENTS[4:6], 1.0)
+        journal.checkpoint(journal.state())
+        assert reader.caught_up(known, may_jump=True).state is known.state, "little would be spared"
+        known = reader.caught_up(known)
+        journal.append(EVENTS[6:9], 2.0)
+        journal.append(EVENTS[9:11], 2.0)
+        journal.checkpoint(journal.state())
+        journal.append(EVENTS[11:12], 3.0)
+        jumped = reader.caught_up(known, may_jump=True)
+        assert jumped.state is not known.state
+        assert snapshot.dump(jumped.state) == snapshot.dump(journal.state())
+        assert reader.caught_up(known).state is known.state
 
 
 def test_a_reader_sees_one_moment_while_the_writer_goes_on(journal: Journal) -> None:
@@ -348,7 +433,7 @@ def test_a_journal_of_a_later_version_is_refused_in_words(journal: Journal) -> N
     with sqlite3.connect(journal.path) as db:
         db.execute("UPDATE meta SET value = '99'")
     db.close()
-    with pytest.raises(RunError, match="version 99, this batchwasm reads versions 1 to 4"):
+    with pytest.raises(RunError, match="version 99, this batchwasm reads versions 1 to 5"):
         Journal.open(journal.path, read_only=True)
 
 

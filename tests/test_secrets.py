@@ -138,7 +138,8 @@ def test_a_plan_names_them_and_a_value_too_short_to_redact_is_a_warning(batchwas
 
 def told_by(batchwasm: Cli, workdir: Path, token: str) -> str:
     """What the run said. While its guest runs, its scheduler is the only process that knows the value."""
-    process = batchwasm.start("run", "jobs.toml", env={"TOKEN": token})
+    telling = ("--events", "events.jsonl", "--notify", "env > env.$BATCHWASM_EVENT")
+    process = batchwasm.start("run", *telling, "jobs.toml", env={"TOKEN": token})
     (started,) = until(lambda: list(workdir.glob("scratch/*/*/box/started")), process.poll)
     known = {pid: text for pid, text in processes() if token.encode() in text}
     runners = [pid for pid, text in processes() if b"batchwasm_runner" in text and str(workdir).encode() in text]
@@ -149,6 +150,9 @@ def told_by(batchwasm: Cli, workdir: Path, token: str) -> str:
     assert runners
     said = (out + err).decode()
     assert token not in said
+    assert b'"stderr":"can\'t log in with ***' in (batchwasm.folder / "events.jsonl").read_bytes()
+    for name in ("events.jsonl", "env.failure", "env.finished"):
+        assert token.encode() not in (batchwasm.folder / name).read_bytes()
     return said
 
 

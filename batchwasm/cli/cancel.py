@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from batchwasm.cli import complete
 from batchwasm.cli.options import json_option, run_option
-
-if TYPE_CHECKING:
-    from batchwasm.asking import Cancelled
 
 
 @click.command("cancel")
@@ -27,7 +22,7 @@ def command(tasks: tuple[str, ...], everything: bool, run: str | None, as_json: 
     'batchwasm retry' takes it back. A run with cancelled tasks ends with exit code 4;
     this command with 0, or with 3 where nobody works on the run.
     """
-    from batchwasm import api, results
+    from batchwasm import api, results, told
     from batchwasm.cli.render import print_json
     from batchwasm.cli.tasks import parse_many
     from batchwasm.escape import visible
@@ -42,17 +37,4 @@ def command(tasks: tuple[str, ...], everything: bool, run: str | None, as_json: 
     if as_json:
         print_json([done.as_dict()])
     else:
-        click.echo(visible(f"{results.reference(folder, Path.cwd())}: {', '.join(_told(done))}"))
-
-
-def _told(done: Cancelled) -> Iterator[str]:
-    from batchwasm.units import tasks_text
-
-    if done.waiting:
-        yield f"{tasks_text(done.waiting, 'that waits', 'that wait')} won't run"
-    if done.running:
-        yield f"{tasks_text(done.running, 'that runs is', 'that run are')} stopped"
-    if not done.waiting and not done.running:
-        yield "nothing to cancel"
-    if done.over:
-        yield f"{tasks_text(done.over, 'had ended and stays as it is', 'had ended and stay as they are')}"
+        click.echo(visible(f"{results.reference(folder, Path.cwd())}: {told.cancelled(done)}"))

@@ -20,10 +20,12 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "results": ("results", "The outcome of every task; with --files also what they left."),
     "explain": ("explain", "Why a task waits, where it runs, how it ended; or what limits a run."),
     "logs": ("logs", "What a task wrote to stdout and stderr; with -f as it writes."),
+    "report": ("report", "A run as one HTML file: timeline, utilisation, failures, right-sizing."),
     "cancel": ("cancel", "Have tasks of a run that goes on not run, or all of it."),
     "retry": ("retry", "Run tasks again that did not succeed; a run that is over goes on."),
     "pause": ("pause", "Have a run that goes on start nothing new."),
     "unpause": ("unpause", "Have a paused run go on."),
+    "tui": ("tui", "A run on a dashboard, live or afterwards."),
     "wait": ("wait", "Return when a run is over, with its exit code."),
     "runs": ("runs", "The run folders: list them, remove some, export results as CSV or JSON lines."),
     "replay": ("replay", "Run a task of an earlier run again, and compare what it gives."),
@@ -37,10 +39,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 }
 """Name -> module in this package with a `command`, and what it does, which spares --help the import."""
 
-NOT_YET: tuple[str, ...] = (
-    "report",
-    "tui",
-)
+NOT_YET: tuple[str, ...] = ()
 
 
 def show_version(context: click.Context, _: click.Parameter, asked: bool) -> None:

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -65,7 +65,7 @@ def _start(argv: Sequence[str]) -> Started | int:
     with open(here, "rb") as word:
         try:
             process = subprocess.Popen(  # cwd, umask and environment are kept, as are stdout and stderr until it starts
-                [*_program(), *argv],
+                [*program(), *argv],
                 stdin=subprocess.DEVNULL,
                 env={**os.environ, _VARIABLE: str(there)},
                 pass_fds=(there,),
@@ -86,19 +86,28 @@ def _start(argv: Sequence[str]) -> Started | int:
     return code if code >= 0 else 128 - code
 
 
-def _program() -> list[str]:
+def program() -> list[str]:
     """This program as it was started, without its arguments: another way may find another installation."""
     before = len(sys.orig_argv) - len(sys.argv) + 1
     return [sys.executable, *sys.orig_argv[1:before]]
 
 
-def enter(*, as_json: bool) -> Background:
+def enter(*, as_json: bool, shown: Callable[[Path], int] | None = None) -> Background:
     """For a command that is to be detached: in the process in the background how it speaks to its caller; here it ends
-    the command (click.exceptions.Exit) once that process has its run in hand, or has failed."""
+    the command (click.exceptions.Exit) once that process has its run in hand, or has failed. `shown` shows the run
+    first, and gives the exit code."""
     background = Background.here()
-    if background is None:
+    if background is not None:
+        return background
+    if shown is None:
         raise click.exceptions.Exit(start(sys.argv[1:], as_json=as_json))
-    return background
+    started = _start(sys.argv[1:])
+    raise click.exceptions.Exit(started if isinstance(started, int) else shown(started.folder))
+
+
+def is_background() -> bool:
+    """Whether this process was detached, before that is asked by `enter`."""
+    return _VARIABLE in os.environ
 
 
 class Background:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,9 +12,8 @@ from batchwasm.cli import complete
 from batchwasm.cli.options import json_option, run_option
 
 if TYPE_CHECKING:
-    from batchwasm.core.explain import Hosts, Place
-    from batchwasm.core.reasons import Reason
-    from batchwasm.explained import AttemptRow, Explained
+    from batchwasm.core.explain import Hosts
+    from batchwasm.explained import Explained
 
 NAMES_WIDTH = 24  # of host names before their reasons; longer ones have a line of their own
 GROUPS = 40  # of hosts that are shown; the rest is in --json
@@ -49,6 +47,7 @@ def command(task: str | None, run: str | None, as_json: bool) -> None:
 def _lines(found: Explained, task: str | None) -> Iterator[str]:
     from batchwasm.cli.render import wrapped
     from batchwasm.escape import visible
+    from batchwasm.views.explaining import attempt_text, place_text, told
 
     state = found.state.replace("_", " ")
     if task is None:
@@ -57,7 +56,7 @@ def _lines(found: Explained, task: str | None) -> Iterator[str]:
         verb = {"waiting": "waits", "running": "runs"}.get(found.state, f"ended: {state}")
         yield visible(f"{task} of {found.run} {verb}")
     for reason in found.reasons:
-        yield from wrapped(_told(reason), "  ")
+        yield from wrapped(told(reason), "  ")
     closed = [group for group in found.hosts if group.reasons] if task is None else found.hosts
     if closed:
         yield ""
@@ -67,13 +66,13 @@ def _lines(found: Explained, task: str | None) -> Iterator[str]:
         yield ""
         yield "now"
         for place in found.places:
-            yield from wrapped(_place(place), "  ")
+            yield from wrapped(place_text(place), "  ")
     yield from _cache_lines(found)
     if found.attempts:
         yield ""
         yield "attempts that ended"
         for attempt in found.attempts:
-            yield from wrapped(_attempt(attempt), f"  {attempt.number:<3}")
+            yield from wrapped(attempt_text(attempt), f"  {attempt.number:<3}")
 
 
 def _cache_lines(found: Explained) -> Iterator[str]:
@@ -94,26 +93,16 @@ def _cache_lines(found: Explained) -> Iterator[str]:
         yield from wrapped(text, "  ")
 
 
-def _told(reason: Reason) -> str:
-    return reason.text if reason.until is None else f"{reason.text} (until {clock(reason.until)})"
-
-
-def clock(at: float) -> str:
-    """Local time as people say it today: `10:42`; with its date on another day."""
-    then = time.localtime(at)
-    today = then[:3] == time.localtime()[:3]
-    return time.strftime("%H:%M" if today else "%Y-%m-%d %H:%M", then)
-
-
 def _host_lines(groups: Sequence[Hosts]) -> Iterator[str]:
     from batchwasm.cli.render import wrapped
     from batchwasm.spec.hostlist import fold
+    from batchwasm.views.explaining import told
 
     shown = groups[:GROUPS]
     names = [fold(group.names) for group in shown]
     width = min(NAMES_WIDTH, max(map(len, names)))
     for name, group in zip(names, shown, strict=True):
-        said = [_told(reason) for reason in group.reasons] or ["nothing is in the way there"]
+        said = [told(reason) for reason in group.reasons] or ["nothing is in the way there"]
         head = f"  {name:<{width}}  "
         if len(name) > width:
             yield from wrapped(name, "  ")
@@ -124,35 +113,3 @@ def _host_lines(groups: Sequence[Hosts]) -> Iterator[str]:
     if len(groups) > GROUPS:
         more = sum(len(group.names) for group in groups[GROUPS:])
         yield f"  and {more:,} more hosts; --json has all"
-
-
-def _place(place: Place) -> str:
-    from batchwasm.units import count_text
-
-    words = [f"attempt {place.number} on {place.host}"]
-    if place.before:
-        before = "1 task" if place.before == 1 else f"{count_text(place.before)} tasks"
-        words.append(f"sent there at {clock(place.since)}, behind {before} of the same batch")
-    else:
-        words.append(f"since {clock(place.since)}")
-    if place.double:
-        words.append("started beside another attempt; the first result counts")
-    if place.late:
-        words.append("much longer than others of its job")
-    if place.doubted:
-        words.append("doubted, since nothing is heard of its host")
-    return ", ".join(words)
-
-
-def _attempt(attempt: AttemptRow) -> str:
-    from batchwasm.units import duration_text, size_text
-
-    outcome = attempt.outcome.replace("_", " ")
-    if attempt.number == 0:
-        return f"{outcome} in an earlier run, started at {clock(attempt.started_at)}"
-    text = f"{outcome} on {attempt.host}, started at {clock(attempt.started_at)}"
-    if attempt.wall_s is not None:
-        text += f", after {duration_text(attempt.wall_s)}"
-    if attempt.peak_memory_bytes:
-        text += f" and with {size_text(attempt.peak_memory_bytes)}"
-    return f"{text}: {attempt.reason}" if attempt.reason else text

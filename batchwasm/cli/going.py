@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from batchwasm import api
 from batchwasm.api import Ran
@@ -20,24 +21,59 @@ from batchwasm.model import RunSpec
 from batchwasm.results import RunFolder, reference
 from batchwasm.units import count_text, duration_text, taken_text
 
+if TYPE_CHECKING:
+    from batchwasm.telling import Telling, Wanted
+
 
 class Going:
     """What is shown of a run while it goes on and when it is over."""
 
-    def __init__(self, progress: Progress, *, as_json: bool, quiet: bool) -> None:
-        self._progress = progress
+    def __init__(self, progress: Progress, *, as_json: bool, quiet: bool, telling: Telling | None = None) -> None:
+        self._progress, self._telling = progress, telling
         self._as_json, self._quiet = as_json, quiet
         self._folders: list[RunFolder] = []
 
     def watcher(self, spec: RunSpec) -> Watcher:
-        return RunWatcher(self._progress, spec, show=not (self._as_json or self._quiet))
+        watcher = self._watcher(spec)
+        if self._telling is None:
+            return watcher
+        return self._telling.watcher(watcher, spec, say if self._quiet else self._progress.note)
+
+    def _watcher(self, spec: RunSpec) -> Watcher:
+        prints = self._telling is not None and self._telling.prints  # then stdout is for that alone
+        return RunWatcher(self._progress, spec, show=not (self._as_json or self._quiet or prints))
 
     def started(self, folder: RunFolder) -> None:
         self._folders.append(folder)
+        if self._telling is not None:
+            self._telling.started(folder)
+        self._note_started(folder)
+
+    def _note_started(self, folder: RunFolder) -> None:
         self._progress.note(f"run {folder.name} in {folder.path}")
 
     def to_its_end(self, carry_out: Callable[[], Ran]) -> int:
         """The exit code. Raises what `carry_out` does."""
+        if self._telling is None:
+            return self._to_its_end(carry_out)
+        ran: Ran | None = None
+
+        def carried_out() -> Ran:
+            nonlocal ran
+            ran = carry_out()
+            return ran
+
+        try:
+            return self._to_its_end(carried_out)
+        except BaseException as error:
+            if ran is None:
+                self._telling.failed(error, api.status)
+            raise
+        finally:
+            if ran is not None:
+                self._telling.ended(ran.status, ran.exit_code)
+
+    def _to_its_end(self, carry_out: Callable[[], Ran]) -> int:
         try:
             ran = carry_out()
         except WorldError as error:
@@ -62,16 +98,16 @@ class Going:
 class GoingInBackground(Going):
     """The same of a detached run: its display is a log, its last words go there, and its caller waits for the first."""
 
-    def __init__(self, background: Background, *, quiet: bool) -> None:
+    def __init__(self, background: Background, *, quiet: bool, telling: Telling | None = None) -> None:
         self._log = Log()
-        super().__init__(Silent() if quiet else self._log, as_json=False, quiet=quiet)
+        super().__init__(Silent() if quiet else self._log, as_json=False, quiet=quiet, telling=telling)
         self._background = background
 
-    def watcher(self, spec: RunSpec) -> Watcher:
+    def _watcher(self, spec: RunSpec) -> Watcher:
         return BackgroundWatcher(self._progress, spec, self._take_over)
 
-    def started(self, folder: RunFolder) -> None:
-        self._folders.append(folder)
+    def _note_started(self, folder: RunFolder) -> None:
+        """Its caller says it."""
 
     def _take_over(self) -> None:
         self._background.take_over(self._folders[0])
@@ -90,16 +126,30 @@ class BackgroundWatcher(RunWatcher):
 
 
 @contextmanager
-def shown(as_json: bool, quiet: bool, background: Background | None = None) -> Iterator[Going]:
-    """A display on stderr, or a log in the background; taken down at the end."""
-    if background is not None:
-        yield GoingInBackground(background, quiet=quiet)
+def shown(
+    as_json: bool, quiet: bool, background: Background | None = None, wanted: Wanted | None = None
+) -> Iterator[Going]:
+    """A display on stderr, or a log in the background; taken down at the end. What else is `wanted` is set up first."""
+    with _telling(wanted) as telling:
+        if background is not None:
+            yield GoingInBackground(background, quiet=quiet, telling=telling)
+            return
+        shown = Silent() if quiet else progress.make()
+        try:
+            yield Going(shown, as_json=as_json, quiet=quiet, telling=telling)
+        finally:
+            shown.close()
+
+
+@contextmanager
+def _telling(wanted: Wanted | None) -> Iterator[Telling | None]:
+    if wanted is None:
+        yield None
         return
-    shown = Silent() if quiet else progress.make()
-    try:
-        yield Going(shown, as_json=as_json, quiet=quiet)
-    finally:
-        shown.close()
+    from batchwasm.telling import Telling
+
+    with closing(Telling(wanted, say)) as telling:
+        yield telling
 
 
 def _print_left(folders: list[RunFolder]) -> None:

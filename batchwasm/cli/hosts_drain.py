@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-from batchwasm import api
+from batchwasm import api, told
 from batchwasm.cli.render import print_json
 from batchwasm.errors import EXIT_SUCCEEDED, EXIT_WORLD, Problem, RunError, SpecError, WorldError
 from batchwasm.escape import say, visible
 from batchwasm.results import RunFolder, reference
-from batchwasm.rows import HostHit, Status
+from batchwasm.rows import Status
 from batchwasm.spec import hostlist
 from batchwasm.spec.nodes import did_you_mean
-from batchwasm.units import count_text
 
 Live = tuple[RunFolder, Status]
 
@@ -40,7 +39,7 @@ def run(names: Sequence[str], name: str | None, *, drained: bool, why: str = "",
             print_json(hit.as_dict() for hit in hits)
         else:
             for hit in hits:
-                click.echo(visible(f"{reference(folder, Path.cwd())}: {_sentence(hit)}"))
+                click.echo(visible(f"{reference(folder, Path.cwd())}: {told.drained(hit)}"))
     return EXIT_SUCCEEDED if reached >= set(wanted) else EXIT_WORLD
 
 
@@ -84,21 +83,3 @@ def _check(wanted: Sequence[str], runs: Sequence[Live], name: str | None) -> Non
     ]
     if problems:
         raise SpecError(problems)
-
-
-def _sentence(hit: HostHit) -> str:
-    return f"{hit.host} {'; '.join(_drained(hit) if hit.drained else _undrained(hit))}"
-
-
-def _drained(hit: HostHit) -> Iterator[str]:
-    yield "takes no new tasks" if hit.was is None else f"took no new tasks already{f' ({hit.was})' if hit.was else ''}"
-    if not hit.running:
-        yield "nothing runs there"
-    else:
-        yield f"{count_text(hit.running)} {'task still runs' if hit.running == 1 else 'tasks still run'} there"
-
-
-def _undrained(hit: HostHit) -> Iterator[str]:
-    yield "takes tasks again" if hit.was is not None else "was not drained"
-    if hit.busy is not None:
-        yield f"but it is left to others now: {hit.busy}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,27 +29,12 @@ def command(run: str | None, as_json: bool) -> None:
 
 def show(done: Paused, run: str, as_json: bool) -> None:
     """What was done, as `run` is called here."""
+    from batchwasm import told
     from batchwasm.cli.render import print_json
     from batchwasm.escape import visible
 
     if as_json:
         print_json([done.as_dict()])
     else:
-        click.echo(visible(f"{run}: {'; '.join(_paused(done, run) if done.paused else _unpaused(done))}"))
-
-
-def _paused(done: Paused, run: str) -> Iterator[str]:
-    from batchwasm.units import tasks_text
-
-    yield "paused: nothing new is started" if done.was is None else f"was paused already ({done.was})"
-    if done.running:
-        yield f"{tasks_text(done.running, 'goes on to its end', 'go on to their end')}"
-    yield tasks_text(done.waiting, "waits", "wait")
-    yield f"it goes on with 'batchwasm unpause -r {run}'"
-
-
-def _unpaused(done: Paused) -> Iterator[str]:
-    from batchwasm.units import tasks_text
-
-    yield "was not paused" if done.was is None else f"goes on; it was paused {done.was}"
-    yield f"{tasks_text(done.waiting, 'waits', 'wait')}, {tasks_text(done.running, 'runs', 'run')}"
+        again = f"it goes on with 'batchwasm unpause -r {run}'"
+        click.echo(visible(f"{run}: {told.paused(done, again)}"))

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from batchwasm.cli import complete
-from batchwasm.cli.options import AMOUNT, wait_hosts_option
+from batchwasm.cli.options import AMOUNT, telling_options, tui_option, wait_hosts_option
 
 if TYPE_CHECKING:
     from batchwasm.cli.detach import Background
     from batchwasm.model import Inventory, RunSpec
+    from batchwasm.telling import Wanted
 
 _SETTINGS = (
     *("memory", "time_limit", "cpus", "gpus", "priority", "retries"),
@@ -76,8 +77,9 @@ _LISTS = {"inputs": "--input", "outputs": "--output", "labels": "--label"}
 @click.option("--files", type=int, help="For a SOURCE: how many files it may make.")
 @click.option("--stdin", metavar="FILE", help="For a SOURCE: what it reads on stdin.")
 @click.option("--print-toml", is_flag=True, help="For a SOURCE: print the jobs.toml that this stands for, and stop.")
-@click.option("--tui", is_flag=True, hidden=True)
+@tui_option
 @click.option("--detach", is_flag=True, help="Return when the run has begun; it goes on in the background.")
+@telling_options
 def command(
     file: Path,
     args: tuple[str, ...],
@@ -96,18 +98,21 @@ def command(
     tui: bool,
     detach: bool,
     cache: bool | None,
+    wanted: Wanted | None,
     **settings: Any,
 ) -> int:
     """Compile, ship, run and collect what JOBS.toml says, or run SOURCE (.c .cpp .rs .go .zig .wat .wasm) with ARGS."""
-    if tui:
-        raise click.UsageError("--tui: not in this version")
+    if wanted is not None and (dry_run or simulate or print_toml):
+        raise click.UsageError("--metrics, --events, --notify: for a run that starts, and this one does not")
     background = None
-    if detach:
+    if detach or tui:
+        from batchwasm.cli import dashboard
         from batchwasm.cli import detach as detaching
 
-        if dry_run or simulate or print_toml:
+        if detach and (dry_run or simulate or print_toml):
             raise click.UsageError("--detach: for a run that starts; --dry-run, --simulate and --print-toml do not")
-        background = detaching.enter(as_json=as_json)
+        kinds = {"detach": detach, "json": as_json, "dry_run": dry_run, "simulate": simulate, "print_toml": print_toml}
+        background = detaching.enter(as_json=as_json, shown=dashboard.over_it(tui, **kinds))
     from batchwasm import api
 
     spec, machines = _read(file, args, inventory, hosts, settings)
@@ -124,7 +129,7 @@ def command(
         return simulating.run(spec, machines, only, durations, as_json=as_json, quiet=quiet)
     if dry_run:
         return _dry_run(spec, machines, only, as_json)
-    return _run(spec, machines, only, fail_fast, runs_dir, wait_hosts_s, as_json, quiet, background)
+    return _run(spec, machines, only, fail_fast, runs_dir, wait_hosts_s, as_json, quiet, background, wanted)
 
 
 def _read(
@@ -172,12 +177,13 @@ def _run(
     as_json: bool,
     quiet: bool,
     background: Background | None,
+    wanted: Wanted | None,
 ) -> int:
     from batchwasm import api
     from batchwasm.cli import going
 
     spec = api.only(spec, only)  # before a display is up, which must be taken down again
-    with going.shown(as_json, quiet, background) as going_on:
+    with going.shown(as_json, quiet, background, wanted) as going_on:
         return going_on.to_its_end(
             lambda: api.run(
                 spec,

@@ -1,4 +1,4 @@
-"""`schema [jobs|inventory]`: what an editor needs to complete and check either file."""
+"""`schema [jobs|inventory|events]`: what an editor needs to complete and check either file; what events look like."""
 
 from __future__ import annotations
 
@@ -9,14 +9,20 @@ import click
 
 
 @click.command("schema")
-@click.argument("which", type=click.Choice(["jobs", "inventory"]), default="jobs")
-def command(which: Literal["jobs", "inventory"]) -> None:
-    """Print the JSON Schema of jobs.toml (default) or of an inventory.
+@click.argument("which", type=click.Choice(["jobs", "inventory", "events"]), default="jobs")
+def command(which: Literal["jobs", "inventory", "events"]) -> None:
+    """Print the JSON Schema of jobs.toml (default), of an inventory, or of a line of 'run --events'.
 
     \b
     batchwasm schema > jobs.schema.json
     Then, as the first line of jobs.toml:  #:schema ./jobs.schema.json
     """
-    from batchwasm import spec
+    if which == "events":
+        from batchwasm.telling import eventschema
 
-    click.echo(json.dumps(spec.schema(which), indent=2))
+        found = eventschema.schema()
+    else:
+        from batchwasm import spec
+
+        found = spec.schema(which)
+    click.echo(json.dumps(found, indent=2))

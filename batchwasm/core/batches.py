@@ -275,6 +275,7 @@ class Batches(Jobs):
         job = self.jobs[batch.job]
         job.note_try(task, batch.remaining[task])
         job.losses[task] = job.losses.get(task, 0) + 1
+        job.lost += 1
         if job.doubles.pop(task, None):
             return
         if job.losses[task] >= CRASH_LIMIT:

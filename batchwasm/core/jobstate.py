@@ -94,6 +94,8 @@ class JobState:
     """Number of the latest attempt of the tasks that were tried and wait or run again; of those that ended and did not
     succeed where it is above 1, or they were stopped."""
     losses: dict[int, int] = field(default_factory=dict)
+    lost: int = 0
+    """Attempts that were lost while this process looked on, with their hosts or workers; no snapshot has it."""
     spared: dict[int, int] = field(default_factory=dict)
     """Attempts of the tasks that wait or run which are no failures that count: from before a person had them again, and
     those that succeeded and are compared."""

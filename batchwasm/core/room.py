@@ -133,6 +133,11 @@ class Room:
         """Whether anything at all may be sent there."""
         return self.firm_cpus > 0 and self.all_cpus > -(AHEAD - 1) * self.offer.milli_cpus
 
+    @property
+    def taken_cpus(self) -> int:
+        """Thousandths in use: what was sent ahead of a free slot takes none yet."""
+        return min(self.offer.milli_cpus, self.offer.milli_cpus - self.all_cpus)
+
     def fits_firmly(self, amount: Amount) -> bool:
         """Whether it could start when nothing but short tasks is before it."""
         return (

@@ -157,7 +157,7 @@ class Loop(Wanted):
         return self._pool.twin_of(host, supervisor)
 
     def beat(self, host: str, beat: Beat) -> None:
-        self._keeping.beat(host, beat)
+        self._watcher.sampled(self._keeping.beat(self.state, host, beat))
 
     def output(self, host: str, output: Output) -> None:
         self._live.take(host, output)
@@ -250,7 +250,7 @@ class Loop(Wanted):
         events = opening(self._plan, self._folder.name, self.state, self._before)
         for event in events:
             self._scheduler.observe(event, now)
-        self._journal.append(events, now, durable=True)
+        seq = self._journal.append(events, now, durable=True)
         left_out = [event.host for event in events if isinstance(event, HostLeft)]
         if left_out:
             self._watcher.note(
@@ -259,6 +259,7 @@ class Loop(Wanted):
             )
         self._requests.turn_away(now)
         self._watcher.opened()
+        self._watcher.journaled(events, seq, now)
 
     async def _passes(self) -> None:
         try:
@@ -305,7 +306,8 @@ class Loop(Wanted):
         events, settled, answers = self._observe(news, now)
         decisions = [] if self._building.errors else self._scheduler.decide(now)
         if events or decisions or answers or self._inputs:
-            self._journal.append([*events, *decisions], now, answers=answers, inputs=self._inputs)
+            seq = self._journal.append([*events, *decisions], now, answers=answers, inputs=self._inputs)
+            self._watcher.journaled([*events, *decisions], seq, now)
             self._inputs.clear()
         for session, seqs in settled.items():
             session.settled(seqs)
@@ -362,7 +364,7 @@ class Loop(Wanted):
     def _append(self, events: Sequence[Event], now: float) -> None:
         for event in events:
             self._scheduler.observe(event, now)
-        self._journal.append(events, now)
+        self._watcher.journaled(events, self._journal.append(events, now), now)
         for event in events:
             self._watcher.happened(event)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from batchwasm.artifacts import Store
@@ -10,6 +10,7 @@ from batchwasm.core.events import AfterJob, Event, HostPlan, JobPlan
 from batchwasm.core.state import State
 from batchwasm.engine.secrets import Secrets
 from batchwasm.errors import SpecError
+from batchwasm.journalrows import Sample
 from batchwasm.model import Artifact, Host, HostName, Inventory, Job, JobName, RunSpec
 from batchwasm.spec.inputs import task_inputs
 
@@ -30,10 +31,60 @@ class Watcher:
     def happened(self, event: Event) -> None:
         """`event` is in the journal."""
 
+    def journaled(self, events: Sequence[Event], seq: int, at: float) -> None:
+        """The same of all events of a run, its first ones too: rows of the journal, the last one `seq`, written at unix
+        time `at`. What they decide is not acted on yet."""
+
+    def sampled(self, sample: Sample) -> None:
+        """A host said this of itself, as each does every few seconds."""
+
     def passed(self, state: State) -> None:
         """Some passes are over, or the run is; `state` is the loop's own, to read and not to keep."""
 
     def note(self, text: str) -> None: ...
+
+
+class Watchers(Watcher):
+    """Several who look on, told in this order."""
+
+    def __init__(self, *watchers: Watcher) -> None:
+        self._watchers = watchers
+
+    def opened(self) -> None:
+        for watcher in self._watchers:
+            watcher.opened()
+
+    def compiling(self, job: JobName, hint: str) -> None:
+        for watcher in self._watchers:
+            watcher.compiling(job, hint)
+
+    def compiled(self, job: JobName, artifact: Artifact) -> None:
+        for watcher in self._watchers:
+            watcher.compiled(job, artifact)
+
+    def shipping(self, host: HostName, text: str) -> None:
+        for watcher in self._watchers:
+            watcher.shipping(host, text)
+
+    def happened(self, event: Event) -> None:
+        for watcher in self._watchers:
+            watcher.happened(event)
+
+    def journaled(self, events: Sequence[Event], seq: int, at: float) -> None:
+        for watcher in self._watchers:
+            watcher.journaled(events, seq, at)
+
+    def sampled(self, sample: Sample) -> None:
+        for watcher in self._watchers:
+            watcher.sampled(sample)
+
+    def passed(self, state: State) -> None:
+        for watcher in self._watchers:
+            watcher.passed(state)
+
+    def note(self, text: str) -> None:
+        for watcher in self._watchers:
+            watcher.note(text)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

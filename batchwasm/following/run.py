@@ -26,8 +26,11 @@ _LAST_WORDS = ("RunFinished", "RunStopped")
 class Following:
     """A run's journal, open for as long as one looks on. Raises RunError, WorldError where it can't be read."""
 
-    def __init__(self, folder: RunFolder) -> None:
+    def __init__(self, folder: RunFolder, *, may_jump: bool = False) -> None:
+        """With `may_jump` a look at which nobody hears the events costs little however much happened since the last:
+        the state may be another object then."""
         self.folder = folder
+        self._may_jump = may_jump
         self.journal = Journal.open(folder.journal, read_only=True)
         self._known: Known | None = None
         self._look_at = 0.0
@@ -43,7 +46,7 @@ class Following:
 
     def look(self, hear: Callable[[Event], None] | None = None) -> Known:
         """What is known now; `hear` is told each event since the last look, after which the state is as it was then."""
-        self._known = self.journal.caught_up(self._known, hear)
+        self._known = self.journal.caught_up(self._known, hear, may_jump=self._may_jump and hear is None)
         return self._known
 
     def is_over(self, patience_s: float = 0.0) -> bool:
@@ -76,6 +79,11 @@ class Following:
     def state(self) -> State | None:
         """As of the last look; None before the first."""
         return None if self._known is None else self._known.state
+
+    @property
+    def known(self) -> Known | None:
+        """The same with its place in the journal."""
+        return self._known
 
     @property
     def is_gone(self) -> bool:

@@ -60,6 +60,22 @@ class Load:
         return max(0.0, others_s / (last.total_s - first.total_s))
 
 
+class Share:
+    """The share of all cpus that anybody used between two looks."""
+
+    def __init__(self, proc: str = "/proc") -> None:
+        self._proc = proc
+        self._before = _cpu_seconds(proc)
+        self.now: float | None = None
+        """As of the last look; None where the kernel does not tell."""
+
+    def look(self) -> None:
+        found, before = _cpu_seconds(self._proc), self._before
+        if found is not None and before is not None and found[1] - before[1] >= LEAST_S:
+            self._before = found
+            self.now = min(1.0, max(0.0, (found[0] - before[0]) / (found[1] - before[1])))
+
+
 def _averaged(workers: int) -> float | None:
     try:
         return max(0.0, os.getloadavg()[0] - workers) / (os.cpu_count() or 1)

@@ -272,6 +272,10 @@ class Beat:
     """Why this run starts nothing here now: what was measured, and the bound that it passed. '' where it may start."""
     suspended: int = 0
     """Batches of this run whose workers are stopped until the host is free again."""
+    cpu_share: float | None = None
+    """Of the machine's processors that anybody used since the beat before, 0 to 1; None where that is not known."""
+    memory_bytes: int = 0
+    """That the machine has; 0 where nothing tells."""
     kind: ClassVar[str] = "beat"
 
 

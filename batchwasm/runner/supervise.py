@@ -23,6 +23,7 @@ from .capacity import WHOLE, Room
 from .keyboard import Keyboard
 from .local import Place
 from .manners import Manners
+from .others import Share
 from .pool import Pool
 from .protocol import (
     VERSION,
@@ -109,6 +110,7 @@ class Supervisor:
         self._alone = Alone(self._pool, patience)
         self._owner = owner.Files(owner.paths())
         self._keyboard = Keyboard()
+        self._share = Share()
         self._manners = Manners(self._pool, self._keyboard, self._tell_mood)
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.bind(at.socket)
@@ -295,6 +297,7 @@ class Supervisor:
 
     def _beat(self) -> None:
         load, memory = facts.load(), facts.memory_available_bytes()
+        self._share.look()
         for connection in self._connections:
             if connection.run is not None and not connection.stream.behind:
                 connection.stream.send(self._beat_of(connection.run, load, memory))
@@ -309,6 +312,8 @@ class Supervisor:
             disk_free_bytes=facts.disk_free_bytes(self._at.spool),
             busy=run.mood.busy or "",
             suspended=self._pool.suspended(run),
+            cpu_share=self._share.now,
+            memory_bytes=self._facts.memory_bytes,
         )
 
     def _tell_mood(self, run: Run) -> None:

@@ -12,6 +12,7 @@ from batchwasm.views.model import (
     HostView,
     JobLine,
     JobView,
+    Load,
     Moment,
     Overview,
     Pace,
@@ -19,6 +20,7 @@ from batchwasm.views.model import (
     TaskLine,
     TaskView,
 )
+from batchwasm.views.view import View
 
 __all__ = [
     "Attempted",
@@ -28,10 +30,12 @@ __all__ = [
     "HostView",
     "JobLine",
     "JobView",
+    "Load",
     "Moment",
     "Overview",
     "Pace",
     "Said",
     "TaskLine",
     "TaskView",
+    "View",
 ]

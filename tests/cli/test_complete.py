@@ -46,7 +46,7 @@ def ask(batchwasm: Cli) -> Ask:
 def test_commands_and_options_are_offered(ask: Ask) -> None:
     assert ask("s") == ["status", "schema"]
     assert {"run", "hosts", "completion"} <= set(ask(""))
-    assert "tui" not in ask("")
+    assert "tui" in ask("")
     assert ask("results", "--fa") == ["--failed"]
     assert ask("results", "--outcome", "t") == ["trapped", "timed_out"]
     assert ask("completion", "") == ["bash", "zsh", "fish"]

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from batchwasm.cli.explain import clock
 from batchwasm.core.events import (
     Event,
     HostLeft,
@@ -26,6 +25,7 @@ from batchwasm.core.state import State
 from batchwasm.journal import Journal
 from batchwasm.model import Request
 from batchwasm.results import RunFolder
+from batchwasm.views.explaining import clock
 from tests.cli.terminal import on_a_terminal
 from tests.command import Cli
 from tests.core.test_scheduler import built, joined, placed, plan, record

@@ -18,7 +18,7 @@ from batchwasm.engine.look import MODULES, Look
 from batchwasm.errors import HostError
 from batchwasm.model import Courtesy, Host
 from tests.engine.depots import depot_on, executable, here, python_that_mounts
-from tests.sshd import Sshd, configure, free_port, new_key
+from tests.sshd import Sshd, configure, free_port, loopback, new_key
 from tests.test_architecture import hosts_pythons
 
 
@@ -145,7 +145,7 @@ async def test_an_installed_runner_is_seen(tmp_path: Path) -> None:
 
 
 async def test_a_host_that_is_down_is_not_reached(home: Path) -> None:
-    found = await check(Host(name="x", address="127.0.0.1", port=free_port("127.0.0.1")))
+    found = await check(Host(name="x", address=loopback(1), port=free_port(loopback(1))))
     assert not found.good
     assert not found.reached
     assert (found.key, found.auth, found.facts, found.latency_s) == (None, None, None, None)

@@ -1,0 +1,92 @@
+"""The newest of what is rare in a journal: events that a person wants to be told of, attempts that did not succeed.
+
+They are found by the indexes that a journal has since layout 5; in an older one its newest rows are looked through.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from batchwasm.core import eventcodec
+from batchwasm.core.events import Event
+from batchwasm.errors import RunError
+from batchwasm.journal import Journal
+from batchwasm.journalfile import BAD, RARE
+
+TAIL_ROWS = 20_000  # of an older journal, where the newest rows are looked through for rare ones: some 20 ms
+_INDEXED = 5  # the layout that has the indexes
+
+
+class Rare(NamedTuple):
+    """An event with its place."""
+
+    seq: int
+    at: float
+    event: Event
+
+
+class Bad(NamedTuple):
+    """An attempt that did not succeed."""
+
+    seq: int
+    at: float
+    """When it was told of."""
+    job: int
+    task: int
+    host: str
+    outcome: int
+    final: int
+    wall_s: float
+    reason: str | None
+
+
+def rare_events(journal: Journal, *, after: int, limit: int, host: str | None = None) -> list[Rare]:
+    """The newest events that are not routine, of seq beyond `after`, oldest first; of one host, or of all."""
+    source = "events INDEXED BY events_rare"
+    if journal.version < _INDEXED:
+        source, after = "events", max(after, _last(journal, "events", "seq") - TAIL_ROWS)
+    query = (
+        f"SELECT seq, at, kind, body FROM {source} WHERE {RARE} AND seq > ?1 "
+        "AND (?2 IS NULL OR json_extract(body, '$.host') = ?2 OR json_extract(body, '$.plan.name') = ?2) "
+        "ORDER BY seq DESC LIMIT ?3"
+    )
+    found = []
+    for seq, at, kind, body in reversed(journal.rows(query, (after, host, limit))):
+        found.append(Rare(seq, at, _decoded(journal, seq, kind, body)))
+    return found
+
+
+def _decoded(journal: Journal, seq: int, kind: str, body: str) -> Event:
+    try:
+        return eventcodec.decode(kind, json.loads(body))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RunError(f"{journal.path}: event {seq} ({kind}) can't be read: {error}") from error
+
+
+def bad_attempts(journal: Journal, *, after: int, limit: int) -> list[Bad]:
+    """The newest attempts that did not succeed, of events beyond seq `after`, oldest first."""
+    source, more = "attempts INDEXED BY attempts_bad", ""
+    if journal.version < _INDEXED:
+        source, more = "attempts", f" AND id > {_last(journal, 'attempts', 'id') - TAIL_ROWS}"
+    return _bad(journal, f"{source} WHERE {BAD} AND seq > ?{more} ORDER BY seq DESC, id DESC LIMIT ?", (after, limit))
+
+
+def bad_among(journal: Journal, after: int, upto: int, *, host: str, limit: int) -> list[Bad]:
+    """The same of one host, among rows beyond id `after` and up to `upto`, which are gone through."""
+    where = f"id > ? AND id <= ? AND host = ? AND {BAD} ORDER BY id DESC LIMIT ?"
+    return _bad(journal, f"attempts NOT INDEXED WHERE {where}", (after, upto, host, limit))
+
+
+def _bad(journal: Journal, source: str, given: Sequence[object]) -> list[Bad]:
+    query = (
+        "SELECT a.seq, e.at, a.job, a.task, a.host, a.outcome, a.final, a.wall_s, a.reason_text "
+        f"FROM (SELECT * FROM {source}) AS a JOIN events AS e USING (seq)"
+    )
+    return [Bad(*row) for row in reversed(journal.rows(query, given))]
+
+
+def _last(journal: Journal, table: str, column: str) -> int:
+    found: int = journal.rows(f"SELECT coalesce(max({column}), 0) FROM {table}")[0][0]
+    return found
