@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 
@@ -56,9 +57,9 @@ def known_here(one_file_python: Path, home: Path) -> carried.HostPython:
     return found
 
 
-async def python_on(bare: Bare, **given: str) -> tuple[str, bool]:
+async def python_on(bare: Bare, way: str = "ssh", **given: str) -> tuple[str, bool]:
     """The Python that a depot there runs on, and whether it was brought just now."""
-    transport = make(bare.server.host)
+    transport = make(dataclasses.replace(bare.server.host, transport=way))
     await transport.connect()
     try:
         depot = await Depot.start("bare", transport, **given)
@@ -77,11 +78,14 @@ async def test_a_host_without_python_is_told_with_what_would_help(bare_host: Bar
     assert not bare_host.workdir.exists()
 
 
-async def test_a_python_is_brought_once_and_found_again(bare_host: Bare, known_here: carried.HostPython) -> None:
+@pytest.mark.parametrize("way", ["ssh", "openssh", "paramiko"])
+async def test_a_python_is_brought_once_and_found_again(
+    bare_host: Bare, known_here: carried.HostPython, way: str
+) -> None:
     bare_host.add("tail", "gzip", "tar", "mv")
     executable = f"/home/.cache/batchwasm/python/{known_here.digest}/bin/python3"
-    assert await python_on(bare_host) == (executable, True)
-    assert await python_on(bare_host) == (executable, False)
+    assert await python_on(bare_host, way) == (executable, True)
+    assert await python_on(bare_host, way) == (executable, False)
     assert os.listdir(bare_host.workdir / "python") == [known_here.digest]
 
 
@@ -104,6 +108,7 @@ async def test_what_goes_wrong_with_unpacking_is_told(bare_host: Bare, known_her
     assert caught.value.code == "python"
 
 
+@pytest.mark.long
 def test_a_run_uses_the_host_and_says_what_it_was_sent(
     batchwasm: Cli, bare_host: Bare, known_here: carried.HostPython
 ) -> None:
