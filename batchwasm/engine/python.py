@@ -116,7 +116,7 @@ def no_python(name: str, python: str | None, said: bytes) -> NoPython:
 
 
 async def bring(name: str, transport: Transport, workdir: str | None, python: HostPython) -> None:
-    """Send a Python to the host and unpack it there. Raises HostError `python`."""
+    """Send a Python to the host and unpack it there. Raises HostError: `disk`, `timeout`, or `python`."""
     process = await transport.spawn(_unpacking(_folder(workdir), python))
     try:
         async with asyncio.timeout(BRING_S):
@@ -125,18 +125,24 @@ async def bring(name: str, transport: Transport, workdir: str | None, python: Ho
                     await process.write(chunk)
             announced = await Announced.wait(process, (BROUGHT.encode(),))
             code = b"" if announced is None else (await announced.read(16)).strip()
-    except TimeoutError:
-        code = b"no end"
+    except TimeoutError as error:
+        cause = f"{name}: a Python was not sent and unpacked there within {BRING_S:.0f} s"
+        raise HostError("timeout", cause, "look at its load and at the line to it") from error
     except OSError as error:
-        raise HostError("input", f"{name}: can't read {python.path}: {error.strerror}") from error
+        raise HostError("input", f"{name}: can't read {python.path}: {error.strerror}", "put it back") from error
     finally:
         await process.close()
+    if not code:
+        raise HostLost(f"{name}: it went away while a Python was sent there")
     if code != b"0":
-        said = process.stderr_tail.strip().splitlines()
-        cause = f"{name}: no Python of 3.9 or later, and the one that was sent can't be put there"
-        raise HostError(
-            "python", f"{cause}: {said[-1] if said else 'it did not say why'}", "set another `workdir` for it"
-        )
+        raise _not_brought(name, process.stderr_tail.strip().splitlines())
+
+
+def _not_brought(name: str, said: list[str]) -> HostError:
+    cause = f"{name}: no Python of 3.9 or later, and the one that was sent can't be put there"
+    is_full = any("o space left" in line or "quota" in line.lower() for line in said)
+    cure = "make room there, or set another `workdir` for it" if is_full else "set another `workdir` for it"
+    return HostError("disk" if is_full else "python", f"{cause}: {said[0] if said else 'it did not say why'}", cure)
 
 
 def _chunks(python: HostPython) -> Iterator[bytes]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from batchwasm import carried
 from batchwasm.engine.depot import Depot
-from batchwasm.errors import HostError
+from batchwasm.errors import HostError, HostLost
 from batchwasm.transports import make
 from scripts.onefile import build
 from tests.bare import Bare
@@ -106,6 +108,35 @@ async def test_what_goes_wrong_with_unpacking_is_told(bare_host: Bare, known_her
     with pytest.raises(HostError, match=r"the one that was sent can't be put there: .*not found") as caught:
         await python_on(bare_host)
     assert caught.value.code == "python"
+
+
+@pytest.fixture
+def little_disk(bare_host: Bare) -> Iterator[Path]:
+    """/disk of the bare host: 4 MiB."""
+    disk = bare_host.root / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", disk], check=True)
+    yield disk
+    subprocess.run(["umount", "--lazy", disk], check=True)
+
+
+async def test_a_disk_that_is_full_is_told_as_one(
+    bare_host: Bare, known_here: carried.HostPython, little_disk: Path
+) -> None:
+    with pytest.raises(HostError, match=r"No space left on device") as caught:
+        await python_on(bare_host, workdir="/disk/w")
+    assert caught.value.code == "disk"
+    assert os.listdir(little_disk / "w/python") == []
+
+
+async def test_a_connection_that_ends_meanwhile_may_be_tried_again(
+    bare_host: Bare, known_here: carried.HostPython
+) -> None:
+    (bare_host.root / "bin/head").unlink()
+    (bare_host.root / "bin/head").write_text("#!/bin/sh\nkill -9 $PPID\n")
+    (bare_host.root / "bin/head").chmod(0o755)
+    with pytest.raises(HostLost, match="went away while a Python was sent"):
+        await python_on(bare_host)
 
 
 @pytest.mark.long
