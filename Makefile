@@ -41,6 +41,7 @@ format: setup-test
 bench: setup-test
 	@$(BIN)/python benchmarks/throughput.py $(ARGS)
 	@$(BIN)/python benchmarks/functions.py
+	@$(BIN)/python benchmarks/transports.py
 	@$(BIN)/python benchmarks/core.py --tasks 1000 100000
 	@$(BIN)/python benchmarks/makespan.py --hosts 100 --tasks 100000
 	@$(BIN)/python benchmarks/tui.py

@@ -40,6 +40,18 @@ def test_the_functions_benchmark_measures_calls_and_arrays(tmp_path: Path) -> No
     assert all(figure > 0 for each in figures["array_gb_per_s"].values() for figure in each)
 
 
+@pytest.mark.skipif(sshd_path() is None, reason="no sshd here: install openssh-server")
+def test_the_transports_benchmark_measures_each_of_them(tmp_path: Path) -> None:
+    found = tmp_path / "found.json"
+    options = ["--rounds", "1", "--tasks", "100", "-o", found]
+    command: list[str | Path] = [sys.executable, ROOT / "benchmarks/transports.py", *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    rounds = json.loads(found.read_text())["rounds"]
+    assert list(rounds) == ["ssh", "openssh", "paramiko"]
+    assert all(ms > 0 for [figures] in rounds.values() for ms in figures.values())
+
+
 def test_the_core_benchmark_measures_cost_and_memory(tmp_path: Path) -> None:
     found = tmp_path / "found.json"
     command: list[str | Path] = [sys.executable, ROOT / "benchmarks/core.py", "--hosts", "10", "--tasks", "1000"]

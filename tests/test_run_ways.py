@@ -27,7 +27,7 @@ def folder(batchwasm: Cli, ssh_pool: list[Sshd]) -> Path:
 
 
 def test_hosts_of_every_transport_take_part_in_one_run(batchwasm: Cli, folder: Path) -> None:
-    (folder / "jobs.toml").write_text(SQUARES % (200, 160))
+    (folder / "jobs.toml").write_text(SQUARES % (100, 160))
     run = batchwasm("run", "jobs.toml", "--json").json
     assert run["tasks"] == {"total": 160, "succeeded": 160, "failed": 0, "cancelled": 0, "skipped": 0}
     rows = batchwasm("results", "--json").rows

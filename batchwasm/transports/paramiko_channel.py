@@ -25,7 +25,7 @@ RECEIVE_BYTES = 256 * 1024
 SEND_BYTES = 32 * 1024  # a packet: paramiko copies all that is left of a buffer for each
 GONE = (OSError, EOFError, paramiko.SSHException)
 """What paramiko raises where a connection ends under a call."""
-LOST_S = 1.0  # between the end of a connection's channels and its own
+LOST_S = 0.3  # between the end of a connection's channels and its own, in one thread there
 
 
 class ParamikoProcess:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
 import os
-import shlex
 import signal
 import stat
 import subprocess
@@ -18,9 +18,9 @@ import pytest
 
 from batchwasm.errors import HostError
 from batchwasm.model import Host
-from batchwasm.transports import openssh, openssh_client, openssh_errors
+from batchwasm.transports import checks_keys, openssh, openssh_client, openssh_errors
 from batchwasm.transports.openssh import OpensshTransport
-from batchwasm.transports.ssh_config import Endpoint
+from batchwasm.transports.route import endpoint_of
 from tests.sshd import Servers, Sshd, configure
 from tests.transports.test_contract import connected, ended, read_all
 
@@ -63,13 +63,28 @@ async def test_a_live_master_of_the_users_own_is_used_and_left_alone(ssh_pool: l
 
 
 async def test_a_connection_that_was_made_by_the_command_of_the_error_is_used(ssh_pool: list[Sshd], home: Path) -> None:
-    client = openssh_client.Client(endpoint=Endpoint(name="sshd-a"))
-    command = shlex.split(openssh_errors.by_hand(client))
-    with master(home, command[command.index("-S") + 1], "sshd-a"):
-        before = logins(ssh_pool[0])
-        async with connected(by_openssh(ssh_pool[0])):
-            pass
-        assert logins(ssh_pool[0]) == before
+    server = ssh_pool[0]
+    host = Host(name="x", address=server.address, port=server.port, user=getpass.getuser(), transport="openssh")
+    command = openssh_errors.by_hand(openssh_client.Client(endpoint=endpoint_of(host)))
+    made = await asyncio.create_subprocess_shell(command, stdin=subprocess.DEVNULL)
+    assert await made.wait() == 0
+    (home / ".ssh/id_ed25519").unlink()  # nothing else would do
+    before = logins(server)
+    async with connected(host) as transport:
+        process = await transport.spawn("echo in")
+        assert await read_all(process) == b"in\n"
+        await process.close()
+    assert logins(server) == before
+    left = await asyncio.create_subprocess_shell(command.replace("-fNM", "-O exit"))
+    assert await left.wait() == 0  # it was there still
+
+
+async def test_what_only_ssh_understands_in_its_configuration_is_no_obstacle(ssh_pool: list[Sshd], home: Path) -> None:
+    configure(home, "Match exec true\n  ObscureKeystrokeTiming no\nHost sshd-b\n  IgnoreUnknown Obscure*\n")
+    path = home / ".ssh/config"
+    path.write_text("IgnoreUnknown Obscure*,Whatever\nWhatever it is\n" + path.read_text())
+    async with connected(by_openssh(ssh_pool[0])):
+        assert checks_keys(by_openssh(ssh_pool[0]))
 
 
 async def test_a_dead_control_path_of_ssh_config_is_no_obstacle_and_not_ours_to_make(
@@ -96,14 +111,17 @@ async def test_our_master_ends_with_the_transport(ssh_pool: list[Sshd]) -> None:
 KILLED = """
 import asyncio, os, signal, sys
 from batchwasm.model import Host
-from batchwasm.transports import make, openssh
+from batchwasm.transports import make, openssh, openssh_client
 
 async def main():
     openssh.PERSIST_S = 4
     transport = make(Host(name="sshd-a", transport="openssh"))
     await transport.connect()
-    process = await transport.spawn("echo $PPID; exec cat")
-    print((await process.read(100)).decode(), flush=True)
+    process = await transport.spawn("echo on; exec cat")
+    assert await process.read(100) == b"on\\n"
+    master = transport._master
+    ran = await openssh_client.run(master.client.over(master.socket, "-Ocheck"), 9)
+    print(ran.words.split("pid=")[1].split(")")[0], flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 
 asyncio.run(main())
@@ -133,7 +151,8 @@ async def test_a_server_that_asks_says_how_to_log_in_once(ssh_servers: Servers, 
     with pytest.raises(HostError) as caught:
         await OpensshTransport(by_openssh(server)).connect()
     assert caught.value.code == "auth"
-    assert "log in once yourself: ssh -fNM -o ControlPersist=8h -S /" in caught.value.cure
+    assert "log in once yourself: ssh -F " in caught.value.cure
+    assert " -fNM -o ControlPersist=8h -S /" in caught.value.cure
     server.end()
 
 
