@@ -13,7 +13,8 @@ help:
 	@echo "make chaos      10,000 tasks while schedulers, links and hosts fail at random (minutes, as root); CHAOS_SEED=n repeats one"
 	@echo "make lint       formatter, linter and types only;  make format  lets them mend what they can"
 	@echo "make bench      tasks and calls a second against GNU parallel, HyperQueue and dask; the scheduler by itself"
-	@echo "make dist       wheel and sdist in dist/;  make clean  removes what was made, .venv too"
+	@echo "make dist       in dist/: batchwasm, one file that needs no Python (Linux x86-64, minutes); wheel and sdist"
+	@echo "make clean      removes what was made, .venv too"
 
 demo:
 	@started=$$(date +%s); scripts/setup demo && $(BIN)/python scripts/demo.py $$started
@@ -46,7 +47,8 @@ bench: setup-test
 	@$(BIN)/python benchmarks/tui.py
 
 dist: setup-test
-	@$(BIN)/python -m build --outdir dist .
+	@$(BIN)/python -m build --outdir dist . >/dev/null
+	@$(BIN)/python scripts/onefile/build.py dist
 
 .PHONY: setup-test
 setup-test:

@@ -262,6 +262,13 @@ class Servers:
         self._made.append(server)
         return server
 
+    def release(self, server: Sshd) -> list[str]:
+        """End one before the session ends: what was left there after a grace."""
+        self._made.remove(server)
+        left = server.end()
+        shutil.rmtree(server.folder)
+        return left
+
     def end(self) -> list[str]:
         """What was left after a grace."""
         left = [line for server in self._made for line in server.end()]

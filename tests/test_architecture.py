@@ -63,6 +63,7 @@ LAYERS = {
     "units": 2,
     "journalrows": 1,
     "escape": 1,
+    "carried": 1,
     "disk": 1,
     "model": 1,
     "errors": 0,

@@ -100,6 +100,9 @@ class CallsWatcher(Watcher):
                 self._progress.host(event.host, "ready")
                 for warning in event.facts.get("warnings", ()):
                     self._progress.note(f"host {event.host}: {warning}")
+            case FileShipped() if event.kind == "python":
+                sent = f"{event.bytes / 2**20:.0f} MiB, kept there"
+                self._progress.note(f"host {event.host}: has no Python of 3.9 or later: it was sent one ({sent})")
             case FileShipped() if event.kind != "runner":
                 self._progress.host(event.host, "ready")
             case HostRefused():

@@ -48,7 +48,7 @@ class Check:
 
 
 async def check(host: Host) -> Check:
-    """Never raises HostError: that is what the Check tells. Installs nothing."""
+    """Never raises HostError: that is what the Check tells. Installs nothing but a Python where there is none."""
     transport = transports.make(host)
     seen = _Seen(host)
     try:

@@ -247,10 +247,11 @@ class Depot:
         return {"ok": [name for name in listed(os.path.join(self.workdir, "runner")) if _DIGEST.match(name)]}
 
     def clean(self) -> Answer:
-        """Remove what we keep here: runners and cache, and the workdir if nothing else is in it. Bytes freed."""
+        """Remove what we keep here: runners, cache and a Python that was brought, and the workdir if nothing else is
+        in it. Bytes freed."""
         freed = 0
         problems: list[str] = []
-        for name in ("runner", "cache"):
+        for name in ("runner", "cache", "python"):  # in which this very process may run: it has all that it needs
             folder = os.path.join(self.workdir, name)
             freed += size_of(folder)
             shutil.rmtree(folder, onerror=lambda _, path, info: problems.append(f"{path}: {info[1]}"))

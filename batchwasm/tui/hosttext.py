@@ -155,7 +155,9 @@ def known_text(view: HostView) -> Content:
 def _fact(name: str, value: Any) -> str:
     if value is None:
         return "not known"
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float):
         if name.endswith("_bytes"):
             return size_text(value)
         if name.endswith("_at"):

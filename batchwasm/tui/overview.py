@@ -348,13 +348,19 @@ def _progress(overview: Overview, width: int, pace: Pace) -> Iterator[Words]:
     rate = words(rate_text(pace.rate), "strong" if pace.rate else "dim")
     parts = [(*rate, (" ", "plain"), (sparkline(pace.rates, min(30, width // 5)), "running"))]
     eta = eta_text(pace)
-    parts.append(words(eta) if eta else words("nobody knows yet how long it takes", "dim"))
+    parts.append(words(eta) if eta else words(_why_no_eta(overview), "dim"))
     if overview.history:
         now = overview.history[-1]
         use: Words = (("cpus ", "plain"), (f"{now.cpus_busy:.0f}/{now.cpus:.0f}", "strong"))
         if width_of(joined([*parts, use])) <= width:
             parts.append(use)
     yield joined(parts)
+
+
+def _why_no_eta(overview: Overview) -> str:
+    if overview.status.paused is not None:
+        return "paused: p lets it go on"
+    return "nobody knows yet how long it takes"
 
 
 def _limits_line(overview: Overview) -> Words:

@@ -139,6 +139,7 @@ class TaskScreen(DrillScreen):
         self._printing = Printing(job, index)
         self._view: TaskView | None = None
         self._why = ""
+        self._state = "waiting"
         self._left: dict[str, Left] = {}
 
     @property
@@ -200,9 +201,7 @@ class TaskScreen(DrillScreen):
                 case Piece():
                     pieces.append(news)
         rows.put(pieces)
-        rows.empty = visible(self._nothing(state))
-        if rows.is_empty:
-            rows.refresh()
+        self._state = state
         self._show_about()
 
     def _nothing(self, state: str) -> str:
@@ -220,6 +219,8 @@ class TaskScreen(DrillScreen):
         if not rows.is_empty:
             said.append("follows the end" if rows.follows else "does not follow: G goes to the end")
         parts = [Content.styled("; ".join(said), FAINT)]
+        if rows.is_empty:
+            parts.append(Content(visible(self._nothing(self._state))))
         for left in self._left.values():
             parts += _left_out(left)
         if rows.rows.dropped:

@@ -35,7 +35,7 @@ from batchwasm.views.sums import SORTED_BY, Durations, Failures, Order
 FEW = 2_000  # tasks whose figures are looked up one by one: 10 ms
 KEPT = 8  # hosts, and orders of tasks, of which what was summed is kept: those that are switched between
 MANY = 50_000  # of an order in which a text is looked for: where it is so rare nobody looks on, and it costs a few MB
-LIMITS_SHARE = 20  # what limits a run is looked for again when so many times as long has passed as that takes
+PAUSES = 50  # what limits a run is looked for again when so many times as long has passed as that takes
 K = TypeVar("K")
 V = TypeVar("V")
 
@@ -141,11 +141,12 @@ class View:
         return max(time.time(), state.last_at) if self._alive else state.last_at
 
     def _what_limits(self, state: State, now: float) -> tuple[str, ...]:
+        """A large run is as it was a second ago."""
         began = time.perf_counter()
-        if began >= self._limits_due:
+        if began >= self._limits_due or not self._alive:
             self._limits = tuple(reason.text for reason in limits(state, now))
             ended = time.perf_counter()
-            self._limits_due = ended + LIMITS_SHARE * (ended - began)
+            self._limits_due = ended + PAUSES * (ended - began)
         return self._limits
 
     def _transport(self, name: HostName) -> str:

@@ -54,8 +54,8 @@ def test_progress_has_what_a_chart_needs(journal: Journal, state: State) -> None
 
 def test_a_beat_is_kept_with_what_the_run_has_of_the_host(journal: Journal, state: State) -> None:
     kept = Keeping(journal)
-    kept.beat("h", Beat(0.5, 1, 2, 3, 4, 5, suspended=1, cpu_share=0.25, memory_bytes=64))
-    kept.beat("gone", Beat(0.5, 1, 2, 3, 4, cpu_share=7.5))
+    kept.beat(state, "h", Beat(0.5, 1, 2, 3, 4, 5, suspended=1, cpu_share=0.25, memory_bytes=64))
+    kept.beat(state, "gone", Beat(0.5, 1, 2, 3, 4, cpu_share=7.5))
     kept.look(state, 200.0)
     known, gone = (sample for _, sample in journal.samples())
     assert (known.cpu_share, known.memory_bytes, known.suspended, known.run_cpus, known.done) == (0.25, 64, 1, 1.0, 0)

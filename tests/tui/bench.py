@@ -37,9 +37,6 @@ class Bench(App[None]):
         self.shown = self._make()
         return self.shown
 
-    def on_ready(self) -> None:
-        self.look()
-
     def look(self) -> None:
         overview = self.source.look()
         self.shown.show(overview, self.shown.ask(self.source))

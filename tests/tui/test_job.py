@@ -174,3 +174,14 @@ async def test_a_job_whose_name_is_hostile_is_harmless() -> None:
     async with benched(JobScreen("[red]\x1b[31mx"), source) as (bench, _):
         assert r"job [red]\x1b[31mx" in bench.screen_text
         assert r"\u202eafter [b]y" in bench.screen_text
+
+
+async def test_a_run_that_can_not_be_read_says_so_and_shows_what_was_seen() -> None:
+    async with benched(JobScreen("sim"), run_of(400)) as (bench, pilot):
+        bench.shown.refuse("/runs/\x1b[31mtour-3/journal.db: database is locked")
+        await settled(pilot)
+        assert r"the run can't be read now: /runs/\x1b[31mtour-3/journal.db: database is locked" in bench.screen_text
+        assert "all tasks: 400" in bench.screen_text
+        bench.look()
+        await settled(pilot)
+        assert "240 of 400 done" in bench.screen_text

@@ -86,7 +86,7 @@ def numbered(count: int, tags: str = "o") -> Iterator[str]:
 
 
 def test_a_million_rows_are_found_by_number_and_by_text() -> None:
-    rows = Rows()
+    rows = Rows(keep_chars=16 * 2**20)
     rows.extend(list(numbered(1_000_000)))
     assert len(rows) == 1_000_000
     assert (rows[0], rows[512], rows[999_999]) == ("oline 0", "oline 512", "oline 999999")
