@@ -9,7 +9,7 @@ import struct
 import subprocess
 import sys
 import termios
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
@@ -43,6 +43,30 @@ def on_a_terminal(
     if typed is not None:
         os.write(leader, typed.encode())
     written = read_all(leader)
+    return process.wait(60), written.decode().replace("\r\n", "\n")
+
+
+def asked_on_a_terminal(command: Sequence[str], *, cwd: Path, question: str, answer: str) -> tuple[int, str]:
+    """Run it with a terminal of its own, which it may also open as /dev/tty; the question is answered when it comes."""
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(
+        command,
+        cwd=cwd,
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color"},
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    os.close(follower)
+    written, answered = b"", False
+    while chunk := _read(leader):
+        written += chunk
+        if not answered and question.encode() in written:
+            os.write(leader, f"{answer}\n".encode())
+            answered = True
+    os.close(leader)
     return process.wait(60), written.decode().replace("\r\n", "\n")
 
 
