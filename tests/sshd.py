@@ -21,6 +21,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -34,9 +35,19 @@ _PR_SET_PDEATHSIG = 1
 Pairs = tuple[tuple[str, str], ...]
 
 
+class Root(Protocol):
+    """A system for a server."""
+
+    def command(self, hostname: str, shared: Path, sshd: Sequence[str | Path]) -> list[str]:
+        """Starts its sshd with these arguments in a world of its own, which ends with it. `shared` is there, too."""
+
+
 @dataclass
 class Sshd:
-    """One server. `options` are lines of sshd_config; `hostname` gives it its own UTS and mount namespace and /tmp."""
+    """One server. `options` are lines of sshd_config; `hostname` gives it its own UTS and mount namespace and /tmp.
+
+    `root` makes it another system (see trees.py): its sshd, its programs, its processes.
+    """
 
     name: str
     address: str
@@ -47,6 +58,7 @@ class Sshd:
     options: Sequence[str] = ()
     hostname: str | None = None
     environment: Pairs = ()
+    root: Root | None = None
     _listener: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
@@ -115,6 +127,8 @@ class Sshd:
         return "".join(f"{line}\n" for line in lines)
 
     def _command(self) -> list[str]:
+        if self.root is not None:
+            return self.root.command(self.name, self.folder.parent, ["-D", "-e", "-f", self.folder / "sshd_config"])
         sshd = [sshd_path() or "sshd", "-D", "-e", "-f", str(self.folder / "sshd_config")]
         if self.hostname is None:
             return sshd
@@ -160,6 +174,8 @@ class Sshd:
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         listener, self._listener = self._listener, None
+        if self.root is not None:
+            how = signal.SIGKILL  # of the world's end; unshare, which waits for it, heeds no other
         if listener is not None:
             listener.send_signal(how)
             listener.wait()
@@ -245,6 +261,7 @@ class Servers:
         home: Path | None = None,
         hostname: str | None = None,
         environment: Pairs = (),
+        root: Root | None = None,
     ) -> Sshd:
         folder = self.root / name
         server = Sshd(
@@ -257,6 +274,7 @@ class Servers:
             options=options,
             hostname=hostname,
             environment=environment,
+            root=root,
         )
         server.start()
         self._made.append(server)

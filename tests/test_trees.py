@@ -1,0 +1,132 @@
+"""Runs on other systems than this one: Debian 11 with Python 3.9, Debian 13 with Python 3.13, each by its own sshd."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.command import Cli
+from tests.guests import COPY_C, WORK_C
+from tests.sshd import Sshd, inventory_of
+from tests.test_outcomes import MEMORY, MODES_C
+from tests.test_run_ssh import SQUARES
+from tests.trees import SYSTEMS, Debian
+
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root may start another system"),
+]
+
+COPIES = """
+[jobs.copy]
+source = "copy.c"
+args = ["in/{name}", "copy of {name}"]
+inputs = ["in/{name}"]
+outputs = ["copy of {name}"]
+sweep = { name = %s }
+"""
+SIZES = {"empty file": 0, "ünïcode ☃": 1000, "large.bin": 3_000_001}
+ENDS = """
+[jobs.modes]
+source = "modes.c"
+args = ["{mode}"]
+memory = "8MiB"
+time_limit = "60s"
+stdout_limit = "1MiB"
+disk = "2MiB"
+files = 100
+[jobs.modes.sweep]
+mode = ["exit", "unreachable", "out_of_bounds", "division_by_zero", "stack", "stdout", "file", "files", "fine"]
+
+[jobs.endless]
+source = "modes.c"
+args = ["loop"]
+time_limit = "1s"
+
+[jobs.memory]
+source = "memory.c"
+args = ["{mode}"]
+memory = "24MiB"
+time_limit = "60s"
+sweep = { mode = ["steps", "huge", "cope"] }
+"""
+
+
+@pytest.fixture
+def folder(batchwasm: Cli, tree_pool: list[Sshd]) -> Path:
+    """Where runs start: an inventory of both systems and this machine, beside the sources."""
+    here = '[hosts.here]\ntransport = "local"\n'
+    (batchwasm.folder / "inventory.toml").write_text(inventory_of(tree_pool) + here)
+    for name, text in (("work.c", WORK_C), ("copy.c", COPY_C), ("modes.c", MODES_C)):
+        (batchwasm.folder / name).write_text(text)
+    (batchwasm.folder / "memory.c").write_text(MEMORY["c"])
+    return batchwasm.folder
+
+
+def test_check_finds_nothing_wrong_and_tells_their_systems_apart(batchwasm: Cli, folder: Path) -> None:
+    rows = {row["host"]: row for row in batchwasm("hosts", "check", "--json").rows}
+    for debian in SYSTEMS:
+        row = rows[debian.suite]
+        assert (row["good"], row["warnings"]) == (True, []), row
+        assert row["facts"]["hostname"] == debian.suite
+        assert row["facts"]["python"].startswith(f"{debian.python}.")
+        assert row["facts"]["libc"] == f"glibc {debian.glibc}"
+
+
+def test_both_take_part_beside_this_machine_and_every_byte_is_right(batchwasm: Cli, folder: Path) -> None:
+    (folder / "jobs.toml").write_text(SQUARES % (200, 120))
+    run = batchwasm("run", "jobs.toml", "--json").json
+    assert run["tasks"] == {"total": 120, "succeeded": 120, "failed": 0, "cancelled": 0, "skipped": 0}
+    rows = batchwasm("results", "--json").rows
+    assert [row["stdout"] for row in rows] == [f"{n * n}\n" for n in range(120)]
+    assert {row["host"] for row in rows} == {"bullseye", "trixie", "here"}
+
+
+def test_files_go_to_both_and_back_unchanged(batchwasm: Cli, folder: Path) -> None:
+    """Empty, small, and larger than travels in a report; names with spaces and unicode."""
+    names = {f"{kind} {n}": size + n for n in range(4) for kind, size in SIZES.items()}
+    content = {name: hashlib.shake_128(name.encode()).digest(size) for name, size in names.items()}
+    (folder / "in").mkdir()
+    for name, data in content.items():
+        (folder / "in" / name).write_bytes(data)
+    (folder / "inventory.toml").write_text("".join(f"[hosts.{debian.suite}]\n" for debian in SYSTEMS))
+    (folder / "jobs.toml").write_text(COPIES % json.dumps(list(names), ensure_ascii=False))
+    batchwasm("run", "jobs.toml", "--quiet")
+    rows = batchwasm("results", "--json").rows
+    batchwasm("results", "--files", "back")
+    assert {row["host"] for row in rows} == {"bullseye", "trixie"}
+    found = {path.name.removeprefix("copy of "): path.read_bytes() for path in folder.glob("back/**/copy of *")}
+    assert found == content
+
+
+@pytest.mark.parametrize("debian", SYSTEMS, ids=lambda debian: debian.suite)
+def test_every_way_a_task_can_end_is_told_there(batchwasm: Cli, folder: Path, debian: Debian) -> None:
+    (folder / "inventory.toml").write_text(f"[hosts.{debian.suite}]\n")
+    (folder / "jobs.toml").write_text(ENDS)
+    batchwasm("run", "jobs.toml", "--quiet", code=1)
+    rows = batchwasm("results", "--json").rows
+    assert {row["host"] for row in rows} == {debian.suite}
+    assert {f"{row['job']}/{row['params'].get('mode', '')}": (row["outcome"], _code(row)) for row in rows} == {
+        "modes/exit": ("failed", "exit_code"),
+        "modes/unreachable": ("trapped", "unreachable"),
+        "modes/out_of_bounds": ("trapped", "out_of_bounds"),
+        "modes/division_by_zero": ("trapped", "division_by_zero"),
+        "modes/stack": ("trapped", "stack"),
+        "modes/stdout": ("limit_exceeded", "stdout"),
+        "modes/file": ("limit_exceeded", "disk"),
+        "modes/files": ("limit_exceeded", "files"),
+        "modes/fine": ("succeeded", ""),
+        "endless/": ("timed_out", "time_limit"),
+        "memory/steps": ("out_of_memory", "memory"),
+        "memory/huge": ("out_of_memory", "memory"),
+        "memory/cope": ("succeeded", ""),
+    }
+
+
+def _code(row: dict[str, Any]) -> str:
+    return str((row["reason"] or {}).get("code", ""))
