@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import getpass
 import os
 import shlex
@@ -101,7 +102,11 @@ class Sshd:
         (self.folder / "sshd_config").write_text(self._config())
         with open(self.folder / "log", "ab") as log:
             self._listener = subprocess.Popen(
-                self._command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=die_with_us
+                self._command(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                preexec_fn=functools.partial(die_with_us, self._end_signal),
             )
         self._wait_for_banner()
 
@@ -172,12 +177,15 @@ class Sshd:
         """SIGKILL for its connections; the server goes on, and so does what they started and detached."""
         _kill(pid for pid in self.sessions() if pid not in set(self.processes()))
 
-    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+    @property
+    def _end_signal(self) -> signal.Signals:
+        """What waits for the end of a system of its own heeds no other."""
+        return signal.SIGTERM if self.root is None else signal.SIGKILL
+
+    def stop(self, how: signal.Signals | None = None) -> None:
         listener, self._listener = self._listener, None
-        if self.root is not None:
-            how = signal.SIGKILL  # of the world's end; unshare, which waits for it, heeds no other
         if listener is not None:
-            listener.send_signal(how)
+            listener.send_signal(how or self._end_signal)
             listener.wait()
 
     def end(self) -> list[str]:

@@ -15,7 +15,7 @@ from tests.guests import COPY_C, WORK_C
 from tests.sshd import Sshd, inventory_of
 from tests.test_outcomes import MEMORY, MODES_C
 from tests.test_run_ssh import SQUARES
-from tests.trees import SYSTEMS, Debian
+from tests.trees import AARCH64, SYSTEMS, Debian
 
 pytestmark = [
     pytest.mark.long,
@@ -62,18 +62,17 @@ def folder(batchwasm: Cli, tree_pool: list[Sshd]) -> Path:
     """Where runs start: an inventory of both systems and this machine, beside the sources."""
     here = '[hosts.here]\ntransport = "local"\n'
     (batchwasm.folder / "inventory.toml").write_text(inventory_of(tree_pool) + here)
-    for name, text in (("work.c", WORK_C), ("copy.c", COPY_C), ("modes.c", MODES_C)):
+    for name, text in (("work.c", WORK_C), ("copy.c", COPY_C)):
         (batchwasm.folder / name).write_text(text)
-    (batchwasm.folder / "memory.c").write_text(MEMORY["c"])
     return batchwasm.folder
 
 
 def test_check_finds_nothing_wrong_and_tells_their_systems_apart(batchwasm: Cli, folder: Path) -> None:
     rows = {row["host"]: row for row in batchwasm("hosts", "check", "--json").rows}
     for debian in SYSTEMS:
-        row = rows[debian.suite]
+        row = rows[debian.name]
         assert (row["good"], row["warnings"]) == (True, []), row
-        assert row["facts"]["hostname"] == debian.suite
+        assert row["facts"]["hostname"] == debian.name
         assert row["facts"]["python"].startswith(f"{debian.python}.")
         assert row["facts"]["libc"] == f"glibc {debian.glibc}"
 
@@ -94,7 +93,7 @@ def test_files_go_to_both_and_back_unchanged(batchwasm: Cli, folder: Path) -> No
     (folder / "in").mkdir()
     for name, data in content.items():
         (folder / "in" / name).write_bytes(data)
-    (folder / "inventory.toml").write_text("".join(f"[hosts.{debian.suite}]\n" for debian in SYSTEMS))
+    (folder / "inventory.toml").write_text("".join(f"[hosts.{debian.name}]\n" for debian in SYSTEMS))
     (folder / "jobs.toml").write_text(COPIES % json.dumps(list(names), ensure_ascii=False))
     batchwasm("run", "jobs.toml", "--quiet")
     rows = batchwasm("results", "--json").rows
@@ -104,13 +103,20 @@ def test_files_go_to_both_and_back_unchanged(batchwasm: Cli, folder: Path) -> No
     assert found == content
 
 
-@pytest.mark.parametrize("debian", SYSTEMS, ids=lambda debian: debian.suite)
+@pytest.mark.parametrize("debian", SYSTEMS, ids=lambda debian: debian.name)
 def test_every_way_a_task_can_end_is_told_there(batchwasm: Cli, folder: Path, debian: Debian) -> None:
-    (folder / "inventory.toml").write_text(f"[hosts.{debian.suite}]\n")
+    all_ends_are_told(batchwasm, debian.name)
+
+
+def all_ends_are_told(batchwasm: Cli, host: str) -> None:
+    folder = batchwasm.folder
+    (folder / "inventory.toml").write_text(f"[hosts.{host}]\n")
+    (folder / "modes.c").write_text(MODES_C)
+    (folder / "memory.c").write_text(MEMORY["c"])
     (folder / "jobs.toml").write_text(ENDS)
     batchwasm("run", "jobs.toml", "--quiet", code=1)
     rows = batchwasm("results", "--json").rows
-    assert {row["host"] for row in rows} == {debian.suite}
+    assert {row["host"] for row in rows} == {host}
     assert {f"{row['job']}/{row['params'].get('mode', '')}": (row["outcome"], _code(row)) for row in rows} == {
         "modes/exit": ("failed", "exit_code"),
         "modes/unreachable": ("trapped", "unreachable"),
@@ -130,3 +136,19 @@ def test_every_way_a_task_can_end_is_told_there(batchwasm: Cli, folder: Path, de
 
 def _code(row: dict[str, Any]) -> str:
     return str((row["reason"] or {}).get("code", ""))
+
+
+def test_a_machine_of_another_kind_takes_part(batchwasm: Cli, aarch64_host: Sshd) -> None:
+    """The wheel is that of the package index, the machine code that which wasmtime makes for it."""
+    folder = batchwasm.folder
+    (folder / "work.c").write_text(WORK_C)
+    (folder / "inventory.toml").write_text('[hosts.aarch64]\n[hosts.here]\ntransport = "local"\n')
+    (folder / "jobs.toml").write_text(SQUARES % (500, 200))
+    batchwasm("run", "jobs.toml", "--quiet")
+    rows = batchwasm("results", "--json").rows
+    assert [row["stdout"] for row in rows] == [f"{n * n}\n" for n in range(200)]
+    assert {row["host"] for row in rows} == {"aarch64", "here"}
+
+
+def test_every_way_a_task_can_end_is_told_on_another_machine(batchwasm: Cli, aarch64_host: Sshd) -> None:
+    all_ends_are_told(batchwasm, AARCH64.name)
