@@ -74,7 +74,7 @@ def _cells(host: Host, check: Check | None) -> list[str]:
     return [
         host.name,
         state,
-        check.key or "" if host.transport == "ssh" else "",
+        check.key or "" if host.transport != "local" else "",
         "" if check.latency_s is None else duration_text(check.latency_s),
         *(known or [""] * 4),
         "" if facts is None else facts.python,

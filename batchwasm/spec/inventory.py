@@ -19,8 +19,8 @@ HOST_KEYS = (
     *("address", "port", "user", "cpus", "memory", "transport", "workdir", "python", "mounts"),
     *("gpus", "labels", "resources", *COURTESY_KEYS),
 )
-TRANSPORTS = ("ssh", "local")
-LATER_TRANSPORTS = ("paramiko", "openssh", "slurm")
+TRANSPORTS = ("ssh", "local", "openssh", "paramiko")
+LATER_TRANSPORTS = ("slurm",)
 VARIABLE = "BATCHWASM_INVENTORY"
 OWN = "~/.config/batchwasm/inventory.toml"
 THIS_MACHINE = Host(name="localhost", transport="local")

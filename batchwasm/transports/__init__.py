@@ -18,13 +18,21 @@ def make(host: Host) -> Transport:
         from batchwasm.transports.ssh import SshTransport
 
         return SshTransport(host)
+    if host.transport == "openssh":
+        from batchwasm.transports.openssh import OpensshTransport
+
+        return OpensshTransport(host)
+    if host.transport == "paramiko":
+        from batchwasm.transports.paramiko import ParamikoTransport
+
+        return ParamikoTransport(host)
     raise ValueError(f"{host.name}: transport {host.transport!r}; the inventory's reader lets no such thing through")
 
 
 def checks_keys(host: Host) -> bool:
     """False where ~/.ssh/config says that the keys of this host, or of a gateway on the way, are not checked."""
-    if host.transport != "ssh":
+    if host.transport == "local":
         return True
-    from batchwasm.transports.ssh import endpoint_of, route_of
+    from batchwasm.transports.route import endpoint_of, route_of
 
     return all(hop.strict != "no" for hop in route_of(host.name, endpoint_of(host)))

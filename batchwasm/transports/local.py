@@ -73,16 +73,22 @@ class LocalProcess(asyncio.SubprocessProtocol):
         if fd == 1:
             self._inbox.feed(data)
         else:
-            self._tail.feed(data)
+            self._complained(data)
 
     def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
         if fd == 0:
             self._gate.fail(HostLost(f"{self._name}: the process there no longer reads"))
         elif fd == 1:
-            self._inbox.end()
+            self._ended()
 
     def process_exited(self) -> None:
         self._exited.set()
+
+    def _complained(self, data: bytes) -> None:
+        self._tail.feed(data)
+
+    def _ended(self) -> None:
+        self._inbox.end()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Ended, and all pipes are at their end."""
@@ -119,15 +125,19 @@ class LocalProcess(asyncio.SubprocessProtocol):
         if self._stdin is not None:
             self._stdin.close()
         try:
-            if not await _happens(self._exited, CLOSE_S):
-                self._kill()
+            if not await happens(self._exited, CLOSE_S):
+                await self._cut()
                 await self._exited.wait()
-            await _happens(self._drained, LAST_WORDS_S)
+            await happens(self._drained, LAST_WORDS_S)
         finally:
             self._kill()
             code = self._transport.get_returncode()
             self._transport.close()
         return code if code is not None and code >= 0 else None
+
+    async def _cut(self) -> None:
+        """It does not end by itself."""
+        self._kill()
 
     def _kill(self) -> None:
         """The whole group, which is named by the pid of a child that is not reaped yet."""
@@ -142,7 +152,8 @@ class LocalProcess(asyncio.SubprocessProtocol):
         return self._tail.text
 
 
-async def _happens(event: asyncio.Event, within_s: float) -> bool:
+async def happens(event: asyncio.Event, within_s: float) -> bool:
+    """False where it did not."""
     try:
         async with asyncio.timeout(within_s):
             await event.wait()

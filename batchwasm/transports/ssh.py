@@ -7,27 +7,23 @@ password: keys come from the agent or from files without a passphrase.
 from __future__ import annotations
 
 import asyncio
-import random
-import socket
-import weakref
 from dataclasses import dataclass
 
 import asyncssh
 
 from batchwasm.errors import HostError, HostLost
 from batchwasm.model import Host
+from batchwasm.transports import gates, reaching
+from batchwasm.transports.announced import announced
 from batchwasm.transports.login_shell import portable
-from batchwasm.transports.ssh_channel import SshProcess, announced
-from batchwasm.transports.ssh_config import Endpoint, Settings, settings
+from batchwasm.transports.route import endpoint_of, route_of
+from batchwasm.transports.ssh_channel import SshProcess
+from batchwasm.transports.ssh_config import Endpoint, Settings
 from batchwasm.transports.ssh_keys import HostKeys, OwnKeys, own_keys, refused
 
-LOGINS_AT_ONE_GATE = 8  # sshd starts dropping at 10 that are not authenticated yet (MaxStartups 10:30:60)
-LOGINS_AT_ONCE = 64  # a handshake costs some 50 ms of cpu here: more would time out by waiting for each other
-DROPPED_TRIES = 6  # MaxStartups drops at random; with the pauses below these take up to 10 s
 KEEPALIVE_S, KEEPALIVE_MISSED = 10.0, 3  # a cable that is pulled is noticed after 40 s
 SPAWN_S = 60.0  # a host under load forks slowly, a home on a dead file server never
 CLOSE_S = 3.0
-JUMPS_DEEP = 8
 WINDOW_BYTES = 8 * 1024 * 1024  # throughput on a long way is at most this per round trip
 
 
@@ -89,14 +85,10 @@ class SshTransport:
             await login.close()
 
 
-def endpoint_of(host: Host) -> Endpoint:
-    return Endpoint(name=host.address or host.name, port=host.port, user=host.user)
-
-
 async def login(name: str, endpoint: Endpoint) -> Login:
     """Connect and authenticate, through gateways where ~/.ssh/config says so; `name` is what messages call the host."""
     route = route_of(name, endpoint)
-    async with _gate(route[0]), _gate(None):
+    async with gates.turn(f"{route[0].host}:{route[0].port}"):
         below: list[asyncssh.SSHClientConnection] = []
         try:
             for hop in route:
@@ -108,48 +100,18 @@ async def login(name: str, endpoint: Endpoint) -> Login:
     return Login(connection=below[-1], below=tuple(below[:-1]))
 
 
-def route_of(name: str, endpoint: Endpoint) -> list[Settings]:
-    """The machines to log in to, one through the other; the last one is where `endpoint` is."""
-    return _route(name, settings(endpoint))
-
-
-def _route(name: str, target: Settings, depth: int = 0) -> list[Settings]:
-    if depth > JUMPS_DEEP:
-        raise HostError("config", f"{name}: ProxyJump goes round in circles at {target.host}", "mend ~/.ssh/config")
-    route: list[Settings] = []
-    for jump in target.jumps:
-        hop = settings(jump)
-        if (hop.host, hop.port) == (target.host, target.port):
-            continue  # `Host *` with a ProxyJump means the gateway too; ssh ignores a jump to itself as well
-        route += [hop] if route else _route(name, hop, depth + 1)
-    return [*route, target]
-
-
-_gates: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, asyncio.Semaphore]] = weakref.WeakKeyDictionary()
-
-
-def _gate(first: Settings | None) -> asyncio.Semaphore:
-    """Limits logins at once: at that machine, or (None) of this process."""
-    gates = _gates.setdefault(asyncio.get_running_loop(), {})
-    key = f"{first.host}:{first.port}" if first else ""
-    return gates.setdefault(key, asyncio.Semaphore(LOGINS_AT_ONE_GATE if first else LOGINS_AT_ONCE))
-
-
 async def _hop(
     name: str, options: Settings, through: asyncssh.SSHClientConnection | None
 ) -> asyncssh.SSHClientConnection:
     """One login, tried again where sshd dropped it before it began to talk."""
-    for attempt in range(DROPPED_TRIES):
+    for attempt in range(gates.DROPPED_TRIES):
         if attempt:
-            # Jitter, or all that were dropped together come back together.
-            await asyncio.sleep(random.uniform(0.1, 0.3) * 2**attempt)
+            await gates.pause(attempt)
         try:
             return await _connect(name, options, through)
         except (asyncssh.ConnectionLost, ConnectionResetError, BrokenPipeError) as error:
             dropped = error
-    cause = f"{name}: {options.known_name} closes the connection before the login ({dropped})"
-    cure = "too many logins at once (MaxStartups) or a firewall; try again, then ask its administrator"
-    raise HostError("unreachable", cause, cure) from dropped
+    raise reaching.dropped(name, options, dropped) from dropped
 
 
 async def _connect(
@@ -172,9 +134,11 @@ async def _connect(
     except asyncssh.DisconnectError as error:
         if error.code == asyncssh.DISC_NO_MORE_AUTH_METHODS_AVAILABLE or "auth" in error.reason.lower():
             raise await refused(name, options, mine, error.reason) from error
-        raise unreachable(name, options, error, through) from error
+        raise reaching.unreachable(name, options, error, through=through is not None) from error
+    except asyncssh.ChannelOpenError as error:
+        raise reaching.behind_gateway(name, options, error.reason) from error
     except (asyncssh.Error, OSError) as error:
-        raise unreachable(name, options, error, through) from error
+        raise reaching.unreachable(name, options, error, through=through is not None) from error
 
 
 async def _open(
@@ -199,24 +163,3 @@ async def _open(
         keepalive_count_max=KEEPALIVE_MISSED,
     )
     return connection
-
-
-def unreachable(
-    name: str, options: Settings, error: Exception, through: asyncssh.SSHClientConnection | None
-) -> HostError:
-    """The error for a host that nobody could talk to; says which of the machines on the way it was."""
-    where = f"{name}: {options.host} port {options.port}" + (" (through its gateway)" if through else "")
-    match error:
-        case TimeoutError() if not error.errno:
-            cause, cure = f"no answer within {options.connect_timeout_s:.0f} s", "is it on, and no firewall between?"
-        case socket.gaierror():
-            cause, cure = f"no such name ({error.strerror})", "set its address in the inventory or in ~/.ssh/config"
-        case ConnectionRefusedError():
-            cause, cure = "connection refused", "is sshd running there, and is the port right?"
-        case OSError():
-            cause, cure = error.strerror or str(error), "look at the network, the address and the port"
-        case asyncssh.ChannelOpenError():
-            cause, cure = f"the gateway can't reach it ({error.reason})", "is it on, and is its address known there?"
-        case _:
-            cause, cure = str(error), "is that port an SSH server's?"
-    return HostError("unreachable", f"{where}: {cause}", cure)

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from typing import cast
 
 import asyncssh
 
 from batchwasm.errors import HostLost
+from batchwasm.transports.announced import PidLine, killing
 from batchwasm.transports.stdio import Gate, Inbox, Tail
 
 CLOSE_S = 2.0  # what a command gets between the end of its stdin and SIGKILL; a relay needs milliseconds
 CUT_S = 5.0  # what a host gets to start `kill`, and sshd to notice
-EARLY_BYTES = 64 * 1024  # where the line with the pid must have come on stderr
-_PID = re.compile(rb"batchwasm-pid (\d{1,9})\r?\n")
-
-
-def announced(script: str) -> str:
-    """The script, telling its pid first; it keeps it through every `exec`, and leads a process group (by sshd)."""
-    return f'echo "batchwasm-pid $$" >&2; {script}'
 
 
 class SshProcess(asyncssh.SSHClientSession[bytes]):
@@ -34,8 +27,7 @@ class SshProcess(asyncssh.SSHClientSession[bytes]):
         self._tail = Tail()
         self._code: int | None = None
         self._closed = asyncio.Event()
-        self._early = b""
-        self._pid: int | None = None
+        self._pid_line = PidLine()
 
     # asyncssh's side
 
@@ -48,17 +40,7 @@ class SshProcess(asyncssh.SSHClientSession[bytes]):
         if datatype is None:
             self._inbox.feed(data)
         else:
-            self._tail.feed(data if self._pid is not None else self._without_pid(data))
-
-    def _without_pid(self, data: bytes) -> bytes:
-        """Takes the line that `announced` made out of stderr; it may come in pieces, after a profile's complaints."""
-        self._early += data
-        found = _PID.search(self._early)
-        if found is None and len(self._early) < EARLY_BYTES:
-            return b""
-        early, self._early = self._early, b""
-        self._pid = int(found[1]) if found else 0
-        return early[: found.start()] + early[found.end() :] if found else early
+            self._tail.feed(self._pid_line.without(data))
 
     def eof_received(self) -> bool:
         self._inbox.end()
@@ -121,10 +103,10 @@ class SshProcess(asyncssh.SSHClientSession[bytes]):
         sshd passes signals on only where the user is not root, so it is another command that kills this one's group.
         """
         assert self._connection is not None
-        if self._pid:
+        if pid := self._pid_line.pid:
             async with asyncio.timeout(CUT_S):
                 await self._connection.create_session(
-                    asyncssh.SSHClientSession, f"kill -KILL -{self._pid}", encoding=None, request_pty=False
+                    asyncssh.SSHClientSession, killing(pid), encoding=None, request_pty=False
                 )
                 await self._closed.wait()
 
@@ -138,7 +120,7 @@ class SshProcess(asyncssh.SSHClientSession[bytes]):
 
     @property
     def stderr_tail(self) -> str:
-        return "\n".join(filter(None, (self._early.decode("utf-8", "replace").strip(), self._tail.text)))
+        return self._pid_line.and_early(self._tail.text)
 
 
 def _why(error: Exception) -> str:

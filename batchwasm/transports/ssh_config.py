@@ -10,7 +10,7 @@ from __future__ import annotations
 import getpass
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -58,6 +58,8 @@ class Settings:
     host_key_algorithms: str | None
     """None is what asyncssh supports."""
     jumps: tuple[Endpoint, ...]
+    proxy_command: str | None
+    """As the shell gets it; None where there is none, or a jump."""
     strict: str
     """StrictHostKeyChecking: `ask` (as `yes`: we can't ask), `accept-new`, or `no`."""
     hash_known_hosts: bool
@@ -77,6 +79,11 @@ class Settings:
         """The name that known_hosts has this host under."""
         name = self.host_key_alias or self.host
         return name if self.port == 22 or self.host_key_alias else f"[{name}]:{self.port}"
+
+    def with_file(self, path: Path) -> Settings:
+        """The same, where this file of known hosts may have come into being."""
+        there = (str(path),) if path.is_file() else ()
+        return replace(self, known_hosts=tuple(dict.fromkeys((*self.known_hosts, *there))))
 
 
 class _Config(SSHClientConfig):
@@ -115,6 +122,7 @@ def _settings(endpoint: Endpoint, config: SSHConfig, files: tuple[str, ...]) -> 
     everywhere = [*known, *get("GlobalKnownHostsFile", [GLOBAL_KNOWN_HOSTS])]
     keys = get("IdentityFile", [f"~/.ssh/{name}" for name in DEFAULT_KEYS])
     jumps = get("ProxyJump", None)
+    command = None if jumps else get("ProxyCommand", None)
     return Settings(
         endpoint=endpoint,
         host=get("Hostname", endpoint.name),
@@ -123,17 +131,19 @@ def _settings(endpoint: Endpoint, config: SSHConfig, files: tuple[str, ...]) -> 
         host_key_alias=get("HostKeyAlias", None),
         host_key_algorithms=get("HostKeyAlgorithms", None),
         jumps=tuple(Endpoint.parse(jump.strip()) for jump in jumps.split(",")) if jumps else (),
+        proxy_command=command if command and command.lower() != "none" else None,
         strict={"off": "no", "false": "no"}.get(word := str(get("StrictHostKeyChecking", "ask")).lower(), word),
         hash_known_hosts=bool(get("HashKnownHosts", False)),
         user_known_hosts=Path(known[0]).expanduser() if known else None,
-        known_hosts=_existing(everywhere),
-        identity_files=_existing(keys),
+        known_hosts=existing(everywhere),
+        identity_files=existing(keys),
         identities_only=bool(get("IdentitiesOnly", False)),
         connect_timeout_s=float(get("ConnectTimeout", CONNECT_TIMEOUT_S)),
         config_files=files,
     )
 
 
-def _existing(names: list[str]) -> tuple[str, ...]:
+def existing(names: list[str]) -> tuple[str, ...]:
+    """Those that are files here, with `~` as $HOME."""
     paths = (os.path.expanduser(name) for name in names)
     return tuple(path for path in paths if os.path.isfile(path))

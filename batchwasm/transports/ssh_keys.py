@@ -12,7 +12,7 @@ from asyncssh.public_key import get_default_certificate_algs, get_default_public
 from batchwasm.errors import HostError
 from batchwasm.transports.base import UnknownKey
 from batchwasm.transports.known_hosts import append
-from batchwasm.transports.ssh_config import Settings, settings
+from batchwasm.transports.ssh_config import Settings
 
 AGENT_S = 5.0  # an agent answers at once; one that asks its user must not hold us up for ever
 
@@ -57,6 +57,16 @@ class HostKeys(asyncssh.SSHClient):
             append(self._options, [key])
         return accept
 
+    def accepts(self, key: asyncssh.SSHKey, address: str) -> bool:
+        """For who is not asyncssh, which looks into known_hosts by itself before it asks."""
+        name, port = self._options.host_key_alias or self._options.host, self._options.port
+        known, _, revoked = self._files.match(name, address, port if port != 22 else None)[:3]
+        if self.known is None:
+            return True
+        if key in revoked:
+            return False
+        return key in known or self.validate_host_public_key(name, address, port, key)
+
     def error(self, name: str) -> HostError:
         """Why the host's key was not accepted, and what to do about it."""
         known = self.known_keys()
@@ -99,16 +109,14 @@ class OfferedKey:
         return describe(self.key)
 
     def accept(self) -> None:
-        # Read again: another host may have brought the same gateway's key here meanwhile.
-        fresh = settings(self.options.endpoint)
-        if self.key in HostKeys(fresh).known_keys():
-            return
-        path = fresh.user_known_hosts
+        path = self.options.user_known_hosts
         if path is None:
             where = f"{self.options.endpoint.name}: UserKnownHostsFile is none in ~/.ssh/config"
             raise HostError("config", f"{where}: there is no file to keep a key in", "name one there")
         try:
-            append(fresh, [self.key])
+            # Read again: another host may have brought the same gateway's key here meanwhile.
+            if self.key not in HostKeys(self.options.with_file(path)).known_keys():
+                append(self.options, [self.key])
         except OSError as error:
             raise HostError("config", f"{path}: {error.strerror}", "make it writable") from error
 

@@ -9,7 +9,7 @@ import pytest
 from batchwasm import spec
 from batchwasm.errors import SpecError
 from batchwasm.model import GIB, Host, Inventory
-from batchwasm.spec.inventory import LATER_TRANSPORTS
+from batchwasm.spec.inventory import LATER_TRANSPORTS, TRANSPORTS
 from tests.spec.folder import Folder
 
 LAB = """\
@@ -114,7 +114,7 @@ def test_an_inventory_that_is_wrong_says_where_and_why(folder: Folder, text: str
 @pytest.mark.parametrize("name", LATER_TRANSPORTS)
 def test_a_transport_of_a_later_version_is_refused_by_name(folder: Folder, name: str) -> None:
     [problem] = folder.wrong_hosts(f'[hosts.a]\ntransport = "{name}"')
-    assert problem == f"2: hosts.a.transport: {name}: not in this version; transports are ssh, local"
+    assert problem == f"2: hosts.a.transport: {name}: not in this version; transports are {', '.join(TRANSPORTS)}"
 
 
 def test_gpus_labels_and_resources_are_what_a_host_has(folder: Folder) -> None:

@@ -9,6 +9,7 @@ import shlex
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,13 +22,13 @@ from tests.sshd import Sshd
 MB = 1024 * 1024
 
 
-@pytest.fixture(params=["local", "ssh"])
+@pytest.fixture(params=["local", "ssh", "openssh", "paramiko"])
 def host(request: pytest.FixtureRequest) -> Iterator[Host]:
     if request.param == "local":
         yield Host(name="here", transport="local")
     else:
         pool: list[Sshd] = request.getfixturevalue("ssh_pool")
-        yield pool[0].host
+        yield replace(pool[0].host, transport=request.param)
 
 
 @asynccontextmanager

@@ -1,0 +1,182 @@
+"""Why the system's ssh did not log in: from its words to cause and cure, with the key that a host showed.
+
+ssh says which key it did not accept to a person only, and nothing at all about a gateway's. So where it failed, who
+failed is looked for again, gateway by gateway, and the key is fetched the way that ssh itself goes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+from batchwasm.errors import HostError
+from batchwasm.transports.openssh_client import (
+    Client,
+    Options,
+    Ran,
+    config_fault,
+    folder,
+    last_line,
+    methods,
+    new_name,
+    quoted,
+    run,
+)
+from batchwasm.transports.ssh_config import Endpoint
+
+DIAGNOSIS_S = 60.0
+GATEWAYS_DEEP = 8
+_ASKING = {"password", "keyboard-interactive"}
+_KINDS = {
+    "ED25519": "ssh-ed25519",
+    "ECDSA": "ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,ecdsa-sha2-nistp521",
+    "RSA": "rsa-sha2-512,rsa-sha2-256",
+}
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    return re.compile(text, re.IGNORECASE)
+
+
+DROPPED = _pattern(r"kex_exchange_identification: |^Connection (closed|reset) by|banner exchange: .*(reset|closed)")
+_KEY = _pattern("Host key verification failed|host key .*(has changed|was revoked)|no .* host key is known")
+_CONFIG = _pattern(r"bad configuration option|terminating, \d+ bad|line \d+: |bad owner or permissions|^command-line:")
+_REACH = (
+    (_pattern("could not resolve hostname"), "no such name", "set its address in the inventory or in ~/.ssh/config"),
+    (_pattern("connection refused"), "connection refused", "is sshd running there, and is the port right?"),
+    (_pattern("no route to host"), "no route to it", "look at the network, the address and the port"),
+    (_pattern("network is unreachable"), "its network is not reached", "look at the network and the address"),
+    (_pattern("timed? ?out"), "no answer within {timeout:.0f} s", "is it on, and no firewall between?"),
+    (
+        _pattern("stdio forwarding|open failed"),
+        "the gateway can't reach it",
+        "is it on, and is its address known there?",
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Failed:
+    """A login that failed: who tried where, and what ssh said."""
+
+    name: str
+    client: Client
+    options: Options
+    words: str
+
+    @property
+    def dropped(self) -> bool:
+        """Before the server began to talk, which a server does that has too many logins."""
+        return bool(DROPPED.search(last_line(self.words))) and not self.options.proxied and not _KEY.search(self.words)
+
+
+async def why(failed: Failed, depth: int = 0) -> HostError:
+    """The error for it; logs in again where the words do not tell."""
+    if failed.options.proxied and depth < GATEWAYS_DEEP:
+        gateway = await _gateway(failed, depth)
+        if gateway is not None:
+            return gateway
+    return await _target(failed)
+
+
+async def _gateway(failed: Failed, depth: int) -> HostError | None:
+    """What is wrong with a machine on the way, outermost first."""
+    before: tuple[str, ...] = ()
+    for jump in failed.client.via or failed.options.jumps:
+        client = Client(endpoint=Endpoint.parse(jump), via=before)
+        options = await client.says(failed.name)
+        ran = await _try(client)
+        if ran.code == 255 or ran.code is None:
+            return await why(Failed(name=failed.name, client=client, options=options, words=ran.words), depth + 1)
+        before = (*before, jump)
+    return None
+
+
+async def _try(client: Client) -> Ran:
+    return await run(client.alone(command="exit 0"), DIAGNOSIS_S)
+
+
+async def _target(failed: Failed) -> HostError:
+    words, options, name = failed.words, failed.options, failed.name
+    if options.proxied:  # with a master, what gateways say is thrown away
+        again = await _try(failed.client)
+        words = again.words or words
+    settings = options.settings(failed.client.endpoint)
+    said = last_line(words)
+    where = f"{name}: {options.host} port {options.port}" + (" (through its gateway)" if options.proxied else "")
+    if _CONFIG.search(words):
+        return HostError("config", f"{name}: {config_fault(words)}", "mend it; try: ssh -G HOST")
+    if _KEY.search(words):
+        return await _key(failed, words)
+    if "unable to negotiate" in words.lower():
+        return HostError("protocol", f"{name}: {said}", "its sshd is too old, or ~/.ssh/config asks too much")
+    if "Permission denied" in words or "authentication failures" in words.lower():
+        return await _refused(failed, words)
+    for pattern, cause, cure in _REACH:
+        if pattern.search(words):
+            return HostError("unreachable", f"{where}: {cause.format(timeout=options.connect_timeout_s)}", cure)
+    if DROPPED.search(said):
+        cause = f"{name}: {settings.known_name} closes the connection before the login ({said})"
+        cure = "too many logins at once (MaxStartups) or a firewall; try again, then ask its administrator"
+        return HostError("unreachable", cause, cure)
+    return HostError("unreachable", f"{where}: {said or 'ssh ended without a word'}", "try: ssh HOST true")
+
+
+async def _refused(failed: Failed, words: str) -> HostError:
+    from batchwasm.transports.ssh_keys import own_keys, refused
+
+    settings = failed.options.settings(failed.client.endpoint)
+    error = await refused(failed.name, settings, own_keys(settings), last_line(words))
+    if _ASKING & set(methods(words)):
+        cure = (
+            f"where it asks for a password or a code, log in once yourself: {by_hand(failed.client)}; or: {error.cure}"
+        )
+        return HostError("auth", error.cause, cure)
+    return error
+
+
+def by_hand(client: Client) -> str:
+    """What a person types once in a terminal; the connection stays, and is found by us."""
+    name = client.endpoint.name
+    return f"ssh -fNM -o ControlPersist=8h -S {standing(client)} {name}"
+
+
+def standing(client: Client) -> str:
+    """Where a connection listens that a person made for us."""
+    at = client.endpoint
+    digest = hashlib.sha256(f"{at.user}@{at.name}:{at.port}".encode()).hexdigest()
+    return str(folder() / digest[:12])
+
+
+async def _key(failed: Failed, words: str) -> HostError:
+    import asyncssh
+
+    from batchwasm.transports.ssh_keys import HostKeys
+
+    settings = failed.options.settings(failed.client.endpoint)
+    judge = HostKeys(settings)
+    if "revoked" not in words:
+        line = await _fetched(failed.client, words)
+        if line is None:
+            return HostError("key", f"{failed.name}: {last_line(words)}", "try: ssh HOST true")
+        judge.offered = asyncssh.import_public_key(line)
+    return judge.error(failed.name)
+
+
+async def _fetched(client: Client, words: str) -> str | None:
+    """`ssh-ed25519 AAAA...` as the host shows it, by a login that ends when its key was seen."""
+    path = folder() / new_name()
+    shown = re.search(r"fingerprint for the (\w+) key", words)
+    kind = [f"-oHostKeyAlgorithms={_KINDS[shown[1]]}"] if shown and shown[1] in _KINDS else []
+    options = (
+        *("-oStrictHostKeyChecking=accept-new", f"-oUserKnownHostsFile={quoted(path)}"),
+        *("-oGlobalKnownHostsFile=/dev/null", "-oHashKnownHosts=no", "-oCheckHostIP=no", *kind),
+        *("-oPreferredAuthentications=none", "-oUpdateHostKeys=no"),
+    )
+    try:
+        await run(client.alone(*options, command="exit 0"), DIAGNOSIS_S)
+        lines = path.read_text().splitlines() if path.is_file() else []
+    finally:
+        path.unlink(missing_ok=True)
+    return " ".join(lines[-1].split()[1:3]) if lines else None

@@ -1,0 +1,40 @@
+"""What to say of a machine that nobody could talk to: the cases that every way of connecting has."""
+
+from __future__ import annotations
+
+import socket
+
+from batchwasm.errors import HostError
+from batchwasm.transports.ssh_config import Settings
+
+
+def unreachable(name: str, options: Settings, error: Exception, *, through: bool) -> HostError:
+    """The error for it; says which of the machines on the way it was. `through` is where a gateway is before it."""
+    match error:
+        case TimeoutError() if not error.errno:
+            cause, cure = f"no answer within {options.connect_timeout_s:.0f} s", "is it on, and no firewall between?"
+        case socket.gaierror():
+            cause, cure = f"no such name ({error.strerror})", "set its address in the inventory or in ~/.ssh/config"
+        case ConnectionRefusedError():
+            cause, cure = "connection refused", "is sshd running there, and is the port right?"
+        case OSError():
+            cause, cure = error.strerror or str(error), "look at the network, the address and the port"
+        case _:
+            cause, cure = str(error), "is that port an SSH server's?"
+    return HostError("unreachable", f"{place(name, options, through=through)}: {cause}", cure)
+
+
+def behind_gateway(name: str, options: Settings, reason: str) -> HostError:
+    cause = f"{place(name, options, through=True)}: the gateway can't reach it ({reason})"
+    return HostError("unreachable", cause, "is it on, and is its address known there?")
+
+
+def dropped(name: str, options: Settings, error: Exception) -> HostError:
+    """It closed every try of a login before it began to talk."""
+    cause = f"{name}: {options.known_name} closes the connection before the login ({error})"
+    cure = "too many logins at once (MaxStartups) or a firewall; try again, then ask its administrator"
+    return HostError("unreachable", cause, cure)
+
+
+def place(name: str, options: Settings, *, through: bool) -> str:
+    return f"{name}: {options.host} port {options.port}" + (" (through its gateway)" if through else "")
