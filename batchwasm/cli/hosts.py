@@ -75,12 +75,16 @@ def _listed(host: Host) -> dict[str, Any]:
 
 @command.command("check")
 @host_options
+@click.option("--wide", is_flag=True, help="All columns in full, however narrow the terminal.")
 @json_option
-def check_command(names: tuple[str, ...], inventory: Path | None, hosts: str | None, as_json: bool) -> int:
-    """Log in to every host and say what is wrong with it; installs nothing. Exit 3 where a host is bad."""
+def check_command(names: tuple[str, ...], inventory: Path | None, hosts: str | None, wide: bool, as_json: bool) -> int:
+    """Log in to every host and say what is wrong with it; installs nothing. Exit 3 where a host is bad.
+
+    Where its transport can't log in, the others are tried, and one that works is named.
+    """
     from batchwasm.cli import hosts_check
 
-    return hosts_check.run(chosen(names, inventory, hosts), as_json=as_json)
+    return hosts_check.run(chosen(names, inventory, hosts), as_json=as_json, wide=wide)
 
 
 @command.command("trust")
