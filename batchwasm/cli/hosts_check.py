@@ -150,11 +150,16 @@ def _figures(check: Check) -> list[str]:
         "" if facts is None else size_text(facts.memory_bytes),
         "" if facts is None else size_text(facts.disk_free_bytes),
         "" if facts is None else facts.python,
-        "" if skew is None else f"{'-' if skew < 0 else '+'}{duration_text(abs(skew))}",
+        "" if skew is None else _clock(skew),
         "" if seen is None else seen.home.kind,
         "" if seen is None else "loses tasks" if seen.logind else "outlived" if seen.kills else "harmless",
         "" if seen is None else _guards(seen.guards),
     ]
+
+
+def _clock(skew_s: float) -> str:
+    """What is less than a loaded machine takes to answer is nothing."""
+    return "0 s" if abs(skew_s) < 0.1 else f"{'-' if skew_s < 0 else '+'}{duration_text(abs(skew_s))}"
 
 
 def _guards(guards: Mapping[str, bool]) -> str:
@@ -164,7 +169,7 @@ def _guards(guards: Mapping[str, bool]) -> str:
 
 def _remarks(check: Check) -> str:
     if check.error is not None:
-        said = [f"{check.error.code}: {check.error.beside(check.host)}", check.advice, *check.warnings]
+        said = [check.advice, f"{check.error.code}: {check.error.beside(check.host)}", *check.warnings]
         return "; ".join(filter(None, said))
     seen = check.look
     busy = [f"left alone now: {seen.busy}"] if seen and seen.busy else []

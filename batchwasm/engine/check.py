@@ -22,6 +22,9 @@ PINGS = 3
 SKEW_S = 5.0  # more than this makes times in reports confusing
 LOW_DISK_BYTES = GIB  # one task may write that much by default
 
+ANSWERED = ("protocol", "key", "key_changed", "auth")
+"""What is told of a host only after it said something."""
+
 Key = Literal["known", "unknown", "changed", "unchecked"]
 OnStep = Callable[[str], object]
 """Told what is being done: a word or two."""
@@ -146,7 +149,7 @@ class _Seen:
             host=self.host.name,
             transport=self.host.transport,
             place=transports.place(self.host),
-            reached=self.connected or key is not None,
+            reached=self.connected or key is not None or self._answered(),
             key=key,
             auth=True if self.connected else False if self.error is not None and self.error.code == "auth" else None,
             facts=facts,
@@ -159,6 +162,10 @@ class _Seen:
             others=tuple(self.others),
             speed=self.speed,
         )
+
+    def _answered(self) -> bool:
+        errors = (self.error, *(way.error for way in self.others))
+        return any(error is None or error.code in ANSWERED for error in errors)
 
     async def judge_key(self) -> None:
         code = self.error.code if self.error is not None else ""

@@ -25,16 +25,15 @@ class Speed:
 async def measure(depot: Depot, round_trip_s: float) -> Speed:
     """Raises HostError. `round_trip_s` is what an answer without content takes."""
     return Speed(
-        up=await _fastest(lambda size: depot.take(os.urandom(size)), round_trip_s),
-        down=await _fastest(depot.give, round_trip_s),
+        up=await _rate(lambda size: depot.take(os.urandom(size)), round_trip_s),
+        down=await _rate(depot.give, round_trip_s),
     )
 
 
-async def _fastest(send: Callable[[int], Awaitable[float]], round_trip_s: float) -> float:
-    best = 0.0
+async def _rate(send: Callable[[int], Awaitable[float]], round_trip_s: float) -> float:
+    """By the largest size that was sent: the smaller ones only say whether it may be."""
     for size in SIZES:
-        took = await send(size) - round_trip_s
-        best = max(best, size / max(took, SHORTEST_S))
+        took = max(await send(size) - round_trip_s, SHORTEST_S)
         if took > ENOUGH_S:
             break
-    return best
+    return size / took

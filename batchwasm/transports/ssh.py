@@ -1,7 +1,7 @@
 """Hosts over SSH, by asyncssh: logins, host keys, jumps. The one module that meets asyncssh's exceptions.
 
 Host keys are checked unless ~/.ssh/config says otherwise for that host. Nothing is forwarded, nobody is asked for a
-password: keys come from the agent or from files without a passphrase.
+password: keys come from the agent or from files without a passphrase. Only who installs a key has a password instead.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from batchwasm.transports.route import endpoint_of, route_of
 from batchwasm.transports.ssh_channel import SshProcess
 from batchwasm.transports.ssh_config import Endpoint, Settings
 from batchwasm.transports.ssh_keys import HostKeys, OwnKeys, own_keys, refused
+from batchwasm.transports.ssh_password import AskedFor, Password
 
 KEEPALIVE_S, KEEPALIVE_MISSED = 10.0, 3  # a cable that is pulled is noticed after 40 s
 SPAWN_S = 60.0  # a host under load forks slowly, a home on a dead file server never
@@ -47,15 +48,16 @@ class Login:
 class SshTransport:
     """One host, one connection; see transports.base.Transport."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, password: Password | None = None) -> None:
         self._name = host.name
         self._endpoint = endpoint_of(host)
+        self._password = password
         self._login: Login | None = None
 
     async def connect(self) -> None:
         """Log in. Raises HostError: config, unreachable, key, key_changed, auth."""
         if self._login is None:
-            self._login = await login(self._name, self._endpoint)
+            self._login = await login(self._name, self._endpoint, self._password)
 
     async def spawn(self, command: str) -> SshProcess:
         line = portable(announced(command))
@@ -85,14 +87,18 @@ class SshTransport:
             await login.close()
 
 
-async def login(name: str, endpoint: Endpoint) -> Login:
-    """Connect and authenticate, through gateways where ~/.ssh/config says so; `name` is what messages call the host."""
+async def login(name: str, endpoint: Endpoint, password: Password | None = None) -> Login:
+    """Connect and authenticate, through gateways where ~/.ssh/config says so; `name` is what messages call the host.
+
+    A password is for the host alone: gateways are logged in to by keys.
+    """
     route = route_of(name, endpoint)
     async with gates.turn(f"{route[0].host}:{route[0].port}"):
         below: list[asyncssh.SSHClientConnection] = []
         try:
             for hop in route:
-                below.append(await _hop(name, hop, below[-1] if below else None))
+                secret = password if hop is route[-1] else None
+                below.append(await _hop(name, hop, below[-1] if below else None, secret))
         except BaseException:
             for connection in reversed(below):
                 connection.abort()
@@ -101,24 +107,25 @@ async def login(name: str, endpoint: Endpoint) -> Login:
 
 
 async def _hop(
-    name: str, options: Settings, through: asyncssh.SSHClientConnection | None
+    name: str, options: Settings, through: asyncssh.SSHClientConnection | None, password: Password | None
 ) -> asyncssh.SSHClientConnection:
     """One login, tried again where sshd dropped it before it began to talk."""
     for attempt in range(gates.DROPPED_TRIES):
         if attempt:
             await gates.pause(attempt)
         try:
-            return await _connect(name, options, through)
+            return await _connect(name, options, through, password)
         except (asyncssh.ConnectionLost, ConnectionResetError, BrokenPipeError) as error:
             dropped = error
     raise reaching.dropped(name, options, dropped) from dropped
 
 
 async def _connect(
-    name: str, options: Settings, through: asyncssh.SSHClientConnection | None
+    name: str, options: Settings, through: asyncssh.SSHClientConnection | None, password: Password | None
 ) -> asyncssh.SSHClientConnection:
     """One try. A connection that was dropped leaves as it is, everything else as HostError."""
-    keys, mine = HostKeys(options), own_keys(options)
+    keys = HostKeys(options) if password is None else AskedFor(options, password)
+    mine = own_keys(options)
     try:
         async with asyncio.timeout(options.connect_timeout_s):
             return await _open(options, through, keys, mine)
@@ -127,13 +134,13 @@ async def _connect(
     except asyncssh.HostKeyNotVerifiable as error:
         raise keys.error(name) from error
     except asyncssh.PermissionDenied as error:
-        raise await refused(name, options, mine, error.reason) from error
+        raise await _refused(name, options, mine, password, error.reason) from error
     except asyncssh.KeyExchangeFailed as error:
         cause = f"{name}: {options.known_name}: {error.reason}"
         raise HostError("protocol", cause, "its sshd is too old, or ~/.ssh/config asks too much") from error
     except asyncssh.DisconnectError as error:
         if error.code == asyncssh.DISC_NO_MORE_AUTH_METHODS_AVAILABLE or "auth" in error.reason.lower():
-            raise await refused(name, options, mine, error.reason) from error
+            raise await _refused(name, options, mine, password, error.reason) from error
         raise reaching.unreachable(name, options, error, through=through is not None) from error
     except asyncssh.ChannelOpenError as error:
         raise reaching.behind_gateway(name, options, error.reason) from error
@@ -141,9 +148,16 @@ async def _connect(
         raise reaching.unreachable(name, options, error, through=through is not None) from error
 
 
+async def _refused(name: str, options: Settings, mine: OwnKeys, password: Password | None, reason: str) -> HostError:
+    if password is not None:
+        return password.refused(name, options, reason)
+    return await refused(name, options, mine, reason)
+
+
 async def _open(
     options: Settings, through: asyncssh.SSHClientConnection | None, keys: HostKeys, mine: OwnKeys
 ) -> asyncssh.SSHClientConnection:
+    asked = isinstance(keys, AskedFor)
     connection, _ = await asyncssh.create_connection(
         lambda: keys,
         options.endpoint.name,
@@ -155,8 +169,9 @@ async def _open(
         server_host_key_algs=keys.algorithms,
         client_keys=mine.pairs,
         agent_identities=mine.agent_identities,
-        password_auth=False,
-        kbdint_auth=False,
+        public_key_auth=not asked,
+        password_auth=asked,
+        kbdint_auth=asked,
         agent_forwarding=False,
         x11_forwarding=False,
         keepalive_interval=KEEPALIVE_S,

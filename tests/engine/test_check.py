@@ -93,7 +93,7 @@ async def test_a_server_that_asyncssh_can_not_negotiate_with_is_reached_by_anoth
     steps: list[str] = []
     found = await check(modern.host, on_step=steps.append)
     assert found.error is not None
-    assert (found.error.code, found.good, found.works) == ("protocol", False, "openssh")
+    assert (found.error.code, found.good, found.reached, found.works) == ("protocol", False, True, "openssh")
     assert [(way.transport, way.works) for way in found.others] == [("openssh", True), ("paramiko", False)]
     assert found.advice == 'transport = "openssh" in the inventory works'
     assert "trying openssh" in steps
