@@ -8,18 +8,20 @@ PYTEST := $(BIN)/python -m pytest
 
 help:
 	@echo "make demo       run the tour on this machine: Rust, C++, Go and C, compiled here, run in the sandbox"
-	@echo "make test       formatter, linter, types and tests"
+	@echo "make test       formatter, linter, types and tests, a worker for each core; ARGS=... goes to pytest, such as ARGS='-n 0 tests/cli'"
 	@echo "make test-long  the tests that take minutes or gigabytes"
 	@echo "make chaos      10,000 tasks while schedulers, links and hosts fail at random (minutes, as root); CHAOS_SEED=n repeats one"
 	@echo "make lint       formatter, linter and types only;  make format  lets them mend what they can"
 	@echo "make bench      tasks and calls a second against GNU parallel, HyperQueue and dask; the scheduler by itself"
-	@echo "make dist       wheel and sdist in dist/;  make clean  removes what was made, .venv too"
+	@echo "make dist       in dist/: batchwasm, one file that needs no Python (Linux x86-64, minutes); wheel and sdist"
+	@echo "make clean      removes what was made, .venv too"
 
 demo:
 	@started=$$(date +%s); scripts/setup demo && $(BIN)/python scripts/demo.py $$started
 
+# By file: what a file's tests share, say a compiled module, is made once, and each worker has its own servers and folders.
 test: lint
-	@$(PYTEST) -m "not long" $(ARGS)
+	@$(PYTEST) -m "not long" -n auto --dist loadfile $(ARGS)
 
 test-long: setup-test
 	@$(PYTEST) -m long --timeout 1800 $(ARGS)
@@ -39,11 +41,14 @@ format: setup-test
 bench: setup-test
 	@$(BIN)/python benchmarks/throughput.py $(ARGS)
 	@$(BIN)/python benchmarks/functions.py
+	@$(BIN)/python benchmarks/transports.py
 	@$(BIN)/python benchmarks/core.py --tasks 1000 100000
 	@$(BIN)/python benchmarks/makespan.py --hosts 100 --tasks 100000
+	@$(BIN)/python benchmarks/tui.py
 
 dist: setup-test
-	@$(BIN)/python -m build --outdir dist .
+	@$(BIN)/python -m build --outdir dist . >/dev/null
+	@$(BIN)/python scripts/onefile/build.py dist
 
 .PHONY: setup-test
 setup-test:

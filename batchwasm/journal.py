@@ -44,7 +44,7 @@ CHECKPOINTS = 2  # the newest, and the one before in case a reader is in it
 ASKED_LIMIT = 100  # requests read at once: however many come, the scheduler looks after its hosts in between
 PAGE_ROWS = 200  # read at once, however slowly they are looked at: who reads for long is in the way of who writes
 REPLAYED_EVENTS = 2_000  # the same of events, for as long as it takes to replay them: some 20 ms
-SPARED_ROWS = 20_000  # to be replayed, or a newer checkpoint is read: 0.2 s, more than that of the largest run
+SPARED_ROWS = 10_000  # to be replayed, or a newer checkpoint is read: 0.1 s, as long as that of the largest run takes
 
 _INSERT_ATTEMPT = f"INSERT INTO attempts VALUES (NULL, ?, ?, ?, ?{', ?' * len(Record._fields)})"
 _INSERT_CALLS = "INSERT INTO calls VALUES (?, ?, ?, ?)"

@@ -6,6 +6,7 @@
         manifest.json               all that is needed to reproduce the run
         scheduler.json              while a scheduler works on it: who (batchwasm.holding)
         scheduler.log               what the scheduler of a detached run says
+        report.html                 where 'batchwasm report' wrote one
         live/JOB/INDEX/ATTEMPT/     stdout, stderr of a task that runs, while somebody follows it
         wasm/JOB.wasm
         inputs/SHA256  sources/...  in a bundle: what tasks were given, what was compiled (batchwasm.bundling)

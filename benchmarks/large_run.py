@@ -160,7 +160,9 @@ def make(path: Path, tasks: int, hosts: int, share: float) -> RunFolder:
     with closing(Journal.create(folder.journal)) as journal:
         large = Large(journal, State())
         large.now = time.time() - tasks / (hosts * CPUS) * pace_s
-        planned = RunPlanned(run="1a", name=path.name, jobs=tuple(plans), hosts=tuple(map(_host, names)))
+        planned = RunPlanned(
+            run="1a", name=path.name.removesuffix(".part"), jobs=tuple(plans), hosts=tuple(map(_host, names))
+        )
         opened = RunOpened(incarnation=1, pid=os.getpid(), machine=socket.gethostname(), version="0")
         large.append([planned, opened])
         large = _begun(journal, large.state, names)

@@ -17,10 +17,16 @@ from tests.command import Cli
 from tests.homes import TOOL_CACHES, TOOLS, move_into
 from tests.leftovers import Leftovers
 
+# Some machines forbid it: then each of hundreds of commands compiles all of ours before it begins.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 ROOT = Path(__file__).parent.parent
-pytest_plugins = ["tests.sshd"] if (ROOT / "tests/sshd.py").exists() else []
+pytest_plugins = ["tests.sshd", "tests.bare"] if (ROOT / "tests/sshd.py").exists() else []
 
 IN_CI = os.environ.get("CI", "").lower() in ("true", "1")
+MOST_WORKERS = 4
+"""Of `pytest -n auto`. Each compiles what it needs, and more of them than this mostly wait for each other."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -73,6 +79,12 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def batchwasm(weird_tmp_path: Path) -> Cli:
     """The command line in a process of its own, started in `weird_tmp_path`: `batchwasm("run", "jobs.toml")`."""
     return Cli(program=(sys.executable, "-m", "batchwasm"), folder=weird_tmp_path)
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """How many `-n auto` starts: one for each core; none on one core, where pytest itself runs the tests."""
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return min(cores, MOST_WORKERS) if cores > 1 else 0
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Leftovers:
-    """What was there at one moment. Only the processes of this test session count: several may share a machine."""
+    """What was there at one moment. Only processes of this worker of this session count: others share the machine."""
 
     basetemp: Path
     home: Path
@@ -43,8 +43,8 @@ class Leftovers:
             return self._folders()
 
     def _is_ours(self, pid: int, command: str) -> bool:
-        """Started by this session: its temporary folder is on the command line or in the environment."""
-        base = str(self.basetemp)
+        """Started by this worker: its temporary folder is on the command line or in the environment."""
+        base = f"{self.basetemp}{os.sep}"  # not that of gw10 where we are gw1
         return base in command or base in _text(pid, "environ")
 
 

@@ -214,6 +214,12 @@ def new_key(path: Path, passphrase: str = "", kind: str = "ed25519") -> None:
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
 
 
+def loopback(n: int) -> str:
+    """The nth address that no other worker of pytest-xdist uses: a server that starts again has its port back."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    return f"127.0.{int(worker.removeprefix('gw')) + 1 if worker else 0}.{n}"
+
+
 def free_port(address: str) -> int:
     with socket.socket() as one:
         one.bind((address, 0))
@@ -256,6 +262,13 @@ class Servers:
         self._made.append(server)
         return server
 
+    def release(self, server: Sshd) -> list[str]:
+        """End one before the session ends: what was left there after a grace."""
+        self._made.remove(server)
+        left = server.end()
+        shutil.rmtree(server.folder)
+        return left
+
     def end(self) -> list[str]:
         """What was left after a grace."""
         left = [line for server in self._made for line in server.end()]
@@ -285,8 +298,8 @@ def ssh_servers() -> Iterator[Servers]:
 
 @pytest.fixture(scope="session")
 def three_servers(ssh_servers: Servers) -> list[Sshd]:
-    """127.0.0.11, .12 and .13 under the names sshd-a, sshd-b and sshd-c. Use `ssh_pool`, which checks each test."""
-    return [ssh_servers.make(f"sshd-{letter}", address=f"127.0.0.{11 + i}") for i, letter in enumerate("abc")]
+    """Three addresses under the names sshd-a, sshd-b and sshd-c. Use `ssh_pool`, which checks each test."""
+    return [ssh_servers.make(f"sshd-{letter}", address=loopback(11 + i)) for i, letter in enumerate("abc")]
 
 
 @pytest.fixture(scope="session")
@@ -294,7 +307,7 @@ def two_servers_one_home(ssh_servers: Servers) -> list[Sshd]:
     """shared-a and shared-b: own host names and /tmp, one home. Use `shared_pool`, which checks each test."""
     home = ssh_servers.root / "shared-home"
     return [
-        ssh_servers.make(f"shared-{letter}", address=f"127.0.0.{21 + i}", home=home, hostname=f"host-{letter}")
+        ssh_servers.make(f"shared-{letter}", address=loopback(21 + i), home=home, hostname=f"host-{letter}")
         for i, letter in enumerate("ab")
     ]
 

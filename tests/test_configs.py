@@ -37,6 +37,10 @@ def test_lab_names_three_machines_each_with_what_is_special_about_it() -> None:
     assert lab["lab01"].mounts == {"imagenet": "/nfs/imagenet"}
 
 
+def test_ways_has_a_host_of_every_transport() -> None:
+    assert {host.transport for host in hosts("ways").values()} == {"ssh", "openssh", "paramiko", "local"}
+
+
 def test_a_table_of_its_own_beats_the_range() -> None:
     pool = hosts("ranges")
     assert len(pool) == 45

@@ -178,21 +178,26 @@ def test_an_empty_file_is_a_run_that_never_began(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------- not writable, not ours
 
 
-def test_a_crashed_run_is_read_from_a_copy_that_nobody_may_write_beside() -> None:
+def test_a_crashed_run_is_read_from_a_copy_that_nobody_may_write_beside(monkeypatch: pytest.MonkeyPatch) -> None:
     """Archived with its write-ahead log, on a read-only mount, in another user's folder."""
-    folder = Path(tempfile.mkdtemp(dir="/tmp"))  # pytest's own folder is ours alone
+    root = Path(tempfile.mkdtemp(dir="/tmp"))  # pytest's own folder is ours alone
+    folder, copies = root / "archive", root / "tmp"
     try:
+        root.chmod(0o755)
+        folder.mkdir()
+        copies.mkdir()
+        copies.chmod(0o777)
+        monkeypatch.setattr(tempfile, "tempdir", str(copies))  # others come and go in /tmp
         written(folder / "journal.db", story())
         for path in folder.iterdir():
             path.chmod(0o444)
         folder.chmod(0o555)
-        left = sorted(os.listdir("/tmp"))
         assert as_nobody(lambda: events_in(folder / "journal.db")) == len(story())
         assert sorted(os.listdir(folder)) == ["journal.db", "journal.db-wal"]
-        assert sorted(os.listdir("/tmp")) == left
+        assert os.listdir(copies) == []
     finally:
         folder.chmod(0o755)
-        shutil.rmtree(folder)
+        shutil.rmtree(root)
 
 
 def events_in(path: Path) -> int:

@@ -20,6 +20,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "results": ("results", "The outcome of every task; with --files also what they left."),
     "explain": ("explain", "Why a task waits, where it runs, how it ended; or what limits a run."),
     "logs": ("logs", "What a task wrote to stdout and stderr; with -f as it writes."),
+    "report": ("report", "A run as one HTML file: timeline, utilisation, failures, right-sizing."),
     "cancel": ("cancel", "Have tasks of a run that goes on not run, or all of it."),
     "retry": ("retry", "Run tasks again that did not succeed; a run that is over goes on."),
     "pause": ("pause", "Have a run that goes on start nothing new."),
@@ -38,7 +39,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 }
 """Name -> module in this package with a `command`, and what it does, which spares --help the import."""
 
-NOT_YET: tuple[str, ...] = ("report",)
+NOT_YET: tuple[str, ...] = ()
 
 
 def show_version(context: click.Context, _: click.Parameter, asked: bool) -> None:

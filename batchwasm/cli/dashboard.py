@@ -42,16 +42,21 @@ def check_terminal(what: str) -> None:
 
 
 def show(folder: RunFolder) -> Left:
-    """Until it is left. Raises RunError, WorldError where the run can't be read at all."""
+    """Until it is left; of a run that goes on is said how to come back to it.
+
+    Raises RunError, WorldError where the run can't be read at all.
+    """
     from batchwasm.tui.app import Dashboard
     from batchwasm.views.view import View
 
     View(folder).close()  # one that can't be read is told here, and not on an empty screen
     app = Dashboard(partial(View, folder), folder, program())
-    left = app.run()
+    left = app.run() or "goes on"
+    if left == "goes on":
+        say("\n".join(_goes_on(folder)))
     if app.failed is not None:
         raise app.failed
-    return left or "goes on"
+    return left
 
 
 def _followed(path: Path) -> int:
@@ -61,13 +66,7 @@ def _followed(path: Path) -> int:
     from batchwasm.results import RunFolder
 
     folder = RunFolder(path=path)
-    try:
-        left = show(folder)
-    except Exception:
-        say("\n".join(_goes_on(folder)))  # the run knows nothing of what went wrong here
-        raise
-    if left == "goes on":
-        say("\n".join(_goes_on(folder)))
+    if show(folder) == "goes on":
         return 0
     ran = api.ran(folder)
     summarize(ran)

@@ -67,11 +67,12 @@ def add_command(targets: tuple[str, ...], inventory: Path | None, name: str | No
     host was not added.
     """
     from batchwasm.cli import hosts_add
+    from batchwasm.cli.hosts_login import Answers
     from batchwasm.spec.adding import wanted
 
     keys = {key: given[key] for key in ("port", "transport", "workdir", "python") if given[key] is not None}
     labels = {"labels": list(given["labels"])} if given["labels"] else {}
-    answers = hosts_add.Answers(**{key: given[key] for key in ("yes", "password_stdin", "anyway", "as_json")})
+    answers = Answers(**{key: given[key] for key in ("yes", "password_stdin", "anyway", "as_json")})
     return hosts_add.run(wanted(targets, name, {**keys, **labels}), inventory, answers)
 
 

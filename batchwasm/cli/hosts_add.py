@@ -10,7 +10,6 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,20 +19,9 @@ from batchwasm.escape import say
 from batchwasm.model import Host, HostName
 
 if TYPE_CHECKING:
+    from batchwasm.cli.hosts_login import Answers
     from batchwasm.engine.check import Check
     from batchwasm.spec.adding import Keys, Plan
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Answers:
-    """What the command line says to questions."""
-
-    yes: bool = False
-    """Accept host keys, and make a key of our own where there is none."""
-    password_stdin: bool = False
-    anyway: bool = False
-    """Write down hosts, too, that something is wrong with."""
-    as_json: bool = False
 
 
 def run(wanted: Mapping[HostName, Keys], inventory: Path | None, answers: Answers) -> int:

@@ -18,10 +18,21 @@ from batchwasm.escape import say
 from batchwasm.model import Host, HostName
 
 if TYPE_CHECKING:
-    from batchwasm.cli.hosts_add import Answers
     from batchwasm.transports.own_key import PublicKey
 
 TRIES = 3  # as ssh itself asks
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answers:
+    """What the command line says to questions."""
+
+    yes: bool = False
+    """Accept host keys, and make a key of our own where there is none."""
+    password_stdin: bool = False
+    anyway: bool = False
+    """Write down hosts, too, that something is wrong with."""
+    as_json: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

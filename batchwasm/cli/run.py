@@ -183,6 +183,10 @@ def _run(
     from batchwasm.cli import going
 
     spec = api.only(spec, only)  # before a display is up, which must be taken down again
+    if background is None:
+        from batchwasm.cli.logging_in import log_in
+
+        log_in(inventory.hosts)
     with going.shown(as_json, quiet, background, wanted) as going_on:
         return going_on.to_its_end(
             lambda: api.run(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -24,7 +23,6 @@ from batchwasm.core.events import (
     HostRemoved,
     HostSetAside,
     HostUndrained,
-    Ranges,
     Record,
     RunPaused,
     RunUnpaused,
@@ -33,18 +31,23 @@ from batchwasm.core.events import (
     TasksKnown,
     TasksRetried,
     TasksWithdrawn,
-    count,
-    ranges_of,
 )
 from batchwasm.core.state import State
 from batchwasm.engine.plan import Watcher
 from batchwasm.escape import copy
 from batchwasm.model import Artifact, HostName, JobName, Outcome, RunSpec
 from batchwasm.rows import TaskCounts
-from batchwasm.units import count_text, duration_text
+from batchwasm.views import words
 
 SHOWN_TASKS = 16  # a run of up to so many tasks shows what each printed: more would hide each other
 TOLD_FAILURES = 10  # failures told one by one while the run goes on; the rest are in `results --failed`
+
+
+_TOLD = (
+    *(HostAdded, HostRemoved, HostSetAside, HostDrained, HostUndrained),
+    *(TasksCancelled, RunPaused, RunUnpaused),
+)
+"""Events that are noted in the words that a dashboard has for them, too."""
 
 
 class Silent:
@@ -97,6 +100,9 @@ class CallsWatcher(Watcher):
                 self._progress.host(event.host, "ready")
                 for warning in event.facts.get("warnings", ()):
                     self._progress.note(f"host {event.host}: {warning}")
+            case FileShipped() if event.kind == "python":
+                sent = f"{event.bytes / 2**20:.0f} MiB, kept there"
+                self._progress.note(f"host {event.host}: has no Python of 3.9 or later: it was sent one ({sent})")
             case FileShipped() if event.kind != "runner":
                 self._progress.host(event.host, "ready")
             case HostRefused():
@@ -107,33 +113,19 @@ class CallsWatcher(Watcher):
                 self._progress.host(event.host, "removed", "left")
             case HostLeft():
                 self._progress.host(event.host, "lost", event.text)
-            case HostAdded():
-                self._progress.note(f"host {event.plan.name}: the inventory has it now")
-            case HostRemoved():
-                self._progress.note(f"host {event.host}: the inventory has it no longer; it takes no new tasks")
             case HostBusy():
                 self._progress.host(event.host, "busy", f"left to others: {event.text}")
             case HostFree():
                 self._progress.host(event.host, "ready")
-            case HostSetAside():
-                until = time.strftime("%H:%M:%S", time.localtime(event.until))
-                self._progress.note(f"host {event.host}: set aside until {until}: {event.text}")
-            case HostDrained():
-                why = f" ({event.text})" if event.text else ""
-                self._progress.note(f"host {event.host}: drained{why}; it takes no new tasks")
-            case HostUndrained():
-                self._progress.note(f"host {event.host}: takes tasks again")
-            case TasksCancelled(code="person"):
-                self._progress.note(f"{event.text}: the run ends")
-            case TasksCancelled():
-                self._progress.note(f"the rest is cancelled: {event.text}")
-            case RunPaused():
-                why = f" {event.text}" if event.text else ""
-                self._progress.note(f"paused{why}: nothing new is started until 'batchwasm unpause'")
-            case RunUnpaused():
-                self._progress.note("not paused any more: it goes on")
+            case _ if isinstance(event, _TOLD):
+                self._note(event, words.Jobs(()))
             case _:
                 pass  # counted in `passed`, or told by the loop itself
+
+    def _note(self, event: Event, jobs: words.Jobs) -> None:
+        said = words.said(event, 0.0, jobs)
+        if said is not None:
+            self._progress.note(said.text)
 
     def passed(self, state: State) -> None:
         if not state.tasks:
@@ -149,9 +141,7 @@ class RunWatcher(CallsWatcher):
     def __init__(self, progress: Progress, spec: RunSpec, *, show: bool) -> None:
         super().__init__(progress)
         self._show = show and spec.tasks <= SHOWN_TASKS
-        self._jobs = [job.name for job in spec.jobs]
-        self._tasks = [len(job) for job in spec.jobs]
-        self._lone = {job.name for job in spec.jobs if len(job) == 1}
+        self._names = words.Jobs((job.name, len(job)) for job in spec.jobs)
         self._failures = 0
 
     def happened(self, event: Event) -> None:
@@ -160,23 +150,10 @@ class RunWatcher(CallsWatcher):
                 self._tell_ended(event)
             case TasksKnown():
                 self._tell_known(event)
-            case TasksWithdrawn() if event.by:
-                what = self._some(event.job, (*ranges_of(event.tasks), *event.ranges), "what waits or runs of ")
-                self._progress.note(f"cancelled by {event.by}: {what}")
-            case TasksRetried():
-                what = self._some(event.job, event.ranges, "what did not succeed of ")
-                self._progress.note(f"to be run again, by {event.by}: {what}")
+            case TasksRetried() | TasksWithdrawn() if event.by:
+                self._note(event, self._names)
             case _:
                 super().happened(event)
-
-    def _some(self, job: int, ranges: Ranges, many: str) -> str:
-        """`sim/3`, `many` 2 tasks of sim, `many` sim for all of them; `sim` where that has one."""
-        name, number = self._jobs[job], count(ranges)
-        if name in self._lone:
-            return name
-        if number == 1:
-            return f"{name}/{ranges[0][0]}"
-        return f"{many}{name}" if number == self._tasks[job] else f"{many}{count_text(number)} tasks of {name}"
 
     def _tell_ended(self, event: TasksFinished) -> None:
         for record in event.records if self._show else ():
@@ -191,7 +168,7 @@ class RunWatcher(CallsWatcher):
 
     def _tell_known(self, event: TasksKnown) -> None:
         for record in event.records if self._show else ():
-            self._progress.note(f"{self._name(event.job, record.task)} is known from {record.cached}")
+            self._progress.note(f"{self._names.task(event.job, record.task)} is known from {record.cached}")
             self._show_stdout(record)
 
     def _show_task(self, event: TasksFinished, record: Record) -> None:
@@ -209,20 +186,14 @@ class RunWatcher(CallsWatcher):
             self._progress.note(f"its stdout is in {record.stdout_path} of the run folder")
 
     def _sentence(self, event: TasksFinished, record: Record) -> str:
-        outcome = Outcome(record.outcome).word.replace("_", " ")
-        reason = f": {record.reason_text}" if record.reason_text else ""
-        if record.final:
-            again = ""
-        elif record.outcome == Outcome.SUCCEEDED:  # of a task that is verified
-            again = "; it runs on another host, too, to be compared"
-        else:
-            again = "; it is tried again"
-        task = self._name(event.job, record.task)
-        return f"{task} {outcome} on {event.host} in {duration_text(record.wall_s)}{reason}{again}"
-
-    def _name(self, job: int, task: int) -> str:
-        name = self._jobs[job]
-        return name if name in self._lone else f"{name}/{task}"
+        return words.attempt_text(
+            self._names.task(event.job, record.task),
+            outcome=record.outcome,
+            final=record.final,
+            host=event.host,
+            wall_s=record.wall_s,
+            reason=record.reason_text,
+        )
 
 
 def _counts(codes: list[int], jobs: Mapping[JobName, Counts] | None = None) -> Counts:

@@ -130,7 +130,7 @@ class ArtifactBuilt:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FileShipped:
-    """Something was uploaded to a host that it did not have: `runner`, `wasm` or `files`."""
+    """Something was uploaded to a host that it did not have: `python`, `runner`, `wasm` or `files`."""
 
     host: str
     kind: str

@@ -79,7 +79,7 @@ class Check:
 
 
 async def check(host: Host, *, on_step: OnStep = lambda _: None, lane: asyncio.Semaphore | None = None) -> Check:
-    """Never raises HostError: that is what the Check tells. Installs nothing.
+    """Never raises HostError: that is what the Check tells. Installs nothing but a Python where there is none.
 
     Speeds are measured in the `lane`, where there is one: many at once would measure our own end.
     """

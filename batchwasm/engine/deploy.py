@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from batchwasm.engine.announced import Announced
 from batchwasm.engine.depot import Depot, Facts
 from batchwasm.engine.pack import Pack, Platform, pack_for
+from batchwasm.engine.python import direct
 from batchwasm.errors import HostError, HostLost
 from batchwasm.model import Host
-from batchwasm.transports import Transport
+from batchwasm.transports import Process, Transport
 
 RELAY = b"\nbatchwasm-relay/1\n"
 RELAY_S = 60.0  # a login shell's profile, and Python from a slow file server
@@ -36,6 +37,8 @@ async def prepare(host: Host, transport: Transport, on_shipped: Shipped) -> Prep
     await transport.connect()
     depot = await Depot.start(host.name, transport, python=host.python, workdir=host.workdir)
     try:
+        if depot.brought is not None:
+            on_shipped("python", depot.brought.digest, depot.brought.size)
         await look_for_mounts(host, depot)
         pack = await install(host.name, depot, on_shipped)
         runner = await _relay(host.name, transport, depot.facts, pack.digest)
@@ -96,9 +99,19 @@ def runner_command(facts: Facts, digest: str, *arguments: str) -> str:
     return f'cd {shlex.quote(folder)} && echo && echo "{RELAY.decode().strip()}" && exec {shlex.join(command)}'
 
 
+async def _start(transport: Transport, facts: Facts, digest: str, arguments: Sequence[str]) -> Process:
+    own = direct(transport)
+    if own is None or facts.executable != own.executable:
+        return await transport.spawn(runner_command(facts, digest, *arguments))
+    folder = f"{facts.workdir}/runner/{digest}"
+    module = 'runpy.run_module("batchwasm_runner", run_name="__main__", alter_sys=True)'
+    code = f"import runpy; print({RELAY.decode()!r}, end='', flush=True); {module}"
+    return await own.start(["-s", "-c", code, *arguments], folder=folder, path=folder)
+
+
 async def start_runner(name: str, transport: Transport, facts: Facts, digest: str, *arguments: str) -> Announced:
     """Start a command of the installed runner; its stdout from the first byte that is its own."""
-    process = await transport.spawn(runner_command(facts, digest, *arguments))
+    process = await _start(transport, facts, digest, arguments)
     try:
         async with asyncio.timeout(RELAY_S):
             announced = await Announced.wait(process, (RELAY,))

@@ -21,8 +21,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
+from batchwasm import carried
+from batchwasm.carried import HostPython
 from batchwasm.engine.announced import Announced
-from batchwasm.engine.python import NO_PYTHON, with_python
+from batchwasm.engine.python import NO_PYTHON, NoPython, bring, no_python, start_python
 from batchwasm.errors import HostError, HostLost
 from batchwasm.runner.protocol import Redaction
 from batchwasm.transports import Process, Transport
@@ -91,6 +93,8 @@ class Depot:
         self._known: set[tuple[str, str]] = set()
         self._waiting: list[_Small] = []
         self._closed = False
+        self.brought: HostPython | None = None
+        """A Python that was sent, since the host had none."""
         self.facts: Facts
 
     @classmethod
@@ -288,7 +292,18 @@ class Depot:
                     await process.close()
 
     async def _start(self) -> None:
-        process = await self._transport.spawn(with_python(self._python, _BOOT))
+        try:
+            await self._begin()
+        except NoPython as error:
+            ours = carried.host_python(error.system) if self._python is None else None
+            if ours is None:
+                raise
+            await bring(self._name, self._transport, self._workdir, ours)
+            self.brought = ours
+            await self._begin()
+
+    async def _begin(self) -> None:
+        process = await start_python(self._transport, self._python, self._workdir, _BOOT)
         try:
             async with asyncio.timeout(START_S):
                 self._process = await self._greet(process)
@@ -310,17 +325,11 @@ class Depot:
             cause = f"{self._name}: its login shell does not start /bin/sh"
             raise HostError("shell", cause, _said(process) or "try: ssh HOST 'exec /bin/sh -c true'")
         if announced.magic != MAGIC:
-            raise await self._no_python(announced)
+            raise no_python(self._name, self._python, await announced.read(4096))
         wire = _Wire(self._name, announced)
         await wire.send({"do": "hello", "workdir": self._workdir or ""})
         self.facts = _facts(self._name, await wire.answer())
         return announced
-
-    async def _no_python(self, process: Announced) -> HostError:
-        found = (await process.read(4096)).decode(errors="replace").strip()
-        wanted = self._python or "python3 or python3.9 to python3.15"
-        cause = f"{self._name}: no Python of 3.9 or later ({f'found: {found}' if found else f'no {wanted} there'})"
-        return HostError("python", cause, "install one, or set `python` of this host in the inventory")
 
     def _nonsense(self, request: str, answer: object) -> HostLost:
         return HostLost(f"{self._name}: answers {request} with {answer!r:.80}")

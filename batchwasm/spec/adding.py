@@ -63,6 +63,10 @@ def plan(folder: Path, given: Path | None, wanted: Mapping[HostName, Keys]) -> P
 def revised(plan: Plan, transports: Mapping[HostName, str]) -> Plan:
     """The same for these hosts, with the transport that each shall have, on what the file holds by now."""
     text = _text(plan.path, plan.shown)
+    twice = [name for name in _known(text, plan.path, plan.shown) if name in transports]
+    if twice:
+        what = "was written there meanwhile; see what it says"
+        raise SpecError([Problem(file=plan.shown, line=None, key=f"hosts.{name}", text=what) for name in twice])
     before = {host.name: host.transport for host in plan.hosts}
     keys = {
         name: {**plan.keys[name], **({"transport": way} if way != before[name] else {})}

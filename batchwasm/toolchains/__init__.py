@@ -7,13 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from batchwasm import carried
 from batchwasm.toolchains import c, cpp, find, go, rust, zig
 from batchwasm.toolchains.base import Found, Inputs, Language, Tool
 from batchwasm.toolchains.compile import Compiled, commands, compile_source, prune
 
 WHEELS = "pip install 'batchwasm[toolchains]'"
+"""Except in a one-file program, into which nothing can be installed."""
 _CLANG = "clang lld wasi-libc libclang-rt-dev-wasm32"
-_ELSE = "or set WASI_SDK_PATH to a wasi-sdk, or on Debian and Ubuntu: apt install"
+_ZIG = "put zig on PATH, from https://ziglang.org/download"
+_ELSE = "set WASI_SDK_PATH to a wasi-sdk, or on Debian and Ubuntu: apt install"
+
+
+def _get(*ways: str) -> str:
+    """How to get a compiler; wheels first, where they can be installed."""
+    return ", or ".join(ways if carried.tree() is not None else (WHEELS, *ways))
+
 
 _LANGUAGES = (
     Language(
@@ -33,7 +42,7 @@ _LANGUAGES = (
         recipe=cpp.recipe,
         inputs=cpp.inputs,
         refuse=cpp.refuse,
-        get=f"{WHEELS}, {_ELSE} {_CLANG} libc++-dev-wasm32",
+        get=_get(_ZIG, f"{_ELSE} {_CLANG} libc++-dev-wasm32"),
         library="libc++",
     ),
     Language(
@@ -43,7 +52,7 @@ _LANGUAGES = (
         recipe=c.recipe,
         inputs=c.inputs,
         refuse=c.refuse,
-        get=f"{WHEELS}, {_ELSE} {_CLANG}",
+        get=_get(_ZIG, f"{_ELSE} {_CLANG}"),
         library="libc",
     ),
     Language(
@@ -53,7 +62,7 @@ _LANGUAGES = (
         recipe=go.recipe,
         inputs=go.inputs,
         refuse=go.refuse,
-        get=f"{WHEELS}, or Go 1.21 or later (1.24 for functions) from https://go.dev/dl",
+        get=_get("Go 1.21 or later (1.24 for functions) from https://go.dev/dl"),
     ),
     Language(
         name="zig",
@@ -62,7 +71,7 @@ _LANGUAGES = (
         recipe=zig.recipe,
         inputs=zig.inputs,
         refuse=zig.refuse,
-        get=f"{WHEELS}, or zig from https://ziglang.org/download",
+        get=_get(_ZIG),
     ),
 )
 

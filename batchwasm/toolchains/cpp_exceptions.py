@@ -225,7 +225,7 @@ def _library(zig: str) -> Path:
     found = re.search(r'lib_dir"?\s*[:=]\s*"((?:[^"\\]|\\.)*)"', _run(zig, "env"))
     library = Path(re.sub(r"\\(.)", r"\1", found[1])) if found else None
     if library is None or not (library / "libunwind/src/Unwind-wasm.c").is_file():
-        raise BuildError(f"{zig} has no C++ library that knows exceptions; pip install 'batchwasm[toolchains]' has one")
+        raise BuildError(f"{zig} has no C++ library that knows exceptions; that of https://ziglang.org/download has")
     return library
 
 

@@ -75,7 +75,7 @@ def _reactor(request: Request) -> tuple[str, ...]:
     if release(request.tool.version) < EXPORTS:
         raise Unclear(
             f"functions need Go {EXPORTS[0]}.{EXPORTS[1]} or later, and {request.tool.path} is {request.tool.version}; "
-            "pip install 'batchwasm[toolchains]', or take one from https://go.dev/dl"
+            "'batchwasm toolchains' says how to get a newer one"
         )
     return "-buildmode=c-shared", f"-overlay={_overlay(request)}"
 

@@ -40,6 +40,10 @@ async def checks_keys(host: Host) -> bool:
         return await elsewhere.ssh_checks_keys(host)
     from batchwasm.transports.route import endpoint_of, route_of
 
+    if host.transport == "openssh":  # whose configuration may have what only it understands
+        from batchwasm.transports import openssh_client
+
+        return openssh_client.checks_keys(openssh_client.Client(endpoint=endpoint_of(host)))
     return all(hop.strict != "no" for hop in route_of(host.name, endpoint_of(host)))
 
 

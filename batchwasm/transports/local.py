@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from batchwasm.errors import HostError, HostLost
@@ -25,11 +26,17 @@ class LocalTransport:
         """Nothing to connect; there for the sake of the protocol."""
 
     async def spawn(self, command: str) -> LocalProcess:
+        return await self.start(["/bin/sh", "-c", command])
+
+    async def start(
+        self, argv: Sequence[str], *, folder: str | None = None, environment: Mapping[str, str] | None = None
+    ) -> LocalProcess:
+        """A program without a shell, which a machine may be without."""
         loop = asyncio.get_running_loop()
         try:
             # Its own session: a Ctrl-C at the terminal is for us, who then end the command in order.
             transport, process = await loop.subprocess_exec(
-                lambda: LocalProcess(self._name), "/bin/sh", "-c", command, start_new_session=True
+                lambda: LocalProcess(self._name), *argv, start_new_session=True, cwd=folder, env=environment
             )
         except OSError as error:
             cause = f"{self._name}: can't start a process: {error.strerror or error}"

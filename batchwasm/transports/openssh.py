@@ -31,7 +31,7 @@ from batchwasm.transports.openssh_client import (
     removed,
     run,
 )
-from batchwasm.transports.openssh_errors import Failed, standing, why
+from batchwasm.transports.openssh_errors import Asks, Failed, standing, why
 from batchwasm.transports.route import endpoint_of
 from batchwasm.transports.stdio import Tail
 
@@ -40,6 +40,7 @@ SPAWN_S = 60.0  # a host under load forks slowly, a home on a dead file server n
 CUT_S = 5.0  # what a host gets to start `kill`, and ssh to notice
 CONTROL_S = 3.0  # a master answers in milliseconds
 SSH_FAILED = 255
+ASKED_PERSIST_S = 600  # before a run its sources are compiled; after it the next one comes without being asked again
 
 
 class Master:
@@ -76,9 +77,13 @@ class OpensshTransport:
 
     async def connect(self) -> None:
         """Log in. Raises HostError: local, config, unreachable, key, key_changed, auth."""
-        if self._master is None:
+        if self._master is not None:
+            return
+        async with gates.turn("ssh -G"):  # each is a process here, and there may be hundreds of hosts
             options = await self._client.says(self._name)
-            self._master = await self._users(options) or await self._made(options)
+            self._master = await self._users(options)
+        if self._master is None:
+            self._master = await self._made(options)
 
     async def _users(self, options: Options) -> Master | None:
         """A connection that a person made."""
@@ -97,7 +102,7 @@ class OpensshTransport:
                 words = await self._log_in(socket, options)
                 if words is None:
                     return Master(self._client, socket, ours=True)
-                failed = Failed(name=self._name, client=self._client, options=options, words=words)
+                failed = Failed(name=self._name, target=self._client, client=self._client, options=options, words=words)
                 if not failed.dropped:
                     break
             raise await why(failed)
@@ -129,6 +134,7 @@ class OpensshTransport:
         finally:
             if transport.get_returncode() is None:
                 os.killpg(transport.get_pid(), signal.SIGKILL)
+                await login.exited.wait()
             if self._login is not login:
                 transport.close()
 
@@ -187,6 +193,22 @@ class OpensshTransport:
             await master.close()
         if login is not None:
             login.close()
+
+
+async def line_for_a_person(host: Host) -> list[str] | None:
+    """The command line of ssh that asks in this terminal and then lets us in; None where none is needed, or helps."""
+    transport = OpensshTransport(host)
+    try:
+        await transport.connect()
+    except Asks:
+        client = Client(endpoint=endpoint_of(host))
+        options = await client.says(host.name)
+        return client.master(standing(client), options, f"-oControlPersist={ASKED_PERSIST_S}", asks=True)
+    except HostError:
+        return None  # the run will tell
+    finally:
+        await transport.close()
+    return None
 
 
 class _Login(asyncio.SubprocessProtocol):

@@ -16,6 +16,7 @@ import shlex
 import shutil
 import signal
 import stat
+import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from pathlib import Path
 from batchwasm.errors import HostError
 from batchwasm.transports.ssh_config import CONNECT_TIMEOUT_S, DEFAULT_KEYS, Endpoint, Settings, existing
 
+GATEWAYS_DEEP = 8
 KEEPALIVE_S, KEEPALIVE_MISSED = 10, 3  # a cable that is pulled is noticed after 40 s
 PERSIST_S = 60  # a connection without a command ends by itself, also where we were killed
 SAID_LIMIT_BYTES = 64 * 1024
@@ -142,6 +144,22 @@ async def check_route(name: str, client: Client, options: Options) -> None:
             raise HostError("config", cause, "mend ~/.ssh/config; for `Host *` write `Host * !GATEWAY`")
         seen.add((options.host, options.port))
         hops = options.jumps
+
+
+def checks_keys(client: Client) -> bool:
+    """False where ssh does not check the key of this host, or of a gateway that it is told to go through first.
+
+    Blocks for some milliseconds. Where ssh does not understand its configuration, nothing is connected either.
+    """
+    for _ in range(GATEWAYS_DEEP):
+        done = subprocess.run(client.line("-G"), capture_output=True, text=True, timeout=LOCAL_S, errors="replace")
+        options = Options(done.stdout)
+        if options.strict == "no":
+            return False
+        if not options.jumps:
+            break
+        client = Client(endpoint=Endpoint.parse(options.jumps[0]))
+    return True
 
 
 class Options:
@@ -279,11 +297,12 @@ def removed(socket: str) -> None:
 
 
 def _ssh() -> list[str]:
-    return [shutil.which("ssh") or "ssh", *_configuration(os.path.expanduser("~"))]
+    return [shutil.which("ssh") or "ssh", *configuration()]
 
 
-def _configuration(home: str) -> list[str]:
-    """Nothing where ssh finds the files by itself: it looks in the passwd entry's home, whatever $HOME says."""
+def configuration() -> list[str]:
+    """Options that name ssh's files; none where it finds them itself, in the passwd entry's home and not in $HOME."""
+    home = os.path.expanduser("~")
     if os.path.realpath(home) == os.path.realpath(pwd.getpwuid(os.getuid()).pw_dir):
         return []
     # A file and not options, because ssh passes it on to the ssh that it starts for a gateway.

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+import shlex
+from dataclasses import dataclass, replace
 
 from batchwasm.errors import HostError
 from batchwasm.transports.openssh_client import (
+    GATEWAYS_DEEP,
     Client,
     Options,
     Ran,
     config_fault,
+    configuration,
     folder,
     last_line,
     methods,
@@ -26,7 +29,6 @@ from batchwasm.transports.openssh_client import (
 from batchwasm.transports.ssh_config import Endpoint
 
 DIAGNOSIS_S = 60.0
-GATEWAYS_DEEP = 8
 _ASKING = {"password", "keyboard-interactive"}
 _KINDS = {
     "ED25519": "ssh-ed25519",
@@ -61,7 +63,10 @@ class Failed:
     """A login that failed: who tried where, and what ssh said."""
 
     name: str
+    target: Client
+    """For the host itself."""
     client: Client
+    """For it, or for a gateway on the way."""
     options: Options
     words: str
 
@@ -88,7 +93,7 @@ async def _gateway(failed: Failed, depth: int) -> HostError | None:
         options = await client.says(failed.name)
         ran = await _try(client)
         if ran.code == 255 or ran.code is None:
-            return await why(Failed(name=failed.name, client=client, options=options, words=ran.words), depth + 1)
+            return await why(replace(failed, client=client, options=options, words=ran.words), depth + 1)
         before = (*before, jump)
     return None
 
@@ -116,6 +121,10 @@ async def _target(failed: Failed) -> HostError:
     for pattern, cause, cure in _REACH:
         if pattern.search(words):
             return HostError("unreachable", f"{where}: {cause.format(timeout=options.connect_timeout_s)}", cure)
+    if DROPPED.search(said) and options.proxied and not options.jumps:
+        cause = f"{name}: {options.host} port {options.port}: its ProxyCommand does not reach it"
+        first = words.strip().splitlines()[0].strip()
+        return HostError("unreachable", f"{cause} ({first})", "ssh -G HOST shows the command: try it by itself")
     if DROPPED.search(said):
         cause = f"{name}: {settings.known_name} closes the connection before the login ({said})"
         cure = "too many logins at once (MaxStartups) or a firewall; try again, then ask its administrator"
@@ -123,23 +132,35 @@ async def _target(failed: Failed) -> HostError:
     return HostError("unreachable", f"{where}: {said or 'ssh ended without a word'}", "try: ssh HOST true")
 
 
+class Asks(HostError):
+    """HostError `auth` of a host, or a gateway, that wants an answer which a person could give."""
+
+    def __init__(self, cause: str, cure: str) -> None:
+        super().__init__("auth", cause, cure)
+
+
 async def _refused(failed: Failed, words: str) -> HostError:
     from batchwasm.transports.ssh_keys import own_keys, refused
 
     settings = failed.options.settings(failed.client.endpoint)
-    error = await refused(failed.name, settings, own_keys(settings), last_line(words))
+    mine = own_keys(settings)
+    error = await refused(failed.name, settings, mine, last_line(words))
     if _ASKING & set(methods(words)):
         cure = (
             f"where it asks for a password or a code, log in once yourself: {by_hand(failed.client)}; or: {error.cure}"
         )
-        return HostError("auth", error.cause, cure)
-    return error
+        return Asks(error.cause, cure)
+    return Asks(error.cause, error.cure) if mine.locked else error
 
 
 def by_hand(client: Client) -> str:
     """What a person types once in a terminal; the connection stays, and is found by us."""
-    name = client.endpoint.name
-    return f"ssh -fNM -o ControlPersist=8h -S {standing(client)} {name}"
+    at = client.endpoint
+    port = [f"-p{at.port}"] if at.port is not None else []
+    user = [f"-l{at.user}"] if at.user is not None else []
+    return shlex.join(
+        ["ssh", *configuration(), "-fNM", "-o", "ControlPersist=8h", "-S", standing(client), *port, *user, at.name]
+    )
 
 
 def standing(client: Client) -> str:

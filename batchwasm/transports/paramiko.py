@@ -11,8 +11,8 @@ import contextlib
 import logging
 import os
 import socket
-import subprocess
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import asyncssh
@@ -25,6 +25,7 @@ from batchwasm.transports import gates, reaching
 from batchwasm.transports.announced import announced
 from batchwasm.transports.login_shell import portable
 from batchwasm.transports.paramiko_channel import GONE, ParamikoProcess
+from batchwasm.transports.proxy import Proxy
 from batchwasm.transports.route import endpoint_of, route_of
 from batchwasm.transports.ssh_config import Settings
 from batchwasm.transports.ssh_keys import HostKeys, OwnKeys, own_keys, refused
@@ -54,7 +55,7 @@ class _Login:
     """Connections, outermost first: gateways, then the host. Safe to abandon while a thread adds to it."""
 
     connections: list[paramiko.Transport] = field(default_factory=list)
-    proxies: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    proxies: list[Proxy] = field(default_factory=list)
     abandoned: bool = False
 
     def close(self) -> None:
@@ -64,8 +65,7 @@ class _Login:
             with contextlib.suppress(*GONE):
                 connection.close()
         for proxy in self.proxies:
-            proxy.kill()
-            proxy.wait()
+            proxy.close()
 
 
 class ParamikoTransport:
@@ -167,6 +167,21 @@ async def _connect(name: str, options: Settings, login: _Login) -> None:
 
 def _open(options: Settings, login: _Login, keys: HostKeys, mine: OwnKeys) -> None:
     """Adds a connection to `login`."""
+    with _agent() as agent:
+        left = deque([*_agent_keys(agent, mine), *_file_keys(mine)])
+        connection = _authenticated(options, login, keys, left)
+        while connection is None:  # it hung up, which some do after each key, and others after a few
+            connection = _authenticated(options, login, keys, left)
+    connection.set_keepalive(KEEPALIVE_S)
+    login.connections.append(connection)
+    if login.abandoned:
+        login.close()
+
+
+def _authenticated(
+    options: Settings, login: _Login, keys: HostKeys, left: deque[paramiko.PKey]
+) -> paramiko.Transport | None:
+    """One connection, on which the keys that are left are tried and taken away; None where it hung up on one."""
     link = _link(options, login)
     connection: paramiko.Transport | None = None
     try:
@@ -174,14 +189,19 @@ def _open(options: Settings, login: _Login, keys: HostKeys, mine: OwnKeys) -> No
         _negotiate(connection, options, keys)
         address = "" if login.connections or options.proxy_command else str(connection.getpeername()[0])
         _check(connection, keys, address)
-        _authenticate(connection, options, mine)
-        connection.set_keepalive(KEEPALIVE_S)
+        while left and not login.abandoned:
+            takes = _try(connection, options.user, left.popleft())
+            if connection.is_authenticated():
+                return connection
+            if takes:
+                raise _Refused(f"it takes {', '.join(takes)}")
+            if left and not connection.is_active():
+                connection.close()
+                return None
+        raise _Refused("it takes none of them")
     except BaseException:
         (connection or link).close()
         raise
-    login.connections.append(connection)
-    if login.abandoned:
-        login.close()
 
 
 def _link(options: Settings, login: _Login) -> socket.socket | paramiko.Channel:
@@ -191,18 +211,9 @@ def _link(options: Settings, login: _Login) -> socket.socket | paramiko.Channel:
         timeout = options.connect_timeout_s
         return login.connections[-1].open_channel("direct-tcpip", target, ("127.0.0.1", 0), timeout=timeout)
     if options.proxy_command is not None:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            command = ["/bin/sh", "-c", f"exec {options.proxy_command}"]
-            proxy = subprocess.Popen(
-                command,
-                stdin=theirs.fileno(),
-                stdout=theirs.fileno(),
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            )
+        proxy = Proxy.start(options.proxy_command)
         login.proxies.append(proxy)
-        return ours
+        return proxy.link
     link = socket.create_connection(target, timeout=options.connect_timeout_s)
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # paramiko's keepalives wait for no answer
         link.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNANSWERED_S * 1000)
@@ -234,37 +245,14 @@ def _check(connection: paramiko.Transport, keys: HostKeys, address: str) -> None
         raise paramiko.BadHostKeyException(address, shown, shown)
 
 
-def _authenticate(connection: paramiko.Transport, options: Settings, mine: OwnKeys) -> None:
+def _try(connection: paramiko.Transport, user: str, key: paramiko.PKey) -> Sequence[str]:
+    """What the server takes, where that is not another key."""
     try:
-        connection.auth_none(options.user)  # tells what the server takes
+        return connection.auth_publickey(user, key)
     except paramiko.BadAuthenticationType as error:
-        takes: Sequence[str] = error.allowed_types
-    except GONE as error:
-        raise _Refused(str(error) or "it hung up") from error
-    else:
-        return
-    with _agent() as agent:
-        if "publickey" in takes:
-            takes = _try_keys(connection, options.user, [*_agent_keys(agent, mine), *_file_keys(mine)], takes)
-    if not connection.is_authenticated():
-        raise _Refused(f"it takes {', '.join(takes)}")
-
-
-def _try_keys(
-    connection: paramiko.Transport, user: str, keys: Iterable[paramiko.PKey], takes: Sequence[str]
-) -> Sequence[str]:
-    """What the server takes after the one that it took, or after all of them."""
-    for key in keys:
-        try:
-            return connection.auth_publickey(user, key)
-        except paramiko.BadAuthenticationType as error:
-            return error.allowed_types
-        except paramiko.AuthenticationException:
-            if not connection.is_active():
-                raise _Refused("too many keys were tried") from None
-        except GONE as error:
-            raise _Refused(str(error) or "it hung up") from error
-    return takes
+        return error.allowed_types
+    except GONE:
+        return ()
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ password: keys come from the agent or from files without a passphrase. Only who 
 from __future__ import annotations
 
 import asyncio
+import socket
 from dataclasses import dataclass
 
 import asyncssh
@@ -16,6 +17,7 @@ from batchwasm.model import Host
 from batchwasm.transports import gates, reaching
 from batchwasm.transports.announced import announced
 from batchwasm.transports.login_shell import portable
+from batchwasm.transports.proxy import Proxy
 from batchwasm.transports.route import endpoint_of, route_of
 from batchwasm.transports.ssh_channel import SshProcess
 from batchwasm.transports.ssh_config import Endpoint, Settings
@@ -34,6 +36,7 @@ class Login:
 
     connection: asyncssh.SSHClientConnection
     below: tuple[asyncssh.SSHClientConnection, ...] = ()
+    proxies: tuple[Proxy, ...] = ()
 
     async def close(self) -> None:
         for connection in (self.connection, *reversed(self.below)):
@@ -43,6 +46,8 @@ class Login:
                     await connection.wait_closed()
             except (TimeoutError, OSError, asyncssh.Error):
                 connection.abort()
+        for proxy in self.proxies:
+            proxy.close()
 
 
 class SshTransport:
@@ -95,40 +100,51 @@ async def login(name: str, endpoint: Endpoint, password: Password | None = None)
     route = route_of(name, endpoint)
     async with gates.turn(f"{route[0].host}:{route[0].port}"):
         below: list[asyncssh.SSHClientConnection] = []
+        proxies: list[Proxy] = []
         try:
             for hop in route:
                 secret = password if hop is route[-1] else None
-                below.append(await _hop(name, hop, below[-1] if below else None, secret))
+                below.append(await _hop(name, hop, below[-1] if below else None, proxies, secret))
         except BaseException:
             for connection in reversed(below):
                 connection.abort()
+            for proxy in proxies:
+                proxy.close()
             raise
-    return Login(connection=below[-1], below=tuple(below[:-1]))
+    return Login(connection=below[-1], below=tuple(below[:-1]), proxies=tuple(proxies))
 
 
 async def _hop(
-    name: str, options: Settings, through: asyncssh.SSHClientConnection | None, password: Password | None
+    name: str,
+    options: Settings,
+    through: asyncssh.SSHClientConnection | None,
+    proxies: list[Proxy],
+    password: Password | None,
 ) -> asyncssh.SSHClientConnection:
     """One login, tried again where sshd dropped it before it began to talk."""
     for attempt in range(gates.DROPPED_TRIES):
         if attempt:
             await gates.pause(attempt)
         try:
-            return await _connect(name, options, through, password)
+            return await _connect(name, options, through, proxies, password)
         except (asyncssh.ConnectionLost, ConnectionResetError, BrokenPipeError) as error:
             dropped = error
     raise reaching.dropped(name, options, dropped) from dropped
 
 
 async def _connect(
-    name: str, options: Settings, through: asyncssh.SSHClientConnection | None, password: Password | None
+    name: str,
+    options: Settings,
+    through: asyncssh.SSHClientConnection | None,
+    proxies: list[Proxy],
+    password: Password | None,
 ) -> asyncssh.SSHClientConnection:
     """One try. A connection that was dropped leaves as it is, everything else as HostError."""
     keys = HostKeys(options) if password is None else AskedFor(options, password)
     mine = own_keys(options)
     try:
         async with asyncio.timeout(options.connect_timeout_s):
-            return await _open(options, through, keys, mine)
+            return await _open(options, through, keys, mine, proxies)
     except (asyncssh.ConnectionLost, ConnectionResetError, BrokenPipeError):
         raise
     except asyncssh.HostKeyNotVerifiable as error:
@@ -155,14 +171,25 @@ async def _refused(name: str, options: Settings, mine: OwnKeys, password: Passwo
 
 
 async def _open(
-    options: Settings, through: asyncssh.SSHClientConnection | None, keys: HostKeys, mine: OwnKeys
+    options: Settings,
+    through: asyncssh.SSHClientConnection | None,
+    keys: HostKeys,
+    mine: OwnKeys,
+    proxies: list[Proxy],
 ) -> asyncssh.SSHClientConnection:
     asked = isinstance(keys, AskedFor)
+    link: socket.socket | None = None
+    if options.proxy_command is not None and through is None:
+        # Its own way takes no shell, and leaves the command to the garbage collector.
+        proxies.append(Proxy.start(options.proxy_command))
+        link = proxies[-1].link
     connection, _ = await asyncssh.create_connection(
         lambda: keys,
         options.endpoint.name,
         options.port,
+        sock=link,
         tunnel=through,
+        proxy_command=(),
         config=list(options.config_files),
         username=options.user,
         known_hosts=keys.known,

@@ -109,7 +109,7 @@ def settings(endpoint: Endpoint) -> Settings:
 def _load(endpoint: Endpoint, files: tuple[str, ...]) -> SSHConfig:
     user: object = endpoint.user or ()
     port: object = endpoint.port or ()
-    rest = (getpass.getuser(), user, endpoint.name, port)
+    rest = (_me(endpoint), user, endpoint.name, port)
     first = _Config.load(None, files, False, False, False, *rest)
     return _Config.load(first, files, True, False, True, *rest) if first.has_match_final() else first
 
@@ -127,7 +127,7 @@ def _settings(endpoint: Endpoint, config: SSHConfig, files: tuple[str, ...]) -> 
         endpoint=endpoint,
         host=get("Hostname", endpoint.name),
         port=endpoint.port or get("Port", 22),
-        user=endpoint.user or get("User", getpass.getuser()),
+        user=endpoint.user or get("User", _me(endpoint)),
         host_key_alias=get("HostKeyAlias", None),
         host_key_algorithms=get("HostKeyAlgorithms", None),
         jumps=tuple(Endpoint.parse(jump.strip()) for jump in jumps.split(",")) if jumps else (),
@@ -141,6 +141,15 @@ def _settings(endpoint: Endpoint, config: SSHConfig, files: tuple[str, ...]) -> 
         connect_timeout_s=float(get("ConnectTimeout", CONNECT_TIMEOUT_S)),
         config_files=files,
     )
+
+
+def _me(endpoint: Endpoint) -> str:
+    """Who we are here. In a container nobody may know."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError) as error:
+        cause = f"{endpoint.name}: user {os.getuid()} has no name on this machine"
+        raise HostError("config", cause, "set the variable USER to the name to log in with") from error
 
 
 def existing(names: list[str]) -> tuple[str, ...]:

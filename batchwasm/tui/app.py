@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -113,6 +114,9 @@ class Dashboard(App[Left]):
         return next(screen for screen in reversed(self.screen_stack) if isinstance(screen, RunScreen))
 
     def on_looked(self, message: Looked) -> None:
+        if not self.is_headless and not os.isatty(0):  # it was closed, and a SIGHUP that nobody sent, or one ignored
+            self.exit("goes on")
+            return
         self.overview, self.is_over = message.overview, message.is_over
         if self._is_leaving and self.is_over:
             self.exit("over")

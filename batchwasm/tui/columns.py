@@ -33,8 +33,10 @@ def _name_of_job(job: JobLine, now: float, width: int) -> Words:
 
 
 def _phase(job: JobLine, now: float, width: int) -> Words:
-    if job.phase == "done" and job.row.tasks.succeeded < job.row.tasks.total:
-        return marked((SHAPES["failed"][0], "bad"), "done")
+    if job.phase == "done":
+        worst = next((word for word in ("failed", "cancelled", "skipped") if getattr(job.row.tasks, word)), None)
+        if worst is not None:
+            return marked(SHAPES[worst], "done")
     return marked(PHASES.get(job.phase, ("·", "plain")), visible(job.phase))
 
 

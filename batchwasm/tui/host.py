@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Any, ClassVar
 
 from textual import on
@@ -12,11 +11,9 @@ from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 
 from batchwasm.tui.hosttext import (
-    Heard,
     heading,
     known_text,
     loads_text,
-    memory_share,
     nothing_ran,
     occupancy_text,
     owner_text,
@@ -27,9 +24,7 @@ from batchwasm.tui.marks import FAINT
 from batchwasm.tui.panes import Choices, DrillScreen, Pane, Prose, Scrolled, Selection
 from batchwasm.tui.screen import Opened
 from batchwasm.tui.source import Source
-from batchwasm.views.model import HostLine, HostView, Overview, TaskLine
-
-KEPT = 600  # of what the host said of itself since the screen is open: five minutes at two a second
+from batchwasm.views.model import HostView, Overview, TaskLine
 
 
 class HostScreen(DrillScreen):
@@ -52,10 +47,7 @@ class HostScreen(DrillScreen):
     def __init__(self, name: str) -> None:
         super().__init__()
         self.host_name = name
-        self._told: deque[Heard] = deque(maxlen=KEPT)
-        """Share of its processors, share of its memory, load; since the screen is open."""
         self._drained = False
-        self._heard_at: float | None = None
         self._ran: dict[str, TaskLine] = {}
 
     @property
@@ -81,14 +73,13 @@ class HostScreen(DrillScreen):
         self.folder = source.folder
         return source.host(self.host_name)
 
-    def show(self, overview: Overview, answer: Any) -> None:
+    def put(self, overview: Overview, answer: Any) -> None:
         view: HostView = answer
-        self._remember(view.line)
         self._drained = view.line.row.state in ("drained", "aside", "probation")
         width = self.room("taken")
         self.query_one("#heading", Prose).say(heading(view.line, overview.at))
         self.query_one("#occupancy", Prose).say(occupancy_text(view, width, overview.at))
-        self.query_one("#loads", Prose).say(loads_text(view.line, list(self._told), width))
+        self.query_one("#loads", Prose).say(loads_text(view.line, view.loads, width))
         self._ran = {f"{row.job}/{row.index}": row for row in view.ran}
         tasks = self.query_one("#tasks", Choices)
         tasks.put((key, ran_text(row)) for key, row in self._ran.items())
@@ -98,13 +89,6 @@ class HostScreen(DrillScreen):
         self.query_one("#known", Prose).say(known_text(view))
         self.query_one("#owner", Prose).say(owner_text(view))
         self.query_one("#wrong", Prose).say(wrong_text(view))
-
-    def _remember(self, line: HostLine) -> None:
-        """What it says of itself is kept nowhere else."""
-        if line.heard_at is None or line.heard_at == self._heard_at:
-            return
-        self._heard_at = line.heard_at
-        self._told.append((line.cpu_share, memory_share(line), line.load))
 
     # --------------------------------------------------------------------------------------------- what is pressed
 

@@ -12,20 +12,18 @@ from batchwasm.tui.gauges import gauge, stretched
 from batchwasm.tui.marks import FAINT, mark, tally
 from batchwasm.tui.panes import content_of, head, lines, pairs
 from batchwasm.tui.said import STANDINGS, ago_text, marked
-from batchwasm.tui.shapes import chart, sparkline
+from batchwasm.tui.shapes import chart, sparkline, squeezed
 from batchwasm.tui.tasklist import params_text
 from batchwasm.tui.words import foreign
 from batchwasm.units import count_text, duration_text, size_text
 from batchwasm.views.explaining import clock
-from batchwasm.views.model import HostLine, HostView, TaskLine
+from batchwasm.views.model import HostLine, HostView, Load, TaskLine
 
 CHART_ROWS = 5
 JOBS = 12  # rows of occupancy; jobs beyond are told as one
-Heard = tuple[float | None, float | None, float | None]
-"""Share of its processors, share of its memory, load, as it said at one time."""
 
 
-def memory_share(line: HostLine) -> float | None:
+def _memory_share(line: HostLine) -> float | None:
     if not line.memory_bytes or line.memory_available_bytes is None:
         return None
     return min(1.0, max(0.0, 1 - line.memory_available_bytes / line.memory_bytes))
@@ -94,24 +92,30 @@ def _by_job(view: HostView, width: int, most: float) -> Iterator[Content]:
         )
 
 
-def loads_text(line: HostLine, told: Sequence[Heard], width: int) -> Content:
-    """As numbers, and as they went since the screen is open."""
+def loads_text(line: HostLine, loads: Sequence[Load], width: int) -> Content:
+    """As numbers, and as they went."""
     parts = [Content(""), head("the machine, with all that others do there")]
     if line.heard_at is None:
         return lines(*parts, Content.styled("it has not said anything of itself yet", FAINT))
     room = max(8, min(40, width - 44))
-    past = max(8, width - room - 44)
+    trail_cells = max(8, width - room - 32)
     cpus = line.cpus or 1.0
     figures = (
-        ("cpu", line.cpu_share, f"{(line.cpu_share or 0.0) * 100:.0f} %", 1.0),
-        ("memory", memory_share(line), _memory_text(line), 1.0),
-        ("load", None if line.load is None else line.load / cpus, f"{line.load or 0.0:.1f}", cpus),
+        ("cpu", line.cpu_share, f"{(line.cpu_share or 0.0) * 100:.0f} %", [load.cpu_share for load in loads], 1.0),
+        ("memory", _memory_share(line), _memory_text(line), [load.memory_share for load in loads], 1.0),
+        (
+            "load",
+            None if line.load is None else line.load / cpus,
+            f"{line.load or 0.0:.1f}",
+            [load.load for load in loads],
+            cpus,
+        ),
     )
-    for at, (name, share, text, most) in enumerate(figures):
+    for name, share, text, past, most in figures:
         if share is None:
             parts.append(Content.assemble((f"{name:<7} ", FAINT), "not known"))
             continue
-        values = [entry[at] or 0.0 for entry in told][-past:]
+        values = squeezed([value or 0.0 for value in past], trail_cells)
         style = "$warning" if share > 0.9 else "$success"
         trail = sparkline(values, len(values), most) if len(values) > 1 else ""
         full = gauge(min(1.0, share), room, style)
@@ -151,7 +155,9 @@ def known_text(view: HostView) -> Content:
 def _fact(name: str, value: Any) -> str:
     if value is None:
         return "not known"
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float):
         if name.endswith("_bytes"):
             return size_text(value)
         if name.endswith("_at"):

@@ -129,11 +129,11 @@ class JobScreen(DrillScreen):
             offset=asks.offset,
             limit=asks.limit,
         )
-        return _Answer(
-            asks, source.job(self.job), _cells(source, self.job, asks), Page(asks.wanted, asks.offset, rows, total)
-        )
+        some = () if asks.zoom is None else (asks.zoom.first, asks.zoom.stop)
+        cells = source.cells(self.job, asks.cells, *some)
+        return _Answer(asks, source.job(self.job), cells, Page(asks.wanted, asks.offset, rows, total))
 
-    def show(self, overview: Overview, answer: Any) -> None:
+    def put(self, overview: Overview, answer: Any) -> None:
         found: _Answer = answer
         self._seen = found
         tasks = found.job.line.row.tasks.total
@@ -302,13 +302,3 @@ class JobScreen(DrillScreen):
         task = self._meant()
         if task is not None:
             self.post_message(Opened("task", self.job, task, pane))
-
-
-def _cells(source: Source, job: str, asks: _Asks) -> tuple[Cell, ...]:
-    if asks.zoom is None:
-        return source.cells(job, asks.cells)
-    rows, _ = source.tasks(job, offset=asks.zoom.first, limit=asks.zoom.count)
-    parts = [rows[n : n + asks.step] for n in range(0, len(rows), asks.step)]
-    return tuple(
-        Cell(first=part[0].index, stop=part[-1].index + 1, counts=Counter(row.state for row in part)) for part in parts
-    )

@@ -73,7 +73,7 @@ def slow_text(row: TaskLine) -> Content:
 
 def durations_text(job: JobView, width: int) -> Content:
     if not job.durations:
-        return faint("no attempt has ended yet, so nobody knows how long they take")
+        return faint("no attempt has ended yet")
     labels = [f"{duration_text(low)} – {duration_text(high)}" for low, high, _ in job.durations]
     most = max(count for _, _, count in job.durations)
     wide, numbers = max(map(len, labels)), len(count_text(most))
@@ -89,7 +89,7 @@ def durations_text(job: JobView, width: int) -> Content:
 def usage_text(job: JobView, width: int) -> Content:
     usage = job.line.row.usage
     if usage is None:
-        return faint("nothing has ended yet, so nobody knows what it takes")
+        return faint("nothing has ended, so nothing is known")
     advice = [Content(f"• {visible(sentence)}") for sentence in job.advice] or [faint("what it asks for is right")]
     return lines(*_measures(usage, max(6, min(30, width - 44))), Content(""), *advice)
 

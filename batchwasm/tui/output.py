@@ -48,8 +48,6 @@ class OutputView(ScrollView, can_focus=True):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.rows = Rows()
-        self.empty = ""
-        """Said where nothing was printed."""
         self.stream = 0
         """Of STREAMS."""
         self._open: Sequence[str] = ()
@@ -210,8 +208,7 @@ class OutputView(ScrollView, can_focus=True):
             still_open = self._still_open
             at = n - len(self._numbers)
             if at >= len(still_open):
-                said = self.empty if n == 0 and not self.virtual_size.height else ""
-                return self._strip(Content.styled(said, FAINT)).adjust_cell_length(width, self.rich_style)
+                return Strip.blank(width, self.rich_style)
             row = still_open[at]
         strip = self._strip(self._content(row, is_hit=number is not None and number == self.hit))
         return strip.crop_extend(left, left + width, self.rich_style)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Container, VerticalScroll
+from textual.containers import Container, Horizontal, VerticalScroll
 from textual.content import Content
 from textual.widgets import Footer, Input, Static
 
@@ -22,10 +22,12 @@ from batchwasm.tui.shapes import bar, sparkline
 from batchwasm.tui.source import Source
 from batchwasm.tui.table import Table
 from batchwasm.tui.wishes import Verb, Wish, of_job, of_task, replay_command
-from batchwasm.tui.words import Role, Words, foreign, joined, width_of, words
-from batchwasm.views.model import HostLine, JobLine, Overview, Said
+from batchwasm.tui.words import Words, fitted, foreign, joined, width_of, words
+from batchwasm.views.model import HostLine, JobLine, Overview, Pace, Said
 
 TALL, WIDE = 32, 160  # lines, cells: from where on there is a chart, and tables may stand side by side
+CLOCK_CELLS = 10  # of `123:45:06`
+PACE_S = 3.0  # between two words on how fast it goes
 BOTTOM_SHORT, BOTTOM_TALL, BOTTOM_MOST = 5, 9, 18  # lines of events and chart
 
 
@@ -52,11 +54,15 @@ class OverviewScreen(RunScreen):
         self._overview: Overview | None = None
         self._wants_replay_of: tuple[str, int | None] | None = None
         self._reason: str | None = None
+        self._pace: Pace | None = None
+        self._pace_at = 0.0
         self._filtered: Table[Any] | None = None
         self._heights: dict[str, str] = {}
 
     def compose(self) -> ComposeResult:
-        yield Lines(id="state")
+        with Horizontal(id="head"):
+            yield Lines(id="state")
+            yield Lines(id="clock")  # a widget of its own: of a line, Textual draws all that is left of what changes
         yield Lines(height=3, id="progress")
         yield Lines(id="limits")
         with VerticalScroll(id="reason", can_focus=False):
@@ -111,8 +117,9 @@ class OverviewScreen(RunScreen):
         self._overview = overview
         lives = overview.status.state == "running"
         self.query_one("#state", Lines).put([_state_line(overview)])
+        self.query_one("#clock", Lines).put([fitted(words(_clock(overview.status.wall_s)), CLOCK_CELLS, right=True)])
         progress = self.query_one("#progress", Lines)
-        progress.put(list(_progress(overview, progress.size.width)))
+        progress.put(list(_progress(overview, progress.size.width, self._pace_of(overview))))
         self.query_one("#limits", Lines).put([_limits_line(overview)])
         self._show_reason(overview)
         self._jobs.put(overview.jobs, overview.at)
@@ -122,6 +129,15 @@ class OverviewScreen(RunScreen):
         self._share()
         if answer is not None:
             self.post_message(Copied(answer))
+
+    def _pace_of(self, overview: Overview) -> Pace:
+        """Told anew every few seconds only: it goes on a little at each look, and people can't read as fast."""
+        new, old = overview.pace, self._pace
+        same = old is not None and (old.left_s is None) == (new.left_s is None)
+        if old is None or not same or abs(overview.at - self._pace_at) >= PACE_S:
+            self._pace, self._pace_at = new, overview.at
+            return new
+        return old
 
     def refuse(self, text: str) -> None:
         self.query_one("#limits", Lines).put([foreign(f"the run can't be read now: {text}", "bad")])
@@ -154,7 +170,7 @@ class OverviewScreen(RunScreen):
             return
         least = BOTTOM_TALL if self.size.height >= TALL else BOTTOM_SHORT
         room = self.query_one("#tables").size.height + self.query_one("#bottom").size.height
-        jobs, hosts = len(self._jobs.rows) + 1, len(self._hosts.rows) + 1
+        jobs, hosts = max(1, len(self._jobs.rows)) + 1, max(1, len(self._hosts.rows)) + 1
         beside = self.size.width >= WIDE and jobs + hosts + least > room
         self.set_class(beside, "-beside")
         need = max(jobs, hosts) if beside else jobs + hosts
@@ -163,7 +179,7 @@ class OverviewScreen(RunScreen):
             self._set_heights(jobs="1fr", hosts="1fr", bottom=str(bottom))
         else:
             left = room - bottom
-            lines = max(2, min(jobs, max(left // 2, left - hosts)))
+            lines = min(jobs, max(left // 2, left - hosts))
             self._set_heights(jobs=str(lines), hosts="1fr", bottom=str(bottom))
 
     def _set_heights(self, **heights: str) -> None:
@@ -299,8 +315,7 @@ def _state_line(overview: Overview) -> Words:
     mark = STATES.get(status.state, ("·", "plain"))
     if status.state == "finished" and status.tasks.succeeded < status.tasks.total:
         mark = (mark[0], "warning")
-    took = "for" if status.state == "running" else "after"
-    parts = [foreign(status.run, "strong"), marked(mark, status.state), words(f"{took} {_clock(status.wall_s)}")]
+    parts = [foreign(status.run, "strong"), marked(mark, status.state)]
     if status.paused is not None:
         parts.append((("‖ paused", "warning"), *foreign(f" {status.paused}".rstrip())))
     if status.state != "running":
@@ -324,16 +339,16 @@ def _clock(seconds: float) -> str:
     return f"{f'{whole // 3600}:' if whole >= 3600 else ''}{minutes}:{whole % 60:02d}"
 
 
-def _progress(overview: Overview, width: int) -> Iterator[Words]:
+def _progress(overview: Overview, width: int, pace: Pace) -> Iterator[Words]:
     tasks = overview.status.tasks
     yield (*bar(tasks, max(0, width - 5)), (f" {percent(tasks.done, tasks.total)}", "strong"))
     yield tally(tasks, width)
     if overview.status.state != "running":
         return
-    pace = overview.pace
-    parts = [(*words(rate_text(pace.rate), "strong" if pace.rate else "dim"), (" ", "plain"), _rates(overview, width))]
+    rate = words(rate_text(pace.rate), "strong" if pace.rate else "dim")
+    parts = [(*rate, (" ", "plain"), (sparkline(pace.rates, min(30, width // 5)), "running"))]
     eta = eta_text(pace)
-    parts.append(words(eta) if eta else words("nobody knows yet how long it takes", "dim"))
+    parts.append(words(eta) if eta else words(_why_no_eta(overview), "dim"))
     if overview.history:
         now = overview.history[-1]
         use: Words = (("cpus ", "plain"), (f"{now.cpus_busy:.0f}/{now.cpus:.0f}", "strong"))
@@ -342,8 +357,10 @@ def _progress(overview: Overview, width: int) -> Iterator[Words]:
     yield joined(parts)
 
 
-def _rates(overview: Overview, width: int) -> tuple[str, Role]:
-    return sparkline(overview.pace.rates, min(30, width // 5)), "running"
+def _why_no_eta(overview: Overview) -> str:
+    if overview.status.paused is not None:
+        return "paused: p lets it go on"
+    return "nobody knows yet how long it takes"
 
 
 def _limits_line(overview: Overview) -> Words:

@@ -12,16 +12,19 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
+from textual.css.query import NoMatches
 from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Footer, Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from batchwasm.escape import visible
 from batchwasm.results import RunFolder
 from batchwasm.tui.marks import FAINT
-from batchwasm.tui.screen import Copied, RunScreen, Wished
+from batchwasm.tui.screen import Asked, Copied, RunScreen, Wished
 from batchwasm.tui.wishes import Verb, Wish, of_job, of_task, replay_command
 from batchwasm.tui.words import Role, Words
+from batchwasm.views.model import Overview
 
 WIDE_CELLS = 110  # from here on two columns have 54 cells each at least, which is what a table needs
 
@@ -56,6 +59,11 @@ class Prose(Static):
         same_shape = self._said is not None and self._shape(self._said) == self._shape(new)
         self._said = new
         self.update(new, layout=not same_shape)
+
+    def begin(self, first: Content) -> None:
+        """Another first line."""
+        rest = [] if self._said is None else self._said.split("\n")[1:]
+        self.say(Content("\n").join([first, *rest]))
 
     @property
     def said(self) -> str:
@@ -234,6 +242,8 @@ class DrillScreen(RunScreen):
     def __init__(self) -> None:
         super().__init__()
         self._current = self.PANES[0][0]
+        self._widgets = 0
+        """How many it is made of; none before they are laid out."""
         self.folder: RunFolder | None = None
         """Once it was looked at."""
 
@@ -255,6 +265,33 @@ class DrillScreen(RunScreen):
 
     def on_mount(self) -> None:
         self.turn_to(self._current, focus=True)
+        self.call_after_refresh(self._begin)
+
+    def _begin(self) -> None:
+        """Its widgets are laid out: Textual forgets to do so anew for what they are told before."""
+        self._widgets = len(self.query("*"))
+        self.post_message(Asked())
+
+    def show(self, overview: Overview, answer: Any) -> None:
+        if not self._widgets:  # it has nothing yet to show it in
+            return
+        try:
+            self.put(overview, answer)
+        except NoMatches:
+            if len(self.query("*")) >= self._widgets:
+                raise
+            # else the app ends, and widgets go one by one
+
+    def refuse(self, text: str) -> None:
+        """In its first line, where it stays until the run is read again; the rest is as it was."""
+        if self._widgets:
+            self.query_one("#heading", Prose).begin(
+                Content.styled(f"the run can't be read now: {visible(text)}", "$error")
+            )
+
+    def put(self, overview: Overview, answer: Any) -> None:
+        """The run as it is now; `answer` is what `ask` gave."""
+        raise NotImplementedError
 
     def turn_to(self, pane: str, *, focus: bool) -> None:
         """Show that pane, where not all are shown anyway, and give the keys to what is in it."""
@@ -266,6 +303,7 @@ class DrillScreen(RunScreen):
             column.set_class(any(child.has_class("-current") for child in column.children), "-current")
         self.query_one(PaneBar).show(pane)
         if focus:
+            self.query_one(f"#{pane}").scroll_visible(animate=False)
             self.call_after_refresh(self._focus_in, pane)
 
     def _focus_in(self, pane: str) -> None:
@@ -295,7 +333,7 @@ class DrillScreen(RunScreen):
                 self.post_message(Wished(Wish(verb=way, hosts=(about.host,), what=about.host)))
         elif about.job is not None and about.task is not None:
             self.post_message(Wished(of_task(verb, about.job, about.task)))
-        elif about.job is not None:
+        elif about.job is not None and about.tasks:
             self.post_message(Wished(of_job(verb, about.job, about.tasks)))
 
     def action_replay(self) -> None:

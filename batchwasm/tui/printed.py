@@ -12,13 +12,15 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 from typing import Literal
 
 from rich.cells import cell_len
 
 from batchwasm.escape import visible_text
 
-KEEP_CHARS = 16 * 2**20
+KEEP_CHARS = 8 * 2**20
 """Of all that was printed: the last of it, which is more than anybody reads; the rest is in a file."""
 ROW_CHARS = 2000  # a row is drawn as a whole: a longer line goes on in the next one
 OPEN_CHARS = 64 * 1024  # of a line that has not ended: as much is kept to be drawn anew at its CR
@@ -63,8 +65,8 @@ class Reader:
     def feed(self, stream: Literal["stdout", "stderr"], data: bytes) -> Piece:
         found = self._streams[stream]
         text = found.open + found.decoder.decode(data)
-        *lines, found.open = text.replace("\r\n", "\n").split("\n")
-        rows = [row for line in lines for row in _rows(found.tag, line)]
+        whole, newline, found.open = text.replace("\r\n", "\n").rpartition("\n")
+        rows = _all_rows(found.tag, whole) if newline else []
         if len(found.open) > OPEN_CHARS:
             *long, last = _rows(found.tag, found.open)
             rows += long
@@ -80,7 +82,16 @@ class Reader:
 
     def _piece(self, rows: list[str]) -> Piece:
         left = [row for s in self._streams.values() if s.open for row in _rows(s.tag, s.open)]
-        return Piece(rows, left, max(map(_width, (*rows, *left)), default=0))
+        return Piece(rows, left, max(_widest(rows), _widest(left)))
+
+
+def _all_rows(tag: str, text: str) -> list[str]:
+    """Of many lines at once, which most often need no care of their own."""
+    if "\r" not in text and "\t" not in text:
+        lines = visible_text(text).split("\n")
+        if max(map(len, lines)) <= ROW_CHARS:
+            return [tag + line for line in lines]
+    return [row for line in text.split("\n") for row in _rows(tag, line)]
 
 
 def _rows(tag: str, line: str) -> Iterator[str]:
@@ -98,8 +109,11 @@ def _rows(tag: str, line: str) -> Iterator[str]:
         yield tag + shown[at : at + ROW_CHARS]
 
 
-def _width(row: str) -> int:
-    return len(row) - 1 if row.isascii() else cell_len(row) - 1
+def _widest(rows: Sequence[str]) -> int:
+    """Cells of the widest, without their tags."""
+    most = max(map(len, rows), default=1) - 1
+    wide = [row for row in rows if not row.isascii()]
+    return max(most, max(map(cell_len, wide), default=1) - 1)
 
 
 class Rows:
@@ -125,18 +139,24 @@ class Rows:
         return self.first
 
     def extend(self, rows: Sequence[str]) -> None:
-        for n, row in enumerate(rows, start=self._next):
-            self._by_tag[row[0]].append(n)
-        self._next += len(rows)
+        for tag, same in groupby(rows, key=itemgetter(0)):
+            count = sum(1 for _ in same)
+            self._by_tag[tag].extend(range(self._next, self._next + count))
+            self._next += count
         self._last.extend(rows)
-        while len(self._last) >= _BLOCK:
-            block = "\n".join(self._last[:_BLOCK])
-            del self._last[:_BLOCK]
+        full = len(self._last) - len(self._last) % _BLOCK
+        for at in range(0, full, _BLOCK):
+            block = "\n".join(self._last[at : at + _BLOCK])
             self._blocks.append(block)
             self._chars += len(block)
-        while self._chars > self._keep and self._blocks:
-            self._chars -= len(self._blocks.pop(0))
-            self.first += _BLOCK
+        del self._last[:full]
+        drop = 0
+        while self._chars > self._keep and drop < len(self._blocks):
+            self._chars -= len(self._blocks[drop])
+            drop += 1
+        if drop:
+            del self._blocks[:drop]
+            self.first += drop * _BLOCK
             self._cached = (-1, [])
 
     def numbers(self, tags: str) -> Sequence[int]:

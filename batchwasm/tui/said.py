@@ -76,7 +76,7 @@ def _count(counts: TaskCounts, state: str, gap: str, named: bool) -> Words:
 
 def percent(part: float, whole: float) -> str:
     """` 56%`, which is 100% only when all is."""
-    return f"{int(100 * part / whole) if whole else 100:>3}%"
+    return f"{int(100 * part / whole) if whole else 0:>3}%"
 
 
 def rate_text(rate: float | None) -> str:

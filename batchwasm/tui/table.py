@@ -111,16 +111,18 @@ class Table(ScrollView, Generic[Row], can_focus=True):
     def put(self, rows: Sequence[Row], now: float) -> None:
         """These rows, as they are at `now`."""
         at_end = self._follows and self.cursor >= len(self._rows) - 1
-        before = self.row
+        before, cursor, looks_on = self.row, self.cursor, self._sees_cursor
         self._all, self._now = rows, now
         keys = list(map(self._key_of, rows))
         if set(keys) != set(self._order):
             self._sort(keys)
         self._pick(keys)
         if at_end:
-            self._place(len(self._rows) - 1)
+            cursor = len(self._rows) - 1
         elif before is not None:
-            self._place(self._place_of(self._key_of(before)))
+            cursor = self._place_of(self._key_of(before))
+        if cursor != self.cursor or cursor >= len(self._rows):
+            self._place(cursor, follow=looks_on)  # who has scrolled elsewhere is left there
         self._redraw()
 
     @property
@@ -178,9 +180,15 @@ class Table(ScrollView, Generic[Row], can_focus=True):
     def _place_of(self, key: Hashable) -> int:
         return next((i for i, row in enumerate(self._rows) if self._key_of(row) == key), self.cursor)
 
-    def _place(self, cursor: int) -> None:
+    def _place(self, cursor: int, *, follow: bool = True) -> None:
         self.cursor = max(0, min(cursor, len(self._rows) - 1))
-        self._see_cursor()
+        if follow:
+            self._see_cursor()
+            self.call_after_refresh(self._see_cursor)  # new rows make it longer only then
+
+    @property
+    def _sees_cursor(self) -> bool:
+        return 0 <= self.cursor - self.scroll_offset.y < max(1, self.size.height - 1)
 
     # ------------------------------------------------------------------------------------------------ its columns
 
@@ -191,7 +199,9 @@ class Table(ScrollView, Generic[Row], can_focus=True):
         widths = [self._wanted(column, before.get(n, 0)) for n, column in enumerate(self._columns)]
         if sum(widths) + GAP * (len(widths) - 1) > room:  # names give way before numbers go
             widths = [
-                min(width, max(column.width, FAIR)) if column.measured is not None and not column.right else width
+                min(width, max(column.width, FAIR, len(self._title())))
+                if column.measured is not None and not column.right
+                else width
                 for width, column in zip(widths, self._columns, strict=True)
             ]
         kept = list(range(len(self._columns)))
@@ -212,7 +222,9 @@ class Table(ScrollView, Generic[Row], can_focus=True):
     def _wanted(self, column: Column[Row], before: int) -> int:
         if column.measured is None:
             return column.width
-        least = max(column.width, 0 if column.grows else before)
+        least = max(
+            column.width, 0 if column.grows else before, len(self._title()) if column is self._columns[0] else 0
+        )
         return min(column.most, max(least, max(map(column.measured, self._all), default=0)))
 
     # ------------------------------------------------------------------------------------------------- its lines
@@ -292,9 +304,9 @@ class Table(ScrollView, Generic[Row], can_focus=True):
     def _see_cursor(self) -> None:
         height, top = max(1, self.size.height - 1), self.scroll_offset.y
         if self.cursor < top:
-            self.scroll_to(y=self.cursor, animate=False, immediate=True)
+            self.scroll_to(y=self.cursor, animate=False, immediate=True, force=True)
         elif self.cursor >= top + height:
-            self.scroll_to(y=self.cursor - height + 1, animate=False, immediate=True)
+            self.scroll_to(y=self.cursor - height + 1, animate=False, immediate=True, force=True)
 
     def on_resize(self) -> None:
         self._shown = []

@@ -122,7 +122,7 @@ class TaskScreen(DrillScreen):
     TaskScreen.-wide #left { width: 2fr; }
     TaskScreen.-wide #right { width: 3fr; }
     TaskScreen.-wide #left Pane { height: 1fr; }
-    TaskScreen #about { height: auto; max-height: 3; }
+    TaskScreen #about { height: auto; max-height: 5; }
     TaskScreen #found { height: auto; }
     """
     PANES = (("task", "task"), ("explain", "explain"), ("output", "output"))
@@ -139,6 +139,7 @@ class TaskScreen(DrillScreen):
         self._printing = Printing(job, index)
         self._view: TaskView | None = None
         self._why = ""
+        self._state = "waiting"
         self._left: dict[str, Left] = {}
 
     @property
@@ -171,7 +172,7 @@ class TaskScreen(DrillScreen):
     def leave(self) -> None:
         self._printing.close()
 
-    def show(self, overview: Overview, answer: Any) -> None:
+    def put(self, overview: Overview, answer: Any) -> None:
         view: TaskView = answer
         self._view = view
         self.query_one("#heading", Prose).say(heading(view))
@@ -200,9 +201,7 @@ class TaskScreen(DrillScreen):
                 case Piece():
                     pieces.append(news)
         rows.put(pieces)
-        rows.empty = visible(self._nothing(state))
-        if rows.is_empty:
-            rows.refresh()
+        self._state = state
         self._show_about()
 
     def _nothing(self, state: str) -> str:
@@ -220,6 +219,8 @@ class TaskScreen(DrillScreen):
         if not rows.is_empty:
             said.append("follows the end" if rows.follows else "does not follow: G goes to the end")
         parts = [Content.styled("; ".join(said), FAINT)]
+        if rows.is_empty:
+            parts.append(Content(visible(self._nothing(self._state))))
         for left in self._left.values():
             parts += _left_out(left)
         if rows.rows.dropped:

@@ -190,18 +190,21 @@ class TaskTable(ScrollView, can_focus=True):
                 self._refresh_row(n)
 
     def _keep(self, under: TaskLine) -> None:
-        """The cursor on the task that it was on, where that has moved to another row that is seen."""
+        """The cursor on its task where that has moved, and both on their line of the screen; at the top, which people
+        watch for what comes, the rows move and not the screen."""
         now = self.current
         if now is not None and now.index == under.index:
             return
+        found = next((n for n, row in enumerate(self._rows, start=self._offset) if row.index == under.index), None)
         top = round(self.scroll_y)
-        for n in range(top, top + self._seen):
-            row = self._row(n)
-            if row is not None and row.index == under.index:
-                self._refresh_row(self.cursor)
-                self.cursor = n
-                self._refresh_row(n)
-                return
+        if found is None or (top == 0 and found >= self._seen):
+            return
+        before, self.cursor = self.cursor, found
+        if top == 0:
+            self._refresh_row(before)
+            self._refresh_row(found)
+        else:
+            self.scroll_to(y=max(0, top + found - before), animate=False, immediate=True)
 
     def want(self, wanted: Wanted) -> None:
         """Others, or in another order; from the first on."""

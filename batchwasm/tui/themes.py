@@ -17,7 +17,15 @@ DARK = Theme(
     background="#14161e",
     surface="#1a1d27",
     panel="#242837",
-    variables={"cursor": "#31384f"},
+    variables={
+        "cursor": "#31384f",
+        "scrollbar": "#7d88b0",
+        "scrollbar-hover": "#9aa5ce",
+        "scrollbar-active": "#9aa5ce",
+        "scrollbar-background": "#242837",
+        "scrollbar-background-hover": "#242837",
+        "scrollbar-background-active": "#242837",
+    },
 )
 LIGHT = Theme(
     name="batchwasm-light",
@@ -32,6 +40,14 @@ LIGHT = Theme(
     background="#fbfbfd",
     surface="#f1f2f7",
     panel="#e2e5ef",
-    variables={"cursor": "#d3dcf2"},
+    variables={
+        "cursor": "#d3dcf2",
+        "scrollbar": "#6b7699",
+        "scrollbar-hover": "#4a5573",
+        "scrollbar-active": "#4a5573",
+        "scrollbar-background": "#e2e5ef",
+        "scrollbar-background-hover": "#e2e5ef",
+        "scrollbar-background-active": "#e2e5ef",
+    },
 )
 THEMES = (DARK, LIGHT)

@@ -58,17 +58,18 @@ def _retried(state: State, job: JobState) -> int:
     return len(job.retries) + running
 
 
-def cells(job: JobState, most: int) -> tuple[Cell, ...]:
-    """Its tasks in at most so many cells, all but the last of as many tasks."""
-    tasks, codes = len(job.codes), job.codes
-    size = max(1, -(-tasks // max(1, most)))
+def cells(job: JobState, most: int, first: int = 0, stop: int | None = None) -> tuple[Cell, ...]:
+    """Its tasks, or some of them, in at most so many cells, all but the last of as many tasks."""
+    codes = job.codes
+    end = len(codes) if stop is None else min(stop, len(codes))
+    size = max(1, -(-(end - first) // max(1, most)))
     present = [code for code in range(CODES) if job.counts[code]]
     if size == 1:
         ones = {code: {WORDS[code]: 1} for code in present}
-        return tuple(Cell(first=n, stop=n + 1, counts=ones[code]) for n, code in enumerate(codes))
+        return tuple(Cell(first=n, stop=n + 1, counts=ones[codes[n]]) for n in range(first, end))
     found = []
-    for first in range(0, tasks, size):
-        stop = min(first + size, tasks)
-        counts = {WORDS[code]: count for code in present if (count := codes.count(code, first, stop))}
-        found.append(Cell(first=first, stop=stop, counts=counts))
+    for start in range(first, end, size):
+        last = min(start + size, end)
+        counts = {WORDS[code]: count for code in present if (count := codes.count(code, start, last))}
+        found.append(Cell(first=start, stop=last, counts=counts))
     return tuple(found)

@@ -222,6 +222,19 @@ class TaskView:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Load:
+    """What a host said of itself at one time, with all that others do there; None is not known."""
+
+    at: float
+    cpu_share: float | None
+    """Of the machine's processors that anybody used, 0 to 1."""
+    memory_share: float | None
+    """Of its memory that is not available, 0 to 1."""
+    load: float | None
+    """1-minute load average."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class HostView:
     """All that the screen of a host shows."""
 
@@ -244,3 +257,5 @@ class HostView:
     errors: tuple[Said, ...]
     """What went wrong there: losses, refusals, being set aside, failures."""
     by_outcome: Mapping[str, int] = field(default_factory=dict)
+    loads: tuple[Load, ...] = ()
+    """From its start to now, oldest first, at most a few hundred."""

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from typing import TypeVar
 
 from batchwasm.journal import Journal, Progress, Sample
 from batchwasm.journalsamples import PROGRESS
 from batchwasm.model import HostName
-from batchwasm.views.model import Moment
+from batchwasm.views.model import Load, Moment
 
 MOMENTS = 300  # of a chart: more than most terminals have columns
 LOOKS = 200  # whose own samples are kept: they are closer than those of the journal
+SAMPLED = 10_000  # of one host that is looked at: half a day at a sample every 5 s
+HOSTS = 8  # that are kept, those that were looked at last
 OF_A_HOST = 4  # newest rows a host among which its newest one is looked for
+T = TypeVar("T")
 
 
 class OverTime:
@@ -25,6 +29,8 @@ class OverTime:
         self._kept: list[Progress] = []
         self._kept_id = 0
         self._looks: list[Progress] = []
+        self._of_hosts: dict[HostName, tuple[int, list[Sample]]] = {}
+        """Of those that were asked for: the last row that was read, and what there was."""
 
     def look(self, hosts: int, now: Progress) -> None:
         """Take in what is new; `hosts` is how many there are, and `now` how far the run is."""
@@ -48,27 +54,59 @@ class OverTime:
         since = self._kept[-1].at if self._kept else float("-inf")
         return [*self._kept, *(point for point in self._looks if point.at > since)]
 
-    def of_host(self, name: HostName) -> Iterator[Moment]:
-        """Of one host."""
-        for _, sample in self._journal.samples(host=name):
-            if sample.run_cpus is not None:
-                yield Moment(
-                    at=sample.at,
-                    cpus=float(max(sample.cpus_busy or 0, sample.run_cpus)),
-                    cpus_busy=sample.run_cpus,
-                    waiting=sample.queued or 0,
-                    running=sample.running or 0,
-                    done=sample.done or 0,
-                )
+    def of_host(self, name: HostName, cpus: float) -> tuple[Moment, ...]:
+        """Of one host, which offers so many."""
+        told = [
+            sample for sample in self._samples_of(name) if sample.run_cpus is not None
+        ]  # an older journal's are not
+        return tuple(_of_sample(sample, cpus) for sample in _some(told))
+
+    def loads(self, name: HostName) -> tuple[Load, ...]:
+        """Of one host, as it said them."""
+        return tuple(
+            Load(at=sample.at, cpu_share=sample.cpu_share, memory_share=_memory_share(sample), load=sample.load)
+            for sample in _some(self._samples_of(name))
+        )
+
+    def _samples_of(self, name: HostName) -> list[Sample]:
+        """Those that are kept of one host; what was read of it before is not read again."""
+        upto, known = self._of_hosts.pop(name, (0, []))
+        for id_, sample in self._journal.samples(upto, name):
+            upto = id_
+            known.append(sample)
+        del known[: -2 * SAMPLED]
+        self._of_hosts[name] = (upto, known)
+        while len(self._of_hosts) > HOSTS:
+            del self._of_hosts[next(iter(self._of_hosts))]
+        return known
+
+
+def _of_sample(sample: Sample, cpus: float) -> Moment:
+    return Moment(
+        at=sample.at,
+        cpus=cpus,
+        cpus_busy=sample.run_cpus or 0.0,
+        waiting=sample.queued or 0,
+        running=sample.running or 0,
+        done=sample.done or 0,
+    )
+
+
+def _memory_share(sample: Sample) -> float | None:
+    if not sample.memory_bytes:
+        return None
+    return min(1.0, max(0.0, 1.0 - sample.memory_available_bytes / sample.memory_bytes))
 
 
 def moments(points: Sequence[Progress]) -> tuple[Moment, ...]:
     """A few hundred of them, the first and the last among them."""
-    step = max(1, -(-len(points) // MOMENTS))
-    chosen = points[(len(points) - 1) % step :: step] if points else ()
-    if step > 1 and chosen and chosen[0] is not points[0]:
-        chosen = [points[0], *chosen]
-    return tuple(map(_moment, chosen))
+    return tuple(map(_moment, _some(points)))
+
+
+def _some(found: Sequence[T]) -> tuple[T, ...]:
+    step = max(1, -(-len(found) // MOMENTS))
+    chosen = tuple(found[(len(found) - 1) % step :: step]) if found else ()
+    return chosen if not chosen or chosen[0] is found[0] else (found[0], *chosen)
 
 
 def _moment(point: Progress) -> Moment:

@@ -10,7 +10,8 @@ It is uncertain, as far as that is measured, because durations differ (their dev
 because their mean is known of few tasks only, because the speed changed over the time that was looked at, and because
 of the tail. These add as independent errors; `left_low_s` and `left_high_s` are 1.28 deviations away, which eight of
 ten normally distributed errors are not. Where jobs are left of which nothing ended yet, they are taken to be like the
-others, and that is uncertain by as much as they are.
+others, or to take three times as long, or a third. Of runs that a few very long tasks decide (a lognormal distribution
+of sigma 1, say) it says too little, and too surely: nobody has seen these tasks yet.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from batchwasm.core.jobstate import JobState
-from batchwasm.core.room import MILLI
 from batchwasm.core.state import State
 from batchwasm.journalrows import Progress
 from batchwasm.views.model import Pace
@@ -33,7 +33,8 @@ SPEED_S = 60.0  # over which the speed is measured at least, where there is as m
 SPEED_TASKS = 3.0  # durations; a shorter time says little of a run of long tasks
 SPEED_PARTS = 6
 Z = 1.2816  # deviations of a normal distribution within which eight of ten are
-_LEAST_SPREAD = 0.03  # of the speed: no machine is steadier
+UNLIKE = 3.0  # so many times as long, or as short, as others may a job's tasks take of which none has ended
+_LEAST_SPREAD = 0.05  # of the speed: no machine is steadier
 
 
 def pace(state: State, samples: Sequence[Progress], *, goes_on: bool) -> Pace:
@@ -109,6 +110,10 @@ class _Job:
     """What is left of one."""
 
     waiting: int
+    sent: int
+    """To hosts, those that run among them."""
+    elapsed_s: Sequence[float]
+    """Of each that runs: since when."""
     cpus: float
     mean_s: float
     """Of an attempt."""
@@ -119,57 +124,94 @@ class _Job:
     """Attempts that tell."""
 
     @property
+    def waiting_s(self) -> float:
+        """Of those that wait, together."""
+        return self.waiting * self.tries * self.mean_s
+
+    @property
     def work_s(self) -> float:
-        """Of those that wait, in seconds of cpus."""
-        return self.waiting * self.tries * self.mean_s * self.cpus
+        """Of all, in seconds of cpus."""
+        ahead_s = (self.sent - len(self.elapsed_s)) * self.mean_s
+        share, fixed_s = self._rest
+        rests_s = share * sum(self.mean_s - at for at in self.elapsed_s if at < self.mean_s)
+        return (self.waiting_s + ahead_s + rests_s + fixed_s * len(self.elapsed_s)) * self.cpus
+
+    @property
+    def longest_rest_s(self) -> float:
+        """Of those that run."""
+        share, fixed_s = self._rest
+        return share * max(0.0, self.mean_s - min(self.elapsed_s)) + fixed_s if self.elapsed_s else 0.0
+
+    @property
+    def _rest(self) -> tuple[float, float]:
+        """What is left of one that runs: a share of what is missing to a mean, and something besides.
+
+        Where all take the same it is all that is missing; where they differ a lot it does not matter how long it has
+        run already, and more than a mean is left of what happens to run (renewal theory's residual life).
+        """
+        if not self.mean_s:
+            return 0.0, 0.0
+        square = (self.deviation_s / self.mean_s) ** 2
+        varied = min(1.0, square)
+        return 1.0 - varied, varied * self.mean_s * (1.0 + square) / 2.0
 
 
 def _left(state: State, samples: Sequence[Progress]) -> _Left | None:
     known = [job for job in state.jobs if job.usage.count]
     if not known or not samples:
         return None
-    jobs = [_of_job(job, known) for job in state.jobs]
-    now = samples[-1].at
-    running = [
-        (jobs[batch.job], max(0.0, now - batch.since), len(batch.remaining), batch.amount.cpus / MILLI)
-        for batch in state.batches.values()
-        if batch.remaining
-    ]
+    jobs = _jobs(state, known, samples[-1].at)
+    running = [job for job in jobs if job.sent]
     if not running:
         return None  # nobody knows when something starts
-    speed, spread = _speed(samples, max((job.mean_s for job, *_ in running), default=0.0))
+    speed, spread = _speed(samples, max(job.mean_s for job in running))
     if not speed:
         return None
-    rests = [_rest_s(job, elapsed_s) for job, elapsed_s, _, _ in running]
-    ahead_s = sum((count - 1) * job.mean_s * cpus for job, _, count, cpus in running)
-    work_s = sum(job.work_s for job in jobs) + ahead_s
-    work_s += sum(rest * cpus for rest, (*_, cpus) in zip(rests, running, strict=True))
-    least_s = max(_chain_s(state, jobs), max(rests))
-    cpus = max(cpus for *_, cpus in running)
-    slots = max(1.0, min(speed / cpus, float(len(running))))
-    tail_s, tail_spread = _tail(jobs, [job for job, *_ in running], slots)
-    mean_s = max(least_s, work_s / speed + tail_s)
-    errors = [_durations_s(jobs, running) / speed, work_s / speed * spread, tail_spread, _unknown_s(jobs, speed)]
+    work_s = sum(job.work_s for job in jobs)
+    least_s = max(_chain_s(state, jobs), *(job.longest_rest_s for job in running))
+    slots = max(1.0, min(speed / max(job.cpus for job in running), float(sum(len(job.elapsed_s) for job in running))))
+    tail_s, tail_spread = _tail(jobs, running, slots)
+    mean_s = max(least_s, work_s / speed + tail_s, 0.5 * work_s / speed + _longest_s(jobs))
+    errors = [_durations_s(jobs) / speed, work_s / speed * spread, tail_spread]
     error_s = Z * math.sqrt(sum(error * error for error in errors))
-    surely_s = max((rest - Z * job.deviation_s for rest, (job, *_) in zip(rests, running, strict=True)), default=0.0)
-    return _Left(mean_s, max(0.0, min(mean_s, max(surely_s, mean_s - error_s))), mean_s + error_s)
+    unknown_s = sum(job.waiting_s * job.cpus for job in jobs if not job.known) / speed
+    surely_s = max(job.longest_rest_s - Z * job.deviation_s for job in running)
+    low_s = max(0.0, min(mean_s, max(surely_s, mean_s - error_s - unknown_s * (1.0 - 1.0 / UNLIKE))))
+    return _Left(mean_s, low_s, mean_s + error_s + unknown_s * (UNLIKE - 1.0))
 
 
-def _of_job(job: JobState, known: Sequence[JobState]) -> _Job:
-    usage = job.usage
-    if usage.count:
-        ended = max(1, job.plan.tasks - job.waiting - job.running)
-        tries = min(max(1.0, usage.count / ended), 1.0 + job.plan.retries) if job.plan.retries else 1.0
-        tries *= max(1, job.plan.verify)
-        return _Job(job.waiting, job.plan.cpus, usage.mean_s, tries, usage.deviation_s, usage.count)
-    count = sum(other.usage.count for other in known)
-    mean_s = sum(other.usage.wall_s for other in known) / count
-    return _Job(job.waiting, job.plan.cpus, mean_s, float(max(1, job.plan.verify)), mean_s, 0)
+def _jobs(state: State, known: Sequence[JobState], now: float) -> list[_Job]:
+    """All of them; something has ended of the `known` ones."""
+    elapsed_s: list[list[float]] = [[] for _ in state.jobs]
+    sent = [0] * len(state.jobs)
+    for batch in state.batches.values():
+        if batch.remaining:
+            sent[batch.job] += len(batch.remaining)
+            if batch.firm:
+                elapsed_s[batch.job].append(max(0.0, now - batch.since))
+    return [
+        _of_job(job, count, spent_s, known) for job, count, spent_s in zip(state.jobs, sent, elapsed_s, strict=True)
+    ]
 
 
-def _rest_s(job: _Job, elapsed_s: float) -> float:
-    """Of one that runs: the less is known of when it ends, the longer it is there already."""
-    return max(job.mean_s - elapsed_s, 0.5 * job.deviation_s, 0.05 * elapsed_s)
+def _of_job(job: JobState, sent: int, elapsed_s: Sequence[float], known: Sequence[JobState]) -> _Job:
+    """Those that ended first are the short ones: where durations differ, or few have ended, what those that run have
+    taken by now counts in the mean, too; wholly where durations are exponential."""
+    usage, cpus, verify = job.usage, job.plan.cpus, max(1, job.plan.verify)
+    if not usage.count:
+        count = sum(other.usage.count for other in known)
+        mean_s = sum(other.usage.wall_s for other in known) / count
+        return _Job(job.waiting, sent, elapsed_s, cpus, mean_s, float(verify), mean_s, 0)
+    ended = max(1, job.plan.tasks - job.waiting - job.running)
+    tries = min(max(1.0, usage.count / ended), 1.0 + job.plan.retries) if job.plan.retries else 1.0
+    square = usage.deviation_s**2
+    varied = min(1.0, square / usage.mean_s**2) if usage.mean_s else 0.0
+    counts = max(varied, 0.5 * len(elapsed_s) / (len(elapsed_s) + usage.count))
+    mean_s = (usage.wall_s + counts * sum(elapsed_s)) / usage.count
+    # As if one more had been seen that is off by all of its mean: the first one or two agree with themselves too well.
+    square += (mean_s - usage.mean_s) ** 2
+    deviation_s = math.sqrt((usage.count * square + mean_s**2) / (usage.count + 1))
+    return _Job(job.waiting, sent, elapsed_s, cpus, mean_s, tries * verify, deviation_s, usage.count)
 
 
 def _speed(samples: Sequence[Progress], task_s: float) -> tuple[float, float]:
@@ -196,28 +238,40 @@ def _tail(jobs: Sequence[_Job], running: Sequence[_Job], slots: float) -> tuple[
     last = [job for job in jobs if job.waiting] or running
     mean_s = max(job.mean_s for job in last)
     deviation_s = max(job.deviation_s for job in last)
+    varied = deviation_s / mean_s if mean_s else 0.0
     shared = 1.0 - 1.0 / slots
-    latest = math.sqrt(2.0 * math.log(slots)) if slots > 1 else 0.0
+    latest = _latest(slots) * max(1.0, 2.0 * varied)  # more where few take very long
+    heavy_s = 2.0 * deviation_s * max(0.0, varied - 0.5)
     if not any(job.waiting for job in jobs):
-        return shared * deviation_s * latest / 2.0, deviation_s
-    return shared * (mean_s + deviation_s * latest) / 2.0, shared * mean_s / 3.0 + deviation_s / 2.0
+        return shared * deviation_s * latest / 2.0, deviation_s + heavy_s
+    return shared * (mean_s + deviation_s * latest) / 2.0, shared * mean_s / 3.0 + deviation_s / 2.0 + heavy_s
 
 
-def _durations_s(jobs: Sequence[_Job], running: Sequence[tuple[_Job, float, int, float]]) -> float:
+def _latest(count: float) -> float:
+    """By how many deviations the last of so many is late, normally distributed."""
+    return math.sqrt(2.0 * math.log(count)) if count > 1 else 0.0
+
+
+def _longest_s(jobs: Sequence[_Job]) -> float:
+    """Of all that wait; on average it starts when half of the work is done."""
+    return max(
+        (
+            job.mean_s + job.deviation_s * _latest(job.waiting) * max(1.0, job.deviation_s / job.mean_s)
+            for job in jobs
+            if job.waiting and job.mean_s
+        ),
+        default=0.0,
+    )
+
+
+def _durations_s(jobs: Sequence[_Job]) -> float:
     """Deviation of the work that is left: of so many durations together, and of their mean, known of few."""
-    left = {id(job): job.waiting * job.tries for job in jobs}
-    for job, _, count, _ in running:
-        left[id(job)] += count
     squares = 0.0
     for job in jobs:
         if job.known:
-            tasks, square = left[id(job)], (job.deviation_s * job.cpus) ** 2
+            tasks, square = job.waiting * job.tries + job.sent, (job.deviation_s * job.cpus) ** 2
             squares += tasks * square + tasks * tasks * square / job.known
     return math.sqrt(squares)
-
-
-def _unknown_s(jobs: Sequence[_Job], speed: float) -> float:
-    return sum(job.work_s for job in jobs if not job.known) / speed
 
 
 def _chain_s(state: State, jobs: Sequence[_Job]) -> float:

@@ -7,7 +7,7 @@ second the first time that somebody asks. NOT INDEXED: the index by job would be
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from heapq import merge
 from itertools import islice
@@ -16,6 +16,7 @@ from batchwasm.core.state import State
 from batchwasm.journal import Journal, Known
 from batchwasm.journalfile import BAD
 from batchwasm.model import Outcome
+from batchwasm.rows import Because
 from batchwasm.views.model import FailureGroup
 
 PAGE_ROWS = 100_000
@@ -115,11 +116,13 @@ class Durations(Sums):
 
 
 class Order(Sums):
-    """The first tasks of a job by one of their figures."""
+    """The first tasks of a job by one of their figures, of those in some states or of all that have ended."""
 
-    def __init__(self, job: int, by: str, *, descending: bool, most: int) -> None:
+    def __init__(self, job: int, states: Collection[str], by: str, *, descending: bool, most: int) -> None:
         super().__init__()
         self._job, self._column, self._descending = job, SORTED_BY[by], descending
+        codes = [int(outcome) for outcome in Outcome if outcome.word in states or not states]
+        self._outcomes = f"outcome IN ({', '.join(map(str, codes))})"
         self.most = max(RANKED, most)
         """How many are kept."""
         self._first: list[tuple[float, int]] = []
@@ -131,7 +134,7 @@ class Order(Sums):
         order = "DESC" if self._descending else "ASC"
         found = journal.rows(
             f"SELECT {self._column}, task FROM attempts NOT INDEXED WHERE id > ? AND id <= ? AND job = ? AND final = 1 "
-            f"ORDER BY {self._column} {order}, task {order} LIMIT ?",
+            f"AND {self._outcomes} ORDER BY {self._column} {order}, task {order} LIMIT ?",
             (after, upto, self._job, self.most),
         )
         self._first = list(islice(merge(self._first, found, reverse=self._descending), self.most))
@@ -215,6 +218,8 @@ def _untold(state: State, n: int, told: Mapping[int, int]) -> Iterable[FailureGr
             first = job.codes.find(outcome)
             if outcome == Outcome.CANCELLED:
                 code, text = state.why_cancelled(n, first)
+            elif outcome == Outcome.SKIPPED:
+                text = Because(state, job)[first]
             yield FailureGroup(
                 job=job.plan.name,
                 outcome=outcome.word,

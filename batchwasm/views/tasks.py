@@ -10,9 +10,11 @@ from batchwasm.journal import Journal
 from batchwasm.model import Scalar
 from batchwasm.views.jobs import CODES_OF, WORDS
 from batchwasm.views.model import TaskLine
+from batchwasm.views.sums import SORTED_BY
 
 _BLOCK = 4096  # tasks that are counted at once to find where a page begins
 
+_LOOKED_UP = 500  # at once
 _COLUMNS = "task, host, number, outcome, final, reason_text, queued_s, wall_s, cpu_s, peak_memory_bytes, started_at"
 
 
@@ -98,6 +100,30 @@ def chosen(codes: bytearray, states: Collection[str]) -> bytes:
         return b"\1" * len(codes)
     wanted = {CODES_OF[word] for word in states if word in CODES_OF}
     return bytes(codes.translate(bytes(code in wanted for code in range(256))))
+
+
+def without(mask: bytes, tasks: Sequence[int]) -> bytes:
+    """The same but for these."""
+    found = bytearray(mask)
+    for task in tasks:
+        found[task] = 0
+    return bytes(found)
+
+
+def in_order(
+    journal: Journal, state: State, n: int, tasks: Sequence[int], by: str, *, descending: bool
+) -> Sequence[int]:
+    """Those of these tasks that have ended, by their figure."""
+    codes = state.jobs[n].codes
+    figures: dict[int, float] = {}
+    for start in range(0, len(tasks), _LOOKED_UP):
+        some = tasks[start : start + _LOOKED_UP]
+        marks = ", ".join("?" * len(some))
+        query = f"SELECT task, outcome, {SORTED_BY[by]} FROM attempts WHERE job = ? AND task IN ({marks}) AND final = 1"
+        for task, outcome, figure in journal.rows(f"{query} ORDER BY id", (n, *some)):
+            if codes[task] == outcome:
+                figures[task] = figure
+    return sorted(figures, key=lambda task: (figures[task], task), reverse=descending)
 
 
 def page(mask: bytes, offset: int, limit: int, *, descending: bool) -> list[int]:

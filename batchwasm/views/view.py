@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
 
 from batchwasm import results, rows
 from batchwasm.asking import GONE, is_alive
@@ -30,7 +32,12 @@ from batchwasm.views.pace import pace
 from batchwasm.views.story import Story
 from batchwasm.views.sums import SORTED_BY, Durations, Failures, Order
 
-LIMITS_SHARE = 20  # what limits a run is looked for again when so many times as long has passed as that takes
+FEW = 2_000  # tasks whose figures are looked up one by one: 10 ms
+KEPT = 8  # hosts, and orders of tasks, of which what was summed is kept: those that are switched between
+MANY = 50_000  # of an order in which a text is looked for: where it is so rare nobody looks on, and it costs a few MB
+PAUSES = 50  # what limits a run is looked for again when so many times as long has passed as that takes
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 class View:
@@ -43,12 +50,14 @@ class View:
         self._journal = self._run.journal
         self.overview: Overview | None = None
         """Of the last look."""
+        self._seen: int | None = None
+        """The last event of a run that does not go on, once it was shown."""
         self._alive = False
         self._over_time = OverTime(self._journal)
         self._story = Story(self._journal)
         self._failures = Failures()
         self._durations: dict[int, Durations] = {}
-        self._orders: dict[tuple[int, str, bool], Order] = {}
+        self._orders: dict[tuple[int, frozenset[str], str, bool], Order] = {}
         self._text: tuple[int, str, Matching] | None = None
         self._kept: Kept | None = None
         self._transports: dict[HostName, str] | None = None
@@ -83,7 +92,11 @@ class View:
 
     def look(self) -> Overview:
         """What is new since the last look, and all that the first screen shows."""
-        state = self._catch_up().state
+        known = self._catch_up()
+        state = known.state
+        if self.overview is not None and not self._alive and known.seq == self._seen:
+            return self.overview  # nothing changes any more
+        self._seen = known.seq if not self._alive else None
         now = self._now(state)
         status = rows.status(state, str(self.folder.path), alive=self._alive, now=now)
         self._over_time.look(len(state.hosts), rows.progress(state, now))
@@ -128,11 +141,12 @@ class View:
         return max(time.time(), state.last_at) if self._alive else state.last_at
 
     def _what_limits(self, state: State, now: float) -> tuple[str, ...]:
+        """A large run is as it was a second ago."""
         began = time.perf_counter()
-        if began >= self._limits_due:
+        if began >= self._limits_due or not self._alive:
             self._limits = tuple(reason.text for reason in limits(state, now))
             ended = time.perf_counter()
-            self._limits_due = ended + LIMITS_SHARE * (ended - began)
+            self._limits_due = ended + PAUSES * (ended - began)
         return self._limits
 
     def _transport(self, name: HostName) -> str:
@@ -162,9 +176,10 @@ class View:
             advice=tuple(text.removeprefix(prefix) for text in advice(state) if text.startswith(prefix)),
         )
 
-    def cells(self, name: JobName, cells: int) -> tuple[Cell, ...]:
-        """Its tasks by state, in at most so many cells: one a task where they fit."""
-        return jobs.cells(self._known().state.jobs[self._number(name)], cells)
+    def cells(self, name: JobName, cells: int, first: int = 0, stop: int | None = None) -> tuple[Cell, ...]:
+        """Its tasks, or those from `first` to `stop`, which is excluded, by state, in at most so many cells: one a
+        task where they fit."""
+        return jobs.cells(self._known().state.jobs[self._number(name)], cells, first, stop)
 
     def tasks(
         self,
@@ -188,17 +203,34 @@ class View:
         if sort == "index":
             found = tasks.page(mask, offset, limit, descending=descending)
         else:
-            found = self._sorted(n, mask, sort, descending, offset, limit)
+            order = self._order(n, mask, frozenset(states), sort, descending, offset + limit)
+            found = list(order[offset : offset + limit])
+            if len(found) < limit:  # those that have no figure yet
+                rest = tasks.without(mask, order)
+                more = limit - len(found)
+                found += tasks.page(rest, max(0, offset - len(order)), more, descending=False)
         return self._lines(n, found), total
 
-    def _sorted(self, n: int, mask: bytes, sort: str, descending: bool, offset: int, limit: int) -> list[int]:
+    def _order(
+        self, n: int, mask: bytes, states: frozenset[str], sort: str, descending: bool, most: int
+    ) -> Sequence[int]:
+        """Chosen tasks that have this figure, in its order; all of them, or `most` at least."""
         if sort not in SORTED_BY:
             raise ValueError(f"tasks are not sorted by {sort!r}")
-        order = self._orders.get((n, sort, descending))
-        if order is None or order.most < offset + limit:
-            order = self._orders[n, sort, descending] = Order(n, sort, descending=descending, most=2 * (offset + limit))
-        order.look(self._journal, self._known(), self._story.retries)
-        return [task for task in order.tasks if mask[task]][offset : offset + limit]
+        if mask.count(1) <= FEW:
+            few = tasks.page(mask, 0, FEW, descending=False)
+            return tasks.in_order(self._journal, self._known().state, n, few, sort, descending=descending)
+        key = (n, states, sort, descending)
+        while True:
+            order = self._orders.get(key)
+            if order is None or order.most < most:
+                order = Order(n, states, sort, descending=descending, most=2 * most)
+                _keep(self._orders, key, order)
+            order.look(self._journal, self._known(), self._story.retries)
+            found = [task for task in order.tasks if mask[task]]
+            if len(found) >= most or len(order.tasks) < order.most or order.most > MANY:
+                return found
+            most = max(most, 2 * order.most)
 
     def _matching(self, n: int, text: str) -> bytes:
         """Which tasks have it; what was looked for last is kept."""
@@ -270,13 +302,23 @@ class View:
         row = rows.host_row(state, state.hosts[name], now)
         held = hosts.held(state, state.batches_on(name)).get(name)
         line = hosts.line(state.hosts[name], row, self._over_time.hosts.get(name), held, self._transport(name))
-        details = self._host_details.setdefault(name, HostDetails(name))
+        details = self._host_details.get(name) or HostDetails(name)
+        _keep(self._host_details, name, details)
         details.look(self._journal, known, self._story.retries)
-        return details.view(
+        found = details.view(
             line,
             self._journal,
             state,
-            history=tuple(self._over_time.of_host(name)),
+            history=self._over_time.of_host(name, row.cpus or 0.0),
             params=self._params,
             now=now,
         )
+        return replace(found, loads=self._over_time.loads(name))
+
+
+def _keep(kept: dict[K, V], key: K, value: V) -> None:
+    """As the newest; the oldest go."""
+    kept.pop(key, None)
+    kept[key] = value
+    while len(kept) > KEPT:
+        del kept[next(iter(kept))]

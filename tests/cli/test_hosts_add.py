@@ -258,7 +258,7 @@ def test_a_link_to_an_inventory_stays_one(batchwasm: Cli, pool: list[Sshd], tmp_
 
 
 def test_name_address_and_port_are_written(batchwasm: Cli, pool: list[Sshd], home: Path) -> None:
-    configure(home, "Host 127.0.0.*\n  User root\n")
+    configure(home, "Host 127.0.*\n  User root\n")
     port = str(pool[0].port)
     said = batchwasm("hosts", "add", pool[0].address, "--name", "one", "--port", port, "-i", "my lab.toml", "--yes").err
     (host,) = hosts_of(batchwasm.folder / "my lab.toml").values()

@@ -19,7 +19,7 @@ from batchwasm.engine.look import GUARDS, MODULES
 from batchwasm.errors import HostError
 from batchwasm.model import Courtesy, Host
 from tests.engine.depots import depot_on, executable, here, python_that_mounts
-from tests.sshd import Servers, Sshd, configure, free_port, new_key, sshd_path
+from tests.sshd import Servers, Sshd, configure, free_port, loopback, new_key, sshd_path
 from tests.test_architecture import hosts_pythons
 
 
@@ -122,11 +122,12 @@ async def test_a_configuration_that_asyncssh_does_not_understand_is_left_to_the_
 
 async def test_an_address_that_only_the_systems_ssh_knows_is_found_by_it(ssh_pool: list[Sshd], home: Path) -> None:
     """It knows canonical names, and goes through a command to this one."""
-    server, port = ssh_pool[0], free_port("127.0.0.11")
+    server = ssh_pool[0]
+    port = free_port(server.address)
     through = f"Match canonical\n  ProxyCommand {sshd_path()} -i -f {server.folder}/sshd_config\n"
     (home / ".ssh/config").write_text(f"{through}Host *\n  CanonicalizeHostname always\n")
-    (home / ".ssh/known_hosts").write_text(f"[127.0.0.11]:{port} {server.host_key}\n")
-    found = await check(Host(name="x", address="127.0.0.11", port=port))
+    (home / ".ssh/known_hosts").write_text(f"[{server.address}]:{port} {server.host_key}\n")
+    found = await check(Host(name="x", address=server.address, port=port))
     assert found.error is not None
     assert (found.error.code, found.works) == ("unreachable", "openssh")
     assert [way.transport for way in found.others] == ["openssh"]
@@ -259,7 +260,7 @@ async def test_an_installed_runner_is_seen(tmp_path: Path) -> None:
 
 
 async def test_a_host_that_is_down_is_not_reached(home: Path) -> None:
-    found = await check(Host(name="x", address="127.0.0.1", port=free_port("127.0.0.1")))
+    found = await check(Host(name="x", address=loopback(1), port=free_port(loopback(1))))
     assert not found.good
     assert not found.reached
     assert (found.key, found.auth, found.facts, found.latency_s) == (None, None, None, None)

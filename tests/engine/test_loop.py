@@ -122,6 +122,8 @@ async def test_every_task_has_its_result_and_the_host_is_told_the_end(host: Fake
         assert max(order.seq for order in runner.orders if isinstance(order, Acknowledge)) == 3
         assert run.replayed().counts == state.counts
         assert run.journal.state().finished
+        *_, (_, last) = run.journal.progress()
+        assert (last.succeeded, last.waiting, last.running) == (3, 0, 0)
 
 
 async def test_a_batch_is_in_the_journal_before_its_host_hears_of_it(host: FakeHost, tmp_path: Path) -> None:

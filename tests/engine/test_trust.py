@@ -11,7 +11,7 @@ import pytest
 from batchwasm.engine.trust import trust
 from batchwasm.model import Host
 from batchwasm.transports import Offer, make
-from tests.sshd import Sshd, configure, free_port, new_key
+from tests.sshd import Sshd, configure, free_port, loopback, new_key
 
 
 def yes(offer: Offer) -> bool:
@@ -131,7 +131,7 @@ async def test_nobody_is_authenticated_before_the_key_is_accepted(ssh_pool: list
 
 
 async def test_a_host_that_is_down_is_an_error(home: Path) -> None:
-    trusted = await trust(Host(name="x", address="127.0.0.1", port=free_port("127.0.0.1")), yes)
+    trusted = await trust(Host(name="x", address=loopback(1), port=free_port(loopback(1))), yes)
     assert not trusted.known
     assert trusted.error is not None
     assert trusted.error.code == "unreachable"

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -335,14 +336,17 @@ class SupervisedHost:
                 except OSError:
                     pass
             scheduler.close()
+        # They would go by themselves in a second, which is a test of its own, and may do so right now.
         for pid in self.supervisors():
-            os.kill(pid, signal.SIGTERM)  # it would go by itself in a second, which is a test of its own
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
         try:
             eventually(lambda: not self._processes(), "the supervisor and its workers end", patience_s=5)
             assert self.traces() == []
         finally:
             for pid in self._processes():
-                os.kill(pid, signal.SIGKILL)
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             shutil.rmtree(self.tmp)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from batchwasm.runner import others
-from batchwasm.runner.others import WINDOW_S, Load, free_memory_bytes
+from batchwasm.runner.others import WINDOW_S, Load, Share, free_memory_bytes
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -112,3 +112,22 @@ def test_this_machine_can_be_measured() -> None:
     assert load.of_others(0) is None
     assert (free_memory_bytes([os.getpid()]) or 0) > 1 << 20
     assert 0 <= others.minute_of_day() < 24 * 60
+
+
+def test_the_share_in_use_is_that_between_two_looks_whoever_it_is(machine: Machine) -> None:
+    share = Share(str(machine.proc))
+    assert share.now is None
+    machine.pass_time(5.0, others_s=2.0, own_s=0.5, w7=5.0)
+    share.look()
+    assert share.now == pytest.approx(0.75)
+    share.look()
+    assert share.now == pytest.approx(0.75), "the kernel has not counted on"
+    machine.pass_time(5.0)
+    share.look()
+    assert share.now == pytest.approx(0.0)
+
+
+def test_the_share_in_use_is_unknown_where_the_kernel_does_not_tell(tmp_path: Path) -> None:
+    share = Share(str(tmp_path))
+    share.look()
+    assert share.now is None

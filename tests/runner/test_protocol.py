@@ -43,6 +43,7 @@ MESSAGES: list[Message] = [
     Returned(3, [1, 2], "recalled", 5),
     Beat(0.5, 1, 2, 3, 4, 5),
     Beat(0.5, 1, 2, 3, 4, 5, "load 0.93 of others over max_load 0.8", 2),
+    Beat(0.5, 1, 2, 3, 4, 5, cpu_share=0.25, memory_bytes=2**36),
 ]
 
 

@@ -127,7 +127,8 @@ def test_memory_is_handed_out_once(host: SupervisedHost) -> None:
     host.wait_until_a_guest_speaks(2)
     beat = scheduler.beat()
     assert (beat.running, beat.queued, beat.cpus_busy) == (2, 1, 2)
-    assert beat.memory_available_bytes > 0
+    assert 0 < beat.memory_available_bytes <= beat.memory_bytes
+    assert beat.cpu_share is None or 0 <= beat.cpu_share <= 1
     assert beat.disk_free_bytes > 0
 
 
@@ -169,7 +170,7 @@ def test_a_recalled_batch_that_waits_comes_back_whole(host: SupervisedHost) -> N
 
 def test_a_recalled_batch_that_runs_gives_back_what_it_has_not_started(host: SupervisedHost) -> None:
     scheduler = host.attach()
-    scheduler.start(1, SPIN, [3, 4, 5], time_s=1.0)
+    scheduler.start(1, SPIN, [3, 4, 5], time_s=2.0)
     host.wait_until_a_guest_speaks()
     scheduler.send(Recall(1))
     rows, returned = scheduler.collect(3)
@@ -179,7 +180,7 @@ def test_a_recalled_batch_that_runs_gives_back_what_it_has_not_started(host: Sup
 
 def test_a_recall_does_not_stick_to_the_next_batch_of_that_number(host: SupervisedHost) -> None:
     one, two = host.attach("run-1", cpus=1), host.attach("run-2", cpus=1)
-    one.start(1, SPIN, [0, 1], time_s=0.3)
+    one.start(1, SPIN, [0, 1], time_s=1.0)
     host.wait_until_a_guest_speaks()
     one.send(Recall(1))
     one.collect(2)
@@ -444,7 +445,7 @@ def test_reports_are_numbered_and_sent_again_after_a_new_attach(host: Supervised
 
 def test_a_run_without_a_connection_is_worked_on_and_reports_later(host: SupervisedHost) -> None:
     scheduler = host.attach(cpus=1)
-    scheduler.start(1, SPIN, time_s=0.3)
+    scheduler.start(1, SPIN, time_s=1.0)
     scheduler.start(2, HELLO, range(10))
     host.wait_until_a_guest_speaks()
     scheduler.close()

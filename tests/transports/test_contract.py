@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import resource
 import shlex
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -216,3 +217,46 @@ async def test_closing_the_transport_ends_what_still_runs(host: Host) -> None:
         process = await transport.spawn(python("import os; print(os.getpid(), flush=True); input()"))
         pid = int(await process.read(100))
     await ended(pid)
+
+
+async def test_as_many_commands_as_a_server_allows_run_at_once(host: Host) -> None:
+    async with connected(host) as transport:
+        processes = await asyncio.gather(*(transport.spawn("cat") for _ in range(10)))  # MaxSessions of OpenSSH
+        for i, process in enumerate(processes):
+            await process.write(b"%d" % i)
+        assert [await process.read(10) for process in processes] == [b"%d" % i for i in range(10)]
+        assert await asyncio.gather(*(process.close() for process in processes)) == [0] * 10
+
+
+async def test_closing_twice_is_closing_once(host: Host) -> None:
+    async with connected(host) as transport:
+        process = await transport.spawn("exit 3")
+        assert await process.close() == 3
+        assert await process.close() == 3
+        await transport.close()
+
+
+@pytest.mark.long
+async def test_a_gigabyte_passes_both_ways_in_bounded_memory(host: Host) -> None:
+    chunk = os.urandom(MB)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    async def send(process: Process) -> None:
+        for _ in range(1024):
+            await process.write(chunk)
+
+    async with connected(host) as transport:
+        process = await transport.spawn("cat")
+        async with asyncio.TaskGroup() as group:
+            group.create_task(send(process))
+            total, sent, received = 0, hashlib.sha256(), hashlib.sha256()
+            while total < 1024 * MB:
+                data = await process.read(MB)
+                assert data
+                total += len(data)
+                received.update(data)
+        await process.close()
+    for _ in range(1024):
+        sent.update(chunk)
+    assert received.digest() == sent.digest()
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100 * 1024

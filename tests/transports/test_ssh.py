@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import subprocess
@@ -18,8 +19,8 @@ import pytest
 from batchwasm import transports
 from batchwasm.errors import HostError, HostLost
 from batchwasm.model import Host
-from batchwasm.transports import make
-from tests.sshd import Servers, Sshd, free_port, new_key, ssh_config_of
+from batchwasm.transports import Process, Transport, make
+from tests.sshd import Servers, Sshd, free_port, loopback, new_key, ssh_config_of
 
 WAYS = ("ssh", "openssh", "paramiko")
 
@@ -102,11 +103,14 @@ async def test_a_revoked_key_is_refused(ssh_pool: list[Sshd], home: Path) -> Non
 
 
 @pytest.mark.parametrize("word", ["no", "off"])
-async def test_ssh_config_may_switch_the_check_off_for_one_host(ssh_pool: list[Sshd], home: Path, word: str) -> None:
+async def test_ssh_config_may_switch_the_check_off_for_one_host(
+    ssh_pool: list[Sshd], home: Path, word: str, way: str
+) -> None:
     (home / ".ssh/known_hosts").write_text("")
     config(home, f"Host sshd-a\n  StrictHostKeyChecking {word}\n")
     assert await output(ssh_pool[0].host, "echo in") == "in\n"
     assert (await failure(ssh_pool[1].host)).code == "key"
+    assert [transports.checks_keys(replace(server.host, transport=way)) for server in ssh_pool[:2]] == [False, True]
 
 
 async def test_accept_new_writes_an_unknown_key_down_and_refuses_a_changed_one(
@@ -249,7 +253,7 @@ async def test_a_broken_ssh_config_is_named_with_its_line(ssh_pool: list[Sshd], 
 
 
 async def test_a_refused_connection_says_so(ssh_pool: list[Sshd]) -> None:
-    error = await failure(Host(name="x", address="127.0.0.1", port=free_port("127.0.0.1")))
+    error = await failure(Host(name="x", address=loopback(1), port=free_port(loopback(1))))
     assert error.code == "unreachable"
     assert error.waiting_may_help
     assert "connection refused" in error.cause
@@ -351,9 +355,28 @@ async def test_the_key_of_a_jump_host_is_checked_too(behind: Sshd, ssh_pool: lis
     assert ssh_pool[0].fingerprint in error.cause
 
 
+async def test_a_proxy_command_is_the_way_to_a_host(ssh_pool: list[Sshd], home: Path) -> None:
+    server, ssh = ssh_pool[0], home / ".ssh"
+    there = f"ssh -F {ssh}/config -o UserKnownHostsFile={ssh}/known_hosts -i {ssh}/id_ed25519 -W %h:%p sshd-b"
+    config(home, f"Host sshd-a\n  ProxyCommand {there}\n")
+    before = ssh_pool[1].log.count("Accepted publickey")
+    assert await output(server.host, "echo in") == "in\n"
+    assert ssh_pool[1].log.count("Accepted publickey") == before + 1
+
+
+async def test_a_proxy_command_that_fails_says_so(
+    ssh_pool: list[Sshd], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("batchwasm.transports.gates.DROPPED_TRIES", 1)
+    config(home, "Host sshd-a\n  ProxyCommand false\n")
+    error = await failure(ssh_pool[0].host)
+    assert error.code == "unreachable"
+    assert "closes the connection" in error.cause or "ProxyCommand" in error.cause
+
+
 async def test_a_host_that_its_gateway_does_not_reach_says_so(ssh_pool: list[Sshd], home: Path) -> None:
-    port = free_port("127.0.0.1")
-    config(home, f"Host lab9\n  HostName 127.0.0.1\n  Port {port}\n  ProxyJump sshd-a\n")
+    port = free_port(loopback(1))
+    config(home, f"Host lab9\n  HostName {loopback(1)}\n  Port {port}\n  ProxyJump sshd-a\n")
     error = await failure(Host(name="lab9"))
     assert error.code == "unreachable"
     assert "gateway" in error.cause
@@ -362,11 +385,12 @@ async def test_a_host_that_its_gateway_does_not_reach_says_so(ssh_pool: list[Ssh
 # ------------------------------------------------------------------------------------------- many, and losses
 
 
-async def test_thirty_logins_at_once_pass_a_server_that_drops_some(ssh_servers: Servers, home: Path) -> None:
-    server = ssh_servers.make("dropper", address="127.0.0.14", options=("MaxStartups 2:50:6",))
+async def test_many_logins_at_once_pass_a_server_that_drops_some(ssh_servers: Servers, home: Path, way: str) -> None:
+    server = ssh_servers.make("dropper", address=loopback(14), options=("MaxStartups 2:50:6",))
     ssh_servers.client.install(home, [server])
     async with asyncio.TaskGroup() as group:
-        logins = [group.create_task(output(server.host, "echo in")) for _ in range(30)]
+        count = 15 if way == "openssh" else 30  # a process each, and four more for the rest
+        logins = [group.create_task(output(server.host, "echo in")) for _ in range(count)]
     assert {login.result() for login in logins} == {"in\n"}
     assert "drop connection" in server.log
 
@@ -381,13 +405,19 @@ async def test_a_server_that_hangs_up_on_everybody_is_an_error_in_the_end(
     assert "closes the connection" in error.cause
 
 
-async def test_a_cut_connection_is_a_lost_host_for_who_reads_and_who_writes(ssh_pool: list[Sshd]) -> None:
+@pytest.mark.parametrize("all_of_it", [False, True])
+async def test_a_cut_connection_is_a_lost_host_for_who_reads_and_who_writes(
+    ssh_pool: list[Sshd], all_of_it: bool
+) -> None:
     server = ssh_pool[0]
     transport = make(server.host)
     await transport.connect()
     process = await transport.spawn("echo on; exec cat")
     assert await process.read(10) == b"on\n"
-    server.kill()
+    if all_of_it:
+        server.kill()
+    else:
+        server.cut()
     with pytest.raises(HostLost, match="sshd-a: the connection was lost"):
         await process.read(10)
     with pytest.raises(HostLost):
@@ -398,8 +428,16 @@ async def test_a_cut_connection_is_a_lost_host_for_who_reads_and_who_writes(ssh_
     await transport.close()
 
 
+async def patiently(transport: Transport, command: str) -> Process:
+    """A server counts a session until it has heard of its end, each try is a round trip to it."""
+    for _ in range(100):
+        with contextlib.suppress(HostError):
+            return await transport.spawn(command)
+    return await transport.spawn(command)
+
+
 async def test_a_server_that_allows_no_second_command_says_so(ssh_servers: Servers, home: Path) -> None:
-    server = ssh_servers.make("single", address="127.0.0.15", options=("MaxSessions 1",))
+    server = ssh_servers.make("single", address=loopback(15), options=("MaxSessions 1",))
     ssh_servers.client.install(home, [server])
     transport = make(server.host)
     await transport.connect()
@@ -409,6 +447,8 @@ async def test_a_server_that_allows_no_second_command_says_so(ssh_servers: Serve
     assert caught.value.code == "session"
     assert "MaxSessions" in caught.value.cure
     await process.close()
+    again = await patiently(transport, "exit 3")
+    assert await again.close() == 3
     await transport.close()
 
 

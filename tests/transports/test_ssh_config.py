@@ -71,3 +71,14 @@ def test_what_can_not_be_read_is_an_error_with_file_and_line(home: Path, text: s
     with pytest.raises(HostError, match=r"\.ssh/config line 1") as caught:
         settings(Endpoint(name="lab1"))
     assert caught.value.code == "config"
+
+
+def test_a_user_without_a_name_is_told_to_set_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(uid: int) -> object:
+        raise KeyError(uid)
+
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    with pytest.raises(HostError, match=r"has no name on this machine; set the variable USER"):
+        settings(Endpoint.parse("lab01"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -21,6 +21,7 @@ from batchwasm.views.model import (
     FailureGroup,
     HostView,
     JobView,
+    Load,
     Moment,
     Said,
     TaskLine,
@@ -29,7 +30,6 @@ from batchwasm.views.model import (
 from tests.tui.synthetic import GIB, NOW, Fixed, counts, host, job, overview
 
 MIB = 1024**2
-FIGURES = {"wall_s": "wall_s", "queued_s": "queued_s", "cpu_s": "cpu_s", "peak_memory_bytes": "peak_memory_bytes"}
 
 
 def sizing() -> Sizing:
@@ -106,6 +106,10 @@ class Drilled(Fixed):
     asked: list[tuple[Any, ...]] = field(default_factory=list)
     views: dict[int, TaskView] = field(default_factory=dict)
     fixed_host: HostView | None = None
+    later: dict[int, float] = field(default_factory=dict)
+    """How long tasks take by now."""
+    hidden: str = ""
+    """An outcome of which no failure is told."""
 
     def state(self, index: int) -> str:
         return state_of(index, self.size)
@@ -124,7 +128,7 @@ class Drilled(Fixed):
                 by_host=Counter(str(row.host) for row in failed if row.state == state),
             )
             for state, text in REASONS.items()
-            if any(row.state == state for row in failed)
+            if state != self.hidden and any(row.state == state for row in failed)
         ]
         ended = [row for row in some if row.wall_s is not None]
         bounds = [0, 5, 10, 20, 30, 40, 50, 60]
@@ -142,16 +146,17 @@ class Drilled(Fixed):
             advice=("sim: ask for 160 MiB instead of 512 MiB: no attempt took more than 120 MiB",) if ended else (),
         )
 
-    def cells(self, name: str, cells: int) -> tuple[Cell, ...]:
-        self.asked.append(("cells", cells))
-        step = -(-self.size // max(cells, 1))
+    def cells(self, name: str, cells: int, first: int = 0, stop: int | None = None) -> tuple[Cell, ...]:
+        self.asked.append(("cells", cells, first, stop))
+        end = self.size if stop is None else stop
+        step = -(-(end - first) // max(cells, 1))
         return tuple(
             Cell(
-                first=first,
-                stop=min(first + step, self.size),
-                counts=Counter(self.state(index) for index in range(first, min(first + step, self.size))),
+                first=start,
+                stop=min(start + step, end),
+                counts=Counter(self.state(index) for index in range(start, min(start + step, end))),
             )
-            for first in range(0, self.size, step)
+            for start in range(first, end, step)
         )
 
     def tasks(
@@ -170,6 +175,7 @@ class Drilled(Fixed):
             found = range(self.size - 1, -1, -1) if descending else range(self.size)
             return tuple(line(index, self.size) for index in found[offset : offset + limit]), self.size
         rows = [line(index, self.size) for index in range(self.size)]
+        rows = [replace(row, wall_s=self.later.get(row.index, row.wall_s)) for row in rows]
         rows = [row for row in rows if not states or row.state in states]
         rows = [row for row in rows if text in f"{dict(row.params)} {row.host} {row.reason}"]
         if sort != "index":
@@ -194,22 +200,27 @@ def run_of(size: int = 400, **given: Any) -> Drilled:
     return Drilled(known, size=size, **given)
 
 
-def waiting_run(size: int = 40) -> Drilled:
-    """One of which nothing has started."""
+class Waiting(Drilled):
+    """Nothing of it has started."""
 
-    @dataclass
-    class Waiting(Drilled):
-        def state(self, index: int) -> str:
-            return "waiting"
+    def state(self, index: int) -> str:
+        return "waiting"
 
-        def job(self, name: str) -> JobView:
-            return JobView(line=self.overview.jobs[0], params=("n",), slowest=(), failures=(), durations=(), advice=())
+    def job(self, name: str) -> JobView:
+        return JobView(line=self.overview.jobs[0], params=("n",), slowest=(), failures=(), durations=(), advice=())
 
-        def tasks(self, name: str, **how: Any) -> tuple[tuple[TaskLine, ...], int]:  # type: ignore[override]
-            rows = [line(self.size * 9 // 10, self.size)] * 0
-            return tuple(rows), 0
+    def tasks(self, name: str, *, states: Collection[str] = (), **how: Any) -> tuple[tuple[TaskLine, ...], int]:
+        if states and "waiting" not in states:
+            return (), 0
+        waits = replace(line(self.size - 1, self.size), attempts=0)
+        rows = [replace(waits, index=index, params={"n": index}) for index in range(self.size)]
+        return tuple(rows[how["offset"] : how["offset"] + how["limit"]]), self.size
 
-    return Waiting(overview((job("sim", counts(size), "waiting", "after prep", None),), ()), size=size)
+
+def waiting_run(size: int = 40) -> Waiting:
+    return Waiting(
+        overview((job("sim", counts(size), "waiting", "comes after prep: 3 of 5 tasks left", None),), ()), size=size
+    )
 
 
 # ------------------------------------------------------------------------------------------------- tasks and hosts
@@ -353,4 +364,30 @@ def host_view() -> HostView:
             Said(at=NOW - 90, tone="bad", text="sim/90 failed there: exit code 3: [red]no such file", host="lab01"),
         ),
         by_outcome={"succeeded": 306, "failed": 4},
+        loads=tuple(
+            Load(at=NOW - 600 + n * 10, cpu_share=0.2 + n / 100, memory_share=0.4 + n % 9 / 30, load=n / 5)
+            for n in range(spans)
+        ),
     )
+
+
+class Vast(Drilled):
+    """A million tasks; whoever asks for more than a screen and its surroundings of them is refused."""
+
+    def cells(self, name: str, cells: int, first: int = 0, stop: int | None = None) -> tuple[Cell, ...]:
+        end = self.size if stop is None else stop
+        step = -(-(end - first) // max(cells, 1))
+        return tuple(
+            Cell(first=start, stop=min(start + step, end), counts={"waiting": min(start + step, end) - start})
+            for start in range(first, end, step)
+        )
+
+    def tasks(self, name: str, **how: Any) -> tuple[tuple[TaskLine, ...], int]:  # type: ignore[override]
+        assert how["limit"] < 300
+        found = range(how["offset"], min(how["offset"] + how["limit"], self.size))
+        return tuple(line(index, self.size) for index in found), self.size
+
+
+def vast_run() -> Vast:
+    tally = counts(1_000_000, running=30_000, succeeded=580_000, failed=20_000)
+    return Vast(overview((job("sim", tally),), ()), size=1_000_000)

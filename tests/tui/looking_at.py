@@ -25,7 +25,7 @@ def dashboard(source: Source) -> Dashboard:
 async def shown(source: Source, size: tuple[int, int] = (120, 40)) -> AsyncIterator[Pilot[Any]]:
     """Over `source`, once that was looked at and all is drawn."""
     app = dashboard(source)
-    async with app.run_test(size=size) as pilot:
+    async with app.run_test(size=size, notifications=True) as pilot:
         await until(pilot, lambda: app.overview is not None)
         yield pilot
     if app.failed is not None:
@@ -34,7 +34,7 @@ async def shown(source: Source, size: tuple[int, int] = (120, 40)) -> AsyncItera
 
 async def until(pilot: Pilot[Any], condition: Any) -> None:
     """Waits for what threads bring about; the app goes on meanwhile."""
-    for _ in range(1500):
+    for _ in range(500):
         if condition():
             await pilot.pause()
             return

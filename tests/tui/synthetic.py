@@ -47,7 +47,7 @@ class Fixed:
         line = next(job for job in self.overview.jobs if job.row.name == name)
         return JobView(line=line, params=(), slowest=(), failures=(), durations=(), advice=())
 
-    def cells(self, name: str, cells: int) -> tuple[Cell, ...]:
+    def cells(self, name: str, cells: int, first: int = 0, stop: int | None = None) -> tuple[Cell, ...]:
         return ()
 
     def tasks(

@@ -47,7 +47,7 @@ def test_a_tally_gives_way_in_words_before_it_loses_a_number() -> None:
     wide = "█ 3,231 succeeded  ▓ 114 running  ░ 2,358 waiting  ▚ 34 failed  ╳ 20 cancelled  ─ 30 skipped  of 5,787"
     assert plain(tally(some, 120)) == wide
     assert plain(tally(some, 78)) == "█3,231 succeeded ▓114 running ░2,358 waiting ▚34 failed ╳20 cancelled ─30"
-    assert plain(tally(some, 40)) == "█3,231 ▓114 ░2,358 ▚34 ╳20 ─30"
+    assert plain(tally(some, 34)) == "█3,231 ▓114 ░2,358 ▚34 ╳20 ─30"
 
 
 def pace(left_s: float | None, low_s: float | None = None, high_s: float | None = None) -> str:

@@ -1,0 +1,40 @@
+"""A journal read from end to end: in short reads, since on a network file system a writer waits for who reads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from batchwasm.core import eventcodec
+from batchwasm.core.events import Event, TasksAdded
+from batchwasm.errors import RunError
+from batchwasm.journal import Journal
+from batchwasm.journalfile import RARE
+
+ROWS = 10_000  # at once: some 30 ms
+_INDEXED = 5  # the layout that finds events that are not routine by an index
+
+
+def events(journal: Journal, kinds: Sequence[type[Event]], upto: int) -> Iterator[tuple[float, Event]]:
+    """Events of some kinds up to seq `upto`, in order, each with its time: of RARE kinds, or TasksAdded."""
+    names = [kind.__name__ for kind in kinds]
+    rare = f"{RARE} AND " if journal.version >= _INDEXED and TasksAdded not in kinds else ""
+    query = (
+        f"SELECT seq, at, kind, body FROM events WHERE {rare}kind IN ({', '.join('?' * len(names))}) "
+        "AND seq > ? AND seq <= ? ORDER BY seq"
+    )
+    for start in range(0, upto, ROWS):
+        for seq, at, kind, body in journal.rows(query, (*names, start, min(start + ROWS, upto))):
+            try:
+                yield at, eventcodec.decode(kind, json.loads(body))
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                raise RunError(f"{journal.path}: event {seq} ({kind}) can't be read: {error}") from error
+
+
+def attempts(journal: Journal, columns: str, upto: int) -> Iterator[tuple[Any, ...]]:
+    """SQL columns of all attempts `a` up to row `upto`, each with the event `e` that told of it, oldest first."""
+    joined = "attempts AS a CROSS JOIN events AS e ON e.seq = a.seq"
+    query = f"SELECT {columns} FROM {joined} WHERE a.id > ? AND a.id <= ? ORDER BY a.id"
+    for start in range(0, upto, ROWS):
+        yield from journal.rows(query, (start, min(start + ROWS, upto)))
