@@ -18,7 +18,7 @@ from typing import Any
 
 import asyncssh
 
-USER, PASSWORD = "alice", 'it\'s "secret" $HOME'
+USER, PASSWORD, CODE = "alice", 'it\'s "secret" $HOME', "123456"
 
 
 @dataclass
@@ -32,6 +32,7 @@ class PasswordServer:
     port: int = 0
     tried: list[str] = field(default_factory=list)
     """The passwords that were given."""
+    connections: list[asyncssh.SSHServerConnection] = field(default_factory=list)
 
     @property
     def home(self) -> Path:
@@ -101,6 +102,7 @@ class _Asks(asyncssh.SSHServer):
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         self._connection = conn
+        self._server.connections.append(conn)
 
     def begin_auth(self, username: str) -> bool:
         if self._server.authorized_keys.exists():
@@ -122,7 +124,7 @@ class _Asks(asyncssh.SSHServer):
 
     def validate_kbdint_response(self, username: str, responses: Sequence[str]) -> bool:
         self._server.tried.extend(responses)
-        return (username, *responses) == (USER, PASSWORD)
+        return (username, *responses) == (USER, *(PASSWORD, CODE)[: len(self._server.prompts)])
 
 
 @contextmanager
@@ -139,6 +141,9 @@ def listening(*servers: PasswordServer) -> Iterator[None]:
         for acceptor in acceptors:
             acceptor.close()
             await acceptor.wait_closed()
+        for connection in (one for server in servers for one in server.connections):
+            connection.abort()
+            await connection.wait_closed()
         rest = asyncio.all_tasks() - {asyncio.current_task()}
         for task in rest:
             task.cancel()

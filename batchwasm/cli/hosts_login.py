@@ -65,7 +65,7 @@ def through(hosts: Sequence[Host], *, fixed: set[HostName], answers: Answers) ->
         for name, one in came.items():
             found[name] = _better(found[name], one)
     refused = [came for came in found.values() if came.error is not None and came.error.code == "auth"]
-    return found | _by_password(refused, answers) if refused else found
+    return found | _asked_for(refused, fixed, answers) if refused else found
 
 
 def _better(came: Came, other: Came) -> Came:
@@ -105,12 +105,30 @@ def _others(found: Hosts, transport: str) -> list[Host]:
 # ------------------------------------------------------------------------------------------------- by password
 
 
-def _by_password(refused: Sequence[Came], answers: Answers) -> Hosts:
-    """Has a key of ours put on those that take a password; the others stay refused."""
+def _asked_for(refused: Sequence[Came], fixed: set[HostName], answers: Answers) -> Hosts:
+    """Where a password would do, it puts a key of ours there; where more is wanted, a person answers ssh itself."""
     from batchwasm.engine.install_key import takes_password
+    from batchwasm.transports.openssh_errors import Asks
 
-    reasons = asyncio.run(each([one.host for one in refused], takes_password, untold))
-    ask = [one for one, reason in zip(refused, reasons, strict=True) if reason is None]
+    would_do = asyncio.run(each([one.host for one in refused], takes_password, untold))
+    ask = [one for one, password in zip(refused, would_do, strict=True) if password]
+    by_hand = [one for one in refused if one not in ask and isinstance(one.error, Asks)]
+    free = [one.host for one in by_hand if one.host.transport == "openssh" or one.host.name not in fixed]
+    return _by_password(ask, answers) | _by_hand(free, answers)
+
+
+def _by_hand(hosts: Sequence[Host], answers: Answers) -> Hosts:
+    """Those that are in by ssh then; it asks in this terminal, if there is one."""
+    from batchwasm.cli.logging_in import log_in
+
+    if not hosts or answers.as_json or not sys.stdin.isatty():
+        return {}
+    tried = [replace(host, transport="openssh") for host in hosts]
+    log_in(tried)
+    return {name: one for name, one in (_known(tried, answers) or {}).items() if one.error is None}
+
+
+def _by_password(ask: Sequence[Came], answers: Answers) -> Hosts:
     done: Hosts = {}
     to_put = []
     for one in ask:

@@ -174,7 +174,8 @@ class _Seen:
         elif code == "key_changed":
             self.key = "changed"
         elif self.connected or code == "auth":
-            self.key = "known" if await transports.checks_keys(self.host) else "unchecked"
+            checked = await asyncio.to_thread(transports.checks_keys, self.host)
+            self.key = "known" if checked else "unchecked"
 
 
 async def _look(seen: _Seen, transport: transports.Transport) -> None:

@@ -22,17 +22,17 @@ KEYGEN_S = 30.0
 NEW_KEY = "~/.ssh/id_ed25519"
 
 
-async def takes_password(host: Host) -> HostError | None:
-    """None where a password would log in; else why not. Nobody's password is needed to find out."""
+async def takes_password(host: Host) -> bool:
+    """Whether one would log in, and nothing else is asked for. Nobody's password is needed to find out."""
     password = Password()
     transport = SshTransport(host, password)
     try:
         await transport.connect()
-    except HostError as error:
-        return None if password.asked and not password.other else error
+    except HostError:
+        return password.asked and not password.other
     finally:
         await transport.close()
-    return None
+    return False
 
 
 def make_key() -> None:

@@ -30,14 +30,10 @@ def make(host: Host) -> Transport:
     raise ValueError(f"{host.name}: transport {host.transport!r}; the inventory's reader lets no such thing through")
 
 
-async def checks_keys(host: Host) -> bool:
-    """False where ssh_config says that the keys of this host, or of a gateway on the way, are not checked."""
+def checks_keys(host: Host) -> bool:
+    """False where ssh_config says that the keys of this host, or of a gateway to it, are not checked; may block."""
     if host.transport == "local":
         return True
-    if host.transport == "openssh":
-        from batchwasm.transports import elsewhere
-
-        return await elsewhere.ssh_checks_keys(host)
     from batchwasm.transports.route import endpoint_of, route_of
 
     if host.transport == "openssh":  # whose configuration may have what only it understands

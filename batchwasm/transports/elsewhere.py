@@ -9,7 +9,7 @@ from batchwasm.errors import HostError
 from batchwasm.model import Host
 from batchwasm.transports.openssh_client import Client, Options
 from batchwasm.transports.route import endpoint_of
-from batchwasm.transports.ssh_config import Endpoint, Settings, settings
+from batchwasm.transports.ssh_config import Settings, settings
 
 
 async def ssh_goes_elsewhere(host: Host) -> bool:
@@ -24,13 +24,3 @@ async def ssh_goes_elsewhere(host: Host) -> bool:
 def _same(theirs: Options, ours: Settings) -> bool:
     proxied = bool(ours.jumps) or ours.proxy_command is not None
     return (theirs.host, theirs.port, theirs.proxied) == (ours.host.lower(), ours.port, proxied)
-
-
-async def ssh_checks_keys(host: Host) -> bool:
-    """Also of the gateways. True where ssh does not say: it then fails before any key is seen."""
-    try:
-        options = await Client(endpoint=endpoint_of(host)).says(host.name)
-        gateways = [await Client(endpoint=Endpoint.parse(jump)).says(host.name) for jump in options.jumps]
-    except HostError:
-        return True
-    return all(each.strict != "no" for each in (options, *gateways))

@@ -23,11 +23,13 @@ def on_a_terminal(
     streams: str = "out err",
     typed: str | None = None,
     answers: Sequence[tuple[str, str]] = (),
+    controlling: bool = False,
 ) -> tuple[int, str]:
     """Run `python *command` with stdout and/or stderr on a terminal; its exit code and all that was written there.
 
     What is `typed` waits there as its stdin, and is shown too; without it stdin is empty. Each of `answers` is typed
     once its question was written: for what throws away what was typed too early, as who asks for a password does.
+    Where it is `controlling`, a Ctrl-C that is typed interrupts.
     """
     leader, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
@@ -40,6 +42,8 @@ def on_a_terminal(
         stdout=follower if "out" in streams else subprocess.DEVNULL,
         stderr=follower if "err" in streams else subprocess.DEVNULL,
         env=environment,
+        start_new_session=controlling,
+        preexec_fn=(lambda: fcntl.ioctl(follower, termios.TIOCSCTTY, 0)) if controlling else None,
     )
     os.close(follower)
     if typed is not None:

@@ -12,7 +12,7 @@ from batchwasm import spec
 from batchwasm.model import Host
 from tests.cli.terminal import on_a_terminal
 from tests.command import Cli
-from tests.password_server import PASSWORD, USER, PasswordServer, listening
+from tests.password_server import CODE, PASSWORD, USER, PasswordServer, listening
 from tests.sshd import Servers, Sshd, configure, new_key
 
 OWN = ".config/batchwasm/inventory.toml"
@@ -192,6 +192,24 @@ def test_on_a_terminal_the_password_is_asked_for_without_echo_and_again_where_it
     assert list(hosts_of(home / OWN)) == ["locked"]
 
 
+def test_an_interrupt_at_the_password_leaves_the_inventory_as_it_was(
+    batchwasm: Cli, locked: PasswordServer, home: Path
+) -> None:
+    new_key(home / ".ssh/id_ed25519")
+    path = batchwasm.folder / "inventory.toml"
+    path.write_text("[hosts.a]")
+    code, shown = on_a_terminal(
+        *("-m", "batchwasm", "hosts", "add", "--yes", f"{USER}@locked"),
+        cwd=batchwasm.folder,
+        answers=[("not kept): ", "\x03")],
+        controlling=True,
+    )
+    assert code == 130
+    assert "Traceback" not in shown
+    assert path.read_text() == "[hosts.a]"
+    assert not locked.authorized_keys.exists()
+
+
 def test_without_a_terminal_it_says_what_answers_for_a_password(
     batchwasm: Cli, locked: PasswordServer, home: Path
 ) -> None:
@@ -214,9 +232,21 @@ def test_a_server_that_wants_a_code_too_gets_no_password_and_the_way_by_hand_is_
 ) -> None:
     locked.prompts = ("Password: ", "Verification code: ")
     said = add_locked(batchwasm, code=3)
-    assert "ssh -fNM -o ControlPersist=8h" in said
+    assert "-fNM -o ControlPersist=8h" in said
     assert locked.tried == []
     assert not (home / ".ssh/id_ed25519").exists()
+
+
+def test_on_a_terminal_ssh_itself_asks_for_a_code(batchwasm: Cli, locked: PasswordServer, home: Path) -> None:
+    locked.prompts = ("Password: ", "Verification code: ")
+    code, shown = on_a_terminal(
+        *("-m", "batchwasm", "hosts", "add", "--yes", f"{USER}@locked"),
+        cwd=batchwasm.folder,
+        answers=[("Password: ", f"{PASSWORD}\n"), ("Verification code: ", f"{CODE}\n")],
+        controlling=True,
+    )
+    assert code == 0, shown
+    assert (home / OWN).read_text() == f'[hosts.locked]\nuser = "{USER}"\ntransport = "openssh"\n'
 
 
 def test_a_server_that_takes_no_password_is_not_offered_one(batchwasm: Cli, locked: PasswordServer, home: Path) -> None:
