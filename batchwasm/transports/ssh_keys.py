@@ -179,6 +179,9 @@ async def refused(name: str, options: Settings, mine: OwnKeys, reason: str) -> H
     if mine.locked:
         first = short(mine.locked[0])
         return HostError("auth", cause, f"{first} has a passphrase and no agent holds it: ssh-add {first}")
+    if "too many" in reason.lower():
+        cure = "it lets nobody try so many: name the right key by IdentityFile and IdentitiesOnly in ~/.ssh/config"
+        return HostError("auth", cause, cure)
     cure = f"put your public key into ~/.ssh/authorized_keys of {options.user} there, or name user and key right"
     return HostError("auth", cause, cure)
 

@@ -60,6 +60,24 @@ def _answered(leader: int, question: str, answer: str) -> bytes:
     return written
 
 
+def asked_on_a_terminal(command: Sequence[str], *, cwd: Path, question: str, answer: str) -> tuple[int, str]:
+    """Run it with a terminal of its own, which it may also open as /dev/tty; the question is answered when it comes."""
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(
+        command,
+        cwd=cwd,
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color"},
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    os.close(follower)
+    written = _answered(leader, question, f"{answer}\n") + read_all(leader)
+    return process.wait(60), written.decode().replace("\r\n", "\n")
+
+
 def read_all(leader: int) -> bytes:
     """All that is written to a terminal until the last writer closes it; closes this end."""
     written = b""
