@@ -8,12 +8,16 @@ import json
 import re
 import sqlite3
 from contextlib import closing
+from dataclasses import fields
 from pathlib import Path
 
 from batchwasm import spec
+from batchwasm.cli import hosts_check
 from batchwasm.cli.commands import COMMANDS, NOT_YET
 from batchwasm.core import bottleneck
 from batchwasm.core.eventcodec import KINDS
+from batchwasm.engine.check import Check
+from batchwasm.engine.look import GUARDS
 from batchwasm.journal import Journal
 from batchwasm.model import Outcome
 from batchwasm.results import RunFolder
@@ -164,3 +168,10 @@ def test_every_row_of_the_protections_names_a_test() -> None:
     rows = [row for row in rows if not row.startswith("| shown by")]
     assert len(rows) > 20
     assert [row for row in rows if "::test_" not in row] == []
+
+
+def test_the_hosts_document_has_every_column_key_and_guard() -> None:
+    text = (DOCS / "hosts.md").read_text()
+    errors = {"code", "cause", "cure"}
+    check = hosts_check.as_dict(Check(**{field.name: None for field in fields(Check)} | {"warnings": (), "others": ()}))
+    assert {*hosts_check.TITLES, *GUARDS, *check, *errors} - code_words(text) == set()

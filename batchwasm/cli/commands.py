@@ -31,7 +31,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "replay": ("replay", "Run a task of an earlier run again, and compare what it gives."),
     "compile": ("compile", "Compile a source to WebAssembly, and nothing else."),
     "cache": ("cache", "What is known of earlier runs, and forgetting it."),
-    "hosts": ("hosts", "Check, list, trust, drain and clean the machines of an inventory."),
+    "hosts": ("hosts", "Add, check, list, trust, drain and clean the machines of an inventory."),
     "toolchains": ("toolchains", "Which compilers are found, and how to get the others."),
     "schema": ("schema", "The JSON Schema of jobs.toml or of an inventory, for editors."),
     "init": ("init", "Write a first jobs.toml that works."),
