@@ -81,17 +81,6 @@ def test_help_imports_nothing_heavy(args: list[str], tmp_path: Path) -> None:
     assert done.stdout.splitlines()[-1] == "LOADED"
 
 
-def test_a_command_of_a_later_version_is_refused_by_name(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(commands.batchwasm, "not_yet", ("later",))
-    for args in ([], ["--help"], ["--anything", "x", "--", "y"]):
-        assert cli.main(["later", *args]) == 2
-        said = capsys.readouterr()
-        assert "later: not in this version" in said.err
-        assert said.out == ""
-
-
 def test_an_unknown_command_is_answered_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["stauts"]) == 2
     assert "no such command: stauts; did you mean status?" in capsys.readouterr().err
