@@ -16,7 +16,6 @@ import shlex
 import shutil
 import signal
 import stat
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,20 +145,25 @@ async def check_route(name: str, client: Client, options: Options) -> None:
         hops = options.jumps
 
 
-def checks_keys(client: Client) -> bool:
-    """False where ssh does not check the key of this host, or of a gateway that it is told to go through first.
+async def checks_keys(name: str, client: Client) -> bool | None:
+    """False where ssh does not check the key of this host, or of a gateway that it goes through.
 
-    Blocks for some milliseconds. Where ssh does not understand its configuration, nothing is connected either.
+    None is unknown: ssh does not understand its configuration, or takes too long to say what it makes of it.
     """
-    for _ in range(GATEWAYS_DEEP):
-        done = subprocess.run(client.line("-G"), capture_output=True, text=True, timeout=LOCAL_S, errors="replace")
-        options = Options(done.stdout)
-        if options.strict == "no":
-            return False
-        if not options.jumps:
-            break
-        client = Client(endpoint=Endpoint.parse(options.jumps[0]))
-    return True
+    try:
+        options = await client.says(name)
+        for _ in range(GATEWAYS_DEEP):
+            if options.strict == "no":
+                return False
+            if not options.jumps:
+                return True
+            # The first is gone to by its own ways, to the others through those before them.
+            options, *others = [await Client(endpoint=Endpoint.parse(jump)).says(name) for jump in options.jumps]
+            if any(other.strict == "no" for other in others):
+                return False
+    except HostError:
+        pass
+    return None
 
 
 class Options:

@@ -87,7 +87,23 @@ async def test_what_only_ssh_understands_in_its_configuration_is_no_obstacle(ssh
     path = home / ".ssh/config"
     path.write_text("IgnoreUnknown Obscure*,Whatever\nWhatever it is\n" + path.read_text())
     async with connected(by_openssh(ssh_pool[0])):
-        assert checks_keys(by_openssh(ssh_pool[0]))
+        assert await checks_keys(by_openssh(ssh_pool[0]))
+
+
+async def test_how_keys_are_judged_is_unknown_where_ssh_does_not_say_so_in_time(
+    ssh_pool: list[Sshd], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openssh_client, "LOCAL_S", 0.3)
+    configure(home, 'Match exec "sleep 600"\n')
+    assert await checks_keys(by_openssh(ssh_pool[0])) is None
+
+
+@pytest.mark.parametrize("unchecked", ["sshd-b", "sshd-c"])
+async def test_a_gateway_behind_another_whose_key_is_not_checked_is_seen(
+    ssh_pool: list[Sshd], home: Path, unchecked: str
+) -> None:
+    configure(home, f"Host sshd-a\n  ProxyJump sshd-b,sshd-c\nHost {unchecked}\n  StrictHostKeyChecking no\n")
+    assert await checks_keys(by_openssh(ssh_pool[0])) is False
 
 
 async def test_a_dead_control_path_of_ssh_config_is_no_obstacle_and_not_ours_to_make(
