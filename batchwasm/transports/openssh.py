@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import signal
 
 from batchwasm.errors import HostError, HostLost
 from batchwasm.model import Host
-from batchwasm.transports import gates
+from batchwasm.transports import gates, groups
 from batchwasm.transports.announced import PidLine, announced, killing
 from batchwasm.transports.local import LocalProcess, happens
 from batchwasm.transports.login_shell import portable
@@ -134,7 +132,7 @@ class OpensshTransport:
             return login.tail.text
         finally:
             if transport.get_returncode() is None:
-                os.killpg(transport.get_pid(), signal.SIGKILL)
+                groups.kill(transport.get_pid())
                 await login.exited.wait()
             if self._login is not login:
                 transport.close()
@@ -285,13 +283,15 @@ class MuxProcess(LocalProcess):
             self._inbox.end()
 
     async def _judged(self) -> None:
+        lost: HostLost | None = HostLost(f"{self._name}: ssh ended, and whether the connection is gone is unknown")
         try:
             lost = await self._host.lost()
         except HostError as error:
             lost = HostLost(error.cause)
-        if lost is not None:
-            self._gate.fail(lost)
-        self._inbox.end(lost)
+        finally:  # or who reads would wait for ever
+            if lost is not None:
+                self._gate.fail(lost)
+            self._inbox.end(lost)
 
     # our side
 

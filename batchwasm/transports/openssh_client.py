@@ -14,13 +14,13 @@ import re
 import secrets
 import shlex
 import shutil
-import signal
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from batchwasm.errors import HostError
+from batchwasm.transports import groups
 from batchwasm.transports.ssh_config import CONNECT_TIMEOUT_S, DEFAULT_KEYS, Endpoint, Settings, existing
 
 GATEWAYS_DEEP = 8
@@ -75,7 +75,7 @@ async def run(arguments: Sequence[str], within_s: float) -> Ran:
         out, words, code = b"", b"", None
     finally:
         if process.returncode is None:
-            os.killpg(process.pid, signal.SIGKILL)
+            groups.kill(process.pid)
             await process.wait()
     return Ran(code=code, out=_text(out), words=_text(words))
 

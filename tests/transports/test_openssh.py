@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from batchwasm.errors import HostError
+from batchwasm.errors import HostError, HostLost
 from batchwasm.model import Host
 from batchwasm.transports import checks_keys, openssh, openssh_client, openssh_errors
 from batchwasm.transports.openssh import OpensshTransport
@@ -161,6 +161,48 @@ async def test_code_255_is_unknown_since_ssh_says_it_for_itself(ssh_pool: list[S
         process = await transport.spawn("echo out; exit 255")
         assert await read_all(process) == b"out\n"
         assert await process.close() is None
+
+
+async def test_who_reads_hears_of_it_where_the_connection_can_not_even_be_looked_at(
+    ssh_pool: list[Sshd], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def lost() -> None:
+        raise RuntimeError("nothing that anybody thought of")
+
+    async with connected(by_openssh(ssh_pool[0])) as transport:
+        monkeypatch.setattr(transport, "lost", lost)
+        process = await transport.spawn("exit 255")
+        async with asyncio.timeout(10):
+            with pytest.raises(HostLost, match="unknown"):
+                await process.read(1)
+        await process.close()
+
+
+@pytest.fixture
+def reaped_too_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What ends just when it is given up is reaped before it is killed."""
+    kill = os.killpg
+
+    def killpg(pid: int, how: int) -> None:
+        kill(pid, how)
+        raise ProcessLookupError
+
+    monkeypatch.setattr(os, "killpg", killpg)
+
+
+@pytest.mark.usefixtures("reaped_too_soon")
+async def test_a_program_that_ends_when_its_time_is_out_is_out_of_time() -> None:
+    assert (await openssh_client.run(["sleep", "600"], 0.1)).code is None
+
+
+@pytest.mark.usefixtures("reaped_too_soon")
+async def test_a_login_that_ends_when_its_time_is_out_is_out_of_time(
+    ssh_pool: list[Sshd], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openssh, "LOGIN_S", 0.5)
+    configure(home, "Host *\n  ProxyCommand sleep 600\n")
+    with pytest.raises(HostError, match="did not end within"):
+        await OpensshTransport(by_openssh(ssh_pool[0])).connect()
 
 
 async def test_a_server_that_asks_says_how_to_log_in_once(ssh_servers: Servers, home: Path) -> None:
