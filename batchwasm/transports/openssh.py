@@ -28,6 +28,7 @@ from batchwasm.transports.openssh_client import (
     no_program,
     removed,
     run,
+    silent,
 )
 from batchwasm.transports.openssh_errors import Asks, Failed, standing, why
 from batchwasm.transports.route import endpoint_of
@@ -117,6 +118,7 @@ class OpensshTransport:
                 *line,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
+                env=silent(),
                 start_new_session=True,
             )
         except OSError as error:

@@ -205,6 +205,23 @@ async def test_a_login_that_ends_when_its_time_is_out_is_out_of_time(
         await OpensshTransport(by_openssh(ssh_pool[0])).connect()
 
 
+async def test_a_gateway_asks_nobody_by_a_window_either(
+    ssh_pool: list[Sshd], home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """ssh passes BatchMode on to none of those that it starts for gateways."""
+    window = tmp_path / "askpass"
+    window.write_text(f'#!/bin/sh\necho "$1" >> {tmp_path}/asked\n')
+    window.chmod(0o755)
+    for name, value in (("DISPLAY", ":99"), ("SSH_ASKPASS", str(window)), ("SSH_ASKPASS_REQUIRE", "force")):
+        monkeypatch.setenv(name, value)
+    configure(home, "Host sshd-a\n  ProxyJump sshd-b\n")
+    (home / ".ssh/known_hosts").write_text(ssh_pool[0].known_hosts_line)
+    with pytest.raises(HostError) as caught:
+        await OpensshTransport(by_openssh(ssh_pool[0])).connect()
+    assert caught.value.code == "key"
+    assert not (tmp_path / "asked").exists()
+
+
 async def test_a_server_that_asks_says_how_to_log_in_once(ssh_servers: Servers, home: Path) -> None:
     asks = ("PasswordAuthentication yes", "AuthenticationMethods publickey,password")
     server = ssh_servers.make("asks", address="127.0.0.41", options=asks)
