@@ -89,7 +89,6 @@ class OpensshTransport:
         for socket in filter(None, (options.control_path, standing(self._client))):
             if await (master := Master(self._client, socket, ours=False)).alive():
                 return master
-        removed(standing(self._client))  # a dead one would keep the next from listening
         return None
 
     async def _made(self, options: Options) -> Master:
@@ -204,7 +203,7 @@ async def line_for_a_person(host: Host) -> list[str] | None:
     except Asks:
         client = Client(endpoint=endpoint_of(host))
         options = await client.says(host.name)
-        return client.master(standing(client), options, f"-oControlPersist={ASKED_PERSIST_S}", asks=True)
+        return client.shared(standing(client), options, f"-oControlPersist={ASKED_PERSIST_S}")
     except HostError:
         return None  # the run will tell
     finally:

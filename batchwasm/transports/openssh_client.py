@@ -42,6 +42,8 @@ _WITH_PATHS = re.compile(
 )
 _HOME = re.compile(r"(?<=[\s\"=])~/")
 _RELATIVE = re.compile(r"^(\s*Include\s+)(?=[^/~\"\s])", re.I | re.M)
+NOTHING = "true"
+"""A command for who wants a login only."""
 _ALONE = ("-oControlMaster=no", "-oControlPath=none")
 
 
@@ -82,7 +84,7 @@ async def run(arguments: Sequence[str], within_s: float) -> Ran:
 
 
 def silent() -> dict[str, str]:
-    """Our environment for an ssh that may ask nobody: to those that it starts for gateways it passes no BatchMode on."""
+    """Our environment for an ssh that may ask nobody: those that it starts for gateways hear of no BatchMode."""
     # The program that asks is no program, for an ssh older than 8.4, which does not know whether it is required.
     return {**os.environ, "SSH_ASKPASS_REQUIRE": "never", "SSH_ASKPASS": "false"}
 
@@ -116,11 +118,19 @@ class Client:
         """For a connection of its own."""
         return self.line(*options, *_ALONE, command=command)
 
-    def master(self, socket: str, said: Options, *options: str, asks: bool = False) -> list[str]:
+    def master(self, socket: str, said: Options, *options: str) -> list[str]:
         """Logs in, listens on `socket`, and goes to the background."""
         control = ("-f", "-N", "-oControlMaster=yes", f"-oControlPath={quoted(socket)}")
-        timeout = f"-oConnectTimeout={said.connect_timeout_s:.0f}"
-        return self.line(*control, timeout, *options, asks=asks)
+        return self.line(*control, _timeout(said), *options)
+
+    def shared(self, socket: str, said: Options, *options: str) -> list[str]:
+        """Asks in its terminal, and leaves a connection that listens on `socket`; one that is there already is used.
+
+        Without a command (-N) one that came second would stay for ever, and listen nowhere.
+        """
+        # -n leaves what is typed ahead to who asks next; ssh asks on /dev/tty.
+        control = ("-n", "-oControlMaster=auto", f"-oControlPath={quoted(socket)}")
+        return self.line(*control, _timeout(said), *options, command=NOTHING, asks=True)
 
     def over(self, socket: str, *options: str, command: str | None = None) -> list[str]:
         """Over a master's connection and never another: without one `ProxyCommand` fails at once."""
@@ -134,6 +144,10 @@ class Client:
             what = config_fault(ran.words) or f"ssh does not say within {LOCAL_S:.0f} s what it makes of ~/.ssh/config"
             raise HostError("config", f"{name}: {what}", "mend it; try: ssh -G HOST")
         return Options(ran.out)
+
+
+def _timeout(said: Options) -> str:
+    return f"-oConnectTimeout={said.connect_timeout_s:.0f}"
 
 
 async def check_route(name: str, client: Client, options: Options) -> None:

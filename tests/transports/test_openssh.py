@@ -7,6 +7,7 @@ import getpass
 import os
 import shlex
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -30,6 +31,11 @@ from tests.transports.test_contract import connected, ended, read_all
 
 def by_openssh(server: Sshd) -> Host:
     return replace(server.host, transport="openssh")
+
+
+def by_address(server: Sshd) -> Host:
+    """For who makes a connection that stays: no other test has one to this port."""
+    return Host(name="x", address=server.address, port=server.port, user=getpass.getuser(), transport="openssh")
 
 
 def logins(server: Sshd) -> int:
@@ -67,19 +73,49 @@ async def test_a_live_master_of_the_users_own_is_used_and_left_alone(ssh_pool: l
 
 async def test_a_connection_that_was_made_by_the_command_of_the_error_is_used(ssh_pool: list[Sshd], home: Path) -> None:
     server = ssh_pool[0]
-    host = Host(name="x", address=server.address, port=server.port, user=getpass.getuser(), transport="openssh")
+    host = by_address(server)
+    logins_before = logins(server)
     command = openssh_errors.by_hand(openssh_client.Client(endpoint=endpoint_of(host)))
-    made = await asyncio.create_subprocess_shell(command, stdin=subprocess.DEVNULL)
-    assert await made.wait() == 0
+    for _ in range(2):  # as two people do, or one who is not sure
+        made = await asyncio.create_subprocess_shell(command, stdin=subprocess.DEVNULL)
+        assert await made.wait() == 0
     (home / ".ssh/id_ed25519").unlink()  # nothing else would do
     before = logins(server)
+    assert before == logins_before + 1  # another would stay for ever, and serve nobody
     async with connected(host) as transport:
         process = await transport.spawn("echo in")
         assert await read_all(process) == b"in\n"
         await process.close()
     assert logins(server) == before
-    left = await asyncio.create_subprocess_shell(command.replace("-fNM", "-O exit"))
+    left = await asyncio.create_subprocess_shell(command.replace("ssh", "ssh -O exit", 1))
     assert await left.wait() == 0  # it was there still
+
+
+async def test_a_connection_that_does_not_answer_in_time_is_left_alone(
+    ssh_pool: list[Sshd], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be stopped, or its machine be busy: who removes its socket has it stay for ever and serve nobody."""
+    monkeypatch.setattr(openssh, "CONTROL_S", 0.3)
+    host = by_address(ssh_pool[0])
+    with socket.socket(socket.AF_UNIX) as silent:
+        path = openssh_errors.standing(openssh_client.Client(endpoint=endpoint_of(host)))
+        silent.bind(path)
+        silent.listen()
+        try:
+            async with connected(host):
+                assert openssh_client.is_there(path)
+        finally:
+            os.unlink(path)
+
+
+async def test_a_dead_connection_that_a_person_made_is_replaced_by_the_next(ssh_pool: list[Sshd]) -> None:
+    client = openssh_client.Client(endpoint=endpoint_of(by_address(ssh_pool[0])))
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(openssh_errors.standing(client))
+    made = await asyncio.create_subprocess_shell(openssh_errors.by_hand(client), stdin=subprocess.DEVNULL)
+    assert await made.wait() == 0
+    left = await openssh_client.run(client.over(openssh_errors.standing(client), "-Oexit"), 10)
+    assert left.code == 0
 
 
 async def test_what_only_ssh_understands_in_its_configuration_is_no_obstacle(ssh_pool: list[Sshd], home: Path) -> None:
@@ -230,7 +266,7 @@ async def test_a_server_that_asks_says_how_to_log_in_once(ssh_servers: Servers, 
         await OpensshTransport(by_openssh(server)).connect()
     assert caught.value.code == "auth"
     assert "log in once yourself: ssh -F " in caught.value.cure
-    assert " -fNM -o ControlPersist=8h -S /" in caught.value.cure
+    assert " -o ControlMaster=auto -o ControlPersist=8h -S /" in caught.value.cure
     server.end()
 
 
