@@ -149,8 +149,9 @@ async def _refused(failed: Failed, words: str) -> HostError:
     told = [line for line in words.splitlines() if _REFUSED.search(line)]
     error = await refused(failed.name, settings, mine, last_line("\n".join(told)))
     if _ASKING & set(methods(words)):
+        # To the host itself: on the way there a gateway asks as well, and only that connection is looked for.
         cure = (
-            f"where it asks for a password or a code, log in once yourself: {by_hand(failed.client)}; or: {error.cure}"
+            f"where it asks for a password or a code, log in once yourself: {by_hand(failed.target)}; or: {error.cure}"
         )
         return Asks(error.cause, cure)
     return Asks(error.cause, error.cure) if mine.locked else error

@@ -270,6 +270,32 @@ async def test_a_server_that_asks_says_how_to_log_in_once(ssh_servers: Servers, 
     server.end()
 
 
+async def test_where_a_gateway_asks_the_connection_that_is_advised_is_one_to_the_host(
+    ssh_servers: Servers, ssh_pool: list[Sshd], home: Path
+) -> None:
+    key, mine = ssh_pool[0].folder / "host_key", ssh_servers.client.key.with_suffix(".pub")
+    async with asyncssh_server(key, mine, code="123456") as port:
+        known = f"[127.0.0.1]:{port} {ssh_pool[0].host_key}\n{ssh_pool[1].known_hosts_line}"
+        (home / ".ssh/known_hosts").write_text(known)
+        configure(home, f"Host gate\n  HostName 127.0.0.1\n  Port {port}\nHost sshd-b\n  ProxyJump gate\n")
+        host = by_openssh(ssh_pool[1])
+        with pytest.raises(openssh_errors.Asks) as caught:
+            await OpensshTransport(host).connect()
+        assert f"127.0.0.1]:{port}" in caught.value.cause
+        client = openssh_client.Client(endpoint=endpoint_of(host))
+        advised = openssh_errors.by_hand(client)
+        assert advised in caught.value.cure
+        answered = {"cwd": home, "question": "Code: ", "answer": "123456"}
+        shell = ["/bin/sh", "-c", f"trap '' HUP; {advised}"]  # this terminal ends with it, a person's does not
+        code, written = await asyncio.to_thread(asked_on_a_terminal, shell, **answered)
+        assert code == 0, written
+        try:
+            async with connected(host):
+                pass
+        finally:
+            await openssh_client.run(client.over(openssh_errors.standing(client), "-Oexit"), 10)
+
+
 async def test_a_code_is_asked_for_in_a_terminal_and_the_connection_then_serves(
     ssh_servers: Servers, ssh_pool: list[Sshd], home: Path
 ) -> None:
