@@ -12,6 +12,7 @@ from batchwasm.tui.overview import OverviewScreen
 from batchwasm.tui.screen import Opened, RunScreen
 from batchwasm.tui.table import Table
 from batchwasm.tui.wishes import Hand, Wish
+from batchwasm.units import duration_text
 from batchwasm.views.model import Said
 from tests.tui.looking_at import SIZES, lines, look, screen, shown, until
 from tests.tui.synthetic import NOW, Fixed, counts, host, job, overview, tour
@@ -248,3 +249,16 @@ async def test_a_theme_is_remembered() -> None:
         assert second != first
     async with shown(Fixed(tour())) as pilot:
         assert pilot.app.theme == second
+
+
+async def test_the_chart_has_the_last_moments_of_a_run_that_has_ended() -> None:
+    """A run shorter than the time between two drawings, too."""
+    run = tour()
+    first = replace(run, history=run.history[:2])
+    source = Fixed(first)
+    async with shown(source) as pilot:
+        last = replace(run.history[1], at=run.history[1].at + 3.0)
+        over = replace(first, history=(*first.history, last), status=replace(first.status, state="finished"))
+        await look(pilot, source, over, is_over=True)
+        span = last.at - first.history[0].at
+        assert f"{duration_text(span)} ago" in screen(pilot)
