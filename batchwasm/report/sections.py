@@ -60,7 +60,8 @@ def head(report: Report) -> Markup:
         tag("p", mark(status.state, STATES), Markup(" "), tag("span", f"{when}{again}", class_="soft")),
     ]
     if status.reason:
-        said.append(tag("p", cut(status.reason, 1000)))
+        why = cut(status.reason, 1000)
+        said.append(tag("pre", lines(why)) if "\n" in why else tag("p", why))  # a compiler says several lines
     if status.paused is not None:
         said.append(tag("p", f"paused: {status.paused}" if status.paused else "paused"))
     return tag("header", *said, _tiles(report), _share(report))
@@ -204,7 +205,7 @@ _DURATIONS = ("succeeded", "least", "median", "mean", "p95", "most", "all togeth
 
 def failures(report: Report) -> Markup:
     if not report.failures and not report.untold:
-        return _none("Every attempt succeeded.")
+        return _none("Every attempt succeeded." if report.attempts else "No attempt has ended.")
     groups = [_group(each, report.status.run) for each in report.failures]
     rows = ([mark(each.outcome, OUTCOMES), count_text(each.tasks), each.text] for each in report.untold)
     untold = (

@@ -179,3 +179,12 @@ def test_a_run_without_a_manifest_or_an_inventory_is_reported(tmp_path: Path) ->
     run.manifest.unlink()
     run.inventory.unlink()
     assert "no inventory but this machine" in page.html(gather.report(run))
+
+
+def test_a_source_that_does_not_compile_is_told_in_its_lines(tmp_path: Path) -> None:
+    why = "pi does not compile:\npi.c:1: error\n    1 | int <x>"
+    stopped = [*planned({"pi": 1})[:2], (1, RunStopped(code="compile", text=why))]
+    said = page.html(gather.report(folder(tmp_path / "run-1", stopped)))
+    assert "pi does not compile:\npi.c:1: error\n    1 | int &lt;x&gt;</pre>" in said
+    assert "No attempt has ended." in said
+    assert r"\x0a" not in said
