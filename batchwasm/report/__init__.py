@@ -3,7 +3,7 @@
 gather.py      a run folder -> Report: one pass over the attempts in the journal, and the few events that matter
   tally.py       the pass; load.py, durations.py, failing.py  what it adds up, in memory bounded by bins and groups
   pool.py        when which host was there;  queue.py  what waited;  picture.py  the timeline or the heatmap
-  reading.py     the journal from end to end;  telling.py  which events are told, in the words of views/
+  reading.py     the journal from end to end;  events.py   which of them are said, in the words of views/
 facts.py       Report and all in it: frozen values
 page.py        Report -> HTML: sections.py, charts.py (data for the script), markup.py (what can't be broken out of)
 assets/        the page's style and script, and Apache ECharts, which draws (scripts/vendor-echarts)

@@ -15,7 +15,8 @@ from batchwasm.core.events import ArtifactBuilt
 from batchwasm.core.state import State
 from batchwasm.journal import Journal, Known
 from batchwasm.model import Outcome
-from batchwasm.report import load, picture, pool, reading, telling
+from batchwasm.report import events, load, picture, pool, reading
+from batchwasm.report.events import cut
 from batchwasm.report.facts import (
     ArtifactFacts,
     Axis,
@@ -29,7 +30,6 @@ from batchwasm.report.facts import (
 from batchwasm.report.failing import Group, Way
 from batchwasm.report.queue import queue, untold
 from batchwasm.report.tally import COLUMNS, FEW_HOSTS, Tally
-from batchwasm.report.telling import cut
 from batchwasm.results import RunFolder
 from batchwasm.rows import Status
 from batchwasm.views.words import Jobs
@@ -75,9 +75,8 @@ class _Gathering:
 
     def report(self) -> Report:
         hosts = sorted(self._hosts(), key=lambda host: host[0])
-        events = reading.events(self.journal, telling.KINDS, self.known.seq)
         names = Jobs((job.plan.name, job.plan.tasks) for job in self.state.jobs)
-        told, more_told = telling.told(events, names)
+        said, more_said = events.weightiest(reading.events(self.journal, events.KINDS, self.known.seq), names)
         artifacts = tuple(self._artifacts())
         groups = self.tally.failing.largest(SHOWN_GROUPS)
         spreads = sorted(self.tally.spreads.items(), key=lambda item: -item[1].total_s)
@@ -102,8 +101,8 @@ class _Gathering:
             ),
             hosts=tuple(host for _, host in hosts[:SHOWN_HOSTS]),
             more_hosts=max(0, len(hosts) - SHOWN_HOSTS),
-            told=told,
-            more_told=more_told,
+            said=said,
+            more_said=more_said,
             artifacts=artifacts[:SHOWN_JOBS],
             more_artifacts=max(0, len(artifacts) - SHOWN_JOBS),
             inventory=inventory[:INVENTORY_CHARS],

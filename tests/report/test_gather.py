@@ -116,7 +116,7 @@ def test_failures_are_grouped_by_what_they_have_in_common(tmp_path: Path) -> Non
 
 def test_what_a_person_should_hear_of_is_told_in_its_order(tmp_path: Path) -> None:
     report = gather.report(troubled(tmp_path / "run-1"))
-    weighty = [(told.weight, *told.text.split(": ")[:2]) for told in report.told if told.weight]
+    weighty = [(said.weight, *said.text.split(": ")[:2]) for said in report.said if said.weight]
     assert [(weight, who, what) for weight, who, what in weighty[:2]] == [
         (2, "host h3", "down"),
         (2, "host h2", "lost, and what ran there with it"),
@@ -178,7 +178,7 @@ def test_tasks_that_a_person_had_again_wait_again(tmp_path: Path) -> None:
     report = gather.report(run)
     assert [at(report, report.flow.done, second) for second in (5, 30, 55, 90)] == pytest.approx([0, 1, 0, 1])
     assert [at(report, report.flow.waiting, second) for second in (1, 30, 55)] == pytest.approx([1, 0, 1])
-    assert "to be run again, by alice: a" in [told.text for told in report.told]
+    assert "to be run again, by alice: a" in [said.text for said in report.said]
 
 
 def test_tasks_that_are_added_wait_from_then_on(tmp_path: Path) -> None:
