@@ -216,7 +216,11 @@ class Report:
     more_durations: int
     failures: tuple[Failures, ...]
     more_failures: int
+    more_ways: int
+    """Attempts that are in no group, not even in one that is not shown."""
     untold: tuple[Untold, ...]
+    more_untold: int
+    """Jobs of which tasks were skipped."""
     hosts: tuple[HostFacts, ...]
     """Those with trouble first where they are not all."""
     more_hosts: int

@@ -214,7 +214,10 @@ def failures(report: Report) -> Markup:
         if report.untold
         else Markup("")
     )
-    return Markup("".join(groups) + _more(report.more_failures, "group", "groups") + untold)
+    more = _more(report.more_failures, "group", "groups")
+    ways = _more(report.more_ways, "attempt", "attempts", " that failed in still other ways")
+    skipped = _more(report.more_untold, "job", "jobs", " that were skipped")
+    return Markup("".join((*groups, more, ways, untold, skipped)))
 
 
 def _group(found: Failures, run: str) -> Markup:
