@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from io import BytesIO
 from pathlib import Path
 
 import click
@@ -18,14 +19,14 @@ def command(run: str | None, output: Path | None, as_json: bool) -> None:
     """A run, live or over, as one HTML file that needs no network; prints its path."""
     from batchwasm import report, results
     from batchwasm.cli.render import print_json
-    from batchwasm.escape import for_stream
+    from batchwasm.escape import copy, for_stream
 
     to_stdout = str(output) == "-"
     if to_stdout and as_json:
         raise click.UsageError("-o - and --json: both would write to stdout; give -o a file")
     folder = results.find(run, Path.cwd())
     if to_stdout:  # not by the name /dev/stdout: to open a file by it is to empty it, and a socket can't be opened so
-        sys.stdout.buffer.write(report.html(folder))
+        copy(BytesIO(report.html(folder)), sys.stdout)
         return
     written = report.write(folder, output)
     if as_json:
