@@ -73,7 +73,7 @@ def _into(batchwasm: Cli, folder: Path) -> tuple[int, int, int]:
     assert log.read_text().startswith("kept\n<!DOCTYPE html>")
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        process = subprocess.Popen(command, stdout=theirs, env=environment)
+        process = subprocess.Popen(command, stdout=theirs.fileno(), env=environment)
         theirs.close()
         with ours.makefile("rb") as stream:
             assert stream.read().endswith(b"</html>\n")
