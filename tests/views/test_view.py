@@ -292,6 +292,44 @@ def test_an_order_of_many_tasks_is_the_same_as_of_few(
     assert [view.tasks("sim", **how) for how in asked] == few  # type: ignore[arg-type]
 
 
+def test_of_tasks_that_were_tried_again_the_last_result_is_sorted_by(
+    written: Written, view: View, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(view_module, "FEW", -1)
+    monkeypatch.setattr(sums, "RANKED", 1)
+    written.end(*(record(task, FAILED, wall_s=50.0 + task) for task in range(8)))
+    written.append(TasksRetried(job=0, ranges=((0, 8),), by="alice"))
+    written.end(*(record(task, number=2, wall_s=8.0 - task) for task in range(8)))
+    view.look()
+
+    def order(**how: object) -> list[int]:
+        return [line.index for line in view.tasks("sim", sort="wall_s", **how)[0]]  # type: ignore[arg-type]
+
+    assert order(descending=True, limit=8) == list(range(8))
+    assert order(limit=8) == list(range(7, -1, -1))
+    assert order(states=["succeeded"], descending=True, limit=4) == [0, 1, 2, 3]
+    assert order(states=["failed"]) == []
+    assert [line.wall_s for line in view.job("sim").slowest] == [8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0]
+
+
+def test_a_task_that_waits_again_is_not_sorted_by_its_former_result(
+    written: Written, view: View, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(view_module, "FEW", -1)
+    monkeypatch.setattr(sums, "RANKED", 1)
+    written.end(*(record(task, FAILED, wall_s=10.0 + task) for task in range(8)))
+    for ended in (8, 9):
+        written.end(record(ended, wall_s=float(ended)))
+    written.append(TasksRetried(job=0, ranges=((0, 8),), by="alice"))
+    view.look()
+    assert [line.index for line in view.tasks("sim", sort="wall_s", descending=True, limit=4)[0]] == [9, 8, 0, 1]
+    assert [line.index for line in view.job("sim").slowest] == [9, 8]
+    written.end(record(3, number=2, wall_s=1.0))
+    view.look()
+    assert [line.index for line in view.tasks("sim", sort="wall_s", descending=True, limit=4)[0]] == [9, 8, 3, 0]
+    assert [line.index for line in view.job("sim").slowest] == [9, 8, 3]
+
+
 def test_tasks_are_found_by_a_text_in_parameters_hosts_and_reasons(written: Written, view: View) -> None:
     written.append(joined("lab2"))
     written.end(record(0), record(1, FAILED))
