@@ -11,7 +11,7 @@ from batchwasm.core.events import HostJoined
 from batchwasm.core.state import RUNNING, WAITING, State
 from batchwasm.explained import AttemptRow, CacheWord, Explained
 from batchwasm.following import Following
-from batchwasm.journal import Attempt, Journal
+from batchwasm.journal import Attempt, Journal, Known
 from batchwasm.journalfile import RARE
 from batchwasm.model import Outcome, Scalar
 from batchwasm.reading import Kept
@@ -182,8 +182,9 @@ class HostDetails(OfHost):
         self._bad = [*self._bad, *bad][-ERRORS:]
 
     def view(
-        self, line: HostLine, journal: Journal, state: State, *, history: tuple[Moment, ...], params: Params, now: float
+        self, line: HostLine, journal: Journal, known: Known, *, history: tuple[Moment, ...], params: Params, now: float
     ) -> HostView:
+        state = known.state
         running = [
             (batch.job, next(iter(batch.remaining)), batch.since)
             for batch in state.batches_on(self._host)
@@ -207,7 +208,7 @@ class HostDetails(OfHost):
             ran=tuple(self._lines(state, params)),
             facts=facts,
             owner=tuple(_owner(state, self._host, facts)),
-            errors=self._errors(journal, state),
+            errors=self._errors(journal, known),
             by_outcome=dict(self.by_outcome),
         )
 
@@ -240,11 +241,11 @@ class HostDetails(OfHost):
         body = json.loads(found[0][0])
         return {**body["facts"], "cpus": body["cpus"], "memory_bytes": body["memory_bytes"]}
 
-    def _errors(self, journal: Journal, state: State) -> tuple[Said, ...]:
+    def _errors(self, journal: Journal, known: Known) -> tuple[Said, ...]:
         """The last ones, oldest first."""
-        names = words.Jobs((job.plan.name, job.plan.tasks) for job in state.jobs)
+        names = words.Jobs((job.plan.name, job.plan.tasks) for job in known.state.jobs)
         found: list[tuple[int, Said]] = []
-        for rare in tails.rare_events(journal, after=0, limit=4 * ERRORS, host=self._host):
+        for rare in tails.rare_events(journal, after=0, upto=known.seq, limit=4 * ERRORS, host=self._host):
             sentence = words.said(rare.event, rare.at, names)
             if sentence is not None and sentence.tone in ("bad", "warning"):
                 found.append((rare.seq, sentence))

@@ -23,7 +23,7 @@ from batchwasm.core.events import (
     TasksWithdrawn,
 )
 from batchwasm.errors import RunError
-from batchwasm.journal import Journal, Sample
+from batchwasm.journal import Journal, Known, Sample
 from batchwasm.model import GIB, MIB, Outcome
 from batchwasm.results import RunFolder
 from batchwasm.views import View, sums
@@ -386,6 +386,29 @@ def test_a_task_that_is_tried_again_by_a_person_is_no_failure_any_more(written: 
     view.look()
     assert [group.count for group in view.failures("sim")] == [2]
     assert view.job("sim").failures == view.failures("sim")
+
+
+@pytest.mark.parametrize("more", [0, 250])
+def test_so_it_is_where_the_retry_comes_while_one_looks_or_with_much_else(
+    written: Written, view: View, monkeypatch: pytest.MonkeyPatch, more: int
+) -> None:
+    written.end(record(0, FAILED), record(1, FAILED))
+    view.look()
+    assert [group.count for group in view.failures("sim")] == [2]
+    catch_up = view._catch_up
+
+    def caught_up() -> Known:
+        known = catch_up()
+        written.append(TasksRetried(job=0, ranges=((0, 1),), by="bob"))
+        written.append(*(HostBusy(host="lab1", text="somebody") for _ in range(more)))
+        monkeypatch.undo()
+        return known
+
+    monkeypatch.setattr(view, "_catch_up", caught_up)
+    assert not any("to be run again" in said.text for said in view.look().said)
+    assert [group.count for group in view.failures("sim")] == [2]
+    assert any("to be run again" in said.text for said in view.look().said) is not bool(more)
+    assert [group.count for group in view.failures("sim")] == [1]
 
 
 def test_a_job_has_its_durations_and_its_slowest_tasks(written: Written, view: View) -> None:
