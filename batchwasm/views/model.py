@@ -195,7 +195,7 @@ class Attempted:
     reason: str | None
     exit_code: int | None
     queued_s: float | None
-    """From when it could start to its start on the host."""
+    """From when its job could start to when its batch was sent to the host."""
     started_at: float | None
     wall_s: float | None
     cpu_s: float | None
