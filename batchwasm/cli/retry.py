@@ -74,7 +74,7 @@ def command(
 
 def _tell(folder: RunFolder, chosen: Tasks | None, shown: Callable[[Path], int] | None, as_json: bool) -> int:
     """To the scheduler of a run that goes on; then it is `shown`, where that is wanted."""
-    from batchwasm import api, results, told
+    from batchwasm import answers, api, results
     from batchwasm.cli.render import print_json
     from batchwasm.escape import visible
 
@@ -82,7 +82,7 @@ def _tell(folder: RunFolder, chosen: Tasks | None, shown: Callable[[Path], int] 
     if as_json:
         print_json([done.as_dict()])
     else:
-        click.echo(visible(f"{results.reference(folder, Path.cwd())}: {told.retried(done)}"))
+        click.echo(visible(f"{results.reference(folder, Path.cwd())}: {answers.retried(done)}"))
     return 0 if shown is None else shown(folder.path)
 
 
@@ -97,13 +97,13 @@ def _resume(
     as_json: bool,
     quiet: bool,
 ) -> int:
-    from batchwasm import api, results, told
+    from batchwasm import answers, api, results
     from batchwasm.cli import going
     from batchwasm.cli.render import print_json
     from batchwasm.escape import say
 
     events, found = api.to_retry(folder, chosen)
-    say(f"{results.reference(folder, Path.cwd())}: {told.retried(found)}")
+    say(f"{results.reference(folder, Path.cwd())}: {answers.retried(found)}")
     if not events:
         if as_json:
             print_json([found.as_dict()])

@@ -179,7 +179,7 @@ class HostFacts:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Told:
+class Said:
     """An event in words."""
 
     at: float
@@ -220,7 +220,7 @@ class Report:
     hosts: tuple[HostFacts, ...]
     """Those with trouble first where they are not all."""
     more_hosts: int
-    told: tuple[Told, ...]
+    told: tuple[Said, ...]
     more_told: int
     artifacts: tuple[ArtifactFacts, ...]
     more_artifacts: int
