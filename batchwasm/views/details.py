@@ -185,23 +185,15 @@ class HostDetails(OfHost):
         self, line: HostLine, journal: Journal, known: Known, *, history: tuple[Moment, ...], params: Params, now: float
     ) -> HostView:
         state = known.state
-        running = [
-            (batch.job, next(iter(batch.remaining)), batch.since)
-            for batch in state.batches_on(self._host)
-            if batch.remaining
-        ]
-        spans = [(ran.job, ran.task, ran.started_at, ran.started_at + ran.wall_s) for ran in self._ran]
-        spans += [(job, task, since, max(since, now)) for job, task, since in running]
-        since = min((started for *_, started, _ in spans), default=now)
+        running = [batch for batch in state.batches_on(self._host) if batch.remaining]
+        spans = [(ran.job, ran.started_at, ran.started_at + ran.wall_s) for ran in self._ran]
+        spans += [(batch.job, batch.since, max(batch.since, now)) for batch in running]
+        since = min((started for _, started, _ in spans), default=now)
         span_s = max(1e-3, (now - since) / SPANS)
         facts = self._facts(journal)
         return HostView(
             line=line,
             history=history,
-            spans=tuple(
-                (f"{state.jobs[job].plan.name}/{task}", started, ended)
-                for job, task, started, ended in spans[-RAN - len(running) :]
-            ),
             occupancy=_occupancy(state, spans, since, span_s),
             since=since,
             span_s=span_s,
@@ -254,11 +246,11 @@ class HostDetails(OfHost):
 
 
 def _occupancy(
-    state: State, spans: Sequence[tuple[int, int, float, float]], since: float, span_s: float
+    state: State, spans: Sequence[tuple[int, float, float]], since: float, span_s: float
 ) -> dict[str, tuple[float, ...]]:
     """By job: cpus that attempts took on average in each span of time."""
     found: dict[str, list[float]] = {}
-    for job, _, started, ended in spans:
+    for job, started, ended in spans:
         plan = state.jobs[job].plan
         taken = found.setdefault(plan.name, [0.0] * SPANS)
         first, last = int((started - since) / span_s), int((ended - since) / span_s)

@@ -241,9 +241,6 @@ class HostView:
     line: HostLine
     history: tuple[Moment, ...]
     """Of this host alone."""
-    spans: tuple[tuple[str, float, float], ...]
-    """Occupancy: (job, busy cpus of the host's, from `since` on by `span_s`) is in `occupancy`; here attempts that ran
-    there last: job/index, started, ended (or now)."""
     occupancy: Mapping[str, tuple[float, ...]]
     """By job: cpus that its tasks took there on average, in equal spans of time from `since` on."""
     since: float
