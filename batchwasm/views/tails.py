@@ -13,7 +13,7 @@ from batchwasm.core import eventcodec
 from batchwasm.core.events import Event
 from batchwasm.errors import RunError
 from batchwasm.journal import Journal
-from batchwasm.journalfile import BAD, RARE
+from batchwasm.journalfile import BAD, RARE, damaged
 
 TAIL_ROWS = 20_000  # of an older journal, where the newest rows are looked through for rare ones: some 20 ms
 _INDEXED = 5  # the layout that has the indexes
@@ -72,7 +72,7 @@ def _decoded(journal: Journal, seq: int, kind: str, body: str) -> Event:
     try:
         return eventcodec.decode(kind, json.loads(body))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RunError(f"{journal.path}: event {seq} ({kind}) can't be read: {error}") from error
+        raise RunError(damaged(journal.path, f"event {seq} ({kind}) can't be read: {error}")) from error
 
 
 def bad_attempts(journal: Journal, *, after: int, upto: int, limit: int) -> list[Bad]:
