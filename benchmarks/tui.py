@@ -12,6 +12,7 @@ is measured runs in a process of its own: `open` is from nothing to the first ov
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
 import cProfile
 import json
@@ -155,7 +156,34 @@ def looked_at(folder: RunFolder, looks: int, profile: bool) -> dict[str, Any]:
 
 
 # ------------------------------------------------------------------------------------------------ the app itself
-# Here comes what the dashboard's own process costs on the same runs, drawn in a terminal: start, idle, live.
+
+
+def app_here(path: Path, looks: int) -> dict[str, float]:
+    """The dashboard in this process, drawn at 200 x 60 and thrown away: to its first picture, and as it looks on."""
+    from batchwasm.tui.app import Dashboard
+    from batchwasm.views import View
+
+    async def shown() -> dict[str, float]:
+        folder, began = RunFolder(path=path), time.perf_counter()
+        app = Dashboard(lambda: View(folder), folder)
+        async with app.run_test(size=(200, 60)) as pilot:
+            while app.overview is None:
+                await pilot.pause(0.01)
+            await pilot.pause()
+            first_ms = 1e3 * (time.perf_counter() - began)
+            cpu, began = time.process_time(), time.perf_counter()
+            await asyncio.sleep(looks / LOOKS_PER_S)
+            share = (time.process_time() - cpu) / (time.perf_counter() - began)
+        return {"first_ms": first_ms, "core_share": share, "peak_mb": rss_mb()}
+
+    return asyncio.run(shown())
+
+
+def app_at(folder: RunFolder, looks: int) -> dict[str, float]:
+    command = [sys.executable, __file__, "--app-here", str(folder.path), "--looks", str(looks)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    found: dict[str, float] = json.loads(done.stdout)
+    return found
 
 
 # -------------------------------------------------------------------------------------------------------- tables
@@ -173,6 +201,10 @@ def table(found: Mapping[str, Mapping[str, Any]]) -> str:
     for screen in next(iter(found.values()))["screens"]:
         pairs = [(row["screens"][screen]["first_ms"], row["screens"][screen]["again_ms"]) for row in found.values()]
         lines.append(f"| {screen} | {' | '.join(f'{first:.1f}, {again:.1f}' for first, again in pairs)} |")
+    lines += ["", "| the dashboard | first picture, ms | share of a core | memory, MB |", "|---|---|---|---|"]
+    for what, row in found.items():
+        app = row["app"]
+        lines.append(f"| {what} | {app['first_ms']:.0f} | {app['core_share']:.1%} | {app['peak_mb']:.0f} |")
     return "\n".join(lines)
 
 
@@ -186,18 +218,25 @@ def main() -> None:
     parser.add_argument("--profile", action="store_true")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write the figures there as JSON, too")
     parser.add_argument("--look-here", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--app-here", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.look_here:
         print(json.dumps(look_here(options.look_here, options.looks, profile=options.profile)))
         return
+    if options.app_here:
+        print(json.dumps(app_here(options.app_here, options.looks)))
+        return
 
     runs: dict[str, dict[str, Any]] = {}
     left = made(options.kept, options.tasks, options.hosts, 0.6)
-    runs["finished"] = looked_at(made(options.kept, options.tasks, options.hosts, 1.0), options.looks, False)
+    over = made(options.kept, options.tasks, options.hosts, 1.0)
+    runs["finished"] = {**looked_at(over, options.looks, False), "app": app_at(over, options.looks)}
     with going_on(left, options.rate) as (_, alone):
         time.sleep(options.looks / LOOKS_PER_S)
     with going_on(left, options.rate) as (folder, watched):
         runs["live"] = looked_at(folder, options.looks, options.profile)
+    with going_on(left, options.rate) as (folder, _):
+        runs["live"]["app"] = app_at(folder, options.looks)
     appends = {"alone": 1e3 * median(alone), "watched": 1e3 * median(watched)}
     print(table(runs))
     print(f"\nthe writer's appends, ms: {appends['alone']:.1f} alone, {appends['watched']:.1f} while somebody looks on")

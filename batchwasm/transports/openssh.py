@@ -90,6 +90,7 @@ class OpensshTransport:
         for socket in filter(None, (options.control_path, standing(self._client))):
             if await (master := Master(self._client, socket, ours=False)).alive():
                 return master
+        removed(standing(self._client))  # a dead one would keep the next from listening
         return None
 
     async def _made(self, options: Options) -> Master:

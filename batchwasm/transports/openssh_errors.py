@@ -44,6 +44,7 @@ def _pattern(text: str) -> re.Pattern[str]:
 DROPPED = _pattern(r"kex_exchange_identification: |^Connection (closed|reset) by|banner exchange: .*(reset|closed)")
 _KEY = _pattern("Host key verification failed|host key .*(has changed|was revoked)|no .* host key is known")
 _CONFIG = _pattern(r"bad configuration option|terminating, \d+ bad|line \d+: |bad owner or permissions|^command-line:")
+_REFUSED = _pattern("permission denied|authentication failures")
 _REACH = (
     (_pattern("could not resolve hostname"), "no such name", "set its address in the inventory or in ~/.ssh/config"),
     (_pattern("connection refused"), "connection refused", "is sshd running there, and is the port right?"),
@@ -116,7 +117,7 @@ async def _target(failed: Failed) -> HostError:
         return await _key(failed, words)
     if "unable to negotiate" in words.lower():
         return HostError("protocol", f"{name}: {said}", "its sshd is too old, or ~/.ssh/config asks too much")
-    if "Permission denied" in words or "authentication failures" in words.lower():
+    if _REFUSED.search(words):
         return await _refused(failed, words)
     for pattern, cause, cure in _REACH:
         if pattern.search(words):
@@ -144,7 +145,8 @@ async def _refused(failed: Failed, words: str) -> HostError:
 
     settings = failed.options.settings(failed.client.endpoint)
     mine = own_keys(settings)
-    error = await refused(failed.name, settings, mine, last_line(words))
+    told = [line for line in words.splitlines() if _REFUSED.search(line)]
+    error = await refused(failed.name, settings, mine, last_line("\n".join(told)))
     if _ASKING & set(methods(words)):
         cure = (
             f"where it asks for a password or a code, log in once yourself: {by_hand(failed.client)}; or: {error.cure}"

@@ -25,6 +25,7 @@ RECEIVE_BYTES = 256 * 1024
 SEND_BYTES = 32 * 1024  # a packet: paramiko copies all that is left of a buffer for each
 GONE = (OSError, EOFError, paramiko.SSHException)
 """What paramiko raises where a connection ends under a call."""
+LAST_WORDS_S = 0.5  # between the end of stdout and of stderr, which are one message, taken by two threads
 LOST_S = 0.3  # between the end of a connection's channels and its own, in one thread there
 
 
@@ -44,6 +45,7 @@ class ParamikoProcess:
         self._pid_line = PidLine()
         self._code: int | None = None
         self._closed = asyncio.Event()
+        self._heard = threading.Event()
         start(self._receive)
         start(self._listen)
 
@@ -60,6 +62,7 @@ class ParamikoProcess:
         lost = None if ended else self._lost()
         self._post(self._read_all, lost)
         code = self._channel.recv_exit_status()
+        self._heard.wait(LAST_WORDS_S)
         self._post(self._ended, code, lost or (self._lost() if code < 0 else None))
 
     def _listen(self) -> None:
@@ -68,6 +71,8 @@ class ParamikoProcess:
                 self._post(self._complained, data)
         except GONE:
             pass  # `_receive` tells
+        finally:
+            self._heard.set()
 
     def _send(self) -> None:
         try:

@@ -21,6 +21,7 @@ from batchwasm.errors import HostError
 DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa", "id_ed25519_sk", "id_ecdsa_sk", "id_dsa")
 GLOBAL_KNOWN_HOSTS = "/etc/ssh/ssh_known_hosts"
 CONNECT_TIMEOUT_S = 15.0  # a LAN answers in milliseconds, a loaded machine's sshd in seconds
+_TAME = re.compile(r"[\w.:%@+-]*")
 _ENDPOINT = re.compile(
     r"(?:(?P<user>.+)@)?"
     r"(?:\[(?P<bracketed>[^\]]+)\]|(?P<name>[^:@]+|[^@]*:[^@]*:[^@]*))"  # a name has no colon, IPv6 two or more
@@ -103,7 +104,11 @@ def settings(endpoint: Endpoint) -> Settings:
         config = _load(endpoint, files)
     except (OSError, ValueError, ConfigParseError) as error:
         raise HostError("config", f"{endpoint.name}: {path}: {error}", "mend that line") from error
-    return _settings(endpoint, config, files)
+    found = _settings(endpoint, config, files)
+    if found.proxy_command is not None and not _TAME.fullmatch(found.host + found.user):
+        cause = f"{endpoint.name}: {found.host!r} or {found.user!r} can't stand on the command line of its ProxyCommand"
+        raise HostError("config", cause, "write a plain name there")
+    return found
 
 
 def _load(endpoint: Endpoint, files: tuple[str, ...]) -> SSHConfig:

@@ -122,7 +122,9 @@ class Dashboard(App[Left]):
             self.exit("over")
             return
         screen = self.shown
-        if message.question == screen.ask:
+        if not screen.is_mounted:
+            self.looking.now()  # its widgets are not there yet
+        elif message.question == screen.ask:
             screen.show(message.overview, message.answer)
         else:  # it was asked for a screen that is gone
             self.looking.ask(screen.ask)

@@ -35,7 +35,8 @@ class OverviewScreen(RunScreen):
     """How far the run is."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("slash", "filter", "Filter", key_display="/"),
+        # At once, before the next key is looked at: what is typed behind it is no command.
+        Binding("slash", "filter", "Filter", key_display="/", priority=True),
         Binding("c", "cancel", "Cancel"),
         Binding("r", "retry", "Retry"),
         Binding("d", "drain", "Drain"),
@@ -273,7 +274,10 @@ class OverviewScreen(RunScreen):
         box = self.query_one("#filter", Input)
         box.value = self._filtered.filtered if self._filtered is not None else ""
         box.display = True
-        box.focus()
+        self.set_focus(box)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return not (action == "filter" and isinstance(self.focused, Input))
 
     @on(Input.Changed, "#filter")
     def _filter_changed(self, event: Input.Changed) -> None:

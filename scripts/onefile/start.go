@@ -32,7 +32,7 @@ const (
 )
 
 type about struct {
-	Name   string // as in messages, and of the folder in the cache
+	Name   string // of the folder in the cache
 	Digest string // sha256 of the gzipped tar
 	Size   int64  // of the gzipped tar
 	Run    string // the program in the tree
@@ -112,19 +112,21 @@ func carried(file *os.File) (about, *io.SectionReader, error) {
 func unpacked(it about, payload *io.SectionReader) (string, error) {
 	var problem error
 	for _, root := range roots() {
-		tree := filepath.Join(root, it.Name, it.Digest[:16])
+		folder := filepath.Join(root, it.Name)
+		tree := filepath.Join(folder, it.Digest[:16])
+		err := os.MkdirAll(folder, 0o700)
+		if err != nil || !ours(folder) || root == forAll() && !ours(root) {
+			problem = first(problem, err)
+			continue
+		}
 		if ours(tree) {
 			now := time.Now()
 			os.Chtimes(tree, now, now) // a read-only home is no reason to stop
 			return tree, nil
 		}
-		if err := os.MkdirAll(filepath.Dir(tree), 0o700); err != nil || !ours(filepath.Dir(tree)) {
-			problem = first(problem, err)
-			continue
-		}
-		tidy(filepath.Dir(tree), it)
+		tidy(folder)
 		if terminal(os.Stderr) {
-			fmt.Fprintf(os.Stderr, "%s: unpacking to %s, once\n", it.Name, tree)
+			fmt.Fprintf(os.Stderr, "%s: unpacking to %s, once\n", filepath.Base(os.Args[0]), tree)
 		}
 		if err := unpack(it, payload, tree); err != nil {
 			problem = first(problem, err)
@@ -150,7 +152,12 @@ func roots() []string {
 	} else if home := home(); filepath.IsAbs(home) {
 		found = append(found, filepath.Join(home, ".cache", "batchwasm"))
 	}
-	return append(found, filepath.Join(os.TempDir(), fmt.Sprintf("batchwasm-%d", os.Getuid())))
+	return append(found, forAll())
+}
+
+// forAll is the last resort, in a folder where everybody may make one of that name.
+func forAll() string {
+	return filepath.Join(os.TempDir(), fmt.Sprintf("batchwasm-%d", os.Getuid()))
 }
 
 func home() string {
@@ -174,7 +181,7 @@ func ours(folder string) bool {
 }
 
 // tidy removes what was not used for long and is not in use, and what killed starts left.
-func tidy(folder string, it about) {
+func tidy(folder string) {
 	entries, _ := os.ReadDir(folder)
 	for _, entry := range entries {
 		path := filepath.Join(folder, entry.Name())

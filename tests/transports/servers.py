@@ -19,13 +19,22 @@ CHUNK = 32 * 1024
 
 
 @asynccontextmanager
-async def asyncssh_server(host_key: Path, authorized: Path) -> AsyncIterator[int]:
-    """Its port on 127.0.0.1."""
+async def asyncssh_server(host_key: Path, authorized: Path, code: str | None = None) -> AsyncIterator[int]:
+    """Its port on 127.0.0.1. With a `code` it asks for that, and takes no key."""
     connections: list[asyncssh.SSHServerConnection] = []
 
     class Server(asyncssh.SSHServer):
         def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
             connections.append(conn)
+
+        def kbdint_auth_supported(self) -> bool:
+            return code is not None
+
+        def get_kbdint_challenge(self, username: str, lang: str, submethods: str) -> asyncssh.KbdIntChallenge:
+            return "", "", "", [("Code: ", False)]
+
+        def validate_kbdint_response(self, username: str, responses: asyncssh.KbdIntResponse) -> bool:
+            return list(responses) == [code]
 
     async def serve(process: asyncssh.SSHServerProcess[bytes]) -> None:
         pipe = asyncio.subprocess.PIPE
@@ -44,7 +53,7 @@ async def asyncssh_server(host_key: Path, authorized: Path) -> AsyncIterator[int
     server = await asyncssh.listen(
         *("127.0.0.1", 0),
         server_host_keys=[str(host_key)],
-        authorized_client_keys=str(authorized),
+        authorized_client_keys=str(authorized) if code is None else [],
         server_factory=Server,
         process_factory=serve,
         encoding=None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import getpass
 import os
+import shlex
 import signal
 import stat
 import subprocess
@@ -21,7 +22,9 @@ from batchwasm.model import Host
 from batchwasm.transports import checks_keys, openssh, openssh_client, openssh_errors
 from batchwasm.transports.openssh import OpensshTransport
 from batchwasm.transports.route import endpoint_of
+from tests.cli.terminal import asked_on_a_terminal
 from tests.sshd import Servers, Sshd, configure
+from tests.transports.servers import asyncssh_server
 from tests.transports.test_contract import connected, ended, read_all
 
 
@@ -154,6 +157,31 @@ async def test_a_server_that_asks_says_how_to_log_in_once(ssh_servers: Servers, 
     assert "log in once yourself: ssh -F " in caught.value.cure
     assert " -fNM -o ControlPersist=8h -S /" in caught.value.cure
     server.end()
+
+
+async def test_a_code_is_asked_for_in_a_terminal_and_the_connection_then_serves(
+    ssh_servers: Servers, ssh_pool: list[Sshd], home: Path
+) -> None:
+    key, mine = ssh_pool[0].folder / "host_key", ssh_servers.client.key.with_suffix(".pub")
+    async with asyncssh_server(key, mine, code="123456") as port:
+        (home / ".ssh/known_hosts").write_text(f"[127.0.0.1]:{port} {ssh_pool[0].host_key}\n")
+        host = Host(name="twofactor", address="127.0.0.1", port=port, transport="openssh")
+        with pytest.raises(HostError, match="log in once yourself"):
+            await OpensshTransport(host).connect()
+        line = await openssh.line_for_a_person(host)
+        assert line is not None
+        client = openssh_client.Client(endpoint=endpoint_of(host))
+        check = client.over(openssh_errors.standing(client), "-Ocheck")
+        # The terminal's owner must be there until ssh is in the background and has left it.
+        shell = ["/bin/sh", "-c", f"{shlex.join(line)} && {shlex.join(check)}"]
+        answered = {"cwd": home, "question": "Code: ", "answer": "123456"}
+        code, written = await asyncio.to_thread(asked_on_a_terminal, shell, **answered)
+        assert code == 0, written
+        async with connected(host) as transport:
+            process = await transport.spawn("echo in")
+            assert await read_all(process) == b"in\n"
+            await process.close()
+        assert await openssh.line_for_a_person(host) is None
 
 
 async def test_without_an_ssh_program_it_says_what_to_install(

@@ -189,6 +189,24 @@ async def test_only_the_named_key_of_the_agent_is_used_where_ssh_config_says_so(
         assert await output(ssh_pool[1].host, "echo in") == "in\n"
 
 
+async def test_more_keys_than_a_server_lets_anybody_try(
+    ssh_servers: Servers, ssh_pool: list[Sshd], home: Path, way: str
+) -> None:
+    server = ssh_servers.make("strict", address="127.0.0.16", options=("MaxAuthTries 2",))
+    ssh_servers.client.install(home, [server])
+    for name in ("a", "b", "c"):
+        new_key(home / f".ssh/{name}")
+    names = [*(f"{home}/.ssh/{name}" for name in "abc"), f"{home}/.ssh/id_ed25519"]
+    config(home, "".join(f"IdentityFile {name}\n" for name in names))
+    if way == "paramiko":  # tries the others on a new connection
+        assert await output(server.host, "echo in") == "in\n"
+    else:
+        error = await failure(server.host)
+        assert error.code == "auth"
+        assert "IdentitiesOnly" in error.cure
+    server.end()
+
+
 async def test_an_agent_that_is_gone_is_no_obstacle(
     ssh_pool: list[Sshd], home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -362,6 +380,16 @@ async def test_a_proxy_command_is_the_way_to_a_host(ssh_pool: list[Sshd], home: 
     before = ssh_pool[1].log.count("Accepted publickey")
     assert await output(server.host, "echo in") == "in\n"
     assert ssh_pool[1].log.count("Accepted publickey") == before + 1
+
+
+@pytest.mark.parametrize("host", ["x;true", "$(true)", "`true`", "x|true", "x&true"])
+async def test_a_name_that_a_shell_would_run_is_refused_before_a_proxy_command(home: Path, host: str, way: str) -> None:
+    (home / ".ssh").mkdir()
+    (home / ".ssh/config").write_text(f"ConnectTimeout 2\nHost *\n  ProxyCommand touch {home}/ran %h\n")
+    with pytest.raises(HostError) as caught:
+        await output(Host(name="x", address=host))
+    assert caught.value.code in ("config", "unreachable")
+    assert way == "openssh" or not (home / "ran").exists()
 
 
 async def test_a_proxy_command_that_fails_says_so(

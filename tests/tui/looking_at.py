@@ -9,7 +9,6 @@ from typing import Any
 from textual.pilot import Pilot
 
 from batchwasm.tui.app import Dashboard
-from batchwasm.tui.looking import Looked
 from batchwasm.tui.source import Source
 from batchwasm.views.model import Overview
 from tests.tui.synthetic import Fixed
@@ -42,14 +41,13 @@ async def until(pilot: Pilot[Any], condition: Any) -> None:
     raise AssertionError("waited in vain:\n" + screen(pilot))
 
 
-async def look(pilot: Pilot[Any], overview: Overview, *, is_over: bool = False) -> None:
-    """The next look finds this."""
-    source = Fixed(overview, is_over=is_over)
+async def look(pilot: Pilot[Any], source: Fixed, overview: Overview, *, is_over: bool = False) -> None:
+    """`source` has this from now on; once that is shown."""
     app = pilot.app
     assert isinstance(app, Dashboard)
-    app.looking._opened = lambda: source
-    app.post_message(Looked(overview, app.shown.ask, None, is_over=is_over))
-    await pilot.pause()
+    source.overview, source.is_over = overview, is_over
+    app.looking.now()
+    await until(pilot, lambda: app.overview is overview or not app.is_running)
 
 
 def lines(pilot: Pilot[Any]) -> list[str]:

@@ -178,9 +178,10 @@ async def test_leaving_a_run_that_goes_on_is_asked_and_leaves_it_running(keys: l
 
 async def test_a_run_that_is_stopped_from_the_dashboard_is_left_when_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Hand, "carry_out", lambda hand, wish: "it stops")
-    async with shown(Fixed(tour())) as pilot:
+    source = Fixed(tour())
+    async with shown(source) as pilot:
         await pilot.press("q", "s")
-        await look(pilot, tour(), is_over=True)
+        await look(pilot, source, tour(), is_over=True)
         await pilot.pause()
     assert pilot.app.return_value == "over"
 
@@ -188,12 +189,13 @@ async def test_a_run_that_is_stopped_from_the_dashboard_is_left_when_it_has(monk
 async def test_what_changes_moves_nothing_else() -> None:
     """The cursor stays on its row and the rows in their order, whatever the numbers do."""
     before = tour()
-    async with shown(Fixed(before), (80, 24)) as pilot:
+    source = Fixed(before)
+    async with shown(source, (80, 24)) as pilot:
         await pilot.press("tab", "end")
         hosts = pilot.app.screen.query_one("#hosts", Table)
         old = lines(pilot)
         changed = tuple(replace(line, load=0.1, cpus_busy=1.0, by_job={"fit": 1}) for line in before.hosts)
-        await look(pilot, replace(before, hosts=changed))
+        await look(pilot, source, replace(before, hosts=changed))
         new = lines(pilot)
         assert hosts.row.row.name == "gpu-box.cs.example.edu"
     assert [line[:25] for line in new] == [line[:25] for line in old]
@@ -203,11 +205,12 @@ async def test_what_changes_moves_nothing_else() -> None:
 async def test_events_stay_at_their_end_unless_one_looks_back() -> None:
     run = tour()
     more = (*run.said, *(Said(at=NOW + n, tone="plain", text=f"news {n}") for n in range(30)))
-    async with shown(Fixed(run), (80, 24)) as pilot:
-        await look(pilot, replace(run, said=more[:20]))
+    source = Fixed(run)
+    async with shown(source, (80, 24)) as pilot:
+        await look(pilot, source, replace(run, said=more[:20]))
         assert "news 13" in screen(pilot)
         await pilot.press("tab", "tab", "home")
-        await look(pilot, replace(run, said=more))
+        await look(pilot, source, replace(run, said=more))
         assert "the run began" in screen(pilot)
         assert "news 29" not in screen(pilot)
 
@@ -221,7 +224,7 @@ async def test_the_palette_finds_actions_and_names() -> None:
 
 
 async def test_help_tells_keys_and_shapes() -> None:
-    async with shown(Fixed(tour()), (80, 40)) as pilot:
+    async with shown(Fixed(tour()), (80, 60)) as pilot:
         await pilot.press("question_mark")
         said = screen(pilot)
     for text in ("Drain", "Sort", "Cancel all", "█ succeeded", "▽ drained", "^p"):
