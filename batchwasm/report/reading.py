@@ -10,7 +10,7 @@ from batchwasm.core import eventcodec
 from batchwasm.core.events import Event, TasksAdded
 from batchwasm.errors import RunError
 from batchwasm.journal import Journal
-from batchwasm.journalfile import RARE
+from batchwasm.journalfile import RARE, damaged
 
 ROWS = 10_000  # at once: some 30 ms
 _INDEXED = 5  # the layout that finds events that are not routine by an index
@@ -34,7 +34,7 @@ def numbered(journal: Journal, kinds: Sequence[type[Event]], upto: int) -> Itera
             try:
                 yield seq, at, eventcodec.decode(kind, json.loads(body))
             except (KeyError, TypeError, ValueError, AttributeError) as error:
-                raise RunError(f"{journal.path}: event {seq} ({kind}) can't be read: {error}") from error
+                raise RunError(damaged(journal.path, f"event {seq} ({kind}) can't be read: {error}")) from error
 
 
 def time_before(journal: Journal, seq: int, at: float) -> float:

@@ -108,7 +108,7 @@ class View:
             jobs=tuple(jobs.line(state, n, row, goes_on=self._alive) for n, row in enumerate(status.jobs)),
             hosts=self._host_lines(state, status.hosts),
             history=over_time.moments(points),
-            said=self._story.look(state),
+            said=self._story.look(known),
             limits=self._what_limits(state, now),
         )
         return self.overview
@@ -308,7 +308,7 @@ class View:
         found = details.view(
             line,
             self._journal,
-            state,
+            known,
             history=self._over_time.of_host(name, row.cpus or 0.0),
             params=self._params,
             now=now,
