@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from batchwasm import rows
-from batchwasm.asking import GONE, is_alive
+from batchwasm.asking import judge
 from batchwasm.core.events import ArtifactBuilt, Event, RunOpened, TasksRetried
 from batchwasm.core.state import State
 from batchwasm.journal import Journal, Known
@@ -43,13 +43,11 @@ LEAST_SPAN_S = 0.1
 
 def report(folder: RunFolder) -> Report:
     """Raises RunError where the journal is damaged."""
-    held = folder.is_held()  # before the state is read: a run that ends in between must not look abandoned
+    held = folder.is_held()
     with closing(Journal.open(folder.journal, read_only=True)) as journal:
         known = journal.caught_up()
         state, now = known.state, time.time()
-        alive = is_alive(held, state)
-        if not alive and not state.finished and state.stopped is None:
-            state.apply(GONE, state.last_at)
+        alive = judge(held, state)
         status = rows.status(state, str(folder.path), alive=alive, now=now)
         return _Gathering(folder, journal, known, status, now).report()
 

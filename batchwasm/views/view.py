@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TypeVar
 
 from batchwasm import results, rows
-from batchwasm.asking import GONE, is_alive
+from batchwasm.asking import GONE, judge
 from batchwasm.core.bottleneck import limits
 from batchwasm.core.sizing import advice
 from batchwasm.core.state import State
@@ -121,16 +121,16 @@ class View:
         )
 
     def _catch_up(self) -> Known:
-        held = self.folder.is_held()  # before the journal is read: a run that ends in between must not look abandoned
+        held = self.folder.is_held()
         before = self._run.state
         if before is not None and before.stopped is GONE:
             before.stopped = None  # that was said of it here, and no event takes it back
         known = self._run.look()
         state = known.state
-        over = state.finished or state.stopped is not None
-        self._alive = not over and (held is not False if state.opened is None else is_alive(held, state))
-        if not self._alive and not over:
-            state.stopped = GONE
+        if state.opened is None and held is not False:  # it begins
+            self._alive = True
+        else:
+            self._alive = judge(held, state) and not state.finished and state.stopped is None
         return known
 
     def _known(self) -> Known:
