@@ -6,9 +6,9 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 
 from batchwasm.core.sizing import Measure, duration_key, size_key
+from batchwasm.report.events import cut
 from batchwasm.report.facts import Failures, HostFacts, Report, Timeline
 from batchwasm.report.markup import Column, Markup, lines, table, tag
-from batchwasm.report.telling import cut
 from batchwasm.rows import JobRow
 from batchwasm.units import count_text, duration_text, size_text
 
@@ -215,7 +215,10 @@ def failures(report: Report) -> Markup:
         if report.untold
         else Markup("")
     )
-    return Markup("".join(groups) + _more(report.more_failures, "group", "groups") + untold)
+    more = _more(report.more_failures, "group", "groups")
+    ways = _more(report.more_ways, "attempt", "attempts", " that failed in still other ways")
+    skipped = _more(report.more_untold, "job", "jobs", " that were skipped")
+    return Markup("".join((*groups, more, ways, untold, skipped)))
 
 
 def _group(found: Failures, run: str) -> Markup:
@@ -308,7 +311,7 @@ def _host(found: HostFacts) -> list[object]:
 
 
 def events(report: Report) -> Markup:
-    if not report.told:
+    if not report.said:
         return _none("Nothing has happened yet.")
     first_at = report.axis.first_at
     is_long = _date(first_at)[:10] != _date(first_at + report.axis.span_s)[:10]
@@ -324,10 +327,10 @@ def events(report: Report) -> Markup:
             ),
             each.text,
         ]
-        for each in report.told
+        for each in report.said
     )
     columns = [Column("after", True), Column("at", True), Column("weight"), Column("what happened", words=True)]
-    more = _more(report.more_told, "event", "events", " of less weight, or later; the journal has all")
+    more = _more(report.more_said, "event", "events", " of less weight, or later; the journal has all")
     return Markup(table(columns, rows) + more)
 
 

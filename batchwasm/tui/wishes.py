@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from batchwasm import api, told
+from batchwasm import answers, api
 from batchwasm.core.events import Ranges, indexes
 from batchwasm.errors import RunError, WorldError
 from batchwasm.results import RunFolder, reference
@@ -60,17 +60,17 @@ class Hand:
         """What was hit, in words. Raises RunError, WorldError."""
         match wish.verb:
             case "cancel":
-                return told.cancelled(api.cancel(self.folder, wish.tasks))
+                return answers.cancelled(api.cancel(self.folder, wish.tasks))
             case "retry":
                 return self._retry(wish)
             case "pause":
-                return told.paused(api.pause(self.folder), "p lets it go on")
+                return answers.paused(api.pause(self.folder), "p lets it go on")
             case "unpause":
-                return told.paused(api.unpause(self.folder))
+                return answers.paused(api.unpause(self.folder))
             case "drain":
-                return "; ".join(map(told.drained, api.drain(self.folder, wish.hosts)))
+                return "; ".join(map(answers.drained, api.drain(self.folder, wish.hosts)))
             case "undrain":
-                return "; ".join(map(told.drained, api.undrain(self.folder, wish.hosts)))
+                return "; ".join(map(answers.drained, api.undrain(self.folder, wish.hosts)))
             case "resume":
                 return self._started("resume")
             case "stop":
@@ -79,7 +79,7 @@ class Hand:
     def _retry(self, wish: Wish) -> str:
         """A run that is over goes on for it, in the background."""
         if api.status(self.folder).state == "running":
-            return told.retried(api.retry(self.folder, wish.tasks))
+            return answers.retried(api.retry(self.folder, wish.tasks))
         tasks = [f"{job}/{task}" for job, ranges in (wish.tasks or {}).items() for task in indexes(ranges)]
         return self._started("retry", *tasks)
 

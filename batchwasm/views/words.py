@@ -62,7 +62,7 @@ class Jobs:
         number = count(ranges)
         if number == 1:
             return self.task(job, ranges[0][0])
-        name, tasks = self._jobs[job]
+        name, tasks = self.name(job), self._jobs[job][1] if job < len(self._jobs) else None
         return f"{many}{name}" if number == tasks else f"{many}{count_text(number)} tasks of {name}"
 
 

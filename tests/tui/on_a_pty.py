@@ -43,7 +43,9 @@ class Screen:
     @property
     def said(self) -> str:
         """All that it wrote, without escape sequences."""
-        return re.sub(r"\x1b(\[[0-9;?<>=$u]*[a-zA-Z]|\][^\x07]*\x07|[P_][^\x1b]*\x1b\\)", "", self.written.decode(errors="ignore"))
+        return re.sub(
+            r"\x1b(\[[0-9;?<>=$u]*[a-zA-Z]|\][^\x07]*\x07|[P_][^\x1b]*\x1b\\)", "", self.written.decode(errors="ignore")
+        )
 
     def read(self, wait_s: float) -> bytes:
         """What comes within `wait_s`, at once when something does."""

@@ -51,6 +51,10 @@ TOLD: list[tuple[Event, str]] = [
         "to be run again, by bob: what did not succeed of 2 tasks of sim",
     ),
     (TasksRetried(job=1, ranges=((0, 1),), by="bob"), "to be run again, by bob: fit"),
+    (
+        TasksRetried(job=7, ranges=((0, 2),), by="bob"),
+        "to be run again, by bob: what did not succeed of 2 tasks of job 7",
+    ),
     (RunStopped(code="interrupted", text="by a person"), "it does not go on: by a person"),
 ]
 
