@@ -21,7 +21,7 @@ from batchwasm import calls, explained, reading, rows
 from batchwasm import results as folders
 from batchwasm import spec as spec_files
 from batchwasm.artifacts import Store, build
-from batchwasm.asking import GONE, is_alive
+from batchwasm.asking import GONE, judge
 from batchwasm.asking import cancel as cancel
 from batchwasm.asking import drain as drain
 from batchwasm.asking import pause as pause
@@ -344,11 +344,9 @@ def ran(folder: RunFolder) -> Ran:
 
 
 def _looked_at(folder: RunFolder) -> tuple[Status, State]:
-    held = folder.is_held()  # before the state is read: a run that ends in between must not look abandoned
+    held = folder.is_held()
     state = _state(folder)
-    alive = is_alive(held, state)
-    if not alive and not state.finished and state.stopped is None:
-        state.apply(GONE, state.last_at)
+    alive = judge(held, state)
     return rows.status(state, str(folder.path), alive=alive, now=time.time()), state
 
 

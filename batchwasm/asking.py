@@ -62,6 +62,17 @@ GONE = RunStopped(
 """What a scheduler that was killed could not write itself."""
 
 
+def judge(held: bool | None, state: State) -> bool:
+    """Whether the run goes on, by `is_alive`; one whose scheduler was killed has stopped from then on, in `state`, too.
+
+    `held` was asked for before `state` was read: a run that ends in between must not look abandoned.
+    """
+    alive = is_alive(held, state)
+    if not alive and not state.finished and state.stopped is None:
+        state.apply(GONE, state.last_at)
+    return alive
+
+
 def ask(folder: RunFolder, kind: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
     """What the run's scheduler answers to a request; see engine/requests.py.
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
@@ -44,6 +44,7 @@ CHECKPOINTS = 2  # the newest, and the one before in case a reader is in it
 ASKED_LIMIT = 100  # requests read at once: however many come, the scheduler looks after its hosts in between
 PAGE_ROWS = 200  # read at once, however slowly they are looked at: who reads for long is in the way of who writes
 REPLAYED_EVENTS = 2_000  # the same of events, for as long as it takes to replay them: some 20 ms
+REPLAYED_ROWS = 10_000  # rows of attempts after which such a page ends early: some 30 ms
 SPARED_ROWS = 10_000  # to be replayed, or a newer checkpoint is read: 0.1 s, as long as that of the largest run takes
 
 _INSERT_ATTEMPT = f"INSERT INTO attempts VALUES (NULL, ?, ?, ?, ?{', ?' * len(Record._fields)})"
@@ -227,7 +228,9 @@ class Journal:
 
     # ------------------------------------------------------------------------------------------- reading
 
-    def replay(self, after: int = 0, attempt: int = 0, limit: int = -1) -> Iterator[tuple[int, float, Event]]:
+    def replay(
+        self, after: int = 0, attempt: int = 0, limit: int = -1
+    ) -> Generator[tuple[int, float, Event], None, None]:
         """(seq, at, event) of all events after `after`, or `limit` of them; the last attempt before was `attempt`.
 
         Records come without their stdout, stderr, outputs and value, TasksAdded without the arguments.
@@ -268,15 +271,18 @@ class Journal:
                 known = self._newest_checkpoint()
         state, upto, attempt = known
         while True:
-            seen = upto
-            with self.snapshot():
-                for seq, at, event in self.replay(upto, attempt, REPLAYED_EVENTS):
-                    self._apply(state, seq, at, event)
-                    upto = seq
+            count = rows = 0
+            with self.snapshot(), closing(self.replay(upto, attempt, REPLAYED_EVENTS)) as page:
+                for upto, at, event in page:
+                    self._apply(state, upto, at, event)
                     if hear is not None:
                         hear(event)
+                    count += 1
+                    rows += len(event.records) if isinstance(event, TasksFinished | TasksKnown) else 0
+                    if rows >= REPLAYED_ROWS:
+                        break
                 attempt = self._last_attempt(upto, attempt)
-            if upto < seen + REPLAYED_EVENTS:
+            if count < REPLAYED_EVENTS and rows < REPLAYED_ROWS:
                 return Known(state, upto, attempt)
 
     def _apply(self, state: State, seq: int, at: float, event: Event) -> None:

@@ -37,7 +37,7 @@ LAYERS = {
     "bundling": 5,
     "following": 5,
     "telling": 5,
-    "told": 5,
+    "answers": 5,
     "engine": 4,
     "asking": 4,
     "reading": 4,

@@ -5,20 +5,30 @@ from __future__ import annotations
 import ast
 import functools
 import json
+import os
 import re
+import shlex
 import sqlite3
+import tomllib
 from contextlib import closing
+from dataclasses import fields
 from pathlib import Path
 
 from batchwasm import spec
-from batchwasm.cli.commands import COMMANDS, NOT_YET
+from batchwasm.cli import hosts_check
+from batchwasm.cli.commands import COMMANDS
 from batchwasm.core import bottleneck
 from batchwasm.core.eventcodec import KINDS
+from batchwasm.engine.check import Check
+from batchwasm.engine.look import GUARDS
 from batchwasm.journal import Journal
 from batchwasm.model import Outcome
 from batchwasm.results import RunFolder
 from batchwasm.runner.engines import TRAPS
+from tests.command import Cli
+from tests.sshd import Sshd
 from tests.test_journal import EVENTS
+from tests.toolchains.guests import need
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -131,9 +141,36 @@ def test_the_files_that_the_readme_shows_are_right(tmp_path: Path) -> None:
     assert len(machines.hosts) == 40
 
 
+def first_minutes(language: str) -> list[str]:
+    """Blocks of the README's opening."""
+    opening = (ROOT / "README.md").read_text().partition("## The first minutes\n")[2].partition("\n## ")[0]
+    return re.findall(rf"^```{language}\n(.*?)^```", opening, re.DOTALL | re.MULTILINE)
+
+
+def test_the_first_minutes_of_the_readme_are_as_it_says(
+    batchwasm: Cli, ssh_pool: list[Sshd], home: Path, tmp_path: Path
+) -> None:
+    """A function here, then on a host that nobody here knew: typed as it stands there, but for the host's name."""
+    need("go")
+    (home / ".ssh/known_hosts").unlink()
+    command = tmp_path / "bin/batchwasm"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\nexec {shlex.join(batchwasm.program)} "$@"\n')
+    command.chmod(0o755)
+    install, function, pool = first_minutes("sh")
+    [values] = first_minutes("console")
+    shell = Cli(program=("sh", "-eu", "-c"), folder=batchwasm.folder)
+    env = {"PATH": f"{command.parent}:{os.environ['PATH']}"}
+    assert shell(function, env=env).out == values
+    added = shell(pool.replace("alice@lab01", f"--yes root@{ssh_pool[0].name}"), env=env)
+    assert added.out.endswith(values.partition("\n")[2])
+    assert f"host {ssh_pool[0].name}: ready" in added.err
+    assert "'./batchwasm[toolchains]'" in install
+    assert "toolchains" in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+
+
 def test_the_readme_names_commands_and_keys_that_there_are() -> None:
     text = (ROOT / "README.md").read_text()
-    assert set(re.findall(r"batchwasm (\w+) ", text)) & set(NOT_YET) == set()
     named = set(re.findall(r"^(?:\$ )?batchwasm (\w+)", text, re.MULTILINE))
     assert named <= COMMANDS.keys()
     [table] = re.findall(r"^\| key of a job .*?\n\n", text, re.DOTALL | re.MULTILINE)
@@ -164,3 +201,10 @@ def test_every_row_of_the_protections_names_a_test() -> None:
     rows = [row for row in rows if not row.startswith("| shown by")]
     assert len(rows) > 20
     assert [row for row in rows if "::test_" not in row] == []
+
+
+def test_the_hosts_document_has_every_column_key_and_guard() -> None:
+    text = (DOCS / "hosts.md").read_text()
+    errors = {"code", "cause", "cure"}
+    check = hosts_check.as_dict(Check(**{field.name: None for field in fields(Check)} | {"warnings": (), "others": ()}))
+    assert {*hosts_check.TITLES, *GUARDS, *check, *errors} - code_words(text) == set()

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -366,15 +367,21 @@ def test_how_far_a_run_was_is_a_ring_that_thins_with_age(journal: Journal) -> No
     assert last == (3 * PROGRESS, Progress(kept[-1], 1, 4.0, 2.0, 9, 1, 3 * PROGRESS - 1, 0, 0, 0.5))
 
 
-def test_a_reader_catches_up_by_pages(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("limit", "most"), [("REPLAYED_EVENTS", 3), ("REPLAYED_ROWS", 1)])
+def test_a_reader_catches_up_by_pages(journal: Journal, monkeypatch: pytest.MonkeyPatch, limit: str, most: int) -> None:
+    pages: list[Any] = []
+    read = Journal.snapshot
+    monkeypatch.setattr(Journal, "snapshot", lambda self: read(pages.append(self) or self))  # type: ignore[func-returns-value]
     journal.append(EVENTS[:4], 0.0)
     with closing(Journal.open(journal.path, read_only=True)) as reader:
         known = reader.caught_up()
         for n, event in enumerate(EVENTS[4:]):
             journal.append([event], float(n))
-        monkeypatch.setattr(journal_module, "REPLAYED_EVENTS", 3)
+        monkeypatch.setattr(journal_module, limit, most)
+        pages.clear()
         heard: list[Event] = []
         known = reader.caught_up(known, heard.append)
+        assert len(pages) > 1
         assert heard == [light(event) for event in EVENTS[4:]]
         assert (known.seq, known.attempt) == (len(EVENTS), 2)
         assert snapshot.dump(known.state) == snapshot.dump(journal.state())

@@ -22,7 +22,7 @@ def command(tasks: tuple[str, ...], everything: bool, run: str | None, as_json: 
     'batchwasm retry' takes it back. A run with cancelled tasks ends with exit code 4;
     this command with 0, or with 3 where nobody works on the run.
     """
-    from batchwasm import api, results, told
+    from batchwasm import answers, api, results
     from batchwasm.cli.render import print_json
     from batchwasm.cli.tasks import parse_many
     from batchwasm.escape import visible
@@ -37,4 +37,4 @@ def command(tasks: tuple[str, ...], everything: bool, run: str | None, as_json: 
     if as_json:
         print_json([done.as_dict()])
     else:
-        click.echo(visible(f"{results.reference(folder, Path.cwd())}: {told.cancelled(done)}"))
+        click.echo(visible(f"{results.reference(folder, Path.cwd())}: {answers.cancelled(done)}"))

@@ -1,10 +1,10 @@
-"""All commands by name, each loaded when it is asked for; commands of later versions are refused by name."""
+"""All commands by name, each loaded when it is asked for."""
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING
 
 import click
 
@@ -31,15 +31,13 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "replay": ("replay", "Run a task of an earlier run again, and compare what it gives."),
     "compile": ("compile", "Compile a source to WebAssembly, and nothing else."),
     "cache": ("cache", "What is known of earlier runs, and forgetting it."),
-    "hosts": ("hosts", "Check, list, trust, drain and clean the machines of an inventory."),
+    "hosts": ("hosts", "Add, check, list, trust, drain and clean the machines of an inventory."),
     "toolchains": ("toolchains", "Which compilers are found, and how to get the others."),
     "schema": ("schema", "The JSON Schema of jobs.toml or of an inventory, for editors."),
     "init": ("init", "Write a first jobs.toml that works."),
     "completion": ("completion", "Completion for bash, zsh or fish."),
 }
 """Name -> module in this package with a `command`, and what it does, which spares --help the import."""
-
-NOT_YET: tuple[str, ...] = ()
 
 
 def show_version(context: click.Context, _: click.Parameter, asked: bool) -> None:
@@ -61,28 +59,10 @@ def version_option() -> click.Option:
     )
 
 
-class Refused(click.Command):
-    """A command of a later version: whatever is given, it says that it is not there yet."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(name, hidden=True, add_help_option=False)
-
-    def make_context(
-        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
-    ) -> NoReturn:
-        raise click.UsageError(f"{self.name}: not in this version", ctx=parent)
-
-
 class Commands(click.Group):
-    """A group whose commands get --version, and where those of later versions are refused by name."""
-
-    def __init__(self, *args: Any, not_yet: tuple[str, ...] = (), **settings: Any) -> None:
-        super().__init__(*args, **settings)
-        self.not_yet = not_yet
+    """A group whose commands get --version."""
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name in self.not_yet:
-            return Refused(cmd_name)
         command = self.load(ctx, cmd_name)
         if command is not None and not any("--version" in param.opts for param in command.params):
             command.params.append(version_option())
@@ -90,12 +70,6 @@ class Commands(click.Group):
 
     def load(self, ctx: click.Context, name: str) -> click.Command | None:
         return super().get_command(ctx, name)
-
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        super().format_epilog(ctx, formatter)
-        if self.not_yet:
-            formatter.write_paragraph()
-            formatter.write_text(f"Not in this version: {', '.join(self.not_yet)}.")
 
 
 class Main(Commands):
@@ -118,7 +92,7 @@ class Main(Commands):
         if not name.startswith("-") and not ctx.resilient_parsing and self.get_command(ctx, name) is None:
             import difflib
 
-            near = difflib.get_close_matches(name, [*COMMANDS, *NOT_YET], n=1)
+            near = difflib.get_close_matches(name, COMMANDS, n=1)
             raise click.UsageError(f"no such command: {name}{f'; did you mean {near[0]}?' if near else ''}", ctx=ctx)
         return super().resolve_command(ctx, args)
 
@@ -135,9 +109,8 @@ class Main(Commands):
 
 batchwasm = Main(
     "batchwasm",
-    not_yet=NOT_YET,
     params=[version_option()],
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     help="Run batches of WebAssembly on pools of lab machines, over plain SSH.",
-    epilog="Start with 'batchwasm init', then 'batchwasm run jobs.toml'.",
+    epilog="Start with 'batchwasm init', then 'batchwasm run jobs.toml'; or with 'batchwasm init --function'.",
 )

@@ -157,6 +157,32 @@ def hosts(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[C
     return _offer((f"{before}{comma}{host.name}" for host in inventory.hosts), before + comma + last)
 
 
+def ssh_hosts(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Names that ~/.ssh/config and known_hosts have, behind `user@` too; those in the inventory are there already."""
+    user, at, _ = incomplete.rpartition("@")
+    there = {item.value for item in hosts(ctx, param, "")} | set(ctx.params.get("targets") or ())
+    return _offer((f"{user}{at}{host}" for host in dict.fromkeys(_known_to_ssh()) if host not in there), incomplete)
+
+
+def _known_to_ssh() -> Iterator[str]:
+    ssh = Path("~/.ssh").expanduser()
+    for line in _lines(ssh / "config"):
+        word, *names = line.replace("=", " ").split() or [""]
+        if word.lower() == "host":
+            yield from (name for name in names if not set("*?!") & set(name))
+    for line in _lines(ssh / "known_hosts"):
+        known = line.split(" ")[0]
+        if not known.startswith(("|", "#", "@", "[")):  # hashed ones tell nothing
+            yield from known.split(",")
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(errors="replace").splitlines()
+    except OSError:
+        return []
+
+
 def live_runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Names of runs that go on."""
     return _offer((status.run for status in _going_on(None)), incomplete)

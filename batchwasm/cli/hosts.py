@@ -1,4 +1,4 @@
-"""`hosts check | list | trust | drain | undrain | clean`: the machines of an inventory."""
+"""`hosts add | check | list | trust | drain | undrain | clean`: the machines of an inventory."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ import click
 
 from batchwasm.cli import complete
 from batchwasm.cli.commands import Commands
-from batchwasm.cli.options import inventory_options, json_option, live_run_option
+from batchwasm.cli.options import PATH, inventory_options, json_option, live_run_option
 
 if TYPE_CHECKING:
     from batchwasm.model import Host
 
+TRANSPORTS = ("ssh", "openssh", "paramiko", "local")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -25,12 +26,54 @@ def host_options(command: F) -> F:
     return names(inventory_options(command))
 
 
-@click.group("hosts", cls=Commands, not_yet=("add",))
+@click.group("hosts", cls=Commands)
 def command() -> None:
-    """Check, list, trust, drain and clean the machines of an inventory.
+    """Add, check, list, trust, drain and clean the machines of an inventory.
 
     HOST names some of them (lab[01-04] is four); without it all are meant.
     """
+
+
+@command.command("add")
+@click.argument("targets", nargs=-1, required=True, metavar="[USER@]HOST...", shell_complete=complete.ssh_hosts)
+@click.option(
+    "-i",
+    "--inventory",
+    type=PATH,
+    metavar="FILE",
+    shell_complete=complete.toml_files,
+    help="Where to write them; default: the inventory that is found here, else ~/.config/batchwasm/inventory.toml.",
+)
+@click.option("--name", metavar="NAME", help="What to call it, where that is not its address; a list for several.")
+@click.option("--port", type=click.IntRange(1, 65_535), help="Of its sshd.")
+@click.option("--label", "labels", multiple=True, metavar="LABEL", help="May be given again.")
+@click.option("--transport", type=click.Choice(TRANSPORTS), help="Default: ssh, or another one that works.")
+@click.option("--workdir", metavar="PATH", help="Where the runner and its cache go there.")
+@click.option("--python", metavar="PATH", help="Its Python, where the one that is found will not do.")
+@click.option("--yes", is_flag=True, help="Accept host keys without asking, and make a key of yours if there is none.")
+@click.option("--password-stdin", is_flag=True, help="Read the password from stdin, if one is needed.")
+@click.option("--anyway", is_flag=True, help="Write down hosts, too, that something is wrong with.")
+@json_option
+def add_command(targets: tuple[str, ...], inventory: Path | None, name: str | None, **given: Any) -> int:
+    """Log in to new hosts, probe them, and write them into the inventory.
+
+    \b
+      batchwasm hosts add alice@lab01
+      batchwasm hosts add 'alice@lab[01-12]' --label fast
+
+    Host keys that are not known are shown and accepted once. Where no key of yours is known, a password is asked for,
+    used to put one there, and not kept. The inventory is written at the end, and only hosts that work are; what is in
+    it stays as it is. Exit 2 where something is wrong with what was given, or a host key was not accepted; 3 where a
+    host was not added.
+    """
+    from batchwasm.cli import hosts_add
+    from batchwasm.cli.hosts_login import Answers
+    from batchwasm.spec.adding import wanted
+
+    keys = {key: given[key] for key in ("port", "transport", "workdir", "python") if given[key] is not None}
+    labels = {"labels": list(given["labels"])} if given["labels"] else {}
+    answers = Answers(**{key: given[key] for key in ("yes", "password_stdin", "anyway", "as_json")})
+    return hosts_add.run(wanted(targets, name, {**keys, **labels}), inventory, answers)
 
 
 @command.command("list")
@@ -75,12 +118,16 @@ def _listed(host: Host) -> dict[str, Any]:
 
 @command.command("check")
 @host_options
+@click.option("--wide", is_flag=True, help="All columns in full, however narrow the terminal.")
 @json_option
-def check_command(names: tuple[str, ...], inventory: Path | None, hosts: str | None, as_json: bool) -> int:
-    """Log in to every host and say what is wrong with it; installs nothing. Exit 3 where a host is bad."""
+def check_command(names: tuple[str, ...], inventory: Path | None, hosts: str | None, wide: bool, as_json: bool) -> int:
+    """Log in to every host and say what is wrong with it; installs nothing. Exit 3 where a host is bad.
+
+    Where its transport can't log in, the others are tried, and one that works is named.
+    """
     from batchwasm.cli import hosts_check
 
-    return hosts_check.run(chosen(names, inventory, hosts), as_json=as_json)
+    return hosts_check.run(chosen(names, inventory, hosts), as_json=as_json, wide=wide)
 
 
 @command.command("trust")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from batchwasm.cli.hosts_pool import each
 from batchwasm.cli.render import Column, print_json, print_table, table_lines, terminal_width, use_colour
-from batchwasm.errors import EXIT_SUCCEEDED, EXIT_WORLD
+from batchwasm.errors import EXIT_SUCCEEDED, EXIT_WORLD, HostError
 from batchwasm.escape import say
 from batchwasm.model import Host
 from batchwasm.units import duration_text, size_text
@@ -19,30 +19,63 @@ from batchwasm.units import duration_text, size_text
 if TYPE_CHECKING:
     from batchwasm.engine.check import Check
 
-TITLES = ("host", "state", "key", "ping", "cpus", "gpus", "memory", "disk free", "python", "remarks")
-NUMBERS = ("ping", "cpus", "gpus", "memory", "disk free")
+TITLES = (
+    *("host", "state", "key", "reached", "auth", "works by", "address", "ping", "up", "down", "cpus", "gpus", "memory"),
+    *("disk free", "python", "clock", "home", "logout", "guards", "remarks"),
+)
+NUMBERS = ("ping", "up", "down", "cpus", "gpus", "memory", "disk free", "clock")
 COLUMNS = [Column(title=title, right=title in NUMBERS, words=title in ("state", "key")) for title in TITLES]
-Answers = list["Check | None"]
+SPARED = ("guards", "logout", "reached", "auth", "home", "clock", "works by", "address", "python", "gpus", "up", "down")
+"""What a narrow terminal does without, the first ones first; remarks tell what is wrong there."""
+WIDE = 10_000  # a terminal breaks longer lines by itself
+MEASURED_AT_ONCE = 4  # links: more of them would share this machine's own
+REMARKS_ROOM = 40  # cells that remarks want; all of them is below the table where they are cut
+Answers = list["Check | str"]
+"""What a host said, or what is being done about it."""
 
 
-def run(hosts: Sequence[Host], *, as_json: bool) -> int:
+def run(hosts: Sequence[Host], *, as_json: bool, wide: bool = False) -> int:
     """The exit code: 3 where a host is bad."""
-    from batchwasm.engine.check import check
-
-    answers: Answers = [None] * len(hosts)
-    with _live(hosts, answers, shown=not as_json):
-        checks = asyncio.run(each(hosts, check, answers.__setitem__))
+    checks = asked(hosts, shown=not as_json, wide=wide)
     if as_json:
-        print_json(map(_as_dict, checks))
+        print_json(map(as_dict, checks))
     else:
-        print_table(COLUMNS, map(_cells, hosts, checks))
-        sys.stdout.flush()
-        _explain(checks)
+        show(hosts, checks, wide=wide)
     return EXIT_SUCCEEDED if all(check.good for check in checks) else EXIT_WORLD
 
 
+def asked(hosts: Sequence[Host], *, shown: bool, wide: bool = False) -> list[Check]:
+    """What each says; meanwhile, where it is shown, a terminal has the table so far."""
+    from batchwasm.engine.check import check
+
+    answers: Answers = ["waiting"] * len(hosts)
+    numbers = {host.name: number for number, host in enumerate(hosts)}
+
+    async def all_of_them() -> list[Check]:
+        lane = asyncio.Semaphore(MEASURED_AT_ONCE)
+
+        def one(host: Host) -> Awaitable[Check]:
+            return check(host, on_step=lambda step: answers.__setitem__(numbers[host.name], step), lane=lane)
+
+        return await each(hosts, one, answers.__setitem__)
+
+    with _live(hosts, answers, shown=shown, wide=wide):
+        return asyncio.run(all_of_them())
+
+
+def show(hosts: Sequence[Host], checks: Sequence[Check], *, wide: bool = False) -> None:
+    """The table on stdout, then what it may have had no room for on stderr."""
+    if sys.stdout.isatty():
+        for line in _picture(hosts, checks, coloured=use_colour(), wide=wide):
+            print(line)
+    else:
+        print_table(COLUMNS, map(_cells, hosts, checks))
+    sys.stdout.flush()
+    _explain(checks)
+
+
 @contextmanager
-def _live(hosts: Sequence[Host], answers: Answers, *, shown: bool) -> Iterator[None]:
+def _live(hosts: Sequence[Host], answers: Answers, *, shown: bool, wide: bool) -> Iterator[None]:
     """While inside, a terminal shows the answers so far."""
     if not (shown and sys.stdout.isatty() and use_colour()):
         yield
@@ -52,45 +85,100 @@ def _live(hosts: Sequence[Host], answers: Answers, *, shown: bool) -> Iterator[N
     from rich.text import Text
 
     def picture() -> Text:
-        lines = table_lines(COLUMNS, map(_cells, hosts, list(answers)), width=terminal_width(), coloured=True)
-        return Text("\n").join(Text.from_ansi(line) for line in lines)
+        return Text("\n").join(map(Text.from_ansi, _picture(hosts, list(answers), coloured=True, wide=wide)))
 
     with Live(console=Console(), get_renderable=picture, refresh_per_second=5, transient=True):
         yield
 
 
-def _cells(host: Host, check: Check | None) -> list[str]:
-    if check is None:
-        return [host.name, "connecting", *[""] * (len(TITLES) - 2)]
-    facts = check.facts
-    seen = check.look
-    state = "bad" if not check.good else "busy" if seen and seen.busy else "warning" if check.warnings else "good"
-    gpus = "" if seen is None else str(seen.gpus)
-    known = (
-        []
-        if facts is None
-        else [str(facts.cpus), gpus, size_text(facts.memory_bytes), size_text(facts.disk_free_bytes)]
-    )
+def _picture(hosts: Sequence[Host], answers: Sequence[Check | str], *, coloured: bool, wide: bool) -> Iterator[str]:
+    """The table for a terminal of this width, without the columns that it has no room for."""
+    rows = list(map(_cells, hosts, answers))
+    width = WIDE if wide else terminal_width()
+    kept = list(range(len(TITLES))) if wide else _kept(rows, width)
+    picked = [[row[number] for number in kept] for row in rows]
+    return table_lines([COLUMNS[number] for number in kept], picked, width=width, coloured=coloured)
+
+
+def _kept(rows: Sequence[Sequence[str]], width: int) -> list[int]:
+    """The numbers of the columns that fit, without those that nobody has anything in."""
+    room = {title: max(len(title), *(len(row[at]) for row in rows)) for at, title in enumerate(TITLES)}
+    room["remarks"] = min(room["remarks"], REMARKS_ROOM)
+    spared = {title for at, title in enumerate(TITLES) if not any(row[at] for row in rows)} - {"remarks"}
+    for title in SPARED:
+        kept = [room[title] + 2 for title in TITLES if title not in spared]
+        if sum(kept) - 2 <= width:
+            break
+        spared.add(title)
+    return [at for at, title in enumerate(TITLES) if title not in spared]
+
+
+def _cells(host: Host, check: Check | str) -> list[str]:
+    if isinstance(check, str):
+        return [host.name, check, *[""] * (len(TITLES) - 2)]
+    remote = host.transport != "local"
     return [
         host.name,
-        state,
-        check.key or "" if host.transport != "local" else "",
-        "" if check.latency_s is None else duration_text(check.latency_s),
-        *(known or [""] * 4),
-        "" if facts is None else facts.python,
+        _state(check),
+        (check.key or "") if remote else "",
+        "yes" if check.reached else "no",
+        {True: "yes", False: "no", None: ""}[check.auth] if remote else "",
+        (check.works or ""),
+        check.place,
+        *_figures(check),
         _remarks(check),
     ]
 
 
+def _state(check: Check) -> str:
+    if not check.good:
+        return "bad"
+    if check.look and check.look.busy:
+        return "busy"
+    return "warning" if check.warnings else "good"
+
+
+def _figures(check: Check) -> list[str]:
+    """From `ping` to `guards`."""
+    facts, seen, speed = check.facts, check.look, check.speed
+    skew = check.clock_skew_s
+    return [
+        "" if check.latency_s is None else duration_text(check.latency_s),
+        *(("", "") if speed is None else (f"{size_text(speed.up)}/s", f"{size_text(speed.down)}/s")),
+        "" if facts is None else str(facts.cpus),
+        "" if seen is None else str(seen.gpus),
+        "" if facts is None else size_text(facts.memory_bytes),
+        "" if facts is None else size_text(facts.disk_free_bytes),
+        "" if facts is None else facts.python,
+        "" if skew is None else _clock(skew),
+        "" if seen is None else seen.home.kind,
+        "" if seen is None else "loses tasks" if seen.logind else "outlived" if seen.kills else "harmless",
+        "" if seen is None else _guards(seen.guards),
+    ]
+
+
+def _clock(skew_s: float) -> str:
+    """What is less than a loaded machine takes to answer is nothing."""
+    return "0 s" if abs(skew_s) < 0.1 else f"{'-' if skew_s < 0 else '+'}{duration_text(abs(skew_s))}"
+
+
+def _guards(guards: Mapping[str, bool]) -> str:
+    missing = [name for name, held in guards.items() if not held]
+    return f"no {', '.join(missing)}" if missing else "all"
+
+
 def _remarks(check: Check) -> str:
     if check.error is not None:
-        return f"{check.error.code}: {check.error.beside(check.host)}"
+        said = [check.advice, f"{check.error.code}: {check.error.beside(check.host)}", *check.warnings]
+        return "; ".join(filter(None, said))
     seen = check.look
     busy = [f"left alone now: {seen.busy}"] if seen and seen.busy else []
     rules = [f"its owner allows: {', '.join(seen.rules)}"] if seen and seen.rules else []
     if busy or check.warnings:
         return "; ".join([*busy, *check.warnings, *rules])
-    return "; ".join(["ready" if check.runner else "ready; the runner will be installed at the first run", *rules])
+    shared = [f"its cache is on {check.facts.file_system}"] if check.facts and check.facts.network else []
+    ready = "ready" if check.runner else "ready; the runner will be installed at the first run"
+    return "; ".join([ready, *shared, *rules])
 
 
 def _explain(checks: Sequence[Check]) -> None:
@@ -99,7 +187,7 @@ def _explain(checks: Sequence[Check]) -> None:
         return
     for check in checks:
         if check.error is not None:
-            say(f"\n{check.error.cause}" + (f"\n  {check.error.cure}" if check.error.cure else ""))
+            say("\n  ".join(filter(None, (f"\n{check.error.cause}", check.error.cure, check.advice))))
         for warning in check.warnings:
             say(f"\n{check.host}: {warning}")
         if check.look is not None and check.look.busy:
@@ -108,8 +196,8 @@ def _explain(checks: Sequence[Check]) -> None:
             say("\n".join([f"\n{check.host}: its owner allows", *(f"  {rule}" for rule in check.look.rules)]))
 
 
-def _as_dict(check: Check) -> dict[str, Any]:
-    error = check.error
+def as_dict(check: Check) -> dict[str, Any]:
+    facts, seen, speed = check.facts, check.look, check.speed
     return {
         "schema": "host-check/1",
         "host": check.host,
@@ -120,13 +208,26 @@ def _as_dict(check: Check) -> dict[str, Any]:
         "latency_s": _rounded(check.latency_s),
         "clock_skew_s": _rounded(check.clock_skew_s),
         "runner": check.runner,
-        "gpus": None if check.look is None else check.look.gpus,
-        "busy": None if check.look is None else check.look.busy,
-        "owner": None if check.look is None else {"rules": list(check.look.rules), "refused": check.look.refused},
+        "gpus": None if seen is None else seen.gpus,
+        "busy": None if seen is None else seen.busy,
+        "owner": None if seen is None else {"rules": list(seen.rules), "refused": seen.refused},
         "warnings": list(check.warnings),
-        "error": None if error is None else {"code": error.code, "cause": error.cause, "cure": error.cure or None},
-        "facts": None if check.facts is None else dataclasses.asdict(check.facts),
+        "error": error_dict(check.error),
+        "facts": None if facts is None else dataclasses.asdict(facts),
+        "address": check.place or None,
+        "transport": check.transport,
+        "works_by": check.works,
+        "others": [{"transport": way.transport, "error": error_dict(way.error)} for way in check.others],
+        "speed": None if speed is None else {"up_bytes_s": round(speed.up), "down_bytes_s": round(speed.down)},
+        "workdir_on_network": None if facts is None else facts.network,
+        "home": None if seen is None else {"file_system": seen.home.kind, "network": seen.home.network},
+        "kill_user_processes": None if seen is None else seen.kills,
+        "guards": None if seen is None else seen.guards,
     }
+
+
+def error_dict(error: HostError | None) -> dict[str, Any] | None:
+    return None if error is None else {"code": error.code, "cause": error.cause, "cure": error.cure or None}
 
 
 def _rounded(seconds: float | None) -> float | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from batchwasm import api, told
+from batchwasm import answers, api
 from batchwasm.cli.render import print_json
 from batchwasm.errors import EXIT_SUCCEEDED, EXIT_WORLD, Problem, RunError, SpecError, WorldError
 from batchwasm.escape import say, visible
@@ -39,7 +39,7 @@ def run(names: Sequence[str], name: str | None, *, drained: bool, why: str = "",
             print_json(hit.as_dict() for hit in hits)
         else:
             for hit in hits:
-                click.echo(visible(f"{reference(folder, Path.cwd())}: {told.drained(hit)}"))
+                click.echo(visible(f"{reference(folder, Path.cwd())}: {answers.drained(hit)}"))
     return EXIT_SUCCEEDED if reached >= set(wanted) else EXIT_WORLD
 
 

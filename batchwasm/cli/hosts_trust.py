@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -25,17 +25,23 @@ Key = tuple[str, str]
 
 def run(hosts: Sequence[Host], *, yes: bool) -> int:
     """The exit code: 2 where keys were shown and not accepted, 3 where a host's key could not be had."""
+    settled = settle(hosts, yes=yes)
+    return EXIT_BAD_INPUT if settled is None else _told(*settled)
+
+
+def settle(hosts: Sequence[Host], *, yes: bool, stream: TextIO | None = None) -> tuple[list[Trusted], set[Key]] | None:
+    """How far each host came once its keys were accepted, and which those were; None where somebody said no."""
     accepted: set[Key] = set()
     while True:
         # A gateway's key comes first; the keys behind it are seen in the next round.
         answers = asyncio.run(_round(hosts, accepted))
         unknown = {_key(answer.declined): answer for answer in answers if answer.declined is not None}
         if not unknown:
-            return _told(answers, accepted)
-        _show(unknown)
+            return answers, accepted
+        _show(unknown, stream or sys.stdout)
         if not (yes or _agreed(len(unknown))):
             say("nothing was accepted" if not accepted else "the other keys were not accepted")
-            return EXIT_BAD_INPUT
+            return None
         accepted |= set(unknown)
 
 
@@ -50,10 +56,10 @@ def _key(offer: Offer) -> Key:
     return offer.address, offer.fingerprint
 
 
-def _show(unknown: dict[Key, Trusted]) -> None:
+def _show(unknown: dict[Key, Trusted], stream: TextIO) -> None:
     rows = ([answer.host, address, fingerprint] for (address, fingerprint), answer in unknown.items())
-    print_table([Column(title="host"), Column(title="known as"), Column(title="key")], rows)
-    sys.stdout.flush()
+    print_table([Column(title="host"), Column(title="known as"), Column(title="key")], rows, stream)
+    stream.flush()
 
 
 def _agreed(count: int) -> bool:

@@ -29,7 +29,7 @@ def command(run: str | None, as_json: bool) -> None:
 
 def show(done: Paused, run: str, as_json: bool) -> None:
     """What was done, as `run` is called here."""
-    from batchwasm import told
+    from batchwasm import answers
     from batchwasm.cli.render import print_json
     from batchwasm.escape import visible
 
@@ -37,4 +37,4 @@ def show(done: Paused, run: str, as_json: bool) -> None:
         print_json([done.as_dict()])
     else:
         again = f"it goes on with 'batchwasm unpause -r {run}'"
-        click.echo(visible(f"{run}: {told.paused(done, again)}"))
+        click.echo(visible(f"{run}: {answers.paused(done, again)}"))

@@ -28,7 +28,9 @@ _COLOURS = {
     **dict.fromkeys(("succeeded", "ready", "good", "finished", "found", "trusted", "cleaned"), "32"),
     **dict.fromkeys(("failed", "trapped", "timed_out", "out_of_memory", "limit_exceeded", "invalid"), "31"),
     **dict.fromkeys(("mismatch", "lost", "down", "bad", "unknown", "changed", "unchecked", "unreadable"), "31"),
-    **dict.fromkeys(("cancelled", "skipped", "waiting", "stopped", "warning", "missing", "connecting"), "33"),
+    **dict.fromkeys(
+        ("cancelled", "skipped", "waiting", "stopped", "warning", "missing", "connecting", "looking", "measuring"), "33"
+    ),
     **dict.fromkeys(("drained", "busy", "aside", "silent", "removed"), "33"),
     **dict.fromkeys(("running", "shipping"), "36"),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,35 +49,41 @@ def command(
 ) -> int:
     """Run tasks again that did not succeed: JOB is all of its tasks, TASK (JOB/INDEX) one; without any, all of the run.
 
-    What was skipped because of them, or cancelled, waits again, too. A run that goes on is told, and this command ends;
-    one that is over goes on in this terminal, as with 'batchwasm resume', and ends with the run's exit code.
+    What was skipped because of them, or cancelled, waits again, too. A run that goes on is told, and this command ends
+    (with --tui it shows that run); one that is over goes on in this terminal, as with 'batchwasm resume', and ends with
+    the run's exit code.
     """
-    from batchwasm import api, results, told
-    from batchwasm.cli.render import print_json
+    from batchwasm import api, results
+    from batchwasm.cli import dashboard
+    from batchwasm.cli import detach as detaching
     from batchwasm.cli.tasks import parse_many
-    from batchwasm.escape import visible
 
-    background = None
-    if detach or tui:
-        from batchwasm.cli import dashboard
-        from batchwasm.cli import detach as detaching
-
-        background = detaching.enter(as_json=as_json, shown=dashboard.over_it(tui, detach=detach, json=as_json))
+    shown = dashboard.over_it(tui, detach=detach, json=as_json)
     folder = results.find(run, Path.cwd())
     status = api.status(folder)
     chosen = parse_many(tasks, {job.name: job.tasks.total for job in status.jobs}) if tasks else None
     if status.state != "running":
+        background = detaching.enter(as_json=as_json, shown=shown) if detach or tui else None
         return _resume(folder, chosen, inventory, hosts, wait_hosts_s, background, wanted, as_json, quiet)
     if wanted is not None:
         raise click.UsageError(f"{folder.name} goes on: what it tells to whom was decided where it was started")
     if inventory is not None or hosts is not None:
         raise click.UsageError(f"{folder.name} goes on: it follows its own inventory, which you may edit")
+    return _tell(folder, chosen, shown, as_json)
+
+
+def _tell(folder: RunFolder, chosen: Tasks | None, shown: Callable[[Path], int] | None, as_json: bool) -> int:
+    """To the scheduler of a run that goes on; then it is `shown`, where that is wanted."""
+    from batchwasm import answers, api, results
+    from batchwasm.cli.render import print_json
+    from batchwasm.escape import visible
+
     done = api.retry(folder, chosen)
     if as_json:
         print_json([done.as_dict()])
     else:
-        click.echo(visible(f"{results.reference(folder, Path.cwd())}: {told.retried(done)}"))
-    return 0
+        click.echo(visible(f"{results.reference(folder, Path.cwd())}: {answers.retried(done)}"))
+    return 0 if shown is None else shown(folder.path)
 
 
 def _resume(
@@ -90,13 +97,13 @@ def _resume(
     as_json: bool,
     quiet: bool,
 ) -> int:
-    from batchwasm import api, results, told
+    from batchwasm import answers, api, results
     from batchwasm.cli import going
     from batchwasm.cli.render import print_json
     from batchwasm.escape import say
 
     events, found = api.to_retry(folder, chosen)
-    say(f"{results.reference(folder, Path.cwd())}: {told.retried(found)}")
+    say(f"{results.reference(folder, Path.cwd())}: {answers.retried(found)}")
     if not events:
         if as_json:
             print_json([found.as_dict()])

@@ -208,6 +208,30 @@ class Depot:
             raise self._nonsense("clock", there)
         return took, there - (before + took / 2)
 
+    async def take(self, data: bytes) -> float:
+        """Seconds until the host says that it has had all of `data`, which it does not keep."""
+        chunks = iter([data[at : at + CHUNK_BYTES] for at in range(0, len(data), CHUNK_BYTES)])
+        async with self._exchange() as wire:
+            since = time.perf_counter()
+            await wire.send({"do": "take"})
+            await wire.send_content(lambda: next(chunks, b""), None)
+            there = await wire.answer()
+            took = time.perf_counter() - since
+        if there != len(data):
+            raise self._nonsense("take", there)
+        return took
+
+    async def give(self, size: int) -> float:
+        """Seconds until that many bytes of the host's were here."""
+        async with self._exchange() as wire:
+            since = time.perf_counter()
+            await wire.send({"do": "give", "size": size})
+            digest = await _receive(wire, size, await wire.answer(), len, None)
+            took = time.perf_counter() - since
+        if not digest:
+            raise self._nonsense("give", "another number of bytes")
+        return took
+
     async def absent(self, paths: Iterable[str]) -> set[str]:
         """Those of `paths` that are no folders there, or that we may not look into."""
         asked = list(paths)

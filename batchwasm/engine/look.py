@@ -20,11 +20,24 @@ from batchwasm.transports import Transport
 MAGIC = b"\nbatchwasm-look/1\n"
 LOOK_S = 60.0  # Python from a slow file server, a gpu's driver that wakes up, a second of measuring
 ANSWER_LIMIT_BYTES = 256 * 1024
+KIND_LIMIT = 40  # letters of a file system's type
+GUARDS = ("sealed_output", "read_only_inputs", "memory_backstop", "oom_order", "end_with_runner")
+"""What runner/guards.py tells of; docs/hosts.md says what each is."""
 MODULES = (
-    *("__init__", "look", "courtesy", "gpus", "others", "owner", "keyboard", "logind"),
+    *("__init__", "look", "courtesy", "gpus", "others", "owner", "keyboard", "logind", "facts", "guards"),
     *("protocol", "bodies", "redact", "seed"),
 )
 _BOOT = "import sys; b = sys.stdin.buffer; exec(b.read(int(b.readline())))"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class FileSystem:
+    """Where a folder is."""
+
+    kind: str
+    """`ext4`, `nfs4`; '' where that can't be told."""
+    network: bool
+    """Other hosts may see it too."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +53,11 @@ class Look:
     """Why nothing would start there now: what was measured, and the bound; '' where something would."""
     logind: str
     """Why a lost connection would end what runs there, and what prevents that; '' where it would not."""
+    kills: bool
+    """The processes of this user's logins are ended with them, unless they find a way out."""
+    home: FileSystem
+    guards: dict[str, bool]
+    """Protections of tasks by the kernel -> whether they hold there."""
 
 
 async def look(host: Host, transport: Transport) -> Look:
@@ -98,7 +116,18 @@ def _seen(name: str, answer: bytes, said: str) -> Look:
             "refused": str() as refused,
             "busy": str() as busy,
             "logind": str() as ends,
+            "kills": bool() as kills,
+            "home": {"file_system": str() as kind, "network": bool() as network},
+            "guards": {**guards},
         } if 0 <= gpus <= GPUS_LIMIT and all(isinstance(line, str) for line in rules):
-            lines = tuple(sentences(rules))
-            return Look(gpus=gpus, rules=lines, refused=in_a_line(refused), busy=sentence(busy), logind=in_a_line(ends))
+            return Look(
+                gpus=gpus,
+                rules=tuple(sentences(rules)),
+                refused=in_a_line(refused),
+                busy=sentence(busy),
+                logind=in_a_line(ends),
+                kills=kills,
+                home=FileSystem(kind=in_a_line(kind)[:KIND_LIMIT], network=network),
+                guards={name: held is True for name, held in guards.items() if name in GUARDS},
+            )
     raise HostLost(f"{name}: being looked at, it answers {answer!r:.80}")

@@ -20,9 +20,9 @@ from batchwasm.core.state import RUNNING, WAITING, State
 from batchwasm.errors import BatchwasmError, RunError
 from batchwasm.following.run import Following
 from batchwasm.journal import Attempt, Journal
-from batchwasm.journalfile import VERSION
 from batchwasm.model import JobName, Outcome
 
+_FOLLOWED_SINCE = 4  # the layout of journals since when their schedulers take `follow`
 ASK_S = 10.0  # a third of the time for which a scheduler believes it
 NO_TAIL = "darwin"
 """Where a running process can't be looked into, by `sys.platform`."""
@@ -242,11 +242,11 @@ class _Asking:
         opened = state.opened
         if opened is not None and opened.machine != socket.gethostname():
             return f"{self._run.folder.name} goes on on {opened.machine}: only there it is seen before the task's end"
-        if self._run.journal.version < VERSION:
+        if self._run.journal.version < _FOLLOWED_SINCE:
             return "its scheduler is an earlier batchwasm: nothing is seen before the task's end"
         try:
             if self._journal is None:
-                self._journal = Journal.open(self._run.folder.journal, read_only=False)
+                self._journal = Journal.visit(self._run.folder.journal)
             self._asked = self._journal.ask("follow", self._body, time.time())
         except BatchwasmError as error:
             return f"nothing is seen before the task's end: {error}"

@@ -3,7 +3,7 @@
 gather.py      a run folder -> Report: one pass over the attempts in the journal, and the few events that matter
   tally.py       the pass; load.py, durations.py, failing.py  what it adds up, in memory bounded by bins and groups
   pool.py        when which host was there;  queue.py  what waited;  picture.py  the timeline or the heatmap
-  reading.py     the journal from end to end;  telling.py  which events are told, in the words of views/
+  reading.py     the journal from end to end;  events.py   which of them are said, in the words of views/
 facts.py       Report and all in it: frozen values
 page.py        Report -> HTML: sections.py, charts.py (data for the script), markup.py (what can't be broken out of)
 assets/        the page's style and script, and Apache ECharts, which draws (scripts/vendor-echarts)
@@ -11,6 +11,7 @@ assets/        the page's style and script, and Apache ECharts, which draws (scr
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,21 +46,27 @@ def write(folder: RunFolder, output: Path | None = None) -> Written:
     """
     target = (output or folder.path / FILE).absolute()
     found = gather.report(folder)
-    text = page.html(found)
-    _write(target, text)
-    return Written(run=found.status.run, folder=str(folder.path), path=str(target), bytes=len(text.encode()))
+    data = page.html(found).encode()
+    _write(target, data)
+    return Written(run=found.status.run, folder=str(folder.path), path=str(target), bytes=len(data))
 
 
-def _write(target: Path, text: str) -> None:
-    """Whole or not at all where it is a file of its own; into what else is there, such as /dev/stdout."""
-    data = text.encode()
+def html(folder: RunFolder) -> bytes:
+    """The same, for who writes it. Raises RunError."""
+    return page.html(gather.report(folder)).encode()
+
+
+def _write(target: Path, data: bytes) -> None:
+    """Whole or not at all where it is a file of its own; into what else is there, such as a device."""
     try:
         if target.is_symlink() or (target.exists() and not target.is_file()):
             target.write_bytes(data)
             return
-        beside = target.with_name(f".{target.name}.part")
+        # A name that nobody knows beforehand, for who else writes a report here; open() gives it the mode of the umask.
+        beside = target.with_name(f".report-{secrets.token_hex(8)}.part")
         try:
-            beside.write_bytes(data)
+            with open(beside, "xb") as stream:
+                stream.write(data)
             beside.replace(target)
         finally:
             beside.unlink(missing_ok=True)

@@ -179,7 +179,7 @@ class HostFacts:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Told:
+class Said:
     """An event in words."""
 
     at: float
@@ -216,12 +216,16 @@ class Report:
     more_durations: int
     failures: tuple[Failures, ...]
     more_failures: int
+    more_ways: int
+    """Attempts that are in no group, not even in one that is not shown."""
     untold: tuple[Untold, ...]
+    more_untold: int
+    """Jobs of which tasks were skipped."""
     hosts: tuple[HostFacts, ...]
     """Those with trouble first where they are not all."""
     more_hosts: int
-    told: tuple[Told, ...]
-    more_told: int
+    said: tuple[Said, ...]
+    more_said: int
     artifacts: tuple[ArtifactFacts, ...]
     more_artifacts: int
     inventory: str

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from batchwasm import rows
-from batchwasm.asking import GONE, is_alive
-from batchwasm.core.events import ArtifactBuilt
+from batchwasm.asking import judge
+from batchwasm.core.events import ArtifactBuilt, Event, RunOpened, TasksRetried
 from batchwasm.core.state import State
 from batchwasm.journal import Journal, Known
 from batchwasm.model import Outcome
-from batchwasm.report import load, picture, pool, reading, telling
+from batchwasm.report import events, load, picture, pool, reading
+from batchwasm.report.events import cut
 from batchwasm.report.facts import (
     ArtifactFacts,
     Axis,
@@ -28,8 +29,7 @@ from batchwasm.report.facts import (
 )
 from batchwasm.report.failing import Group, Way
 from batchwasm.report.queue import queue, untold
-from batchwasm.report.tally import COLUMNS, FEW_HOSTS, Tally
-from batchwasm.report.telling import cut
+from batchwasm.report.tally import COLUMNS, FEW_HOSTS, Retry, Tally
 from batchwasm.results import RunFolder
 from batchwasm.rows import Status
 from batchwasm.views.words import Jobs
@@ -43,13 +43,11 @@ LEAST_SPAN_S = 0.1
 
 def report(folder: RunFolder) -> Report:
     """Raises RunError where the journal is damaged."""
-    held = folder.is_held()  # before the state is read: a run that ends in between must not look abandoned
+    held = folder.is_held()
     with closing(Journal.open(folder.journal, read_only=True)) as journal:
         known = journal.caught_up()
         state, now = known.state, time.time()
-        alive = is_alive(held, state)
-        if not alive and not state.finished and state.stopped is None:
-            state.apply(GONE, state.last_at)
+        alive = judge(held, state)
         status = rows.status(state, str(folder.path), alive=alive, now=now)
         return _Gathering(folder, journal, known, status, now).report()
 
@@ -61,23 +59,34 @@ class _Gathering:
         span_s = max(status.wall_s, LEAST_SPAN_S)
         self.axis = Axis(first_at=self.state.first_at, bin_s=span_s / BINS, bins=BINS)
         end_at = self.axis.first_at + span_s
-        self.there = pool.presences(reading.events(journal, pool.KINDS, known.seq), self.axis, end_at)
+        self.there = pool.presences(self._comings(), self.axis, end_at)
         joined = {
             name: self.there[name].first_at if name in self.there else self.axis.first_at for name in self.state.hosts
         }
         self.tally = Tally(self.axis, self.state.jobs, joined)
-        self.tally.take(reading.attempts(journal, COLUMNS, known.attempt))
+        self.tally.take(reading.attempts(journal, COLUMNS, known.attempt), self._retries())
+        self.without = list(untold(self.state, self.tally))
         for batch in self.state.batches.values():
             task, number = next(iter(batch.remaining.items()), (0, 1))
             cpus = self.state.jobs[batch.job].plan.needs[batch.need].cpus
             if batch.remaining and batch.firm and status.state == "running":
                 self.tally.take_running(batch.host, batch.job, task, number, batch.since, cpus)
 
+    def _comings(self) -> Iterator[tuple[float, Event]]:
+        """Of hosts. A scheduler that was killed had them until its last event, not until the next one began."""
+        for seq, at, event in reading.numbered(self.journal, pool.KINDS, self.known.seq):
+            opened = isinstance(event, RunOpened)
+            yield (reading.time_before(self.journal, seq, at) if opened else at), event
+
+    def _retries(self) -> Iterator[Retry]:
+        for seq, at, event in reading.numbered(self.journal, (TasksRetried,), self.known.seq):
+            assert isinstance(event, TasksRetried)
+            yield Retry(seq, at, event.job, event.ranges)
+
     def report(self) -> Report:
         hosts = sorted(self._hosts(), key=lambda host: host[0])
-        events = reading.events(self.journal, telling.KINDS, self.known.seq)
         names = Jobs((job.plan.name, job.plan.tasks) for job in self.state.jobs)
-        told, more_told = telling.told(events, names)
+        said, more_said = events.weightiest(reading.events(self.journal, events.KINDS, self.known.seq), names)
         artifacts = tuple(self._artifacts())
         groups = self.tally.failing.largest(SHOWN_GROUPS)
         spreads = sorted(self.tally.spreads.items(), key=lambda item: -item[1].total_s)
@@ -96,14 +105,16 @@ class _Gathering:
             more_durations=max(0, len(spreads) - SHOWN_JOBS),
             failures=tuple(self._failures(way, group) for way, group in groups),
             more_failures=len(self.tally.failing) - len(groups),
+            more_ways=self.tally.failing.untold,
             untold=tuple(
-                Untold(outcome=Outcome(outcome).word, tasks=tasks, text=text)
-                for outcome, tasks, text, _ in untold(self.state, self.tally)
+                Untold(outcome=each.outcome.word, tasks=each.tasks, text=cut(each.text, TEXT_CHARS))
+                for each in self.without[:SHOWN_JOBS]
             ),
+            more_untold=max(0, len(self.without) - SHOWN_JOBS),
             hosts=tuple(host for _, host in hosts[:SHOWN_HOSTS]),
             more_hosts=max(0, len(hosts) - SHOWN_HOSTS),
-            told=told,
-            more_told=more_told,
+            said=said,
+            more_said=more_said,
             artifacts=artifacts[:SHOWN_JOBS],
             more_artifacts=max(0, len(artifacts) - SHOWN_JOBS),
             inventory=inventory[:INVENTORY_CHARS],
@@ -117,7 +128,7 @@ class _Gathering:
         bins = self.axis.bins
         loads = [each for host in self.tally.hosts.values() for each in host.loads.values()]
         cpus = [host.there for host in self.there.values() if host.there is not None]
-        running, waiting, done = queue(self.state, self.tally, self.journal, self.known.seq)
+        running, waiting, done = queue(self.tally, self.journal, self.known.seq, self.without)
         return Flow(
             cpus=tuple(load.total((each.means() for each in cpus), bins)),
             busy=tuple(load.total((each.means() for each in loads), bins)),

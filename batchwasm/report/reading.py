@@ -10,7 +10,7 @@ from batchwasm.core import eventcodec
 from batchwasm.core.events import Event, TasksAdded
 from batchwasm.errors import RunError
 from batchwasm.journal import Journal
-from batchwasm.journalfile import RARE
+from batchwasm.journalfile import RARE, damaged
 
 ROWS = 10_000  # at once: some 30 ms
 _INDEXED = 5  # the layout that finds events that are not routine by an index
@@ -18,6 +18,11 @@ _INDEXED = 5  # the layout that finds events that are not routine by an index
 
 def events(journal: Journal, kinds: Sequence[type[Event]], upto: int) -> Iterator[tuple[float, Event]]:
     """Events of some kinds up to seq `upto`, in order, each with its time: of RARE kinds, or TasksAdded."""
+    return ((at, event) for _, at, event in numbered(journal, kinds, upto))
+
+
+def numbered(journal: Journal, kinds: Sequence[type[Event]], upto: int) -> Iterator[tuple[int, float, Event]]:
+    """The same, each with its seq before."""
     names = [kind.__name__ for kind in kinds]
     rare = f"{RARE} AND " if journal.version >= _INDEXED and TasksAdded not in kinds else ""
     query = (
@@ -27,9 +32,15 @@ def events(journal: Journal, kinds: Sequence[type[Event]], upto: int) -> Iterato
     for start in range(0, upto, ROWS):
         for seq, at, kind, body in journal.rows(query, (*names, start, min(start + ROWS, upto))):
             try:
-                yield at, eventcodec.decode(kind, json.loads(body))
+                yield seq, at, eventcodec.decode(kind, json.loads(body))
             except (KeyError, TypeError, ValueError, AttributeError) as error:
-                raise RunError(f"{journal.path}: event {seq} ({kind}) can't be read: {error}") from error
+                raise RunError(damaged(journal.path, f"event {seq} ({kind}) can't be read: {error}")) from error
+
+
+def time_before(journal: Journal, seq: int, at: float) -> float:
+    """When the event before this one was written; `at` where there is none."""
+    found = journal.rows("SELECT at FROM events WHERE seq < ? ORDER BY seq DESC LIMIT 1", (seq,))
+    return float(found[0][0]) if found else at
 
 
 def attempts(journal: Journal, columns: str, upto: int) -> Iterator[tuple[Any, ...]]:

@@ -6,9 +6,9 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 
 from batchwasm.core.sizing import Measure, duration_key, size_key
+from batchwasm.report.events import cut
 from batchwasm.report.facts import Failures, HostFacts, Report, Timeline
 from batchwasm.report.markup import Column, Markup, lines, table, tag
-from batchwasm.report.telling import cut
 from batchwasm.rows import JobRow
 from batchwasm.units import count_text, duration_text, size_text
 
@@ -60,7 +60,8 @@ def head(report: Report) -> Markup:
         tag("p", mark(status.state, STATES), Markup(" "), tag("span", f"{when}{again}", class_="soft")),
     ]
     if status.reason:
-        said.append(tag("p", cut(status.reason, 1000)))
+        why = cut(status.reason, 1000)
+        said.append(tag("pre", lines(why)) if "\n" in why else tag("p", why))  # a compiler says several lines
     if status.paused is not None:
         said.append(tag("p", f"paused: {status.paused}" if status.paused else "paused"))
     return tag("header", *said, _tiles(report), _share(report))
@@ -204,7 +205,7 @@ _DURATIONS = ("succeeded", "least", "median", "mean", "p95", "most", "all togeth
 
 def failures(report: Report) -> Markup:
     if not report.failures and not report.untold:
-        return _none("Every attempt succeeded.")
+        return _none("Every attempt succeeded." if report.attempts else "No attempt has ended.")
     groups = [_group(each, report.status.run) for each in report.failures]
     rows = ([mark(each.outcome, OUTCOMES), count_text(each.tasks), each.text] for each in report.untold)
     untold = (
@@ -214,7 +215,10 @@ def failures(report: Report) -> Markup:
         if report.untold
         else Markup("")
     )
-    return Markup("".join(groups) + _more(report.more_failures, "group", "groups") + untold)
+    more = _more(report.more_failures, "group", "groups")
+    ways = _more(report.more_ways, "attempt", "attempts", " that failed in still other ways")
+    skipped = _more(report.more_untold, "job", "jobs", " that were skipped")
+    return Markup("".join((*groups, more, ways, untold, skipped)))
 
 
 def _group(found: Failures, run: str) -> Markup:
@@ -307,7 +311,7 @@ def _host(found: HostFacts) -> list[object]:
 
 
 def events(report: Report) -> Markup:
-    if not report.told:
+    if not report.said:
         return _none("Nothing has happened yet.")
     first_at = report.axis.first_at
     is_long = _date(first_at)[:10] != _date(first_at + report.axis.span_s)[:10]
@@ -323,10 +327,10 @@ def events(report: Report) -> Markup:
             ),
             each.text,
         ]
-        for each in report.told
+        for each in report.said
     )
     columns = [Column("after", True), Column("at", True), Column("weight"), Column("what happened", words=True)]
-    more = _more(report.more_told, "event", "events", " of less weight, or later; the journal has all")
+    more = _more(report.more_said, "event", "events", " of less weight, or later; the journal has all")
     return Markup(table(columns, rows) + more)
 
 

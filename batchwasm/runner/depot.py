@@ -138,6 +138,17 @@ class Depot:
         """Unix time here."""
         return {"ok": time.time()}
 
+    def take(self) -> Answer:
+        """How many bytes of a content came; they are not kept."""
+        return {"ok": sum(map(len, iter(Content(self._wire).chunk, b"")))}
+
+    def give(self, size: int) -> None:
+        """A content of that many bytes, such as no compression makes shorter."""
+        self._wire.send({"ok": size})
+        for at in range(0, size, CHUNK_BYTES):
+            self._wire.send({}, os.urandom(min(CHUNK_BYTES, size - at)))
+        self._wire.send({})
+
     def absent(self, paths: list[str]) -> Answer:
         """Which of these are no folders that a guest may be shown."""
         return {"ok": [i for i, path in enumerate(paths) if not (os.path.isdir(path) and os.access(path, os.X_OK))]}
@@ -451,7 +462,7 @@ def size_of(folder: str) -> int:
     return total
 
 
-REQUESTS = ("hello", "clock", "absent", "has", "put", "unpack", "get", "runners", "clean")
+REQUESTS = ("hello", "clock", "take", "give", "absent", "has", "put", "unpack", "get", "runners", "clean")
 
 
 def answer(depot: Depot, header: dict[str, Any]) -> Answer | None:

@@ -48,6 +48,11 @@ def lingers(user: str) -> bool:
     return os.path.exists(f"{LINGER}/{user}")
 
 
+def kills_here() -> bool:
+    """The same of the user that this is."""
+    return kills(_user())
+
+
 def kills(user: str) -> bool:
     """True where the processes of this user's logins are ended with them."""
     kill = False

@@ -1,12 +1,13 @@
-"""What a host would say to a run that came now, for `hosts check`: its gpus, its owner's rules, whether it is busy, and
-whether what runs there would outlive the connection."""
+"""What a host would say to a run that came now, for `hosts check`: its gpus, its owner's rules, whether it is busy,
+whether what runs there would outlive the connection, what protects tasks there, and where the user's home is."""
 
 from __future__ import annotations
 
+import os
 import time
 from typing import Any
 
-from . import courtesy, gpus, logind, others, owner
+from . import courtesy, facts, gpus, guards, logind, others, owner
 from .courtesy import Seen
 from .keyboard import Keyboard
 from .others import Load
@@ -31,10 +32,14 @@ def look(order: dict[str, Any]) -> dict[str, Any]:
         used_s_ago = keyboard.used_s_ago()
     keyboard.close()
     seen = Seen(others.minute_of_day(), load.of_others(0), others.free_memory_bytes([]), used_s_ago)
+    home = facts.filesystem_type(os.path.expanduser("~"))
     return {
         "gpus": gpus.count(),
         "rules": list(wishes.lines),
         "refused": wishes.refusal(),
         "busy": "; ".join(cause.text for cause in courtesy.causes(rules, seen)),
         "logind": logind.warning(outlives=bool(logind.outlive())),
+        "kills": logind.kills_here(),
+        "home": {"file_system": home, "network": facts.is_remote(home)},
+        "guards": guards.held(),
     }

@@ -38,11 +38,11 @@ class Found:
 
 def find(jobs_folder: Path | None, *, inventory: Path | None, hosts: str | None) -> Found:
     """The inventory of a run, as DESIGN's order of places has it; `hosts` picks from it, or stands for itself."""
-    place = _place(jobs_folder, inventory)
-    if place is None:
+    where = place(jobs_folder, inventory)
+    if where is None:
         found = _found(Inventory(hosts=(THIS_MACHINE,)))
     else:
-        found = read(*place)
+        found = read(*where)
     if hosts is None or found.inventory is None:
         return found
     return _picked(found.inventory, hosts, strict=inventory is not None)
@@ -52,7 +52,7 @@ def _found(inventory: Inventory) -> Found:
     return Found(inventory=inventory, names=frozenset(host.name for host in inventory.hosts))
 
 
-def _place(jobs_folder: Path | None, given: Path | None) -> tuple[Path, str] | None:
+def place(jobs_folder: Path | None, given: Path | None) -> tuple[Path, str] | None:
     """Where the inventory is and what the user calls it; None is this machine alone."""
     if given is not None:
         return given, str(given)
@@ -67,7 +67,11 @@ def _place(jobs_folder: Path | None, given: Path | None) -> tuple[Path, str] | N
 
 def read(path: Path, file: str) -> Found:
     """The inventory at `path`, named `file` in problems."""
-    found = document.read(path, file)
+    return parsed(document.read(path, file), path)
+
+
+def parsed(found: document.Document, path: Path) -> Found:
+    """The inventory in a document that lies, or is to lie, at `path`."""
     hosts = _hosts(found.root) if found.root else []
     if found.report.problems:
         return Found(inventory=None, problems=found.report.problems)
@@ -222,7 +226,7 @@ def _picked(inventory: Inventory, text: str, *, strict: bool) -> Found:
     hosts: dict[str, Host] = {}
     problems: list[Problem] = []
     try:
-        wanted = [(user, name) for user, names in _items(text) for name in names]
+        wanted = [(user, name) for user, names in targets(text) for name in names]
     except ValueError as error:
         return Found(inventory=None, problems=[_problem(str(error))])
     for user, name in wanted:
@@ -237,7 +241,7 @@ def _picked(inventory: Inventory, text: str, *, strict: bool) -> Found:
     return Found(inventory=replace(inventory, hosts=tuple(hosts.values())), names=frozenset({*by_name, *hosts}))
 
 
-def _items(text: str) -> Iterator[tuple[str, list[str]]]:
+def targets(text: str) -> Iterator[tuple[str, list[str]]]:
     """User ('' where there is none) and names of every `lab01` or `user@lab[01-12]`. Raises ValueError."""
     for item in hostlist.items(text):
         user, at, names = item.rpartition("@")

@@ -105,7 +105,7 @@ _OUTPUT = _table({"path": _TEXT, "bytes": _WHOLE, "sha256": _TEXT})
 _ATTEMPT = _table(
     {
         "index": _WHOLE,
-        "number": {"type": "integer", "minimum": 1},
+        "number": {"type": "integer", "minimum": 0},  # of a result of an earlier run: none was needed
         "outcome": {"enum": [outcome.word for outcome in Outcome]},
         "final": _PLAIN[bool],
         "exit_code": _or_null(_WHOLE),

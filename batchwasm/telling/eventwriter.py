@@ -241,7 +241,8 @@ def _weight(event: Event) -> int:
     match event:
         case TasksFinished() | TasksKnown():
             return sum(
-                600 + len(record.stdout or b"") + len(record.stderr or b"") + len(record.outputs or "")
+                600
+                + sum(map(len, (record.stdout or b"", record.stderr or b"", record.outputs or "", record.value or b"")))
                 for record in event.records
             )
         case TasksWithdrawn():

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from batchwasm.core.events import Event, FileShipped, HostAway, HostLeft, Record, TasksFinished, TasksKnown
+from batchwasm.core.events import Event, FileShipped, HostAway, HostJoined, HostLeft, Record, TasksFinished, TasksKnown
 from batchwasm.core.state import CODES, State
 from batchwasm.engine.plan import Watcher
 from batchwasm.journalrows import Sample
@@ -116,6 +116,7 @@ class Metrics(Watcher):
         self._jobs: dict[int, JobFigures] = {}
         self._shipped: Counter[str] = Counter()
         self._disconnects: Counter[str] = Counter()
+        self._connected: set[str] = set()
         self._samples: dict[str, Sample] = {}
         self._seen: Seen | None = None
         self._copied_at = float("-inf")
@@ -157,8 +158,12 @@ class Metrics(Watcher):
                 self._job(event.job).known += len(event.records)
             case FileShipped():
                 self._shipped[event.kind] += event.bytes
-            case HostAway() | HostLeft():
-                self._disconnects[event.host] += 1
+            case HostJoined():
+                self._connected.add(event.host)
+            case HostAway() | HostLeft():  # one that is away may be given up later, and has one connection to lose
+                if event.host in self._connected and event.code != "removed":
+                    self._disconnects[event.host] += 1
+                self._connected.discard(event.host)
             case _:
                 pass
 

@@ -1,7 +1,7 @@
 """Hosts over SSH, by asyncssh: logins, host keys, jumps. The one module that meets asyncssh's exceptions.
 
 Host keys are checked unless ~/.ssh/config says otherwise for that host. Nothing is forwarded, nobody is asked for a
-password: keys come from the agent or from files without a passphrase.
+password: keys come from the agent or from files without a passphrase. Only who installs a key has a password instead.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from batchwasm.transports.route import endpoint_of, route_of
 from batchwasm.transports.ssh_channel import SshProcess
 from batchwasm.transports.ssh_config import Endpoint, Settings
 from batchwasm.transports.ssh_keys import HostKeys, OwnKeys, own_keys, refused
+from batchwasm.transports.ssh_password import AskedFor, Password
 
 KEEPALIVE_S, KEEPALIVE_MISSED = 10.0, 3  # a cable that is pulled is noticed after 40 s
 SPAWN_S = 60.0  # a host under load forks slowly, a home on a dead file server never
@@ -52,15 +53,16 @@ class Login:
 class SshTransport:
     """One host, one connection; see transports.base.Transport."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, password: Password | None = None) -> None:
         self._name = host.name
         self._endpoint = endpoint_of(host)
+        self._password = password
         self._login: Login | None = None
 
     async def connect(self) -> None:
         """Log in. Raises HostError: config, unreachable, key, key_changed, auth."""
         if self._login is None:
-            self._login = await login(self._name, self._endpoint)
+            self._login = await login(self._name, self._endpoint, self._password)
 
     async def spawn(self, command: str) -> SshProcess:
         line = portable(announced(command))
@@ -90,15 +92,19 @@ class SshTransport:
             await login.close()
 
 
-async def login(name: str, endpoint: Endpoint) -> Login:
-    """Connect and authenticate, through gateways where ~/.ssh/config says so; `name` is what messages call the host."""
+async def login(name: str, endpoint: Endpoint, password: Password | None = None) -> Login:
+    """Connect and authenticate, through gateways where ~/.ssh/config says so; `name` is what messages call the host.
+
+    A password is for the host alone: gateways are logged in to by keys.
+    """
     route = route_of(name, endpoint)
     async with gates.turn(f"{route[0].host}:{route[0].port}"):
         below: list[asyncssh.SSHClientConnection] = []
         proxies: list[Proxy] = []
         try:
             for hop in route:
-                below.append(await _hop(name, hop, below[-1] if below else None, proxies))
+                secret = password if hop is route[-1] else None
+                below.append(await _hop(name, hop, below[-1] if below else None, proxies, secret))
         except BaseException:
             for connection in reversed(below):
                 connection.abort()
@@ -109,24 +115,33 @@ async def login(name: str, endpoint: Endpoint) -> Login:
 
 
 async def _hop(
-    name: str, options: Settings, through: asyncssh.SSHClientConnection | None, proxies: list[Proxy]
+    name: str,
+    options: Settings,
+    through: asyncssh.SSHClientConnection | None,
+    proxies: list[Proxy],
+    password: Password | None,
 ) -> asyncssh.SSHClientConnection:
     """One login, tried again where sshd dropped it before it began to talk."""
     for attempt in range(gates.DROPPED_TRIES):
         if attempt:
             await gates.pause(attempt)
         try:
-            return await _connect(name, options, through, proxies)
+            return await _connect(name, options, through, proxies, password)
         except (asyncssh.ConnectionLost, ConnectionResetError, BrokenPipeError) as error:
             dropped = error
     raise reaching.dropped(name, options, dropped) from dropped
 
 
 async def _connect(
-    name: str, options: Settings, through: asyncssh.SSHClientConnection | None, proxies: list[Proxy]
+    name: str,
+    options: Settings,
+    through: asyncssh.SSHClientConnection | None,
+    proxies: list[Proxy],
+    password: Password | None,
 ) -> asyncssh.SSHClientConnection:
     """One try. A connection that was dropped leaves as it is, everything else as HostError."""
-    keys, mine = HostKeys(options), own_keys(options)
+    keys = HostKeys(options) if password is None else AskedFor(options, password)
+    mine = own_keys(options)
     try:
         async with asyncio.timeout(options.connect_timeout_s):
             return await _open(options, through, keys, mine, proxies)
@@ -135,18 +150,24 @@ async def _connect(
     except asyncssh.HostKeyNotVerifiable as error:
         raise keys.error(name) from error
     except asyncssh.PermissionDenied as error:
-        raise await refused(name, options, mine, error.reason) from error
+        raise await _refused(name, options, mine, password, error.reason) from error
     except asyncssh.KeyExchangeFailed as error:
         cause = f"{name}: {options.known_name}: {error.reason}"
         raise HostError("protocol", cause, "its sshd is too old, or ~/.ssh/config asks too much") from error
     except asyncssh.DisconnectError as error:
         if error.code == asyncssh.DISC_NO_MORE_AUTH_METHODS_AVAILABLE or "auth" in error.reason.lower():
-            raise await refused(name, options, mine, error.reason) from error
+            raise await _refused(name, options, mine, password, error.reason) from error
         raise reaching.unreachable(name, options, error, through=through is not None) from error
     except asyncssh.ChannelOpenError as error:
         raise reaching.behind_gateway(name, options, error.reason) from error
     except (asyncssh.Error, OSError) as error:
         raise reaching.unreachable(name, options, error, through=through is not None) from error
+
+
+async def _refused(name: str, options: Settings, mine: OwnKeys, password: Password | None, reason: str) -> HostError:
+    if password is not None:
+        return password.refused(name, options, reason)
+    return await refused(name, options, mine, reason)
 
 
 async def _open(
@@ -156,6 +177,7 @@ async def _open(
     mine: OwnKeys,
     proxies: list[Proxy],
 ) -> asyncssh.SSHClientConnection:
+    asked = isinstance(keys, AskedFor)
     link: socket.socket | None = None
     if options.proxy_command is not None and through is None:
         # Its own way takes no shell, and leaves the command to the garbage collector.
@@ -174,8 +196,9 @@ async def _open(
         server_host_key_algs=keys.algorithms,
         client_keys=mine.pairs,
         agent_identities=mine.agent_identities,
-        password_auth=False,
-        kbdint_auth=False,
+        public_key_auth=not asked,
+        password_auth=asked,
+        kbdint_auth=asked,
         agent_forwarding=False,
         x11_forwarding=False,
         keepalive_interval=KEEPALIVE_S,

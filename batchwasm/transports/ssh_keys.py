@@ -171,13 +171,13 @@ def _identities(options: Settings) -> list[bytes] | None:
 async def refused(name: str, options: Settings, mine: OwnKeys, reason: str) -> HostError:
     """The error for a login that the host refused."""
     held = await _agent_keys()
-    tried = [_short(path) for path in mine.files]
+    tried = [short(path) for path in mine.files]
     if held:
         tried.append(f"{held} key{'s' if held > 1 else ''} of the agent")
     what = f"tried: {', '.join(tried)}" if tried else "no key to try"
     cause = f"{name}: {options.known_name} refuses user {options.user} ({what}; {reason})"
     if mine.locked:
-        first = _short(mine.locked[0])
+        first = short(mine.locked[0])
         return HostError("auth", cause, f"{first} has a passphrase and no agent holds it: ssh-add {first}")
     if "too many" in reason.lower():
         cure = "it lets nobody try so many: name the right key by IdentityFile and IdentitiesOnly in ~/.ssh/config"
@@ -197,6 +197,6 @@ async def _agent_keys() -> int:
         return 0
 
 
-def _short(path: str) -> str:
+def short(path: str) -> str:
     home = os.path.expanduser("~")
     return f"~{path[len(home) :]}" if path.startswith(f"{home}/") else path

@@ -71,6 +71,7 @@ class Dashboard(App[Left]):
         Binding("question_mark", "help", "Keys", key_display="?"),
         Binding("ctrl+c", "leave", "Quit", show=False, priority=True, system=True),
         Binding("ctrl+q", "leave", "Quit", show=False, priority=True, system=True),
+        Binding("ctrl+z", "suspend_process", "To the shell; fg comes back", show=False),
         Binding("ctrl+t", "next_theme", "Dark or light", show=False),
         Binding("escape", "back", "Back", show=False),
     ]
@@ -99,8 +100,14 @@ class Dashboard(App[Left]):
     def on_mount(self) -> None:
         theme = remembered.theme()
         self.theme = theme if theme in self.available_themes else THEMES[0].name
+        self.app_resume_signal.subscribe(self, self._draw_again)
         self.looking.ask(self.shown.ask)
         self.run_worker(self.looking.run, thread=True, name="looking", group="looking")
+
+    def _draw_again(self, _: App[Any]) -> None:
+        """After Ctrl-Z and fg the terminal has nothing of it."""
+        for screen in self.screen_stack:
+            screen.refresh()
 
     def on_unmount(self) -> None:
         for screen in self.screen_stack:

@@ -23,11 +23,13 @@ class UseChart(Lines):
         super().__init__(height=8, id=id)
         self._history: Sequence[Moment] = ()
         self._drawn_at = float("-inf")
+        self._lives = True
 
-    def show(self, history: Sequence[Moment]) -> None:
-        self._history = history
-        if history and abs(history[-1].at - self._drawn_at) >= REDRAWN_S:
-            self._draw()
+    def show(self, history: Sequence[Moment], lives: bool) -> None:
+        self._history, changed = history, lives != self._lives
+        self._lives = lives
+        if history and (changed or abs(history[-1].at - self._drawn_at) >= REDRAWN_S):
+            self._draw()  # the last moments of a run count, too
 
     def get_content_height(self, container: Any, viewport: Any, width: int) -> int:
         return self.size.height or 8

@@ -126,7 +126,7 @@ class OverviewScreen(RunScreen):
         self._jobs.put(overview.jobs, overview.at)
         self._hosts.put(overview.hosts, overview.at if lives else 0.0)
         self._events.put(overview.said, overview.at)
-        self.query_one("#use", UseChart).show(overview.history)
+        self.query_one("#use", UseChart).show(overview.history, lives)
         self._share()
         if answer is not None:
             self.post_message(Copied(answer))

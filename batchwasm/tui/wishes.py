@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from batchwasm import api, told
+from batchwasm import answers, api
 from batchwasm.core.events import Ranges, indexes
 from batchwasm.errors import RunError, WorldError
 from batchwasm.results import RunFolder, reference
@@ -32,11 +32,13 @@ class Wish:
 
     @property
     def question(self) -> str | None:
-        """What a person is asked before; None where nothing is destroyed."""
+        """What a person is asked before; None where little is at stake."""
         if self.verb == "cancel":
             return f"Cancel {self.what}? What runs of it is stopped, what waits won't run; 'retry' takes it back."
         if self.verb == "stop":
             return "Stop the run? What runs is stopped, and runs again from its start when the run is resumed."
+        if self.verb == "retry" and self.tasks is None:
+            return "Run all again that did not succeed? Tasks that were cancelled or skipped, too."
         return None
 
 
@@ -60,17 +62,17 @@ class Hand:
         """What was hit, in words. Raises RunError, WorldError."""
         match wish.verb:
             case "cancel":
-                return told.cancelled(api.cancel(self.folder, wish.tasks))
+                return answers.cancelled(api.cancel(self.folder, wish.tasks))
             case "retry":
                 return self._retry(wish)
             case "pause":
-                return told.paused(api.pause(self.folder), "p lets it go on")
+                return answers.paused(api.pause(self.folder), "p lets it go on")
             case "unpause":
-                return told.paused(api.unpause(self.folder))
+                return answers.paused(api.unpause(self.folder))
             case "drain":
-                return "; ".join(map(told.drained, api.drain(self.folder, wish.hosts)))
+                return "; ".join(map(answers.drained, api.drain(self.folder, wish.hosts)))
             case "undrain":
-                return "; ".join(map(told.drained, api.undrain(self.folder, wish.hosts)))
+                return "; ".join(map(answers.drained, api.undrain(self.folder, wish.hosts)))
             case "resume":
                 return self._started("resume")
             case "stop":
@@ -79,7 +81,7 @@ class Hand:
     def _retry(self, wish: Wish) -> str:
         """A run that is over goes on for it, in the background."""
         if api.status(self.folder).state == "running":
-            return told.retried(api.retry(self.folder, wish.tasks))
+            return answers.retried(api.retry(self.folder, wish.tasks))
         tasks = [f"{job}/{task}" for job, ranges in (wish.tasks or {}).items() for task in indexes(ranges)]
         return self._started("retry", *tasks)
 

@@ -11,7 +11,7 @@ from batchwasm.core.events import HostJoined
 from batchwasm.core.state import RUNNING, WAITING, State
 from batchwasm.explained import AttemptRow, CacheWord, Explained
 from batchwasm.following import Following
-from batchwasm.journal import Attempt, Journal
+from batchwasm.journal import Attempt, Journal, Known
 from batchwasm.journalfile import RARE
 from batchwasm.model import Outcome, Scalar
 from batchwasm.reading import Kept
@@ -182,32 +182,25 @@ class HostDetails(OfHost):
         self._bad = [*self._bad, *bad][-ERRORS:]
 
     def view(
-        self, line: HostLine, journal: Journal, state: State, *, history: tuple[Moment, ...], params: Params, now: float
+        self, line: HostLine, journal: Journal, known: Known, *, history: tuple[Moment, ...], params: Params, now: float
     ) -> HostView:
-        running = [
-            (batch.job, next(iter(batch.remaining)), batch.since)
-            for batch in state.batches_on(self._host)
-            if batch.remaining
-        ]
-        spans = [(ran.job, ran.task, ran.started_at, ran.started_at + ran.wall_s) for ran in self._ran]
-        spans += [(job, task, since, max(since, now)) for job, task, since in running]
-        since = min((started for *_, started, _ in spans), default=now)
+        state = known.state
+        running = [batch for batch in state.batches_on(self._host) if batch.remaining]
+        spans = [(ran.job, ran.started_at, ran.started_at + ran.wall_s) for ran in self._ran]
+        spans += [(batch.job, batch.since, max(batch.since, now)) for batch in running]
+        since = min((started for _, started, _ in spans), default=now)
         span_s = max(1e-3, (now - since) / SPANS)
         facts = self._facts(journal)
         return HostView(
             line=line,
             history=history,
-            spans=tuple(
-                (f"{state.jobs[job].plan.name}/{task}", started, ended)
-                for job, task, started, ended in spans[-RAN - len(running) :]
-            ),
             occupancy=_occupancy(state, spans, since, span_s),
             since=since,
             span_s=span_s,
             ran=tuple(self._lines(state, params)),
             facts=facts,
             owner=tuple(_owner(state, self._host, facts)),
-            errors=self._errors(journal, state),
+            errors=self._errors(journal, known),
             by_outcome=dict(self.by_outcome),
         )
 
@@ -240,11 +233,11 @@ class HostDetails(OfHost):
         body = json.loads(found[0][0])
         return {**body["facts"], "cpus": body["cpus"], "memory_bytes": body["memory_bytes"]}
 
-    def _errors(self, journal: Journal, state: State) -> tuple[Said, ...]:
+    def _errors(self, journal: Journal, known: Known) -> tuple[Said, ...]:
         """The last ones, oldest first."""
-        names = words.Jobs((job.plan.name, job.plan.tasks) for job in state.jobs)
+        names = words.Jobs((job.plan.name, job.plan.tasks) for job in known.state.jobs)
         found: list[tuple[int, Said]] = []
-        for rare in tails.rare_events(journal, after=0, limit=4 * ERRORS, host=self._host):
+        for rare in tails.rare_events(journal, after=0, upto=known.seq, limit=4 * ERRORS, host=self._host):
             sentence = words.said(rare.event, rare.at, names)
             if sentence is not None and sentence.tone in ("bad", "warning"):
                 found.append((rare.seq, sentence))
@@ -253,11 +246,11 @@ class HostDetails(OfHost):
 
 
 def _occupancy(
-    state: State, spans: Sequence[tuple[int, int, float, float]], since: float, span_s: float
+    state: State, spans: Sequence[tuple[int, float, float]], since: float, span_s: float
 ) -> dict[str, tuple[float, ...]]:
     """By job: cpus that attempts took on average in each span of time."""
     found: dict[str, list[float]] = {}
-    for job, _, started, ended in spans:
+    for job, started, ended in spans:
         plan = state.jobs[job].plan
         taken = found.setdefault(plan.name, [0.0] * SPANS)
         first, last = int((started - since) / span_s), int((ended - since) / span_s)

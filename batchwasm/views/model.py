@@ -195,7 +195,7 @@ class Attempted:
     reason: str | None
     exit_code: int | None
     queued_s: float | None
-    """From when it could start to its start on the host."""
+    """From when its job could start to when its batch was sent to the host."""
     started_at: float | None
     wall_s: float | None
     cpu_s: float | None
@@ -241,9 +241,6 @@ class HostView:
     line: HostLine
     history: tuple[Moment, ...]
     """Of this host alone."""
-    spans: tuple[tuple[str, float, float], ...]
-    """Occupancy: (job, busy cpus of the host's, from `since` on by `span_s`) is in `occupancy`; here attempts that ran
-    there last: job/index, started, ended (or now)."""
     occupancy: Mapping[str, tuple[float, ...]]
     """By job: cpus that its tasks took there on average, in equal spans of time from `since` on."""
     since: float

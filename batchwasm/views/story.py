@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from batchwasm.core.events import TasksRetried
-from batchwasm.core.state import State
-from batchwasm.journal import Journal
+from batchwasm.journal import Journal, Known
 from batchwasm.views import tails, words
 from batchwasm.views.model import Said
 
@@ -17,23 +16,24 @@ class Story:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._told: list[tuple[int, Said]] = []
-        self._rare_upto = self._bad_upto = 0
+        self._upto = 0
         self.retries = 0
-        """How often a person had tasks run again, as far as that was seen: what was summed of ends is wrong then."""
+        """How often a person had tasks run again, as of the last look: what was summed of ends before is wrong then."""
 
-    def look(self, state: State) -> tuple[Said, ...]:
-        """The newest sentences, oldest first."""
+    def look(self, known: Known) -> tuple[Said, ...]:
+        """The newest sentences of what is `known`, oldest first. What came after that is left to the next look: it
+        would not go with the state."""
+        state, upto = known.state, known.seq
+        self.retries += tails.count_of(self._journal, TasksRetried, after=self._upto, upto=upto)
         names = words.Jobs((job.plan.name, job.plan.tasks) for job in state.jobs)
         new: list[tuple[int, Said]] = []
-        for rare in tails.rare_events(self._journal, after=self._rare_upto, limit=2 * SAID):
-            self._rare_upto = rare.seq
-            self.retries += isinstance(rare.event, TasksRetried)
+        for rare in tails.rare_events(self._journal, after=self._upto, upto=upto, limit=2 * SAID):
             sentence = words.said(rare.event, rare.at, names)
             if sentence is not None:
                 new.append((rare.seq, sentence))
-        for bad in tails.bad_attempts(self._journal, after=self._bad_upto, limit=SAID):
-            self._bad_upto = bad.seq
+        for bad in tails.bad_attempts(self._journal, after=self._upto, upto=upto, limit=SAID):
             new.append((bad.seq, of_attempt(bad, names)))
+        self._upto = max(self._upto, upto)
         if new:
             self._told = sorted([*self._told, *new], key=lambda pair: pair[0])[-SAID:]
         return tuple(sentence for _, sentence in self._told)

@@ -35,6 +35,16 @@ _UNTOLD = f"({int(Outcome.LOST)}, {int(Outcome.INVALID)})"
 """Outcomes of attempts that say nothing of what a job takes."""
 
 
+def _counts(state: State, job: int, task: int, outcome: int) -> bool:
+    """Whether a result of that outcome can be the task's: one that a person had again waits, until there is another."""
+    codes = state.jobs[job].codes
+    return task < len(codes) and codes[task] == outcome
+
+
+_LAST = "NOT EXISTS (SELECT 1 FROM attempts WHERE job = a.job AND task = a.task AND final = 1 AND id > a.id)"
+"""Of results `a`: what a person had again has several, of which the last counts."""
+
+
 class Sums(ABC):
     """Of attempts up to a row."""
 
@@ -51,6 +61,19 @@ class Sums(ABC):
             stop = min(self._upto + PAGE_ROWS, known.attempt)
             self.add(journal, known.state, self._upto, stop)
             self._upto = stop
+
+    @property
+    def _last(self) -> str:
+        """Where nothing was tried again each task has one result, and there is nothing to look up."""
+        return f"AND {_LAST}" if self._retries else ""
+
+    def _ranked(
+        self, journal: Journal, state: State, job: int, column: str, ranked: str, given: tuple[int, ...], most: int
+    ) -> list[tuple[float, int]]:
+        """The first `most` of a page's results that count, in the order that `ranked` says: figure, task."""
+        limit = "" if self._retries else f" LIMIT {most}"  # else those that wait again might be all that is read
+        found = journal.rows(f"SELECT {column}, task, outcome {ranked}{limit}", given)
+        return [(figure, task) for figure, task, outcome in found if _counts(state, job, task, outcome)][:most]
 
     @abstractmethod
     def clear(self) -> None:
@@ -91,13 +114,16 @@ class Durations(Sums):
 
     def add(self, journal: Journal, state: State, after: int, upto: int) -> None:
         ran = "AND cached IS NULL" if journal.version >= 4 else ""
-        where = f"FROM attempts NOT INDEXED WHERE id > ? AND id <= ? AND job = ? AND outcome NOT IN {_UNTOLD} {ran}"
+        where = (
+            f"FROM attempts AS a NOT INDEXED WHERE id > ? AND id <= ? AND job = ? AND outcome NOT IN {_UNTOLD} {ran}"
+        )
         given = (after, upto, self._job)
         for bucket, count in journal.rows(
             f"SELECT {_bucket(0, len(_EDGES))} AS bucket, count(*) {where} GROUP BY bucket", given
         ):
             self._counts[bucket] += count
-        slowest = journal.rows(f"SELECT wall_s, task {where} AND final = 1 ORDER BY wall_s DESC LIMIT {SLOWEST}", given)
+        ranked = f"{where} AND final = 1 {self._last} ORDER BY wall_s DESC, task DESC"
+        slowest = self._ranked(journal, state, self._job, "wall_s", ranked, given, SLOWEST)
         self._slowest = sorted({*self._slowest, *slowest}, reverse=True)[:SLOWEST]
 
     @property
@@ -132,11 +158,11 @@ class Order(Sums):
 
     def add(self, journal: Journal, state: State, after: int, upto: int) -> None:
         order = "DESC" if self._descending else "ASC"
-        found = journal.rows(
-            f"SELECT {self._column}, task FROM attempts NOT INDEXED WHERE id > ? AND id <= ? AND job = ? AND final = 1 "
-            f"AND {self._outcomes} ORDER BY {self._column} {order}, task {order} LIMIT ?",
-            (after, upto, self._job, self.most),
+        ranked = (
+            "FROM attempts AS a NOT INDEXED WHERE id > ? AND id <= ? AND job = ? AND final = 1 "
+            f"AND {self._outcomes} {self._last} ORDER BY {self._column} {order}, task {order}"
         )
+        found = self._ranked(journal, state, self._job, self._column, ranked, (after, upto, self._job), self.most)
         self._first = list(islice(merge(self._first, found, reverse=self._descending), self.most))
 
     @property
@@ -166,15 +192,13 @@ class Failures(Sums):
         self._groups = {}
 
     def add(self, journal: Journal, state: State, after: int, upto: int) -> None:
-        # What a person had again has several results, of which the last counts.
-        later = "SELECT 1 FROM attempts WHERE job = a.job AND task = a.task AND final = 1 AND id > a.id"
         query = (
             "SELECT job, task, host, outcome, reason_code, reason_text FROM attempts AS a "
-            f"WHERE id > ? AND id <= ? AND {BAD} AND final = 1 AND NOT EXISTS ({later}) ORDER BY id"
+            f"WHERE id > ? AND id <= ? AND {BAD} AND final = 1 AND {_LAST} ORDER BY id"
         )
         for n, task, host, outcome, code, text in journal.rows(query, (after, upto)):
-            if state.jobs[n].codes[task] != outcome:
-                continue  # it waits again
+            if not _counts(state, n, task, outcome):
+                continue
             key = (n, outcome, code)
             group = self._groups.get(key)
             if group is None:

@@ -13,7 +13,7 @@ from batchwasm.core import eventcodec
 from batchwasm.core.events import Event
 from batchwasm.errors import RunError
 from batchwasm.journal import Journal
-from batchwasm.journalfile import BAD, RARE
+from batchwasm.journalfile import BAD, RARE, damaged
 
 TAIL_ROWS = 20_000  # of an older journal, where the newest rows are looked through for rare ones: some 20 ms
 _INDEXED = 5  # the layout that has the indexes
@@ -42,19 +42,29 @@ class Bad(NamedTuple):
     reason: str | None
 
 
-def rare_events(journal: Journal, *, after: int, limit: int, host: str | None = None) -> list[Rare]:
-    """The newest events that are not routine, of seq beyond `after`, oldest first; of one host, or of all."""
+def rare_events(journal: Journal, *, after: int, upto: int, limit: int, host: str | None = None) -> list[Rare]:
+    """The newest events that are not routine, of seq beyond `after` and up to `upto`, oldest first; of one host, or of
+    all."""
     source = "events INDEXED BY events_rare"
     if journal.version < _INDEXED:
-        source, after = "events", max(after, _last(journal, "events", "seq") - TAIL_ROWS)
+        source, after = "events", max(after, upto - TAIL_ROWS)
     query = (
-        f"SELECT seq, at, kind, body FROM {source} WHERE {RARE} AND seq > ?1 "
+        f"SELECT seq, at, kind, body FROM {source} WHERE {RARE} AND seq > ?1 AND seq <= ?4 "
         "AND (?2 IS NULL OR json_extract(body, '$.host') = ?2 OR json_extract(body, '$.plan.name') = ?2) "
         "ORDER BY seq DESC LIMIT ?3"
     )
     found = []
-    for seq, at, kind, body in reversed(journal.rows(query, (after, host, limit))):
+    for seq, at, kind, body in reversed(journal.rows(query, (after, host, limit, upto))):
         found.append(Rare(seq, at, _decoded(journal, seq, kind, body)))
+    return found
+
+
+def count_of(journal: Journal, kind: type[Event], *, after: int, upto: int) -> int:
+    """How many events of a kind that is not routine there are, of seq beyond `after` and up to `upto`: of an older
+    journal all of these are gone through."""
+    source = f"events INDEXED BY events_rare WHERE {RARE} AND" if journal.version >= _INDEXED else "events WHERE"
+    query = f"SELECT count(*) FROM {source} kind = ? AND seq > ? AND seq <= ?"
+    found: int = journal.rows(query, (kind.__name__, after, upto))[0][0]
     return found
 
 
@@ -62,15 +72,19 @@ def _decoded(journal: Journal, seq: int, kind: str, body: str) -> Event:
     try:
         return eventcodec.decode(kind, json.loads(body))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RunError(f"{journal.path}: event {seq} ({kind}) can't be read: {error}") from error
+        raise RunError(damaged(journal.path, f"event {seq} ({kind}) can't be read: {error}")) from error
 
 
-def bad_attempts(journal: Journal, *, after: int, limit: int) -> list[Bad]:
-    """The newest attempts that did not succeed, of events beyond seq `after`, oldest first."""
+def bad_attempts(journal: Journal, *, after: int, upto: int, limit: int) -> list[Bad]:
+    """The newest attempts that did not succeed, of events beyond seq `after` and up to `upto`, oldest first."""
     source, more = "attempts INDEXED BY attempts_bad", ""
     if journal.version < _INDEXED:
         source, more = "attempts", f" AND id > {_last(journal, 'attempts', 'id') - TAIL_ROWS}"
-    return _bad(journal, f"{source} WHERE {BAD} AND seq > ?{more} ORDER BY seq DESC, id DESC LIMIT ?", (after, limit))
+    return _bad(
+        journal,
+        f"{source} WHERE {BAD} AND seq > ? AND seq <= ?{more} ORDER BY seq DESC, id DESC LIMIT ?",
+        (after, upto, limit),
+    )
 
 
 def bad_among(journal: Journal, after: int, upto: int, *, host: str, limit: int) -> list[Bad]:

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TypeVar
 
 from batchwasm import results, rows
-from batchwasm.asking import GONE, is_alive
+from batchwasm.asking import GONE, judge
 from batchwasm.core.bottleneck import limits
 from batchwasm.core.sizing import advice
 from batchwasm.core.state import State
@@ -108,7 +108,7 @@ class View:
             jobs=tuple(jobs.line(state, n, row, goes_on=self._alive) for n, row in enumerate(status.jobs)),
             hosts=self._host_lines(state, status.hosts),
             history=over_time.moments(points),
-            said=self._story.look(state),
+            said=self._story.look(known),
             limits=self._what_limits(state, now),
         )
         return self.overview
@@ -121,16 +121,16 @@ class View:
         )
 
     def _catch_up(self) -> Known:
-        held = self.folder.is_held()  # before the journal is read: a run that ends in between must not look abandoned
+        held = self.folder.is_held()
         before = self._run.state
         if before is not None and before.stopped is GONE:
             before.stopped = None  # that was said of it here, and no event takes it back
         known = self._run.look()
         state = known.state
-        over = state.finished or state.stopped is not None
-        self._alive = not over and (held is not False if state.opened is None else is_alive(held, state))
-        if not self._alive and not over:
-            state.stopped = GONE
+        if state.opened is None and held is not False:  # it begins
+            self._alive = True
+        else:
+            self._alive = judge(held, state) and not state.finished and state.stopped is None
         return known
 
     def _known(self) -> Known:
@@ -308,7 +308,7 @@ class View:
         found = details.view(
             line,
             self._journal,
-            state,
+            known,
             history=self._over_time.of_host(name, row.cpus or 0.0),
             params=self._params,
             now=now,

@@ -62,13 +62,13 @@ class Jobs:
         number = count(ranges)
         if number == 1:
             return self.task(job, ranges[0][0])
-        name, tasks = self._jobs[job]
+        name, tasks = self.name(job), self._jobs[job][1] if job < len(self._jobs) else None
         return f"{many}{name}" if number == tasks else f"{many}{count_text(number)} tasks of {name}"
 
 
 def said(event: Event, at: float, jobs: Jobs) -> Said | None:
     """None for what is no news to a person. Of tasks that ended see `ended`."""
-    found = _of_host(event) or _of_run(event, jobs)
+    found = _of_host(event, at) or _of_run(event, jobs)
     if found is None:
         return None
     tone, text = found
@@ -109,7 +109,7 @@ def attempt_text(name: str, *, outcome: int, final: bool, host: HostName, wall_s
     return f"{name} {Outcome(outcome).word.replace('_', ' ')} on {host} in {duration_text(wall_s)}{why}{again}"
 
 
-def _of_host(event: Event) -> tuple[Tone, str] | None:
+def _of_host(event: Event, at: float) -> tuple[Tone, str] | None:
     match event:
         case HostJoined():
             gpus = f", {counted(event.gpus, 'gpu')}" if event.gpus else ""
@@ -135,6 +135,8 @@ def _of_host(event: Event) -> tuple[Tone, str] | None:
             return "warning", f"host {event.host}: says nothing; what it runs is doubted"
         case HostHeard():
             return "good", f"host {event.host}: speaks again"
+        case HostSetAside() if event.until <= at:  # no host does better than it
+            return "plain", f"host {event.host}: not set aside any more: tasks fail on the other hosts, too"
         case HostSetAside():
             until = time.strftime("%H:%M:%S", time.localtime(event.until))
             return "warning", f"host {event.host}: set aside until {until}: {event.text}"
@@ -181,7 +183,7 @@ def _of_run(event: Event, jobs: Jobs) -> tuple[Tone, str] | None:
         case RunClosed():
             return "plain", "nothing more is added to it"
         case RunStopped():
-            return "bad", f"it does not go on: {event.text}"
+            return "bad", f"it does not go on: {' '.join(event.text.split())}"  # a compiler's lines
         case RunFinished():
             return "good", "finished: every task has its result"
         case _:

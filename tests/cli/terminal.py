@@ -22,10 +22,14 @@ def on_a_terminal(
     env: Mapping[str, str] | None = None,
     streams: str = "out err",
     typed: str | None = None,
+    answers: Sequence[tuple[str, str]] = (),
+    controlling: bool = False,
 ) -> tuple[int, str]:
     """Run `python *command` with stdout and/or stderr on a terminal; its exit code and all that was written there.
 
-    What is `typed` waits there as its stdin, and is shown too; without it stdin is empty.
+    What is `typed` waits there as its stdin, and is shown too; without it stdin is empty. Each of `answers` is typed
+    once its question was written: for what throws away what was typed too early, as who asks for a password does.
+    Where it is `controlling`, a Ctrl-C that is typed interrupts.
     """
     leader, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
@@ -34,16 +38,26 @@ def on_a_terminal(
     process = subprocess.Popen(
         [sys.executable, *command],
         cwd=cwd,
-        stdin=subprocess.DEVNULL if typed is None else follower,
+        stdin=subprocess.DEVNULL if typed is None and not answers else follower,
         stdout=follower if "out" in streams else subprocess.DEVNULL,
         stderr=follower if "err" in streams else subprocess.DEVNULL,
         env=environment,
+        start_new_session=controlling,
+        preexec_fn=(lambda: fcntl.ioctl(follower, termios.TIOCSCTTY, 0)) if controlling else None,
     )
     os.close(follower)
     if typed is not None:
         os.write(leader, typed.encode())
-    written = read_all(leader)
+    written = b"".join(_answered(leader, question, answer) for question, answer in answers) + read_all(leader)
     return process.wait(60), written.decode().replace("\r\n", "\n")
+
+
+def _answered(leader: int, question: str, answer: str) -> bytes:
+    written = b""
+    while question.encode() not in written and (chunk := _read(leader)):
+        written += chunk
+    os.write(leader, answer.encode())
+    return written
 
 
 def asked_on_a_terminal(command: Sequence[str], *, cwd: Path, question: str, answer: str) -> tuple[int, str]:
@@ -60,13 +74,7 @@ def asked_on_a_terminal(command: Sequence[str], *, cwd: Path, question: str, ans
         preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
     )
     os.close(follower)
-    written, answered = b"", False
-    while chunk := _read(leader):
-        written += chunk
-        if not answered and question.encode() in written:
-            os.write(leader, f"{answer}\n".encode())
-            answered = True
-    os.close(leader)
+    written = _answered(leader, question, f"{answer}\n") + read_all(leader)
     return process.wait(60), written.decode().replace("\r\n", "\n")
 
 

@@ -184,3 +184,14 @@ def typed(shell: str, folder: Path, line: str) -> str:
     process.wait(30)
     shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07]*\x07|\x1b\(B", "", shown)
     return re.sub(r".\x08", "", shown)
+
+
+def test_new_hosts_are_offered_from_what_ssh_knows(ask: Ask, home: Path, batchwasm: Cli) -> None:
+    (home / ".ssh").mkdir()
+    (home / ".ssh/config").write_text("Host lab01 lab0* !x\nhost=gpu1\n  HostName y\n")
+    (home / ".ssh/known_hosts").write_text("lab02,10.0.0.2 ssh-ed25519 AAAA\n|1|a|b ssh-rsa AAAA\n[z]:22 ssh-rsa A\n")
+    (batchwasm.folder / "inventory.toml").write_text("[hosts.lab01]\n")
+    assert ask("hosts", "add", "") == ["gpu1", "lab02", "10.0.0.2"]
+    assert ask("hosts", "add", "alice@la") == ["alice@lab02"]
+    assert ask("hosts", "add", "gpu1", "g") == []
+    assert ask("hosts", "add", "x", "--transport", "o") == ["openssh"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from tests.cli.terminal import on_a_terminal
 from tests.command import Cli
-from tests.sshd import Sshd, inventory_of
+from tests.sshd import Servers, Sshd, inventory_of
 
 NO_SUCH = '[hosts.gone]\naddress = "no-such-host.invalid"\n'
 
@@ -55,10 +56,6 @@ def test_a_wrong_inventory_is_2_with_all_its_problems(batchwasm: Cli) -> None:
     said = batchwasm("hosts", "check", "-i", "bad.toml", code=2).err
     assert "hosts.a.port" in said
     assert "nonsense" in said
-
-
-def test_what_is_not_built_yet_is_refused_by_name(batchwasm: Cli) -> None:
-    assert "add: not in this version" in batchwasm("hosts", "add", "lab01", code=2).err
 
 
 # ------------------------------------------------------------------------------------------------------- check
@@ -119,6 +116,55 @@ def test_check_on_a_terminal_ends_with_a_table_and_each_cure_in_full(batchwasm: 
     assert f"{pool[0].name}  \x1b[32mgood" in table
     assert "gone    \x1b[31mbad" in table
     assert "\n  set its address in the inventory or in ~/.ssh/config" in table
+
+
+def table_of(shown: str) -> str:
+    """The last picture of it, without colours."""
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown[shown.rindex("\x1b[1mhost") :])
+
+
+def test_check_on_a_narrow_terminal_leaves_out_columns_and_keeps_what_is_wrong(
+    batchwasm: Cli, pool: list[Sshd]
+) -> None:
+    (batchwasm.folder / "inventory.toml").write_text(inventory_of(pool) + NO_SUCH)
+    _, shown = on_a_terminal("-m", "batchwasm", "hosts", "check", cwd=batchwasm.folder, columns=80)
+    title, *rows = table_of(shown).splitlines()[:5]
+    assert title.split() == [*("host", "state", "key", "ping", "cpus", "memory", "disk", "free", "remarks")]
+    assert max(map(len, (title, *rows))) <= 80
+    assert rows[0].split()[:3] == [pool[0].name, "good", "known"]
+
+
+def test_check_on_a_wide_terminal_or_with_wide_has_all_columns(batchwasm: Cli, pool: list[Sshd]) -> None:
+    (batchwasm.folder / "inventory.toml").write_text(inventory_of(pool) + NO_SUCH)
+    wide = on_a_terminal("-m", "batchwasm", "hosts", "check", cwd=batchwasm.folder, columns=300)
+    asked = on_a_terminal("-m", "batchwasm", "hosts", "check", "--wide", cwd=batchwasm.folder, columns=80)
+    for _, shown in (wide, asked):
+        table = table_of(shown)
+        assert {"address", "up", "down", "clock", "home", "logout", "guards"} <= set(table.splitlines()[0].split())
+        assert f"{pool[0].address}:{pool[0].port}" in table
+    assert "set its address in the inventory or in ~/.ssh/config" in table_of(asked[1]).splitlines()[4]
+
+
+def test_check_names_a_transport_that_works_where_that_of_the_inventory_does_not(
+    batchwasm: Cli, ssh_servers: Servers, home: Path
+) -> None:
+    server = ssh_servers.make("odd", options=["KexAlgorithms sntrup761x25519-sha512@openssh.com"])
+    ssh_servers.client.install(home, [server])
+    (batchwasm.folder / "inventory.toml").write_text("[hosts.odd]\n")
+    (row,) = batchwasm("hosts", "check", "--json", code=3).rows
+    assert (row["transport"], row["works_by"], row["error"]["code"]) == ("ssh", "openssh", "protocol")
+    assert [(other["transport"], other["error"] is None) for other in row["others"]] == [
+        ("openssh", True),
+        ("paramiko", False),
+    ]
+    assert row["speed"]["down_bytes_s"] > 0
+    assert row["facts"]["cpus"] > 0
+    code, shown = on_a_terminal("-m", "batchwasm", "hosts", "check", cwd=batchwasm.folder, columns=100)
+    assert code == 3
+    assert '\n  transport = "openssh" in the inventory works' in shown
+    (batchwasm.folder / "inventory.toml").write_text('[hosts.odd]\ntransport = "openssh"\n')
+    (row,) = batchwasm("hosts", "check", "--json").rows
+    assert (row["works_by"], row["others"], row["key"]) == ("openssh", [], "known")
 
 
 def test_check_of_named_hosts_asks_only_those(batchwasm: Cli, pool: list[Sshd]) -> None:

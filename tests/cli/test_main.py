@@ -81,17 +81,6 @@ def test_help_imports_nothing_heavy(args: list[str], tmp_path: Path) -> None:
     assert done.stdout.splitlines()[-1] == "LOADED"
 
 
-@pytest.mark.parametrize("words", [*((name,) for name in commands.NOT_YET), ("hosts", "add")])
-def test_a_command_of_a_later_version_is_refused_by_name(
-    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
-) -> None:
-    for args in ([], ["--help"], ["--anything", "x", "--", "y"]):
-        assert cli.main([*words, *args]) == 2
-        said = capsys.readouterr()
-        assert f"{words[-1]}: not in this version" in said.err
-        assert said.out == ""
-
-
 def test_an_unknown_command_is_answered_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["stauts"]) == 2
     assert "no such command: stauts; did you mean status?" in capsys.readouterr().err

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
+import pytest
+
+from batchwasm.cli import main
 from batchwasm.core.events import BatchPlaced
 from tests.command import Cli
 from tests.gated import Gate, gated_jobs, until
+from tests.report.runs import troubled
 
 ROOT = Path(__file__).parent.parent.parent
 DATA = re.compile(r'<script type="application/json" id="data">(.*?)</script>')
@@ -49,8 +56,46 @@ def test_a_run_is_reported_in_its_folder_or_elsewhere_and_its_path_is_all_that_i
     piped = batchwasm("report", "-o", "-").out
     assert piped.startswith("<!DOCTYPE html>")
     assert piped.endswith("</html>\n")
+    assert "give -o a file" in batchwasm("report", "-o", "-", "--json", code=2).err
+    assert _into(batchwasm, path.parent) == (0, 0, 141)
     refused = batchwasm("report", "-o", "not there/report.html", code=3)
     assert "not there/report.html can't be written: No such file or directory" in refused.err
+
+
+def _into(batchwasm: Cli, folder: Path) -> tuple[int, int, int]:
+    """Exit codes of `report -o -` into a file that has something in it, a socket, and a pipe whose reader went away."""
+    command = [*batchwasm.program, "report", "-o", "-", "-r", str(folder)]
+    environment = batchwasm.environment(None)
+    log = batchwasm.folder / "log"
+    log.write_text("kept\n")
+    with open(log, "ab") as stream:
+        appended = subprocess.run(command, stdout=stream, env=environment, check=False).returncode
+    assert log.read_text().startswith("kept\n<!DOCTYPE html>")
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        process = subprocess.Popen(command, stdout=theirs.fileno(), env=environment)
+        theirs.close()
+        with ours.makefile("rb") as stream:
+            assert stream.read().endswith(b"</html>\n")
+        sent = process.wait()
+    unbuffered = {**environment, "PYTHONUNBUFFERED": "1"}  # what stdout.buffer.write() took may then be a part only
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=unbuffered) as process:
+        assert process.stdout is not None
+        process.stdout.read(1)
+    return appended, sent, process.returncode
+
+
+def test_a_path_is_harmless_on_a_terminal_and_as_it_is_in_a_pipe(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = troubled(tmp_path / "run-1")
+    output = tmp_path / "red\x1b[31m.html"
+    command = ["report", "-r", str(run.path), "-o", str(output)]
+    assert main(command) == 0
+    assert capsys.readouterr().out == f"{output}\n"
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert main(command) == 0
+    assert capsys.readouterr().out == f"{tmp_path}/red\\x1b[31m.html\n"
 
 
 def test_a_run_that_goes_on_is_reported_as_far_as_it_is(batchwasm: Cli) -> None:

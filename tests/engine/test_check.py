@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -14,11 +15,11 @@ import pytest
 
 from batchwasm.engine.check import check
 from batchwasm.engine.deploy import install
-from batchwasm.engine.look import MODULES, Look
+from batchwasm.engine.look import GUARDS, MODULES
 from batchwasm.errors import HostError
 from batchwasm.model import Courtesy, Host
 from tests.engine.depots import depot_on, executable, here, python_that_mounts
-from tests.sshd import Sshd, configure, free_port, loopback, new_key
+from tests.sshd import Servers, Sshd, configure, free_port, loopback, new_key, sshd_path
 from tests.test_architecture import hosts_pythons
 
 
@@ -42,6 +43,120 @@ async def test_looking_installs_nothing(ssh_pool: list[Sshd]) -> None:
     assert not ssh_pool[0].workdir.exists()
 
 
+async def test_the_speed_of_the_link_is_measured_both_ways_and_that_of_this_machine_is_not(
+    ssh_pool: list[Sshd], tmp_path: Path
+) -> None:
+    found = await check(ssh_pool[0].host)
+    assert found.speed is not None
+    assert found.speed.up > 0
+    assert found.speed.down > 0
+    assert (await check(here(tmp_path / "w"))).speed is None
+
+
+async def test_steps_are_told_as_they_come(ssh_pool: list[Sshd]) -> None:
+    steps: list[str] = []
+    await check(ssh_pool[0].host, on_step=steps.append)
+    assert steps == ["connecting", "looking", "measuring"]
+
+
+async def test_what_protects_tasks_there_and_where_its_home_is_are_shown(ssh_pool: list[Sshd]) -> None:
+    found = await check(ssh_pool[0].host)
+    assert found.look is not None
+    assert found.look.guards == dict.fromkeys(GUARDS, True)
+    assert (found.look.home.kind != "", found.look.home.network) == (True, False)
+    assert found.look.kills is False
+
+
+async def test_a_home_on_a_network_file_system_is_seen(tmp_path: Path) -> None:
+    """By a Python for which the list of mounts says so."""
+    inner = f'mount --bind {tmp_path}/mounts /proc/$$/mounts && exec {sys.executable} "$@"'
+    write(tmp_path / "mounts", "server:/home / nfs4 rw 0 0\n")
+    looked = executable(tmp_path / "python", f'exec unshare --mount --map-root-user sh -c {shlex.quote(inner)} sh "$@"')
+    found = await check(here(tmp_path / "w", looked))
+    assert found.look is not None
+    assert (found.look.home.kind, found.look.home.network) == ("nfs4", True)
+
+
+# ------------------------------------------------------------------------------------------------ other ways
+
+
+@pytest.fixture
+def modern(ssh_servers: Servers, home: Path) -> Iterator[Sshd]:
+    """A server that agrees only on what neither asyncssh nor paramiko has."""
+    server = ssh_servers.make("modern", options=["KexAlgorithms sntrup761x25519-sha512@openssh.com"])
+    ssh_servers.client.install(home, [server])
+    yield server
+    server.end()
+
+
+async def test_a_server_that_asyncssh_can_not_negotiate_with_is_reached_by_another_transport(modern: Sshd) -> None:
+    steps: list[str] = []
+    found = await check(modern.host, on_step=steps.append)
+    assert found.error is not None
+    assert (found.error.code, found.good, found.reached, found.works) == ("protocol", False, True, "openssh")
+    assert [(way.transport, way.works) for way in found.others] == [("openssh", True), ("paramiko", False)]
+    assert found.advice == 'transport = "openssh" in the inventory works'
+    assert "trying openssh" in steps
+    assert found.facts is not None  # what else there is to know is known
+    found = await check(dataclasses.replace(modern.host, transport="openssh"))
+    assert (found.good, found.works, found.others, found.key) == (True, "openssh", (), "known")
+
+
+async def test_where_its_key_is_unknown_too_the_other_way_comes_as_far_as_that(modern: Sshd, home: Path) -> None:
+    (home / ".ssh/known_hosts").write_text("")
+    found = await check(modern.host)
+    assert found.works == "openssh"
+    assert found.advice.endswith("works, once its key is accepted: batchwasm hosts trust modern")
+
+
+async def test_a_configuration_that_asyncssh_does_not_understand_is_left_to_the_systems_ssh(
+    ssh_pool: list[Sshd], home: Path
+) -> None:
+    configure(home, "Host *\n  ConnectTimeout 1m\n")
+    found = await check(ssh_pool[0].host)
+    assert found.error is not None
+    assert (found.error.code, found.works) == ("config", "openssh")
+    found = await check(dataclasses.replace(ssh_pool[0].host, transport="openssh"))
+    assert (found.good, found.key) == (True, "known")
+
+
+async def test_an_address_that_only_the_systems_ssh_knows_is_found_by_it(ssh_pool: list[Sshd], home: Path) -> None:
+    """It knows canonical names, and goes through a command to this one."""
+    server = ssh_pool[0]
+    port = free_port(server.address)
+    through = f"Match canonical\n  ProxyCommand {sshd_path()} -i -f {server.folder}/sshd_config\n"
+    (home / ".ssh/config").write_text(f"{through}Host *\n  CanonicalizeHostname always\n")
+    (home / ".ssh/known_hosts").write_text(f"[{server.address}]:{port} {server.host_key}\n")
+    found = await check(Host(name="x", address=server.address, port=port))
+    assert found.error is not None
+    assert (found.error.code, found.works) == ("unreachable", "openssh")
+    assert [way.transport for way in found.others] == ["openssh"]
+
+
+@pytest.mark.parametrize("trouble", ["key", "name", "down"])
+async def test_what_is_the_same_for_all_transports_is_not_tried_again(
+    ssh_pool: list[Sshd], home: Path, trouble: str
+) -> None:
+    host = ssh_pool[0].host
+    if trouble == "key":
+        (home / ".ssh/known_hosts").write_text("")
+    elif trouble == "name":
+        host = Host(name="x", address="no-such-host.invalid")
+    else:
+        host = Host(name="x", address="127.0.0.1", port=free_port("127.0.0.1"))
+    assert (await check(host)).others == ()
+
+
+async def test_a_login_that_is_refused_is_refused_to_all(ssh_pool: list[Sshd], home: Path) -> None:
+    (home / ".ssh/id_ed25519").unlink()
+    found = await check(ssh_pool[0].host)
+    assert [(way.transport, way.error.code) for way in found.others if way.error] == [
+        ("openssh", "auth"),
+        ("paramiko", "auth"),
+    ]
+    assert (found.works, found.advice) == (None, "")
+
+
 # ------------------------------------------------------------------------------------- owners, gpus, courtesy
 
 
@@ -62,9 +177,9 @@ async def test_what_the_owner_allows_is_shown(ssh_pool: list[Sshd], host_toml: P
     write(host_toml, 'cpus = 1\nwhen_busy = "leave"\n')
     found = await check(ssh_pool[0].host)
     assert found.good
-    assert found.look == Look(
-        gpus=0, rules=(f"cpus = 1 ({host_toml})", f'when_busy = "leave" ({host_toml})'), refused="", busy="", logind=""
-    )
+    assert found.look is not None
+    assert found.look.rules == (f"cpus = 1 ({host_toml})", f'when_busy = "leave" ({host_toml})')
+    assert (found.look.gpus, found.look.refused, found.look.busy, found.look.logind) == (0, "", "", "")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -129,6 +130,20 @@ def test_another_scheduler_is_asked_at_once(written: Written, output: TaskOutput
     answer(written, {"error": "another one has just taken the run in hand: ask again"})
     assert told(output) == []
     assert len(written.journal.asked(0)) == 1
+
+
+@pytest.mark.parametrize(("layout", "asked"), [(3, []), (4, ["follow"])])
+def test_a_scheduler_of_an_earlier_layout_is_asked_if_it_knows_how_and_its_journal_stays_as_it_is(
+    written: Written, layout: int, asked: list[str]
+) -> None:
+    with closing(sqlite3.connect(written.folder.journal, isolation_level=None)) as db:
+        db.execute("UPDATE meta SET value = ? WHERE key = 'version'", (str(layout),))
+        place(written, 1, 0)
+        with Following(written.folder) as run, closing(TaskOutput(run, "a", 0)) as output:
+            said = told(output)
+        assert any(isinstance(news, Unseen) for news in said) is not bool(asked)
+        assert [each.kind for each in written.journal.asked(0)] == asked
+        assert db.execute("SELECT value FROM meta WHERE key = 'version'").fetchone() == (str(layout),)
 
 
 def test_on_another_machine_than_the_schedulers_nothing_is_asked(written: Written) -> None:

@@ -45,13 +45,12 @@ def opened(chromium: Browser, request: pytest.FixtureRequest, pages: dict[str, P
     assert found.requests == [pages[name].as_uri()]
 
 
-EVERY = [(name, width, scheme) for name in ("small", "large") for width in (1280, 400) for scheme in ("light", "dark")]
+EVERY = [("small", 1280, "light"), ("small", 400, "dark"), ("large", 1280, "dark"), ("large", 400, "light")]
+"""Each two of them that can come together do."""
 
 
 @pytest.mark.parametrize("opened", EVERY, indirect=True, ids=lambda each: "-".join(map(str, each)))
-def test_every_chart_is_drawn_and_nothing_is_wider_than_the_screen(opened: Opened, tmp_path: Path) -> None:
-    opened.page.screenshot(path=tmp_path / "report.png", full_page=True)
-    assert (tmp_path / "report.png").stat().st_size > 20_000
+def test_every_chart_is_drawn_and_nothing_is_wider_than_the_screen(opened: Opened) -> None:
     charts = opened.page.eval_on_selector_all(".chart", "(all) => all.map((each) => each.id.slice(6))")
     assert charts[0] in ("timeline", "heatmap")
     assert charts[1:] == ["utilisation", "queue", "durations"]

@@ -14,9 +14,12 @@ from batchwasm.core.events import (
     JobAdded,
     JobPlan,
     RunFinished,
+    RunOpened,
     RunPlanned,
     RunStopped,
     TasksAdded,
+    TasksCancelled,
+    TasksKnown,
     TasksRetried,
 )
 from batchwasm.core.plans import AfterJob, HostPlan
@@ -116,7 +119,7 @@ def test_failures_are_grouped_by_what_they_have_in_common(tmp_path: Path) -> Non
 
 def test_what_a_person_should_hear_of_is_told_in_its_order(tmp_path: Path) -> None:
     report = gather.report(troubled(tmp_path / "run-1"))
-    weighty = [(told.weight, *told.text.split(": ")[:2]) for told in report.told if told.weight]
+    weighty = [(said.weight, *said.text.split(": ")[:2]) for said in report.said if said.weight]
     assert [(weight, who, what) for weight, who, what in weighty[:2]] == [
         (2, "host h3", "down"),
         (2, "host h2", "lost, and what ran there with it"),
@@ -178,7 +181,135 @@ def test_tasks_that_a_person_had_again_wait_again(tmp_path: Path) -> None:
     report = gather.report(run)
     assert [at(report, report.flow.done, second) for second in (5, 30, 55, 90)] == pytest.approx([0, 1, 0, 1])
     assert [at(report, report.flow.waiting, second) for second in (1, 30, 55)] == pytest.approx([1, 0, 1])
-    assert "to be run again, by alice: a" in [told.text for told in report.told]
+    assert "to be run again, by alice: a" in [said.text for said in report.said]
+
+
+def test_only_what_did_not_succeed_waits_again_when_all_tasks_are_retried_however_often(tmp_path: Path) -> None:
+    """Which is what `retry` without tasks writes. What was cancelled never counted as done by an attempt."""
+    everything = TasksRetried(job=0, ranges=((0, 5),), by="alice")
+    failed = ended(3, 2, 8, Outcome.FAILED, reason=("exit_code", "no"))
+    run = folder(
+        tmp_path / "run-1",
+        [
+            *planned({"a": 5}),
+            (2, joined("h1")),
+            (2, placed(1, 0, "h1", range(4))),
+            (10, finished(1, 0, "h1", *(ended(n, 2, 8) for n in range(3)), failed)),
+            (20, TasksCancelled(code="person", text="cancelled by bob", running=False)),
+            (40, everything),
+            (50, everything),
+            (60, placed(2, 0, "h1", range(3, 5))),
+            (80, finished(2, 0, "h1", ended(3, 60, 20, number=2), ended(4, 60, 20))),
+            (100, RunFinished()),
+        ],
+    )
+    report = gather.report(run)
+    assert [at(report, report.flow.done, second) for second in (5, 30, 45, 55, 90)] == pytest.approx([0, 4, 3, 3, 5])
+    assert [at(report, report.flow.waiting, second) for second in (30, 45, 90)] == pytest.approx([1, 2, 0])
+
+
+def test_what_was_cancelled_is_told_though_what_said_so_itself_ran_again(tmp_path: Path) -> None:
+    run = folder(
+        tmp_path / "run-1",
+        [
+            *planned({"a": 2}),
+            (2, joined("h1")),
+            (2, placed(1, 0, "h1", range(1))),
+            (10, finished(1, 0, "h1", ended(0, 2, 8, Outcome.CANCELLED, reason=("cancelled", "by bob")))),
+            (20, TasksRetried(job=0, ranges=((0, 1),))),
+            (30, placed(2, 0, "h1", range(1))),
+            (40, finished(2, 0, "h1", ended(0, 30, 10, number=2))),
+            (50, TasksCancelled(code="person", text="cancelled by bob", running=False)),
+            (60, RunFinished()),
+        ],
+    )
+    report = gather.report(run)
+    assert [(each.outcome, each.tasks) for each in report.untold] == [("cancelled", 1)]
+    assert [at(report, report.flow.done, second) for second in (15, 25, 45, 55)] == pytest.approx([1, 0, 1, 2])
+
+
+def test_results_that_are_compared_did_not_run_again_and_each_task_has_one_duration(tmp_path: Path) -> None:
+    """With `verify` = 2 a task succeeds on two hosts, and the first time is not its result."""
+    run = folder(
+        tmp_path / "run-1",
+        [
+            *planned({"a": 1}),
+            (2, joined("h1")),
+            (2, joined("h2")),
+            (3, placed(1, 0, "h1", range(1))),
+            (10, finished(1, 0, "h1", ended(0, 3, 7, final=False))),
+            (10, placed(2, 0, "h2", range(1))),
+            (20, finished(2, 0, "h2", ended(0, 10, 9, number=2))),
+            (20, RunFinished()),
+        ],
+    )
+    report = gather.report(run)
+    assert (report.attempts, report.again) == (2, 0)
+    assert [(each.count, each.most_s) for each in report.durations] == [(1, pytest.approx(9))]
+
+
+def test_the_hosts_of_a_scheduler_that_was_killed_are_away_until_it_is_resumed(tmp_path: Path) -> None:
+    run = folder(
+        tmp_path / "run-1",
+        [
+            *planned({"a": 2}),
+            (2, joined("h1")),
+            (2, placed(1, 0, "h1", range(1))),
+            (10, finished(1, 0, "h1", ended(0, 2, 8))),
+            (90, RunOpened(incarnation=2, pid=8, machine="head", version="1.2.3")),
+            (95, joined("h1")),
+            (100, RunFinished()),
+        ],
+    )
+    report = gather.report(run)
+    assert [at(report, report.flow.cpus, second) for second in (5, 50, 93, 98)] == pytest.approx([2, 0, 0, 2])
+    assert isinstance(report.picture, Timeline)
+    gone = [(each.start_s, each.stop_s) for each in report.picture.absences if each.host == 0 and each.start_s]
+    assert gone == [pytest.approx((10, 95))]
+
+
+def test_what_jobs_skipped_is_cut_and_each_counts_from_the_first_failure_before_it(tmp_path: Path) -> None:
+    """A diamond, and a chain that is longer than anyone reads."""
+    befores = [(), (0,), (0,), (2, 1), *((n,) for n in range(3, 400))]
+    plans = tuple(
+        JobPlan(name=f"j{n}", tasks=1, after=tuple(AfterJob(job=m) for m in before)) for n, before in enumerate(befores)
+    )
+    no = ("exit_code", "no")
+    run = folder(
+        tmp_path / "run-1",
+        [
+            (0, RunPlanned(run="1", name="run-1", jobs=plans, hosts=(HostPlan(name="h1"),))),
+            *((1, built(n)) for n in range(3)),
+            (2, joined("h1")),
+            (2, placed(1, 0, "h1", range(1))),
+            (10, finished(1, 0, "h1", ended(0, 2, 8))),
+            (10, placed(2, 1, "h1", range(1))),
+            (10, placed(3, 2, "h1", range(1))),
+            (40, finished(3, 2, "h1", ended(0, 10, 30, Outcome.FAILED, reason=no))),
+            (70, finished(2, 1, "h1", ended(0, 10, 60, Outcome.FAILED, reason=no))),
+            (100, RunFinished()),
+        ],
+    )
+    report = gather.report(run)
+    assert [at(report, report.flow.done, second) for second in (30, 50, 80)] == pytest.approx([1, 400, 401])
+    assert (len(report.untold), report.more_untold) == (gather.SHOWN_JOBS, 398 - gather.SHOWN_JOBS)
+
+
+def test_a_task_that_has_its_result_is_done_once_whatever_comes_later(tmp_path: Path) -> None:
+    known = ended(0, 0, 0, number=0)._replace(cached="earlier-1 a/0")
+    run = folder(
+        tmp_path / "run-1",
+        [
+            *planned({"a": 1}),
+            (2, joined("h1")),
+            (2, placed(1, 0, "h1", range(1))),
+            (10, finished(1, 0, "h1", ended(0, 2, 8))),
+            (20, TasksKnown(job=0, records=(known,))),
+            (100, RunFinished()),
+        ],
+    )
+    report = gather.report(run)
+    assert at(report, report.flow.done, 50) == pytest.approx(1)
 
 
 def test_tasks_that_are_added_wait_from_then_on(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import random
 import re
 from html.parser import HTMLParser
@@ -13,16 +14,18 @@ from pathlib import Path
 import pytest
 
 from batchwasm import report
-from batchwasm.core.events import HostRefused, RunStopped
+from batchwasm.core.events import HostRefused, RunFinished, RunPlanned, RunStopped
+from batchwasm.core.plans import AfterJob, HostPlan, JobPlan
 from batchwasm.errors import WorldError
 from batchwasm.model import Outcome
 from batchwasm.report import gather, markup, page
 from batchwasm.report.facts import Timeline
+from batchwasm.report.failing import GROUPS
 from batchwasm.report.picture import PIECES
 from batchwasm.report.tally import FEW_HOSTS
 from batchwasm.results import RunFolder
 from benchmarks.report import make
-from tests.report.runs import ended, finished, folder, joined, placed, planned, troubled
+from tests.report.runs import built, ended, finished, folder, joined, placed, planned, troubled
 
 USUAL_BYTES, MOST_BYTES = 1_000_000, 2_000_000
 """Of a report; 600 KB of it are the library that draws."""
@@ -102,7 +105,7 @@ def test_a_table_says_what_the_charts_show(tmp_path: Path) -> None:
 
 def test_a_large_run_makes_no_large_page(tmp_path: Path) -> None:
     few = page.html(gather.report(make(tmp_path / "few-1", hosts=10, tasks=1000)))
-    many = page.html(gather.report(make(tmp_path / "many-1", hosts=1000, tasks=20_000)))
+    many = page.html(gather.report(make(tmp_path / "many-1", hosts=1000, tasks=8000)))
     assert len(many.encode()) < USUAL_BYTES
     assert len(few.encode()) < USUAL_BYTES
     assert "and 900 hosts more" in many
@@ -174,8 +177,62 @@ def test_a_report_is_written_whole_into_the_run_folder_or_where_it_is_wanted(tmp
         report.write(run, tmp_path / "not there" / "a.html")
 
 
+def test_two_reports_written_at_once_do_not_share_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And nobody who may write into a shared folder knows beforehand where it will be."""
+    run = troubled(tmp_path / "run-1")
+    target = tmp_path / "shared" / "report.html"
+    target.parent.mkdir()
+    replaced: list[Path] = []
+
+    def replace(path: Path, other: Path) -> Path:
+        replaced.append(path)
+        if len(replaced) == 1:
+            report.write(run, target)
+        os.replace(path, other)
+        return other
+
+    monkeypatch.setattr(Path, "replace", replace)
+    report.write(run, target)
+    assert len(set(replaced)) == 2
+    assert [path.name for path in target.parent.iterdir()] == ["report.html"]
+    mask = os.umask(0o22)
+    os.umask(mask)
+    assert target.stat().st_mode & 0o777 == 0o666 & ~mask
+
+
+def test_failures_beyond_what_is_told_apart_and_jobs_that_were_skipped_are_counted_in_words(tmp_path: Path) -> None:
+    tasks = GROUPS + 5
+    failed = [ended(n, 5, 1, Outcome.FAILED, reason=(f"code-{n}", "no")) for n in range(tasks)]
+    first = JobPlan(name="a", tasks=tasks)
+    after = [JobPlan(name=f"b{n}", tasks=1, after=(AfterJob(job=0),)) for n in range(200)]
+    run = folder(
+        tmp_path / "run-1",
+        [
+            (0, RunPlanned(run="1", name="run-1", jobs=(first, *after), hosts=(HostPlan(name="h1"),))),
+            (1, built(0)),
+            (3, joined("h1")),
+            (4, placed(1, 0, "h1", range(tasks))),
+            (9, finished(1, 0, "h1", *failed)),
+            (10, RunFinished()),
+        ],
+    )
+    text = Parsed(page.html(gather.report(run))).text
+    assert "and 960 groups more" in text
+    assert "and 5 attempts more that failed in still other ways" in text
+    assert "and 150 jobs more that were skipped" in text
+
+
 def test_a_run_without_a_manifest_or_an_inventory_is_reported(tmp_path: Path) -> None:
     run: RunFolder = troubled(tmp_path / "run-1")
     run.manifest.unlink()
     run.inventory.unlink()
     assert "no inventory but this machine" in page.html(gather.report(run))
+
+
+def test_a_source_that_does_not_compile_is_told_in_its_lines(tmp_path: Path) -> None:
+    why = "pi does not compile:\npi.c:1: error\n    1 | int <x>"
+    stopped = [*planned({"pi": 1})[:2], (1, RunStopped(code="compile", text=why))]
+    said = page.html(gather.report(folder(tmp_path / "run-1", stopped)))
+    assert "pi does not compile:\npi.c:1: error\n    1 | int &lt;x&gt;</pre>" in said
+    assert "No attempt has ended." in said
+    assert r"\x0a" not in said

@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 
-from batchwasm.core.events import Event, HostBusy, HostFree, RunFinished
+from batchwasm.core.events import Event, HostBusy, HostFree, RunFinished, TasksFinished
 from batchwasm.errors import SpecError, WorldError
 from batchwasm.telling import eventwriter
 from batchwasm.telling.eventwriter import EventWriter
+from tests.telling.told import OK
 
 FREE, BUSY = HostFree(host="h"), HostBusy(host="h", text="x" * 1000)
 
@@ -131,6 +132,18 @@ def test_what_a_slow_reader_misses_is_counted_in_a_line_of_its_own(pipe: Path, m
     assert [row["seq"] for row in held] == [1, 2, 3, 4]
     assert (last["kind"], last["seq"], last["run"]) == ("dropped", None, "run-1")
     assert last["body"] == {"events": 4, "first": 5, "last": 8}
+
+
+def test_values_of_functions_count_as_what_tasks_print(pipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(eventwriter, "QUEUE_BYTES", 20_000)
+    writer = opened(pipe)
+    for seq in range(1, 9):
+        put(writer, TasksFinished(batch=1, job=0, host="h", records=[OK._replace(value=b"v" * 9_000)]), seq=seq)
+    with open(pipe, "rb") as reader:
+        writer.close()
+        *held, last = rows(reader.read())
+    assert len(held) == 2
+    assert last["body"] == {"events": 6, "first": 3, "last": 8}
 
 
 def test_after_it_a_reader_that_is_quick_again_misses_nothing(pipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,6 +91,19 @@ def test_attempts_that_are_lost_with_their_host_are_counted() -> None:
     assert values(metrics, "batchwasm_hosts") == {("lost",): 1}
 
 
+def test_a_host_is_disconnected_once_however_its_end_is_told() -> None:
+    metrics, away = Metrics(), HostAway(host="h", code="lost", text="no route")
+    left = [HostLeft(host=name, code="lost", text="gone") for name in ("h", "never")]
+    again, removed = begun()[-1], HostLeft(host="h", code="removed", text="")
+    metrics.passed(state_of(*begun()))
+    metrics.journaled([*begun(), away, *left], 7, 1.0)
+    assert values(metrics, "batchwasm_host_disconnects_total") == {("h",): 1}
+    metrics.journaled([again, removed], 9, 1.0)
+    assert values(metrics, "batchwasm_host_disconnects_total") == {("h",): 1}
+    metrics.journaled([again, away, again, left[0]], 13, 1.0)
+    assert values(metrics, "batchwasm_host_disconnects_total") == {("h",): 3}
+
+
 def test_durations_are_a_histogram_a_job() -> None:
     metrics = full()
     buckets = values(metrics, "batchwasm_attempt_duration_seconds_bucket")

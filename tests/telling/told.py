@@ -32,7 +32,7 @@ EVENTS: Sequence[Event] = [
     *(event for event in GOLDEN if not isinstance(event, TasksFinished)),
     TasksFinished(batch=1, job=0, host="h", records=[RECORDS[1]._replace(outputs=OUTPUTS), OK, CALLED, LARGE]),
     HostAway(host="h", code="lost", text="gone"),
-    TasksKnown(job=0, records=[OK._replace(cached="old-1 a/0")]),
+    TasksKnown(job=0, records=[OK._replace(number=0, cached="old-1 a/0")]),
     TasksRetried(job=0, ranges=((0, 1),), by="alice"),
     RunPaused(text="lunch"),
     RunUnpaused(),

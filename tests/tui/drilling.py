@@ -340,7 +340,6 @@ def host_view() -> HostView:
             Moment(at=NOW - 600 + n * 10, cpus=16, cpus_busy=12, waiting=100 - n, running=12, done=n)
             for n in range(spans)
         ),
-        spans=tuple((f"sim/{n}", NOW - 600 + n * 40, NOW - 560 + n * 40) for n in range(15)),
         occupancy={
             "sim": tuple(min(10.0, n / 2) for n in range(spans)),
             "render": tuple(2.0 if n % 20 > 8 else 0.0 for n in range(spans)),

@@ -74,7 +74,6 @@ class Fixed:
         return HostView(
             line=line,
             history=(),
-            spans=(),
             occupancy={},
             since=NOW - 600,
             span_s=10,

@@ -24,7 +24,6 @@ def empty(state: str, reason: str | None = None) -> HostView:
     return HostView(
         line=host("lab01", state, reason),
         history=(),
-        spans=(),
         occupancy={},
         since=NOW,
         span_s=1.0,

@@ -12,6 +12,7 @@ from batchwasm.tui.overview import OverviewScreen
 from batchwasm.tui.screen import Opened, RunScreen
 from batchwasm.tui.table import Table
 from batchwasm.tui.wishes import Hand, Wish
+from batchwasm.units import duration_text
 from batchwasm.views.model import Said
 from tests.tui.looking_at import SIZES, lines, look, screen, shown, until
 from tests.tui.synthetic import NOW, Fixed, counts, host, job, overview, tour
@@ -132,7 +133,7 @@ async def test_two_clicks_open_and_a_click_on_a_title_sorts() -> None:
     [
         (["p"], Wish(verb="pause", what="the run")),
         (["r"], Wish(verb="retry", tasks={"prep": ((0, 1),)}, what="prep")),
-        (["R"], Wish(verb="retry", what="all of the run")),
+        (["R", "y"], Wish(verb="retry", what="all of the run")),
         (["down", "c", "y"], Wish(verb="cancel", tasks={"sim": ((0, 4000),)}, what="sim")),
         (["C", "y"], Wish(verb="cancel", what="all of the run")),
         (["tab", "d"], Wish(verb="drain", hosts=("lab01",), what="lab01")),
@@ -158,7 +159,9 @@ async def test_a_key_has_it_done_and_what_was_hit_is_told(
     assert wished == [wish]
 
 
-@pytest.mark.parametrize("keys", [["c", "n"], ["c", "escape"], ["c", "enter"], ["C", "enter"], ["q", "escape"]])
+@pytest.mark.parametrize(
+    "keys", [["c", "n"], ["c", "escape"], ["c", "enter"], ["C", "enter"], ["R", "enter"], ["q", "escape"]]
+)
 async def test_what_destroys_is_not_done_unless_it_is_said(keys: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Hand, "carry_out", lambda hand, wish: pytest.fail(f"{wish} was carried out"))
     async with shown(Fixed(tour())) as pilot:
@@ -248,3 +251,16 @@ async def test_a_theme_is_remembered() -> None:
         assert second != first
     async with shown(Fixed(tour())) as pilot:
         assert pilot.app.theme == second
+
+
+async def test_the_chart_has_the_last_moments_of_a_run_that_has_ended() -> None:
+    """A run shorter than the time between two drawings, too."""
+    run = tour()
+    first = replace(run, history=run.history[:2])
+    source = Fixed(first)
+    async with shown(source) as pilot:
+        last = replace(run.history[1], at=run.history[1].at + 3.0)
+        over = replace(first, history=(*first.history, last), status=replace(first.status, state="finished"))
+        await look(pilot, source, over, is_over=True)
+        span = last.at - first.history[0].at
+        assert f"{duration_text(span)} ago" in screen(pilot)

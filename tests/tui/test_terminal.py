@@ -118,6 +118,16 @@ def test_the_run_outlives_its_dashboard(gated: Cli, how: signal.Signals | None) 
     gated("wait")
 
 
+def test_a_retry_in_a_run_that_goes_on_shows_that_run(live: Live) -> None:
+    with Screen("retry", "--tui", "-r", str(live.folder.path), cwd=live.cli.folder) as terminal:
+        terminal.until("running")
+        terminal.type("q")
+        terminal.until("goes on. Left,")
+        terminal.type("l")
+        assert terminal.end() == 0
+    assert "batchwasm tui -r live-1" in terminal.said
+
+
 def test_what_is_wrong_before_the_run_begins_is_told_in_the_terminal(batchwasm: Cli) -> None:
     with start(batchwasm, "nope.toml") as terminal:
         assert terminal.end() == 2

@@ -23,7 +23,7 @@ from batchwasm.core.events import (
     TasksWithdrawn,
 )
 from batchwasm.errors import RunError
-from batchwasm.journal import Journal, Sample
+from batchwasm.journal import Journal, Known, Sample
 from batchwasm.model import GIB, MIB, Outcome
 from batchwasm.results import RunFolder
 from batchwasm.views import View, sums
@@ -292,6 +292,44 @@ def test_an_order_of_many_tasks_is_the_same_as_of_few(
     assert [view.tasks("sim", **how) for how in asked] == few  # type: ignore[arg-type]
 
 
+def test_of_tasks_that_were_tried_again_the_last_result_is_sorted_by(
+    written: Written, view: View, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(view_module, "FEW", -1)
+    monkeypatch.setattr(sums, "RANKED", 1)
+    written.end(*(record(task, FAILED, wall_s=50.0 + task) for task in range(8)))
+    written.append(TasksRetried(job=0, ranges=((0, 8),), by="alice"))
+    written.end(*(record(task, number=2, wall_s=8.0 - task) for task in range(8)))
+    view.look()
+
+    def order(**how: object) -> list[int]:
+        return [line.index for line in view.tasks("sim", sort="wall_s", **how)[0]]  # type: ignore[arg-type]
+
+    assert order(descending=True, limit=8) == list(range(8))
+    assert order(limit=8) == list(range(7, -1, -1))
+    assert order(states=["succeeded"], descending=True, limit=4) == [0, 1, 2, 3]
+    assert order(states=["failed"]) == []
+    assert [line.wall_s for line in view.job("sim").slowest] == [8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0]
+
+
+def test_a_task_that_waits_again_is_not_sorted_by_its_former_result(
+    written: Written, view: View, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(view_module, "FEW", -1)
+    monkeypatch.setattr(sums, "RANKED", 1)
+    written.end(*(record(task, FAILED, wall_s=10.0 + task) for task in range(8)))
+    for ended in (8, 9):
+        written.end(record(ended, wall_s=float(ended)))
+    written.append(TasksRetried(job=0, ranges=((0, 8),), by="alice"))
+    view.look()
+    assert [line.index for line in view.tasks("sim", sort="wall_s", descending=True, limit=4)[0]] == [9, 8, 0, 1]
+    assert [line.index for line in view.job("sim").slowest] == [9, 8]
+    written.end(record(3, number=2, wall_s=1.0))
+    view.look()
+    assert [line.index for line in view.tasks("sim", sort="wall_s", descending=True, limit=4)[0]] == [9, 8, 3, 0]
+    assert [line.index for line in view.job("sim").slowest] == [9, 8, 3]
+
+
 def test_tasks_are_found_by_a_text_in_parameters_hosts_and_reasons(written: Written, view: View) -> None:
     written.append(joined("lab2"))
     written.end(record(0), record(1, FAILED))
@@ -348,6 +386,29 @@ def test_a_task_that_is_tried_again_by_a_person_is_no_failure_any_more(written: 
     view.look()
     assert [group.count for group in view.failures("sim")] == [2]
     assert view.job("sim").failures == view.failures("sim")
+
+
+@pytest.mark.parametrize("more", [0, 250])
+def test_so_it_is_where_the_retry_comes_while_one_looks_or_with_much_else(
+    written: Written, view: View, monkeypatch: pytest.MonkeyPatch, more: int
+) -> None:
+    written.end(record(0, FAILED), record(1, FAILED))
+    view.look()
+    assert [group.count for group in view.failures("sim")] == [2]
+    catch_up = view._catch_up
+
+    def caught_up() -> Known:
+        known = catch_up()
+        written.append(TasksRetried(job=0, ranges=((0, 1),), by="bob"))
+        written.append(*(HostBusy(host="lab1", text="somebody") for _ in range(more)))
+        monkeypatch.undo()
+        return known
+
+    monkeypatch.setattr(view, "_catch_up", caught_up)
+    assert not any("to be run again" in said.text for said in view.look().said)
+    assert [group.count for group in view.failures("sim")] == [2]
+    assert any("to be run again" in said.text for said in view.look().said) is not bool(more)
+    assert [group.count for group in view.failures("sim")] == [1]
 
 
 def test_a_job_has_its_durations_and_its_slowest_tasks(written: Written, view: View) -> None:
@@ -429,8 +490,6 @@ def test_a_host_has_what_ran_there_what_it_is_and_what_went_wrong(written: Writt
     ]
     assert shown.ran[0].params == {"n": 0, "kind": "cd"}
     assert dict(shown.by_outcome) == {"succeeded": 1, "failed": 1}
-    assert shown.spans[:2] == (("sim/0", START, START + 2), ("sim/1", START + 2, START + 3))
-    assert shown.spans[2][0] == "sim/3"
     assert (shown.facts["os"], shown.facts["cpus"]) == ("linux", 4)
     assert shown.owner[:2] == ("cpus = 4", "hours = 20:00-08:00")
     assert any("load 0.9" in sentence for sentence in shown.owner)

@@ -51,6 +51,10 @@ TOLD: list[tuple[Event, str]] = [
         "to be run again, by bob: what did not succeed of 2 tasks of sim",
     ),
     (TasksRetried(job=1, ranges=((0, 1),), by="bob"), "to be run again, by bob: fit"),
+    (
+        TasksRetried(job=7, ranges=((0, 2),), by="bob"),
+        "to be run again, by bob: what did not succeed of 2 tasks of job 7",
+    ),
     (RunStopped(code="interrupted", text="by a person"), "it does not go on: by a person"),
 ]
 
@@ -63,12 +67,24 @@ def test_an_event_in_words(event: Event, text: str) -> None:
 
 
 def test_a_host_that_is_set_aside_is_told_with_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = said(HostSetAside(host="h", until=0.0, text="5 tasks failed"), 5.0, JOBS)
+    told = said(HostSetAside(host="h", until=65.0, text="5 tasks failed"), 5.0, JOBS)
     assert told is not None
     assert told.host == "h"
     assert told.tone == "warning"
     assert "set aside until" in told.text
     assert told.text.endswith(": 5 tasks failed")
+
+
+def test_a_host_that_is_set_aside_no_longer_has_no_time() -> None:
+    told = said(HostSetAside(host="h", until=0.0, text=""), 5.0, JOBS)
+    assert told is not None
+    assert told.text == "host h: not set aside any more: tasks fail on the other hosts, too"
+
+
+def test_what_a_compiler_said_is_one_line() -> None:
+    told = said(RunStopped(code="compile", text="a.c does not compile:\na.c:1: error\n    1 | x"), 5.0, JOBS)
+    assert told is not None
+    assert told.text == "it does not go on: a.c does not compile: a.c:1: error 1 | x"
 
 
 def test_foreign_text_stays_as_it_came() -> None:

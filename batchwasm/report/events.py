@@ -30,7 +30,7 @@ from batchwasm.core.events import (
     TasksRetried,
     TasksWithdrawn,
 )
-from batchwasm.report.facts import Told
+from batchwasm.report.facts import Said
 from batchwasm.views.model import Tone
 from batchwasm.views.words import Jobs, said
 
@@ -44,20 +44,20 @@ KINDS: tuple[type[Event], ...] = (
 )
 
 
-def told(events: Iterable[tuple[float, Event]], jobs: Jobs) -> tuple[tuple[Told, ...], int]:
+def weightiest(events: Iterable[tuple[float, Event]], jobs: Jobs) -> tuple[tuple[Said, ...], int]:
     """The weightiest in the order in which they happened, and how many more there are.
 
     Of a weight the first ones are taken: they say best how trouble began.
     """
     seen = 0
 
-    def counted() -> Iterator[tuple[int, Told]]:
+    def counted() -> Iterator[tuple[int, Said]]:
         nonlocal seen
         for at, event in events:
             sentence = said(event, at, jobs)
             if sentence is not None:
                 seen += 1
-                yield seen, Told(at=at, weight=WEIGHTS[sentence.tone], text=cut(sentence.text, CHARS))
+                yield seen, Said(at=at, weight=WEIGHTS[sentence.tone], text=cut(sentence.text, CHARS))
 
     kept = heapq.nlargest(SHOWN, counted(), key=lambda item: (item[1].weight, -item[0]))
     return tuple(each for _, each in sorted(kept, key=lambda item: item[0])), seen - len(kept)

@@ -1,0 +1,158 @@
+"""`hosts add`: key, login and probe of new hosts, step by step, then their tables in the inventory.
+
+Nothing is written into the inventory before the last step. What a person is asked for on the way (keys of hosts, a
+password) is asked for once for all hosts, and only on a terminal.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from batchwasm.cli.render import print_json
+from batchwasm.errors import EXIT_BAD_INPUT, EXIT_SUCCEEDED, EXIT_WORLD, HostError, WorldError
+from batchwasm.escape import say
+from batchwasm.model import Host, HostName
+
+if TYPE_CHECKING:
+    from batchwasm.cli.hosts_login import Answers
+    from batchwasm.engine.check import Check
+    from batchwasm.spec.adding import Keys, Plan
+
+
+def run(wanted: Mapping[HostName, Keys], inventory: Path | None, answers: Answers) -> int:
+    """The exit code: 2 where nobody accepted a key, 3 where a host was not added. Raises SpecError."""
+    from batchwasm.cli import hosts_check, hosts_login
+    from batchwasm.spec import adding
+
+    plan = adding.plan(Path.cwd(), inventory, wanted)
+    for host in plan.there:
+        say(f"{host.name} is in {plan.shown} already")
+    if not plan.hosts:
+        _print(plan, [], {}, {}, answers)
+        return EXIT_SUCCEEDED
+    fixed = {name for name, keys in wanted.items() if "transport" in keys}
+    came = hosts_login.through(plan.hosts, fixed=fixed, answers=answers)
+    if came is None:
+        say(f"nothing was written into {plan.shown}")
+        return EXIT_BAD_INPUT
+    hosts = [each.host for each in came.values()]
+    checks = hosts_check.asked(hosts, shown=not answers.as_json)
+    if not answers.as_json:
+        hosts_check.show(hosts, checks)
+    errors = {name: came[name].error or check.error for name, check in zip(came, checks, strict=True)}
+    kept = {host.name: host.transport for host in hosts if answers.anyway or errors[host.name] is None}
+    done = _write(adding.revised(plan, kept)) if kept else plan
+    _tell(done, kept, errors, answers)
+    _print(done, checks, kept, {name: each.installed for name, each in came.items()}, answers)
+    return EXIT_WORLD if any(errors.values()) else EXIT_SUCCEEDED
+
+
+def _write(plan: Plan) -> Plan:
+    """All of it or nothing; a link is followed, the file's mode stays."""
+    from batchwasm.spec import adding
+
+    path = Path(os.path.realpath(plan.path))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, aside = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+        try:
+            with open(descriptor, "wb") as file:
+                file.write(adding.with_tables(plan).encode())
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(aside, _mode(path))
+            os.replace(aside, path)
+        except BaseException:
+            os.unlink(aside)
+            raise
+    except OSError as error:
+        raise WorldError(f"{plan.shown}: can't be written: {error.strerror}; name another one with -i") from error
+    return plan
+
+
+def _mode(path: Path) -> int:
+    """Of the file that is there, else what the user's umask leaves."""
+    if path.exists():
+        return path.stat().st_mode & 0o7777
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
+
+
+def _tell(
+    plan: Plan, kept: Mapping[HostName, str], errors: Mapping[HostName, HostError | None], answers: Answers
+) -> None:
+    from batchwasm.spec import adding
+    from batchwasm.spec.hostlist import fold
+
+    left = [name for name in errors if name not in kept]
+    if kept:
+        what = "1 host was" if len(kept) == 1 else f"{len(kept)} hosts were"
+        say(f"\n{what} added to {plan.shown}:")
+        say("".join(f"  {line}".rstrip() + "\n" for line in adding.tables(plan.keys).splitlines()))
+    if left and not sys.stdout.isatty():  # a terminal has had all of it below the table
+        for name in left:
+            say(f"{name}: {errors[name].beside(name)}" if (errors[name]) else name)  # type: ignore[union-attr]
+    if left:
+        again = "when that is mended, or" if not answers.anyway else ""
+        say(f"{fold(left)}: not added; run this again {again} with --anyway to add it as it is")
+    if kept:
+        _next(plan)
+
+
+def _next(plan: Plan) -> None:
+    """What one does then, as it can be typed."""
+    from batchwasm.spec import adding
+
+    found, _ = adding.place(Path.cwd(), None)
+    option = "" if os.path.abspath(found) == os.path.abspath(plan.path) else f" -i {_quoted(plan.shown)}"
+    jobs = "run jobs.toml" if Path("jobs.toml").exists() else "run SOURCE"
+    say(f"next: batchwasm {jobs}{option}")
+    say(f"      batchwasm hosts check{option}     at any time, to see how they are")
+
+
+def _quoted(text: str) -> str:
+    import shlex
+
+    return shlex.quote(text)
+
+
+def _print(
+    plan: Plan,
+    checks: Iterable[Check],
+    kept: Mapping[HostName, str],
+    installed: Mapping[HostName, str],
+    answers: Answers,
+) -> None:
+    if answers.as_json:
+        rows = [_row(plan, host, "there") for host in plan.there]
+        print_json([*rows, *(_checked(plan, check, kept, installed) for check in checks)])
+
+
+def _checked(
+    plan: Plan, check: Check, kept: Mapping[HostName, str], installed: Mapping[HostName, str]
+) -> dict[str, Any]:
+    from batchwasm.cli.hosts_check import as_dict, error_dict
+
+    host = next(each for each in plan.hosts if each.name == check.host) if check.host in kept else None
+    row = _row(plan, host or Host(name=check.host, transport=check.transport), "added" if host else "not_added")
+    key = installed.get(check.host) or None
+    return {**row, "installed_key": key, "error": error_dict(check.error), "check": as_dict(check)}
+
+
+def _row(plan: Plan, host: Host, state: str) -> dict[str, Any]:
+    return {
+        "schema": "host-add/1",
+        "host": host.name,
+        "state": state,
+        "inventory": os.path.abspath(plan.path),
+        "transport": host.transport,
+        "installed_key": None,
+        "error": None,
+        "check": None,
+    }

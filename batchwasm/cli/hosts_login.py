@@ -1,0 +1,248 @@
+"""Getting into new hosts: their keys, a transport that works, and a password once where they know no key of ours."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+import click
+
+from batchwasm.cli import hosts_trust
+from batchwasm.cli.hosts_pool import each, untold
+from batchwasm.errors import HostError
+from batchwasm.escape import say
+from batchwasm.model import Host, HostName
+
+if TYPE_CHECKING:
+    from batchwasm.transports.own_key import PublicKey
+
+TRIES = 3  # as ssh itself asks
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answers:
+    """What the command line says to questions."""
+
+    yes: bool = False
+    """Accept host keys, and make a key of our own where there is none."""
+    password_stdin: bool = False
+    anyway: bool = False
+    """Write down hosts, too, that something is wrong with."""
+    as_json: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Came:
+    """How far we came with a host."""
+
+    host: Host
+    """With the transport that works."""
+    error: HostError | None = None
+    """Why nobody is logged in there."""
+    installed: str = ""
+    """Where the private half is of the key that was put there."""
+
+
+Hosts = dict[HostName, Came]
+Put = tuple[Host, "PublicKey"]
+"""A host, and the key that it shall know."""
+
+
+def through(hosts: Sequence[Host], *, fixed: set[HostName], answers: Answers) -> Hosts | None:
+    """In the order of `hosts`; those in `fixed` keep their transport. None where host keys were not accepted."""
+    found = _known(hosts, answers)
+    if found is None:
+        return None
+    for transport in ("openssh", "paramiko"):
+        tried = [host for host in _others(found, transport) if host.name not in fixed]
+        came = _known(tried, answers) if tried else {}
+        if came is None:
+            return None
+        for name, one in came.items():
+            found[name] = _better(found[name], one)
+    refused = [came for came in found.values() if came.error is not None and came.error.code == "auth"]
+    return found | _asked_for(refused, fixed, answers) if refused else found
+
+
+def _better(came: Came, other: Came) -> Came:
+    """By the other transport, where that gets in; else what is said of the one that it has."""
+    if other.error is None:
+        say(f'{came.host.name}: {came.host.transport} does not get in, transport = "{other.host.transport}" does')
+        return other
+    # ssh tells what else a server asks for, and how a person logs in once.
+    both_refused = came.error is not None and came.error.code == other.error.code == "auth"
+    return replace(came, error=other.error) if both_refused and other.host.transport == "openssh" else came
+
+
+def _known(hosts: Sequence[Host], answers: Answers) -> Hosts | None:
+    """After their keys were accepted."""
+    settled = hosts_trust.settle(hosts, yes=answers.yes, stream=sys.stderr)
+    if settled is None:
+        return None
+    trusted, accepted = settled
+    if accepted:
+        say("1 key accepted" if len(accepted) == 1 else f"{len(accepted)} keys accepted")
+    return {host.name: Came(host=host, error=one.error) for host, one in zip(hosts, trusted, strict=True)}
+
+
+def _others(found: Hosts, transport: str) -> list[Host]:
+    """Those that are not in yet and may be by this transport."""
+    from batchwasm.engine.ways import worth_a_try
+
+    async def ask() -> list[tuple[str, ...]]:
+        left = [came for came in found.values() if came.error is not None]
+        return [await worth_a_try(came.host, came.error) for came in left if came.error is not None]
+
+    left = [came.host for came in found.values() if came.error is not None]
+    worth = asyncio.run(ask()) if left else []
+    return [replace(host, transport=transport) for host, ways in zip(left, worth, strict=True) if transport in ways]
+
+
+# ------------------------------------------------------------------------------------------------- by password
+
+
+def _asked_for(refused: Sequence[Came], fixed: set[HostName], answers: Answers) -> Hosts:
+    """Where a password would do, it puts a key of ours there; where more is wanted, a person answers ssh itself."""
+    from batchwasm.engine.install_key import takes_password
+    from batchwasm.transports.openssh_errors import Asks
+
+    would_do = asyncio.run(each([one.host for one in refused], takes_password, untold))
+    ask = [one for one, password in zip(refused, would_do, strict=True) if password]
+    by_hand = [one for one in refused if one not in ask and isinstance(one.error, Asks)]
+    free = [one.host for one in by_hand if one.host.transport == "openssh" or one.host.name not in fixed]
+    return _by_password(ask, answers) | _by_hand(free, answers)
+
+
+def _by_hand(hosts: Sequence[Host], answers: Answers) -> Hosts:
+    """Those that are in by ssh then; it asks in this terminal, if there is one."""
+    from batchwasm.cli.logging_in import log_in
+
+    if not hosts or answers.as_json or not sys.stdin.isatty():
+        return {}
+    tried = [replace(host, transport="openssh") for host in hosts]
+    log_in(tried)
+    return {name: one for name, one in (_known(tried, answers) or {}).items() if one.error is None}
+
+
+def _by_password(ask: Sequence[Came], answers: Answers) -> Hosts:
+    done: Hosts = {}
+    to_put = []
+    for one in ask:
+        key = _key_for(one, answers)
+        if isinstance(key, HostError):
+            done[one.host.name] = replace(one, error=key)
+        else:
+            to_put.append((one.host, key))
+    for user, group in _by_user(to_put):
+        done |= _of_user(user, group, answers)
+    return done
+
+
+def _key_for(one: Came, answers: Answers) -> PublicKey | HostError:
+    from batchwasm.engine.install_key import NEW_KEY, make_key
+    from batchwasm.transports.own_key import own_key
+
+    try:
+        key = asyncio.run(own_key(one.host))
+        if key is None and _may_make(answers):
+            make_key()
+            say(f"made a key of your own: {NEW_KEY} (without a passphrase, so that runs need nobody)")
+            key = asyncio.run(own_key(one.host))
+    except HostError as error:
+        return error
+    if key is not None:
+        return key
+    cause = f"{one.host.name}: there is no key to put there"
+    return HostError("auth", cause, f"--yes makes {NEW_KEY}; or ssh-keygen does, where ~/.ssh/config names another")
+
+
+def _may_make(answers: Answers) -> bool:
+    from batchwasm.engine.install_key import NEW_KEY
+
+    if answers.yes or not sys.stdin.isatty() or answers.password_stdin:
+        return answers.yes
+    return click.confirm(f"You have no ssh key. Make {NEW_KEY}", default=True, err=True)
+
+
+def _by_user(to_put: Sequence[Put]) -> Iterator[tuple[str, list[Put]]]:
+    from batchwasm.transports import place
+
+    def user(put: Put) -> str:
+        return place(put[0]).rpartition("@")[0]
+
+    for name, group in groupby(sorted(to_put, key=user), user):
+        yield name, list(group)
+
+
+def _of_user(user: str, group: Sequence[Put], answers: Answers) -> Hosts:
+    """One password for all hosts of one user; on a terminal a wrong one is asked for again."""
+    done: Hosts = {}
+    left = list(group)
+    for number in range(TRIES):
+        password = _password(user, left, answers)
+        if password is None:
+            return done | {host.name: Came(host=host, error=_nobody(host)) for host, _ in left}
+        came = dict(zip((host.name for host, _ in left), asyncio.run(_put(left, password)), strict=True))
+        done |= came
+        left = [(host, key) for host, key in left if _is_wrong(came[host.name])]
+        if not left or answers.password_stdin:
+            break
+        if number + 1 < TRIES:
+            say(f"not the password of {user} on {', '.join(host.name for host, _ in left)}")
+    return done
+
+
+def _password(user: str, left: Sequence[Put], answers: Answers) -> str | None:
+    from batchwasm.spec.hostlist import fold
+
+    if answers.password_stdin:
+        return sys.stdin.readline().rstrip("\r\n") or None
+    if not sys.stdin.isatty():
+        return None
+    say(f"no key of yours is known to {fold(host.name for host, _ in left)}; {left[0][1].where} will be, by a password")
+    answer: str = click.prompt(f"Password of {user} (used once, not kept)", hide_input=True, err=True)
+    return answer
+
+
+def _nobody(host: Host) -> HostError:
+    cause = f"{host.name}: no key of yours is known there, and nobody can be asked for a password here"
+    return HostError("auth", cause, "run it on a terminal, or give the password with --password-stdin")
+
+
+def _is_wrong(came: Came) -> bool:
+    return came.error is not None and came.error.code == "auth" and not came.installed
+
+
+async def _put(group: Sequence[Put], password: str) -> list[Came]:
+    """The key there, then a login by it."""
+    from batchwasm.engine.install_key import install
+    from batchwasm.engine.trust import trust
+
+    keys = {host.name: key for host, key in group}
+
+    async def one(host: Host) -> Came:
+        key = keys[host.name]
+        try:
+            await install(host, password, key)
+        except HostError as error:
+            return Came(host=host, error=error)
+        answer = await trust(host, lambda _: False)
+        return Came(host=host, error=_refused_still(host, answer.error), installed=key.where)
+
+    return await each([host for host, _ in group], one, _said)
+
+
+def _said(_: int, came: Came) -> None:
+    if came.installed and came.error is None:
+        say(f"{came.host.name}: {came.installed} is known there now")
+
+
+def _refused_still(host: Host, error: HostError | None) -> HostError | None:
+    if error is None or error.code != "auth":
+        return error
+    cause = f"{host.name}: the key was put into ~/.ssh/authorized_keys there, and is refused all the same"
+    return HostError("auth", cause, "may others write in that home, or does its sshd look elsewhere for keys?")

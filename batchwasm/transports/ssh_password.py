@@ -1,0 +1,66 @@
+"""A login by password, for who installs a key: the password is used once and kept nowhere.
+
+A server may ask for it in two ways: as a password, or as the answer to a question of its own (keyboard-interactive, as
+PAM does). It may also ask for something else, such as a code; that is nothing we have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from batchwasm.errors import HostError
+from batchwasm.transports.ssh_config import Settings
+from batchwasm.transports.ssh_keys import HostKeys
+
+
+@dataclass(kw_only=True, slots=True)
+class Password:
+    """`text` is None for who only wants to know whether one would do: see `asked` after the login was refused."""
+
+    text: str | None = field(default=None, repr=False)
+    asked: bool = False
+    other: str = ""
+    """What the server asked for instead or besides."""
+
+    def refused(self, name: str, options: Settings, reason: str) -> HostError:
+        where = f"{name}: {options.known_name}"
+        if self.other:
+            return HostError("auth", f"{where} asks user {options.user} for more than a password: {self.other!r}")
+        if not self.asked:
+            return HostError("auth", f"{where} takes no password of user {options.user} ({reason})")
+        return HostError("auth", f"{where} does not take that password of user {options.user} ({reason})", "try again")
+
+
+class AskedFor(HostKeys):
+    """Judges the host's key as ever, and gives the password where it is asked for, once."""
+
+    def __init__(self, options: Settings, password: Password) -> None:
+        # As ssh does: where StrictHostKeyChecking is `no` a key may be new, but one that changed gets no password.
+        super().__init__(replace(options, strict="accept-new") if options.strict == "no" else options)
+        self._password = password
+        self._given = False
+
+    def password_auth_requested(self) -> str | None:
+        return self._give()
+
+    def kbdint_auth_requested(self) -> str | None:
+        """'' is: ask whatever you like."""
+        return None if self._given else ""
+
+    def kbdint_challenge_received(
+        self, name: str, instructions: str, lang: str, prompts: Sequence[tuple[str, bool]]
+    ) -> Sequence[str] | None:
+        if not prompts:
+            return []
+        (prompt, shown), *more = prompts
+        if more or shown or "password" not in prompt.lower():
+            self._password.other = " ".join(text.strip() for text, _ in prompts)
+            return None
+        answer = self._give()
+        return None if answer is None else [answer]
+
+    def _give(self) -> str | None:
+        self._password.asked = True
+        given, self._given = self._given, True
+        return None if given else self._password.text

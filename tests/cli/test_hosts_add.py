@@ -1,0 +1,327 @@
+"""hosts add: from a machine that nobody here knows to a table in the inventory, over real servers."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from batchwasm import spec
+from batchwasm.model import Host
+from tests.cli.terminal import on_a_terminal
+from tests.command import Cli
+from tests.password_server import CODE, PASSWORD, USER, PasswordServer, listening
+from tests.sshd import Servers, Sshd, configure, new_key
+
+OWN = ".config/batchwasm/inventory.toml"
+
+
+def hosts_of(path: Path) -> dict[str, Host]:
+    return {host.name: host for host in spec.load_inventory(None, inventory=path, hosts=None).hosts}
+
+
+@pytest.fixture
+def pool(ssh_pool: list[Sshd], home: Path) -> list[Sshd]:
+    """Three servers that take our key, and whose keys are not known here."""
+    (home / ".ssh/known_hosts").unlink()
+    return ssh_pool
+
+
+@pytest.fixture
+def locked(tmp_path: Path, home: Path) -> Iterator[PasswordServer]:
+    """A server that knows no key of ours."""
+    server = PasswordServer(name="locked", folder=tmp_path / "locked")
+    with listening(server):
+        (home / ".ssh").mkdir(mode=0o700)
+        (home / ".ssh/config").write_text(server.ssh_config)
+        yield server
+
+
+# ------------------------------------------------------------------------------------------- keys, then a table
+
+
+def test_a_new_host_is_in_the_users_own_inventory_with_its_key_accepted(
+    batchwasm: Cli, pool: list[Sshd], home: Path
+) -> None:
+    ended = batchwasm("hosts", "add", f"root@{pool[0].name}", "--yes")
+    assert pool[0].fingerprint in ended.err
+    assert (home / OWN).read_text() == '[hosts.sshd-a]\nuser = "root"\n'
+    assert f"1 host was added to {home / OWN}:" in ended.err
+    assert "next: batchwasm run SOURCE\n" in ended.err
+    assert ended.out.splitlines()[1].split("\t")[:3] == ["sshd-a", "good", "known"]
+    batchwasm("hosts", "check")
+
+
+def test_without_a_terminal_no_key_is_accepted_and_nothing_is_written(
+    batchwasm: Cli, pool: list[Sshd], home: Path
+) -> None:
+    ended = batchwasm("hosts", "add", pool[0].name, code=2)
+    assert pool[0].fingerprint in ended.err
+    assert "--yes accepts the keys above" in ended.err
+    assert not (home / OWN).exists()
+    assert not (home / ".ssh/known_hosts").exists()
+
+
+def test_on_a_terminal_it_asks_once_for_all_hosts_and_no_means_nothing(
+    batchwasm: Cli, pool: list[Sshd], home: Path
+) -> None:
+    command = ("-m", "batchwasm", "hosts", "add", "sshd-a", "sshd-b", "sshd-c")
+    code, shown = on_a_terminal(*command, cwd=batchwasm.folder, typed="n\n")
+    assert (code, shown.count("[y/N]")) == (2, 1)
+    assert not (home / OWN).exists()
+    code, shown = on_a_terminal(*command, cwd=batchwasm.folder, typed="y\n")
+    assert (code, shown.count("[y/N]")) == (0, 1)
+    assert list(hosts_of(home / OWN)) == ["sshd-a", "sshd-b", "sshd-c"]
+
+
+def test_json_tells_of_each_host_and_nothing_else_is_on_stdout(batchwasm: Cli, pool: list[Sshd]) -> None:
+    (batchwasm.folder / "inventory.toml").write_text("[hosts.sshd-b]\n")
+    rows = batchwasm("hosts", "add", "sshd-a", "sshd-b", "nohost.invalid", "--yes", "--json", code=3).rows
+    assert {row["schema"] for row in rows} == {"host-add/1"}
+    assert {row["host"]: row["state"] for row in rows} == {
+        "sshd-b": "there",
+        "sshd-a": "added",
+        "nohost.invalid": "not_added",
+    }
+    by_name = {row["host"]: row for row in rows}
+    assert by_name["sshd-a"]["check"]["good"] is True
+    assert by_name["sshd-a"]["inventory"] == str(batchwasm.folder / "inventory.toml")
+    assert by_name["nohost.invalid"]["error"]["code"] == "unreachable"
+
+
+def test_a_changed_host_key_is_never_accepted(batchwasm: Cli, pool: list[Sshd], home: Path) -> None:
+    (home / ".ssh/known_hosts").write_text(pool[0].known_hosts_line.replace(pool[0].host_key, pool[1].host_key))
+    assert "CHANGED" in batchwasm("hosts", "add", pool[0].name, "--yes", code=3).err
+    assert not (home / OWN).exists()
+
+
+# ------------------------------------------------------------------------------------------------ which are kept
+
+
+def test_hosts_that_do_not_work_are_left_out_unless_asked_for(batchwasm: Cli, pool: list[Sshd], home: Path) -> None:
+    ended = batchwasm("hosts", "add", "sshd-a", "nohost.invalid", "--yes", code=3)
+    assert list(hosts_of(home / OWN)) == ["sshd-a"]
+    assert "nohost.invalid: not added; " in ended.err
+    batchwasm("hosts", "add", "nohost.invalid", "--anyway", code=3)
+    assert list(hosts_of(home / OWN)) == ["sshd-a", "nohost.invalid"]
+
+
+def test_where_no_host_works_nothing_is_written(batchwasm: Cli, home: Path) -> None:
+    batchwasm("hosts", "add", "nohost.invalid", code=3)
+    assert not (home / ".config").exists()
+
+
+def test_a_transport_that_works_is_written_where_ssh_does_not(
+    batchwasm: Cli, ssh_servers: Servers, pool: list[Sshd], home: Path
+) -> None:
+    odd = ssh_servers.make("odd", options=["KexAlgorithms sntrup761x25519-sha512@openssh.com"])
+    ssh_servers.client.install(home, [*pool, odd])
+    (home / ".ssh/known_hosts").unlink()
+    said = batchwasm("hosts", "add", "odd", "sshd-a", "--yes").err
+    assert 'odd: ssh does not get in, transport = "openssh" does' in said
+    assert (home / OWN).read_text() == '[hosts.odd]\ntransport = "openssh"\n\n[hosts.sshd-a]\n'
+    batchwasm("hosts", "add", "odd", "-i", "other.toml", "--transport", "ssh", code=3)
+
+
+# -------------------------------------------------------------------------------------------------- the password
+
+
+def add_locked(batchwasm: Cli, *options: str, stdin: str = f"{PASSWORD}\n", code: int = 0) -> str:
+    args = ("hosts", "add", f"{USER}@locked", "--yes", "--password-stdin", *options)
+    return batchwasm(*args, stdin=stdin, code=code).err
+
+
+def test_a_password_puts_the_users_key_there_and_is_not_kept(
+    batchwasm: Cli, locked: PasswordServer, home: Path, tmp_path: Path
+) -> None:
+    new_key(home / ".ssh/id_ed25519")
+    said = add_locked(batchwasm)
+    assert "locked: ~/.ssh/id_ed25519 is known there now" in said
+    assert locked.authorized_keys.read_text() == (home / ".ssh/id_ed25519.pub").read_text()
+    assert stat.S_IMODE(locked.authorized_keys.stat().st_mode) == 0o600
+    assert stat.S_IMODE(locked.authorized_keys.parent.stat().st_mode) == 0o700
+    assert locked.tried == [PASSWORD]
+    assert (home / OWN).read_text() == f'[hosts.locked]\nuser = "{USER}"\n'
+    written = [path.read_bytes() for path in tmp_path.parent.rglob("*") if path.is_file()]
+    assert not [data for data in written if PASSWORD.encode() in data]
+    batchwasm("hosts", "check")
+
+
+def test_keys_that_are_there_already_stay(batchwasm: Cli, locked: PasswordServer, home: Path, tmp_path: Path) -> None:
+    for path in (home / ".ssh/id_ed25519", tmp_path / "other"):
+        new_key(path)
+    other, mine = (path.read_text() for path in (tmp_path / "other.pub", home / ".ssh/id_ed25519.pub"))
+    locked.authorized_keys.parent.mkdir()
+    locked.authorized_keys.write_text(f"# of others\n{other.rstrip()}")
+    add_locked(batchwasm)
+    assert locked.authorized_keys.read_text() == f"# of others\n{other}{mine}"
+
+
+def test_who_has_no_key_gets_one_made(batchwasm: Cli, locked: PasswordServer, home: Path) -> None:
+    assert "made a key of your own: ~/.ssh/id_ed25519" in add_locked(batchwasm)
+    assert stat.S_IMODE((home / ".ssh/id_ed25519").stat().st_mode) == 0o600
+    assert locked.authorized_keys.read_text() == (home / ".ssh/id_ed25519.pub").read_text()
+
+
+def test_a_wrong_password_puts_nothing_there(batchwasm: Cli, locked: PasswordServer, home: Path) -> None:
+    new_key(home / ".ssh/id_ed25519")
+    assert "does not take that password of user alice" in add_locked(batchwasm, stdin="guess\n", code=3)
+    assert not locked.authorized_keys.exists()
+    assert not (home / OWN).exists()
+
+
+def test_on_a_terminal_the_password_is_asked_for_without_echo_and_again_where_it_is_wrong(
+    batchwasm: Cli, locked: PasswordServer, home: Path
+) -> None:
+    code, shown = on_a_terminal(
+        *("-m", "batchwasm", "hosts", "add", f"{USER}@locked"),
+        cwd=batchwasm.folder,
+        answers=[
+            ("Accept this key", "y\n"),
+            ("Make ~/.ssh/id_ed25519", "\n"),
+            ("not kept): ", "guess\n"),
+            ("not kept): ", f"{PASSWORD}\n"),
+        ],
+    )
+    assert code == 0
+    assert locked.tried == ["guess", PASSWORD]
+    assert PASSWORD not in shown
+    assert "guess" not in shown
+    assert list(hosts_of(home / OWN)) == ["locked"]
+
+
+def test_an_interrupt_at_the_password_leaves_the_inventory_as_it_was(
+    batchwasm: Cli, locked: PasswordServer, home: Path
+) -> None:
+    new_key(home / ".ssh/id_ed25519")
+    path = batchwasm.folder / "inventory.toml"
+    path.write_text("[hosts.a]")
+    code, shown = on_a_terminal(
+        *("-m", "batchwasm", "hosts", "add", "--yes", f"{USER}@locked"),
+        cwd=batchwasm.folder,
+        answers=[("not kept): ", "\x03")],
+        controlling=True,
+    )
+    assert code == 130
+    assert "Traceback" not in shown
+    assert path.read_text() == "[hosts.a]"
+    assert not locked.authorized_keys.exists()
+
+
+def test_without_a_terminal_it_says_what_answers_for_a_password(
+    batchwasm: Cli, locked: PasswordServer, home: Path
+) -> None:
+    new_key(home / ".ssh/id_ed25519")
+    said = batchwasm("hosts", "add", f"{USER}@locked", "--yes", code=3).err
+    assert "give the password with --password-stdin" in said
+    assert locked.tried == []
+
+
+def test_a_server_that_asks_for_a_password_in_a_question_of_its_own_gets_it(
+    batchwasm: Cli, locked: PasswordServer
+) -> None:
+    locked.prompts = ("Password: ",)
+    add_locked(batchwasm)
+    assert locked.tried == [PASSWORD]
+
+
+def test_a_server_that_wants_a_code_too_gets_no_password_and_the_way_by_hand_is_told(
+    batchwasm: Cli, locked: PasswordServer, home: Path
+) -> None:
+    locked.prompts = ("Password: ", "Verification code: ")
+    said = add_locked(batchwasm, code=3)
+    assert "ControlPersist=8h" in said
+    assert locked.tried == []
+    assert not (home / ".ssh/id_ed25519").exists()
+
+
+def test_on_a_terminal_ssh_itself_asks_for_a_code(batchwasm: Cli, locked: PasswordServer, home: Path) -> None:
+    locked.prompts = ("Password: ", "Verification code: ")
+    code, shown = on_a_terminal(
+        *("-m", "batchwasm", "hosts", "add", "--yes", f"{USER}@locked"),
+        cwd=batchwasm.folder,
+        answers=[("Password: ", f"{PASSWORD}\n"), ("Verification code: ", f"{CODE}\n")],
+        controlling=True,
+    )
+    assert code == 0, shown
+    assert (home / OWN).read_text() == f'[hosts.locked]\nuser = "{USER}"\ntransport = "openssh"\n'
+
+
+def test_a_server_that_takes_no_password_is_not_offered_one(batchwasm: Cli, locked: PasswordServer, home: Path) -> None:
+    locked.passwords = False
+    new_key(home / ".ssh/id_ed25519")
+    said = add_locked(batchwasm, code=3)
+    assert "refuses user alice (tried: ~/.ssh/id_ed25519;" in said
+    assert locked.tried == []
+
+
+def test_a_key_with_a_passphrase_that_no_agent_holds_is_told(
+    batchwasm: Cli, locked: PasswordServer, home: Path
+) -> None:
+    new_key(home / ".ssh/id_ed25519", "passphrase")
+    assert "ssh-add ~/.ssh/id_ed25519" in add_locked(batchwasm, code=3)
+    assert locked.tried == []
+
+
+# ------------------------------------------------------------------------------------------------------ the file
+
+
+def test_what_is_in_the_inventory_stays_byte_for_byte(batchwasm: Cli, pool: list[Sshd]) -> None:
+    path = batchwasm.folder / "inventory.toml"
+    text = '# ours\n[hosts.z]   # the last\ncpus = 0x10\n\n[defaults]\nuser = "root" # all'
+    path.write_text(text)
+    path.chmod(0o640)
+    batchwasm("hosts", "add", "root@sshd-b", "--yes", "--label", "a", "--label", "b")
+    assert path.read_text() == f'{text}\n\n[hosts.sshd-b]\nlabels = ["a", "b"]\n'
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    assert sorted(entry.name for entry in batchwasm.folder.iterdir()) == ["inventory.toml"]
+
+
+def test_a_link_to_an_inventory_stays_one(batchwasm: Cli, pool: list[Sshd], tmp_path: Path) -> None:
+    (tmp_path / "real.toml").write_text("")
+    (batchwasm.folder / "inventory.toml").symlink_to(tmp_path / "real.toml")
+    batchwasm("hosts", "add", "sshd-b", "--yes")
+    assert (batchwasm.folder / "inventory.toml").is_symlink()
+    assert (tmp_path / "real.toml").read_text() == "[hosts.sshd-b]\n"
+
+
+def test_name_address_and_port_are_written(batchwasm: Cli, pool: list[Sshd], home: Path) -> None:
+    configure(home, "Host 127.0.*\n  User root\n")
+    port = str(pool[0].port)
+    said = batchwasm("hosts", "add", pool[0].address, "--name", "one", "--port", port, "-i", "my lab.toml", "--yes").err
+    (host,) = hosts_of(batchwasm.folder / "my lab.toml").values()
+    assert (host.name, host.address, host.port) == ("one", pool[0].address, pool[0].port)
+    assert "next: batchwasm run SOURCE -i 'my lab.toml'" in said
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["lab[1-"], "never closed"),
+        (["a", "b", "--name", "one"], "'one' is 1 names, and there are 2 hosts"),
+        (["a", "a"], "'a' is named twice"),
+        (["alice@a:2222"], "'alice@a:2222' has a port in it; write alice@a --port 2222"),
+        (["a", "--workdir", "rel"], "hosts.a.workdir: 'rel' is a path on the host"),
+        (["there", "--port", "23"], "hosts.there: is there already, with another port"),
+        ([], "Missing argument"),
+    ],
+)
+def test_what_is_wrong_with_what_was_given_is_2_before_anything(
+    batchwasm: Cli, home: Path, args: list[str], words: str
+) -> None:
+    (batchwasm.folder / "inventory.toml").write_text("[hosts.there]\n")
+    assert words in batchwasm("hosts", "add", *args, code=2).err
+
+
+def test_an_inventory_that_is_wrong_is_2_and_stays(batchwasm: Cli) -> None:
+    path = batchwasm.folder / "inventory.toml"
+    path.write_text("[hosts.a]\nprot = 1\n")
+    assert "did you mean 'port'" in batchwasm("hosts", "add", "b", code=2).err
+    assert path.read_text() == "[hosts.a]\nprot = 1\n"
+
+
+def test_hosts_that_are_there_already_are_told_and_nobody_is_asked(batchwasm: Cli) -> None:
+    (batchwasm.folder / "inventory.toml").write_text('[hosts."lab[01-12]"]\n')
+    assert "inventory.toml already" in batchwasm("hosts", "add", "lab03").err
