@@ -307,12 +307,15 @@ class Table(ScrollView, Generic[Row], can_focus=True):
             self.scroll_to(y=self.cursor, animate=False, immediate=True, force=True)
         elif self.cursor >= top + height:
             self.scroll_to(y=self.cursor - height + 1, animate=False, immediate=True, force=True)
+        if self.show_vertical_scrollbar:  # one that appeared after the scroll was not told of it
+            self.vertical_scrollbar.position = self.scroll_y
 
     def on_resize(self) -> None:
         self._shown = []
         self.virtual_size = Size(self._width, len(self._rows) + 1)
         self._lay_out()
         self._see_cursor()
+        self.call_after_refresh(self._see_cursor)  # how far it can be scrolled is known only then
 
     def on_focus(self) -> None:
         self.refresh()

@@ -47,8 +47,15 @@ def root(monkeypatch: pytest.MonkeyPatch) -> None:
 async def settled(pilot: Any) -> None:
     """Looked at, and laid out for what was seen."""
     await until(pilot, lambda: pilot.app.overview is not None)
-    await pilot.pause()
-    await pilot.pause()
+    await still(pilot)
+
+
+async def still(pilot: Any) -> None:
+    """Until nothing changes any more."""
+    seen: list[str] = []
+    while len(seen) < 4 or len(set(seen[-4:])) > 1:
+        await pilot.pause()
+        seen.append(pilot.app.export_screenshot())
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
@@ -66,7 +73,8 @@ OVER = {"help": ["question_mark"], "leaving": ["q"], "cancel": ["down", "c"], "l
 def test_what_is_over_it(snap_compare: Compare, what: str) -> None:
     async def pressed(pilot: Any) -> None:
         await settled(pilot)
-        await pilot.press(*OVER[what])
-        await pilot.pause()
+        for key in OVER[what]:
+            await pilot.press(key)
+            await still(pilot)
 
     assert snap_compare(dashboard(Fixed(tour())), terminal_size=(80, 24), run_before=pressed)
