@@ -88,10 +88,11 @@ def usage_dict(found: Sizing | None) -> dict[str, Any] | None:
 class HostRow:
     name: str
     state: str
-    """connecting, ready, down (can't be used), lost (worked, now away), unused (all was done before it answered).
+    """connecting, ready, down (can't be used), lost (worked, now away), unused (the run ended before it answered).
 
     It gets nothing new while it is drained, busy (left to others), aside (too much failed there), silent, or removed
-    (from the inventory), and one task at a time on probation.
+    (from the inventory), and one task at a time on probation. Of a run that has finished or stopped it is what it was
+    then.
     """
     reason: str | None
     cpus: float | None
@@ -297,7 +298,7 @@ def _standing(state: State, host: HostState, now: float) -> tuple[str, str | Non
         return "drained", "; ".join(filter(None, (closed["drained"], closed.get("lost"), closed.get("down"))))
     word = next(iter(closed), "ready")
     if word == "connecting":
-        return ("unused" if state.finished else word), None
+        return ("unused" if state.finished or state.stopped is not None else word), None
     return word, closed.get(word)
 
 

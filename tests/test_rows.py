@@ -225,3 +225,9 @@ def test_a_skipped_task_says_what_before_it_did_not_succeed() -> None:
     assert (row.index, row.outcome) == (1, "skipped")
     assert row.reason is not None
     assert (row.reason.code, row.reason.text) == ("skipped", "it comes after prep/1, which did not succeed (failed)")
+
+
+def test_a_host_that_had_not_answered_when_the_run_stopped_is_not_said_to_connect() -> None:
+    stopped = RunStopped(code="compile", text="main.c does not compile")
+    hosts = rows.status(state_of(JOINED, stopped), "/", alive=False).hosts
+    assert [(host.name, host.state) for host in hosts] == [("g", "unused"), ("h", "ready"), ("i", "unused")]

@@ -96,3 +96,13 @@ async def test_nothing_is_drawn_where_nothing_has_changed() -> None:
         bench.look()
         await settled(pilot)
         assert bench.screen_text == before
+
+
+async def test_a_host_of_a_run_that_does_not_go_on_is_told_of_as_it_was() -> None:
+    view = host_view()
+    view = replace(view, line=replace(view.line, is_past=True))
+    async with benched(HostScreen("lab01"), of_host(view), (200, 60)) as (bench, _):
+        said = bench.screen_text
+    assert "heard last at" in said
+    assert "12 tasks there when the run ended, 310 done" in said
+    assert "with all that others do there (when the run ended)" in said
