@@ -292,11 +292,10 @@ def host_row(state: State, host: HostState, now: float) -> HostRow:
 
 
 def _standing(state: State, host: HostState, now: float) -> tuple[str, str | None]:
-    """A host's state in one word, and why. What a person wants of it is told before what became of it."""
-    closed = dict(host.closed_by(now))
-    if "drained" in closed and not host.removed:
+    """A host's state in one word, and why."""
+    closed, word = dict(host.closed_by(now)), host.standing(now)
+    if word == "drained":
         return "drained", "; ".join(filter(None, (closed["drained"], closed.get("lost"), closed.get("down"))))
-    word = next(iter(closed), "ready")
     if word == "connecting":
         return ("unused" if state.finished or state.stopped is not None else word), None
     return word, closed.get(word)

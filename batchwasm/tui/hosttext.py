@@ -152,7 +152,15 @@ def nothing_ran(line: HostLine) -> str:
 def known_text(view: HostView) -> Content:
     if not view.facts:
         return Content.styled("it has not told what it is yet: it was not reached", FAINT)
-    return pairs((visible(name.replace("_", " ")), visible(_fact(name, value))) for name, value in view.facts.items())
+    return pairs((visible(_fact_name(name)), visible(_fact(name, value))) for name, value in view.facts.items())
+
+
+def _fact_name(name: str) -> str:
+    """Without its unit, which the value has."""
+    for unit in ("_bytes", "_at", "_s"):
+        name = name.removesuffix(unit)
+    said = name.replace("_", " ")
+    return f"{said} when it joined" if said.endswith("free") else said
 
 
 def _fact(name: str, value: Any) -> str:

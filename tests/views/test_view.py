@@ -76,7 +76,7 @@ def test_a_run_that_finished_is_over(written: Written, view: View) -> None:
     assert [job.phase for job in shown.jobs] == ["done", "done"]
     assert shown.at == written.now
     assert shown.pace.left_s is None
-    assert shown.said[-1].text == "finished: every task has its result"
+    assert shown.said[-1].text == "finished: every task has ended"
     assert view.look() is shown
     assert view.job("sim").line == shown.jobs[0]
 
