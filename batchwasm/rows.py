@@ -119,7 +119,8 @@ class Status:
     reason: str | None
     """Why it stopped, or why the rest was cancelled."""
     wall_s: float
-    """From the run's first event to its last, or to now while it goes on."""
+    """From the run's first event to its last, or to now while it goes on; without the time between two lives of its
+    scheduler."""
     paused: str | None = None
     """Who has paused it, or why; None where nobody has, or it does not go on."""
     comparing: tuple[str, ...] = ()
@@ -238,7 +239,7 @@ def status(state: State, folder: str, *, alive: bool, now: float = 0.0) -> Statu
         hosts=tuple(host_row(state, host, max(now, state.last_at)) for host in state.hosts.values()),
         by_outcome=by_outcome(counts),
         reason=state.stopped.text if state.stopped else state.cancelled.text if state.cancelled else None,
-        wall_s=max(0.0, max(state.last_at, now if running else 0.0) - state.first_at),
+        wall_s=max(0.0, max(state.last_at, now if running else 0.0) - state.first_at - state.idle_s),
         paused=state.paused if running else None,
         comparing=tuple(found.text for job in state.jobs if job.gave and (found := compares(job)) is not None),
         advice=tuple(advice(state)),
