@@ -67,6 +67,11 @@ def _of_this_life(state: State, samples: Sequence[Progress]) -> Sequence[Progres
     # Until its hosts are there again, what they were sent counts as running, and as lost once they have forgotten it.
     while first < len(samples) and not (samples[first].running and samples[first].hosts):
         first += 1
+    for n in range(first + 1, len(samples)):
+        before, after = samples[n - 1], samples[n]
+        # More than this life can have done is lost: of what was sent before it seemed to run until hosts told better.
+        if before.work_s - after.work_s > (after.at - state.opened_at) * max(before.cpus, after.cpus):
+            first = n
     return samples[first:]
 
 

@@ -217,3 +217,14 @@ def test_more_results_than_tasks_are_no_error_of_mathematics() -> None:
         waiting=-5, sent=1, elapsed_s=[1.0], cpus=1.0, mean_s=2.0, tries=1.0, deviation_s=1.0, known=9
     )  # of a journal that somebody wrote otherwise
     assert _durations_s([odd]) == 0.0
+
+
+def test_what_was_sent_before_and_is_over_by_now_makes_no_negative_speed() -> None:
+    """A task that ran when the scheduler was killed seemed to run all the time; it did not."""
+    joined = HostJoined(host="h", supervisor="s", cpus=1, memory_bytes=GIB, facts={})
+    placed = BatchPlaced(batch=2 << 40 | 1, job=0, host="h", ranges=((100, 101),))
+    state = opened_at(1_000.0, joined, placed).state
+    seemed = worked(1_001.0, 100, 200.0 + 800.0)
+    again = [worked(1_002.0 + 0.5 * n, 101 + n // 4, 202.0 + 0.5 * n) for n in range(20)]
+    found = pace(state, [*FIRST_LIFE, seemed, *again], goes_on=True)
+    assert found.left_s == pytest.approx(600.0, rel=0.1)
