@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import getpass
 import os
 import shlex
@@ -21,6 +22,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -34,9 +36,19 @@ _PR_SET_PDEATHSIG = 1
 Pairs = tuple[tuple[str, str], ...]
 
 
+class Root(Protocol):
+    """A system for a server."""
+
+    def command(self, hostname: str, shared: Path, sshd: Sequence[str | Path]) -> list[str]:
+        """Starts its sshd with these arguments in a world of its own, which ends with it. `shared` is there, too."""
+
+
 @dataclass
 class Sshd:
-    """One server. `options` are lines of sshd_config; `hostname` gives it its own UTS and mount namespace and /tmp."""
+    """One server. `options` are lines of sshd_config; `hostname` gives it its own UTS and mount namespace and /tmp.
+
+    `root` makes it another system (see trees.py): its sshd, its programs, its processes.
+    """
 
     name: str
     address: str
@@ -47,6 +59,7 @@ class Sshd:
     options: Sequence[str] = ()
     hostname: str | None = None
     environment: Pairs = ()
+    root: Root | None = None
     _listener: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
@@ -89,7 +102,11 @@ class Sshd:
         (self.folder / "sshd_config").write_text(self._config())
         with open(self.folder / "log", "ab") as log:
             self._listener = subprocess.Popen(
-                self._command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=die_with_us
+                self._command(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                preexec_fn=functools.partial(die_with_us, self._end_signal),
             )
         self._wait_for_banner()
 
@@ -115,6 +132,8 @@ class Sshd:
         return "".join(f"{line}\n" for line in lines)
 
     def _command(self) -> list[str]:
+        if self.root is not None:
+            return self.root.command(self.name, self.folder.parent, ["-D", "-e", "-f", self.folder / "sshd_config"])
         sshd = [sshd_path() or "sshd", "-D", "-e", "-f", str(self.folder / "sshd_config")]
         if self.hostname is None:
             return sshd
@@ -158,10 +177,15 @@ class Sshd:
         """SIGKILL for its connections; the server goes on, and so does what they started and detached."""
         _kill(pid for pid in self.sessions() if pid not in set(self.processes()))
 
-    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+    @property
+    def _end_signal(self) -> signal.Signals:
+        """What waits for the end of a system of its own heeds no other."""
+        return signal.SIGTERM if self.root is None else signal.SIGKILL
+
+    def stop(self, how: signal.Signals | None = None) -> None:
         listener, self._listener = self._listener, None
         if listener is not None:
-            listener.send_signal(how)
+            listener.send_signal(how or self._end_signal)
             listener.wait()
 
     def end(self) -> list[str]:
@@ -245,6 +269,7 @@ class Servers:
         home: Path | None = None,
         hostname: str | None = None,
         environment: Pairs = (),
+        root: Root | None = None,
     ) -> Sshd:
         folder = self.root / name
         server = Sshd(
@@ -257,6 +282,7 @@ class Servers:
             options=options,
             hostname=hostname,
             environment=environment,
+            root=root,
         )
         server.start()
         self._made.append(server)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import ast
 import functools
 import json
+import os
 import re
+import shlex
 import sqlite3
+import tomllib
 from contextlib import closing
 from dataclasses import fields
 from pathlib import Path
@@ -22,7 +25,10 @@ from batchwasm.journal import Journal
 from batchwasm.model import Outcome
 from batchwasm.results import RunFolder
 from batchwasm.runner.engines import TRAPS
+from tests.command import Cli
+from tests.sshd import Sshd
 from tests.test_journal import EVENTS
+from tests.toolchains.guests import need
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -133,6 +139,34 @@ def test_the_files_that_the_readme_shows_are_right(tmp_path: Path) -> None:
     run, machines = spec.load(tmp_path / "jobs.toml")
     assert run.tasks == 4
     assert len(machines.hosts) == 40
+
+
+def first_minutes(language: str) -> list[str]:
+    """Blocks of the README's opening."""
+    opening = (ROOT / "README.md").read_text().partition("## The first minutes\n")[2].partition("\n## ")[0]
+    return re.findall(rf"^```{language}\n(.*?)^```", opening, re.DOTALL | re.MULTILINE)
+
+
+def test_the_first_minutes_of_the_readme_are_as_it_says(
+    batchwasm: Cli, ssh_pool: list[Sshd], home: Path, tmp_path: Path
+) -> None:
+    """A function here, then on a host that nobody here knew: typed as it stands there, but for the host's name."""
+    need("go")
+    (home / ".ssh/known_hosts").unlink()
+    command = tmp_path / "bin/batchwasm"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\nexec {shlex.join(batchwasm.program)} "$@"\n')
+    command.chmod(0o755)
+    install, function, pool = first_minutes("sh")
+    [values] = first_minutes("console")
+    shell = Cli(program=("sh", "-eu", "-c"), folder=batchwasm.folder)
+    env = {"PATH": f"{command.parent}:{os.environ['PATH']}"}
+    assert shell(function, env=env).out == values
+    added = shell(pool.replace("alice@lab01", f"--yes root@{ssh_pool[0].name}"), env=env)
+    assert added.out.endswith(values.partition("\n")[2])
+    assert f"host {ssh_pool[0].name}: ready" in added.err
+    assert "'./batchwasm[toolchains]'" in install
+    assert "toolchains" in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 
 
 def test_the_readme_names_commands_and_keys_that_there_are() -> None:

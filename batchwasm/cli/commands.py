@@ -112,5 +112,5 @@ batchwasm = Main(
     params=[version_option()],
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     help="Run batches of WebAssembly on pools of lab machines, over plain SSH.",
-    epilog="Start with 'batchwasm init', then 'batchwasm run jobs.toml'.",
+    epilog="Start with 'batchwasm init', then 'batchwasm run jobs.toml'; or with 'batchwasm init --function'.",
 )

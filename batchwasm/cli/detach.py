@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from batchwasm.cli.progress import Plain
-from batchwasm.escape import say
+from batchwasm.escape import say, visible_text
 
 if TYPE_CHECKING:
     from batchwasm.results import RunFolder
@@ -149,6 +149,7 @@ class Log(Plain):
 
     def note(self, text: str) -> None:
         stamp = time.strftime("%Y-%m-%d %H:%M:%S")
+        text = visible_text(text)  # it is a file, and read on terminals
         super().note("\n".join(f"{stamp} {line}" for line in text.splitlines() or [""]))
         descriptor = self._stream.fileno()
         if self.is_ours and os.fstat(descriptor).st_size > LOG_LIMIT_BYTES:

@@ -112,6 +112,8 @@ class GoingInBackground(Going):
     def _take_over(self) -> None:
         self._background.take_over(self._folders[0])
         self._log.is_ours = True
+        if self._telling is not None and self._telling.url is not None:
+            self._log.note(f"metrics at {self._telling.url}")  # said on the caller's terminal, too, which may be gone
 
 
 class BackgroundWatcher(RunWatcher):

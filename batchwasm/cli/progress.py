@@ -28,6 +28,7 @@ worked, now silent; `removed`: from the inventory."""
 PLAIN_INTERVAL_S = 5.0  # often enough to see life in a log, seldom enough not to fill it
 PLAIN_SAME_S = 60.0  # the same where nothing changes
 REFRESH_PER_S = 5
+LONG_S = 5.0  # a compile that takes longer shows its seconds: a first one builds libraries for a minute
 JOB_LINES = 12  # more jobs than this are shown in sum only: the display must fit a small terminal
 PACE_WINDOW_S = 30.0  # the rate is that of the last half minute: it follows a sweep whose tasks grow
 
@@ -189,7 +190,7 @@ class Terminal:
 
         self._clock = clock
         self._pace = Pace()
-        self._compiling: dict[JobName, str] = {}
+        self._compiling: dict[JobName, tuple[str, float]] = {}
         self._compiled = 0
         self._hosts: dict[HostName, tuple[HostState, str]] = {}
         self._counts: Counts | None = None
@@ -209,7 +210,8 @@ class Terminal:
         self._console.show_cursor(True)
 
     def compiling(self, job: JobName, hint: str) -> None:
-        self._compiling[job] = hint
+        _, since = self._compiling.get(job, ("", self._clock()))
+        self._compiling[job] = (hint, since)
 
     def compiled(self, job: JobName, artifact: Artifact) -> None:
         self._compiling.pop(job, None)
@@ -248,8 +250,9 @@ class Terminal:
     def _lines(self, width: int) -> Iterator[str]:
         compiling = dict(self._compiling)  # the drawing thread must not see it change size
         if compiling:
-            jobs = ", ".join(f"{job} ({hint})" if hint else job for job, hint in compiling.items())
-            yield f"compiling  {jobs}; {self._compiled} done"
+            now = self._clock()
+            jobs = (compiling_text(job, hint, now - since) for job, (hint, since) in compiling.items())
+            yield f"compiling  {', '.join(jobs)}; {self._compiled} done"
         hosts = list(self._hosts.items())
         if hosts:
             yield f"hosts      {hosts_text(hosts)}"
@@ -261,6 +264,12 @@ class Terminal:
             longest = max(len(name) for name in counts.jobs)
             for name, job in counts.jobs.items():
                 yield f"  {name:<{min(longest, 24)}} {bar(job, width // 6)} {', '.join(tally(job, None))}"
+
+
+def compiling_text(job: JobName, hint: str, wall_s: float) -> str:
+    """`mean, 12 s (first C compile: building libc once, about 40 s)`; a narrow line loses its end."""
+    so_far = f", {duration_text(int(wall_s))}" if wall_s >= LONG_S else ""
+    return f"{job}{so_far}{f' ({hint})' if hint else ''}"
 
 
 def compiled_text(job: JobName, artifact: Artifact) -> str:

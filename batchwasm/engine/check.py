@@ -174,8 +174,8 @@ class _Seen:
         elif code == "key_changed":
             self.key = "changed"
         elif self.connected or code == "auth":
-            checked = await asyncio.to_thread(transports.checks_keys, self.host)
-            self.key = "known" if checked else "unchecked"
+            checked = await transports.checks_keys(self.host)
+            self.key = None if checked is None else "known" if checked else "unchecked"
 
 
 async def _look(seen: _Seen, transport: transports.Transport) -> None:

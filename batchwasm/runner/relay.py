@@ -21,7 +21,7 @@ GREETING = b"bw-super"
 """What a supervisor sends on every new connection before all else. A connection that ends without it met a supervisor
 that was leaving; one that got it keeps the supervisor here."""
 _BUFFER_BYTES = 256 * 1024
-_PATIENCE_S = 30  # a start takes 0.1 s; a loaded machine with its Python on NFS has taken 10
+_PATIENCE_S = 55  # a start takes 0.1 s; Python on NFS has taken 10, an emulated machine 35; the scheduler waits 60
 _CONNECT_S = 5  # an accept takes one turn of the supervisor's loop
 _STARTS = 3
 

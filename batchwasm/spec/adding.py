@@ -7,6 +7,7 @@ What is in the file stays as it is, byte for byte: tables are put behind it. Onl
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +17,8 @@ from batchwasm.model import Host, HostName
 from batchwasm.spec import document, hostlist
 from batchwasm.spec import inventory as inventories
 from batchwasm.spec.nodes import quoted
+
+_WITH_PORT = re.compile(r"([^:]+):(\d+)")
 
 Keys = Mapping[str, "str | int | Sequence[str]"]
 """Keys of a host's table with their values."""
@@ -190,6 +193,8 @@ def _targets(text: str, names: str | None) -> Iterator[tuple[str, list[str]]]:
     if names is not None and not hostlist.is_range(names) and ":" in text and "[" not in text:
         user, _, address = text.rpartition("@")
         yield user, [address]
+    elif match := _WITH_PORT.fullmatch(text):
+        raise ValueError(f"{text!r} has a port in it; write {match[1]} --port {match[2]}")
     else:
         yield from inventories.targets(text)
 

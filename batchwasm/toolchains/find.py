@@ -7,6 +7,7 @@ import importlib.metadata
 import importlib.util
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -34,6 +35,27 @@ def zig() -> Tool | None:
         return _zig(program)
     on_path = shutil.which("zig")
     return _zig(Path(on_path)) if on_path else None
+
+
+def wheel(name: str) -> str:
+    """The command that installs a compiler's wheel beside this program, in the version that `[toolchains]` pins.
+
+    It works as it stands, in a venv and under pipx: `batchwasm[toolchains]` would not, for no package index has ours.
+    """
+    package = next((found for found in _pinned() if found.startswith(f"{name}==")), name)
+    if (Path(sys.prefix) / "pipx_metadata.json").is_file():
+        return f"pipx inject {shlex.quote(Path(sys.prefix).name)} {package}"
+    return f"{shlex.quote(sys.executable)} -m pip install {package}"
+
+
+@functools.cache
+def _pinned() -> tuple[str, ...]:
+    """What this program's own packages are, such as ziglang==0.17.1."""
+    try:
+        required = importlib.metadata.requires("batchwasm") or ()
+    except importlib.metadata.PackageNotFoundError:  # not installed, but run from its sources
+        return ()
+    return tuple(text.partition(";")[0].strip() for text in required)
 
 
 @functools.cache
@@ -197,7 +219,14 @@ def _go(program: Path) -> Tool | None:
     version = re.search(r"\bgo(\d+\.\d+\S*)", said or "")
     if version is None or release(version[1]) < (1, 21):
         return None
-    return Tool(name="go", version=version[1], argv=(str(program),), path=program, stamp=_stamp(program, said or ""))
+    return Tool(
+        name="go",
+        version=version[1],
+        argv=(str(program),),
+        path=program,
+        stamp=_stamp(program, said or ""),
+        first_use_s=10,
+    )
 
 
 def _all(name: str, *more: str) -> list[Path]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from batchwasm.errors import HostError
 from batchwasm.model import Host
 from batchwasm.transports.base import Offer, Process, Transport, UnknownKey
@@ -30,17 +32,19 @@ def make(host: Host) -> Transport:
     raise ValueError(f"{host.name}: transport {host.transport!r}; the inventory's reader lets no such thing through")
 
 
-def checks_keys(host: Host) -> bool:
-    """False where ssh_config says that the keys of this host, or of a gateway to it, are not checked; may block."""
+async def checks_keys(host: Host) -> bool | None:
+    """False where ssh_config says that the keys of this host, or of a gateway to it, are not checked; None: unknown."""
     if host.transport == "local":
         return True
     from batchwasm.transports.route import endpoint_of, route_of
 
     if host.transport == "openssh":  # whose configuration may have what only it understands
-        from batchwasm.transports import openssh_client
+        from batchwasm.transports import gates, openssh_client
 
-        return openssh_client.checks_keys(openssh_client.Client(endpoint=endpoint_of(host)))
-    return all(hop.strict != "no" for hop in route_of(host.name, endpoint_of(host)))
+        async with gates.turn("ssh -G"):
+            return await openssh_client.checks_keys(host.name, openssh_client.Client(endpoint=endpoint_of(host)))
+    route = await asyncio.to_thread(route_of, host.name, endpoint_of(host))
+    return all(hop.strict != "no" for hop in route)
 
 
 def place(host: Host) -> str:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 from collections.abc import Mapping, Sequence
 from typing import cast
 
 from batchwasm.errors import HostError, HostLost
+from batchwasm.transports import groups
 from batchwasm.transports.stdio import Gate, Inbox, Tail
 
 LAST_WORDS_S = 0.5  # what comes through the pipes after the end; a child that goes on may hold them open
@@ -149,10 +148,7 @@ class LocalProcess(asyncio.SubprocessProtocol):
     def _kill(self) -> None:
         """The whole group, which is named by the pid of a child that is not reaped yet."""
         if self._transport is not None and self._transport.get_returncode() is None:
-            try:
-                os.killpg(self._transport.get_pid(), signal.SIGKILL)
-            except ProcessLookupError:
-                pass  # it ended between the look and the kill
+            groups.kill(self._transport.get_pid())
 
     @property
     def stderr_tail(self) -> str:

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import signal
 
 from batchwasm.errors import HostError, HostLost
 from batchwasm.model import Host
-from batchwasm.transports import gates
+from batchwasm.transports import gates, groups
 from batchwasm.transports.announced import PidLine, announced, killing
 from batchwasm.transports.local import LocalProcess, happens
 from batchwasm.transports.login_shell import portable
@@ -30,6 +28,7 @@ from batchwasm.transports.openssh_client import (
     no_program,
     removed,
     run,
+    silent,
 )
 from batchwasm.transports.openssh_errors import Asks, Failed, standing, why
 from batchwasm.transports.route import endpoint_of
@@ -90,7 +89,6 @@ class OpensshTransport:
         for socket in filter(None, (options.control_path, standing(self._client))):
             if await (master := Master(self._client, socket, ours=False)).alive():
                 return master
-        removed(standing(self._client))  # a dead one would keep the next from listening
         return None
 
     async def _made(self, options: Options) -> Master:
@@ -119,6 +117,7 @@ class OpensshTransport:
                 *line,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
+                env=silent(),
                 start_new_session=True,
             )
         except OSError as error:
@@ -134,7 +133,7 @@ class OpensshTransport:
             return login.tail.text
         finally:
             if transport.get_returncode() is None:
-                os.killpg(transport.get_pid(), signal.SIGKILL)
+                groups.kill(transport.get_pid())
                 await login.exited.wait()
             if self._login is not login:
                 transport.close()
@@ -204,7 +203,7 @@ async def line_for_a_person(host: Host) -> list[str] | None:
     except Asks:
         client = Client(endpoint=endpoint_of(host))
         options = await client.says(host.name)
-        return client.master(standing(client), options, f"-oControlPersist={ASKED_PERSIST_S}", asks=True)
+        return client.shared(standing(client), options, f"-oControlPersist={ASKED_PERSIST_S}")
     except HostError:
         return None  # the run will tell
     finally:
@@ -285,13 +284,15 @@ class MuxProcess(LocalProcess):
             self._inbox.end()
 
     async def _judged(self) -> None:
+        lost: HostLost | None = HostLost(f"{self._name}: ssh ended, and whether the connection is gone is unknown")
         try:
             lost = await self._host.lost()
         except HostError as error:
             lost = HostLost(error.cause)
-        if lost is not None:
-            self._gate.fail(lost)
-        self._inbox.end(lost)
+        finally:  # or who reads would wait for ever
+            if lost is not None:
+                self._gate.fail(lost)
+            self._inbox.end(lost)
 
     # our side
 

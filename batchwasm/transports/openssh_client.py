@@ -14,14 +14,13 @@ import re
 import secrets
 import shlex
 import shutil
-import signal
 import stat
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from batchwasm.errors import HostError
+from batchwasm.transports import groups
 from batchwasm.transports.ssh_config import CONNECT_TIMEOUT_S, DEFAULT_KEYS, Endpoint, Settings, existing
 
 GATEWAYS_DEEP = 8
@@ -43,6 +42,8 @@ _WITH_PATHS = re.compile(
 )
 _HOME = re.compile(r"(?<=[\s\"=])~/")
 _RELATIVE = re.compile(r"^(\s*Include\s+)(?=[^/~\"\s])", re.I | re.M)
+NOTHING = "true"
+"""A command for who wants a login only."""
 _ALONE = ("-oControlMaster=no", "-oControlPath=none")
 
 
@@ -64,6 +65,7 @@ async def run(arguments: Sequence[str], within_s: float) -> Ran:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
+            env=silent(),
             start_new_session=True,
         )
     except OSError as error:
@@ -76,9 +78,15 @@ async def run(arguments: Sequence[str], within_s: float) -> Ran:
         out, words, code = b"", b"", None
     finally:
         if process.returncode is None:
-            os.killpg(process.pid, signal.SIGKILL)
+            groups.kill(process.pid)
             await process.wait()
     return Ran(code=code, out=_text(out), words=_text(words))
+
+
+def silent() -> dict[str, str]:
+    """Our environment for an ssh that may ask nobody: those that it starts for gateways hear of no BatchMode."""
+    # The program that asks is no program, for an ssh older than 8.4, which does not know whether it is required.
+    return {**os.environ, "SSH_ASKPASS_REQUIRE": "never", "SSH_ASKPASS": "false"}
 
 
 def _text(data: bytes) -> str:
@@ -110,11 +118,19 @@ class Client:
         """For a connection of its own."""
         return self.line(*options, *_ALONE, command=command)
 
-    def master(self, socket: str, said: Options, *options: str, asks: bool = False) -> list[str]:
+    def master(self, socket: str, said: Options, *options: str) -> list[str]:
         """Logs in, listens on `socket`, and goes to the background."""
         control = ("-f", "-N", "-oControlMaster=yes", f"-oControlPath={quoted(socket)}")
-        timeout = f"-oConnectTimeout={said.connect_timeout_s:.0f}"
-        return self.line(*control, timeout, *options, asks=asks)
+        return self.line(*control, _timeout(said), *options)
+
+    def shared(self, socket: str, said: Options, *options: str) -> list[str]:
+        """Asks in its terminal, and leaves a connection that listens on `socket`; one that is there already is used.
+
+        Without a command (-N) one that came second would stay for ever, and listen nowhere.
+        """
+        # -n leaves what is typed ahead to who asks next; ssh asks on /dev/tty.
+        control = ("-n", "-oControlMaster=auto", f"-oControlPath={quoted(socket)}")
+        return self.line(*control, _timeout(said), *options, command=NOTHING, asks=True)
 
     def over(self, socket: str, *options: str, command: str | None = None) -> list[str]:
         """Over a master's connection and never another: without one `ProxyCommand` fails at once."""
@@ -128,6 +144,10 @@ class Client:
             what = config_fault(ran.words) or f"ssh does not say within {LOCAL_S:.0f} s what it makes of ~/.ssh/config"
             raise HostError("config", f"{name}: {what}", "mend it; try: ssh -G HOST")
         return Options(ran.out)
+
+
+def _timeout(said: Options) -> str:
+    return f"-oConnectTimeout={said.connect_timeout_s:.0f}"
 
 
 async def check_route(name: str, client: Client, options: Options) -> None:
@@ -146,20 +166,25 @@ async def check_route(name: str, client: Client, options: Options) -> None:
         hops = options.jumps
 
 
-def checks_keys(client: Client) -> bool:
-    """False where ssh does not check the key of this host, or of a gateway that it is told to go through first.
+async def checks_keys(name: str, client: Client) -> bool | None:
+    """False where ssh does not check the key of this host, or of a gateway that it goes through.
 
-    Blocks for some milliseconds. Where ssh does not understand its configuration, nothing is connected either.
+    None is unknown: ssh does not understand its configuration, or takes too long to say what it makes of it.
     """
-    for _ in range(GATEWAYS_DEEP):
-        done = subprocess.run(client.line("-G"), capture_output=True, text=True, timeout=LOCAL_S, errors="replace")
-        options = Options(done.stdout)
-        if options.strict == "no":
-            return False
-        if not options.jumps:
-            break
-        client = Client(endpoint=Endpoint.parse(options.jumps[0]))
-    return True
+    try:
+        options = await client.says(name)
+        for _ in range(GATEWAYS_DEEP):
+            if options.strict == "no":
+                return False
+            if not options.jumps:
+                return True
+            # The first is gone to by its own ways, to the others through those before them.
+            options, *others = [await Client(endpoint=Endpoint.parse(jump)).says(name) for jump in options.jumps]
+            if any(other.strict == "no" for other in others):
+                return False
+    except HostError:
+        pass
+    return None
 
 
 class Options:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from batchwasm.errors import HostError
 from batchwasm.transports.openssh_client import (
     GATEWAYS_DEEP,
+    NOTHING,
     Client,
     Options,
     Ran,
@@ -148,21 +149,22 @@ async def _refused(failed: Failed, words: str) -> HostError:
     told = [line for line in words.splitlines() if _REFUSED.search(line)]
     error = await refused(failed.name, settings, mine, last_line("\n".join(told)))
     if _ASKING & set(methods(words)):
+        # To the host itself: on the way there a gateway asks as well, and only that connection is looked for.
         cure = (
-            f"where it asks for a password or a code, log in once yourself: {by_hand(failed.client)}; or: {error.cure}"
+            f"where it asks for a password or a code, log in once yourself: {by_hand(failed.target)}; or: {error.cure}"
         )
         return Asks(error.cause, cure)
     return Asks(error.cause, error.cure) if mine.locked else error
 
 
 def by_hand(client: Client) -> str:
-    """What a person types once in a terminal; the connection stays, and is found by us."""
+    """What a person types once in a terminal; the connection stays, and is found by us. See Client.shared."""
     at = client.endpoint
     port = [f"-p{at.port}"] if at.port is not None else []
     user = [f"-l{at.user}"] if at.user is not None else []
-    return shlex.join(
-        ["ssh", *configuration(), "-fNM", "-o", "ControlPersist=8h", "-S", standing(client), *port, *user, at.name]
-    )
+    stays = ("-o", "ControlMaster=auto", "-o", "ControlPersist=8h", "-S", standing(client))
+    command = ("-o", "RemoteCommand=none", *port, *user, at.name, NOTHING)
+    return shlex.join(["ssh", *configuration(), *stays, *command])
 
 
 def standing(client: Client) -> str:

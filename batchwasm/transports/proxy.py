@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
 import socket
 import subprocess
 from dataclasses import dataclass
+
+from batchwasm.transports import groups
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +29,5 @@ class Proxy:
     def close(self) -> None:
         """Ends it with all that it started."""
         self.link.close()
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.process.pid, signal.SIGKILL)
+        groups.kill(self.process.pid)
         self.process.wait()

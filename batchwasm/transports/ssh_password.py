@@ -7,7 +7,7 @@ PAM does). It may also ask for something else, such as a code; that is nothing w
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from batchwasm.errors import HostError
 from batchwasm.transports.ssh_config import Settings
@@ -36,7 +36,8 @@ class AskedFor(HostKeys):
     """Judges the host's key as ever, and gives the password where it is asked for, once."""
 
     def __init__(self, options: Settings, password: Password) -> None:
-        super().__init__(options)
+        # As ssh does: where StrictHostKeyChecking is `no` a key may be new, but one that changed gets no password.
+        super().__init__(replace(options, strict="accept-new") if options.strict == "no" else options)
         self._password = password
         self._given = False
 

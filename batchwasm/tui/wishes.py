@@ -32,11 +32,13 @@ class Wish:
 
     @property
     def question(self) -> str | None:
-        """What a person is asked before; None where nothing is destroyed."""
+        """What a person is asked before; None where little is at stake."""
         if self.verb == "cancel":
             return f"Cancel {self.what}? What runs of it is stopped, what waits won't run; 'retry' takes it back."
         if self.verb == "stop":
             return "Stop the run? What runs is stopped, and runs again from its start when the run is resumed."
+        if self.verb == "retry" and self.tasks is None:
+            return "Run all again that did not succeed? Tasks that were cancelled or skipped, too."
         return None
 
 

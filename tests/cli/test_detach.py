@@ -151,6 +151,16 @@ def test_a_ctrl_c_before_it_has_begun_leaves_nothing_behind(
     assert not (batchwasm.folder / "batchwasm-runs").exists()
 
 
+def test_a_log_is_read_on_terminals_so_escape_sequences_are_shown_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "log"
+    with open(path, "a+", encoding="utf-8") as file:
+        monkeypatch.setattr("sys.stderr", file)
+        detach.Log().note("task \x1b[31mred")
+    assert path.read_text().endswith(" task \\x1b[31mred\n")
+
+
 def test_a_log_that_grows_too_large_loses_its_older_half(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(detach, "LOG_LIMIT_BYTES", 1000)
     path = tmp_path / "log"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import tomllib
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import jsonschema
 import pytest
 
 from batchwasm.cli import init
+from batchwasm.errors import WorldError
 from tests.cli.terminal import on_a_terminal
 from tests.command import Cli
 
@@ -108,6 +110,24 @@ def test_init_takes_a_language_whose_compiler_is_here(batchwasm: Cli) -> None:
 def test_init_without_any_compiler_writes_wat(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("batchwasm.toolchains.TOOLCHAINS", {})
     assert init._quickest() == "wat"
+
+
+@pytest.mark.parametrize("language", init.FUNCTIONS)
+def test_init_of_a_function_names_the_call_that_gives_its_value(batchwasm: Cli, language: str) -> None:
+    file = init.FUNCTIONS[language]
+    said = batchwasm("init", "--function", "--language", language).err.splitlines()
+    assert said == [f"wrote {file}", f"now: batchwasm call {file}:mean '[1, 2.5, 4]'"]
+    assert [path.name for path in batchwasm.folder.iterdir()] == [file]
+    title = {"rust": "Rust", "c": "C", "cpp": "C++", "go": "Go"}[language]
+    if not next(row["found"] for row in batchwasm("toolchains", "--json").rows if row["language"] == title):
+        pytest.skip(f"no compiler for {title}")
+    assert batchwasm(*shlex.split(said[1])[2:]).out == "2.5\n"
+
+
+def test_init_of_a_function_without_any_compiler_says_how_to_get_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("batchwasm.toolchains.TOOLCHAINS", {})
+    with pytest.raises(WorldError, match="'batchwasm toolchains' says how to get one"):
+        init._function_in(init._quickest())
 
 
 def test_init_overwrites_nothing(batchwasm: Cli) -> None:

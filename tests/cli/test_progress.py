@@ -191,6 +191,20 @@ def test_terminal_shows_phases_hosts_tasks_and_a_line_a_job(terminal: Terminal) 
     assert lines[4].startswith("  mean [#############] 4 of 4 done, 4 failed")
 
 
+def test_terminal_shows_how_long_a_slow_compile_goes_on() -> None:
+    clock = Clock()
+    terminal = Terminal(io.StringIO(), clock=clock, live=False)
+    terminal.compiling("mean", "")
+    clock.now += 4
+    terminal.compiling("mean", "first C compile: building libc once, about 40 s")
+    assert terminal.picture().plain.startswith("compiling  mean (first C compile")
+    clock.now += 8
+    assert terminal.picture().plain.startswith(
+        "compiling  mean, 12 s (first C compile: building libc once, about 40 s)"
+    )
+    terminal.close()
+
+
 def test_terminal_shows_no_line_a_job_where_there_are_many(terminal: Terminal) -> None:
     terminal.counts(Counts(total=100, jobs={f"job{n}": Counts(total=1) for n in range(100)}))
     assert len(terminal.picture().plain.splitlines()) == 1

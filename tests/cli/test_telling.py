@@ -188,6 +188,7 @@ def test_one_in_the_background_does_all_that_as_it_was_started(batchwasm: Cli, g
     url = started.err.splitlines()[0].removeprefix("metrics at ")
     assert scraped(url)["batchwasm_run_info", "jobs-1"] == 1
     run = batchwasm.folder / "batchwasm-runs/jobs-1"
+    assert f" metrics at {url}\n" in (run / "scheduler.log").read_text()
     assert "jobs-1 goes on: what it tells to whom" in batchwasm("retry", "-r", run, "--metrics", ":0", code=2).err
     gate.open("1.1")
     assert (here / "told").read_text() == "finished\n"  # waits for it

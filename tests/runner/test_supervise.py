@@ -69,6 +69,17 @@ def test_no_thread_and_no_engine_is_ever_in_the_supervisor(host: SupervisedHost)
     assert len(os.listdir(f"/proc/{supervisor}/task")) == 1
 
 
+def test_a_thread_that_others_put_into_every_process_here_does_no_harm(host: SupervisedHost) -> None:
+    """As an emulator of another machine does, and what a system loads into all programs."""
+    (host.library / "sitecustomize.py").write_text(
+        "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+    )
+    scheduler = host.attach(cpus=1)
+    scheduler.start(1, HELLO)
+    rows, _ = scheduler.collect(1)
+    assert [row.stdout for row in rows.values()] == [b"hello\n"]
+
+
 def test_workers_are_nice_and_leave_no_core_files(host: SupervisedHost) -> None:
     scheduler = host.attach()
     scheduler.start(1, HELLO)

@@ -37,7 +37,7 @@ Program = Callable[..., Path]
 def zig() -> Tool:
     tool = find.zig()
     if tool is None:
-        pytest.skip("no zig; pip install 'batchwasm[toolchains]'")
+        pytest.skip("no zig; pip install ziglang")
     return replace(tool, argv=(*tool.argv, "c++"))
 
 

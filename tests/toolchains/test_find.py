@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -120,3 +123,16 @@ def test_a_rustc_without_its_linker_is_given_the_newest_of_llvm(
     assert [tool and tool.linker for tool in [find.rust.__wrapped__()]] == [str(tmp_path / "bin/wasm-ld-19")]
     program(tmp_path / "root/lib/rustlib/x86_64-unknown-linux-gnu/bin/rust-lld", "")
     assert [tool and tool.linker for tool in [find.rust.__wrapped__()]] == [""]
+
+
+def test_the_way_to_a_missing_wheel_is_a_command_that_works_where_this_program_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No package index has ours, so none is asked for `batchwasm[...]`; what pipx installed has no pip of its own."""
+    pinned = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+    for package in pinned["project"]["optional-dependencies"]["toolchains"]:
+        assert find.wheel(package.partition("==")[0]) == f"{shlex.quote(sys.executable)} -m pip install {package}"
+    (tmp_path / "my venv").mkdir()
+    (tmp_path / "my venv/pipx_metadata.json").touch()
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "my venv"))
+    assert find.wheel("ziglang").startswith("pipx inject 'my venv' ziglang==")

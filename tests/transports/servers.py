@@ -27,6 +27,9 @@ async def asyncssh_server(host_key: Path, authorized: Path, code: str | None = N
         def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
             connections.append(conn)
 
+        def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> bool:
+            return True  # it is a gateway, too
+
         def kbdint_auth_supported(self) -> bool:
             return code is not None
 

@@ -7,6 +7,7 @@ import getpass
 import os
 import shlex
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from batchwasm.errors import HostError
+from batchwasm.errors import HostError, HostLost
 from batchwasm.model import Host
 from batchwasm.transports import checks_keys, openssh, openssh_client, openssh_errors
 from batchwasm.transports.openssh import OpensshTransport
@@ -30,6 +31,11 @@ from tests.transports.test_contract import connected, ended, read_all
 
 def by_openssh(server: Sshd) -> Host:
     return replace(server.host, transport="openssh")
+
+
+def by_address(server: Sshd) -> Host:
+    """For who makes a connection that stays: no other test has one to this port."""
+    return Host(name="x", address=server.address, port=server.port, user=getpass.getuser(), transport="openssh")
 
 
 def logins(server: Sshd) -> int:
@@ -67,19 +73,49 @@ async def test_a_live_master_of_the_users_own_is_used_and_left_alone(ssh_pool: l
 
 async def test_a_connection_that_was_made_by_the_command_of_the_error_is_used(ssh_pool: list[Sshd], home: Path) -> None:
     server = ssh_pool[0]
-    host = Host(name="x", address=server.address, port=server.port, user=getpass.getuser(), transport="openssh")
+    host = by_address(server)
+    logins_before = logins(server)
     command = openssh_errors.by_hand(openssh_client.Client(endpoint=endpoint_of(host)))
-    made = await asyncio.create_subprocess_shell(command, stdin=subprocess.DEVNULL)
-    assert await made.wait() == 0
+    for _ in range(2):  # as two people do, or one who is not sure
+        made = await asyncio.create_subprocess_shell(command, stdin=subprocess.DEVNULL)
+        assert await made.wait() == 0
     (home / ".ssh/id_ed25519").unlink()  # nothing else would do
     before = logins(server)
+    assert before == logins_before + 1  # another would stay for ever, and serve nobody
     async with connected(host) as transport:
         process = await transport.spawn("echo in")
         assert await read_all(process) == b"in\n"
         await process.close()
     assert logins(server) == before
-    left = await asyncio.create_subprocess_shell(command.replace("-fNM", "-O exit"))
+    left = await asyncio.create_subprocess_shell(command.replace("ssh", "ssh -O exit", 1))
     assert await left.wait() == 0  # it was there still
+
+
+async def test_a_connection_that_does_not_answer_in_time_is_left_alone(
+    ssh_pool: list[Sshd], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be stopped, or its machine be busy: who removes its socket has it stay for ever and serve nobody."""
+    monkeypatch.setattr(openssh, "CONTROL_S", 0.3)
+    host = by_address(ssh_pool[0])
+    with socket.socket(socket.AF_UNIX) as silent:
+        path = openssh_errors.standing(openssh_client.Client(endpoint=endpoint_of(host)))
+        silent.bind(path)
+        silent.listen()
+        try:
+            async with connected(host):
+                assert openssh_client.is_there(path)
+        finally:
+            os.unlink(path)
+
+
+async def test_a_dead_connection_that_a_person_made_is_replaced_by_the_next(ssh_pool: list[Sshd]) -> None:
+    client = openssh_client.Client(endpoint=endpoint_of(by_address(ssh_pool[0])))
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(openssh_errors.standing(client))
+    made = await asyncio.create_subprocess_shell(openssh_errors.by_hand(client), stdin=subprocess.DEVNULL)
+    assert await made.wait() == 0
+    left = await openssh_client.run(client.over(openssh_errors.standing(client), "-Oexit"), 10)
+    assert left.code == 0
 
 
 async def test_what_only_ssh_understands_in_its_configuration_is_no_obstacle(ssh_pool: list[Sshd], home: Path) -> None:
@@ -87,7 +123,23 @@ async def test_what_only_ssh_understands_in_its_configuration_is_no_obstacle(ssh
     path = home / ".ssh/config"
     path.write_text("IgnoreUnknown Obscure*,Whatever\nWhatever it is\n" + path.read_text())
     async with connected(by_openssh(ssh_pool[0])):
-        assert checks_keys(by_openssh(ssh_pool[0]))
+        assert await checks_keys(by_openssh(ssh_pool[0]))
+
+
+async def test_how_keys_are_judged_is_unknown_where_ssh_does_not_say_so_in_time(
+    ssh_pool: list[Sshd], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openssh_client, "LOCAL_S", 0.3)
+    configure(home, 'Match exec "sleep 600"\n')
+    assert await checks_keys(by_openssh(ssh_pool[0])) is None
+
+
+@pytest.mark.parametrize("unchecked", ["sshd-b", "sshd-c"])
+async def test_a_gateway_behind_another_whose_key_is_not_checked_is_seen(
+    ssh_pool: list[Sshd], home: Path, unchecked: str
+) -> None:
+    configure(home, f"Host sshd-a\n  ProxyJump sshd-b,sshd-c\nHost {unchecked}\n  StrictHostKeyChecking no\n")
+    assert await checks_keys(by_openssh(ssh_pool[0])) is False
 
 
 async def test_a_dead_control_path_of_ssh_config_is_no_obstacle_and_not_ours_to_make(
@@ -147,6 +199,65 @@ async def test_code_255_is_unknown_since_ssh_says_it_for_itself(ssh_pool: list[S
         assert await process.close() is None
 
 
+async def test_who_reads_hears_of_it_where_the_connection_can_not_even_be_looked_at(
+    ssh_pool: list[Sshd], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def lost() -> None:
+        raise RuntimeError("nothing that anybody thought of")
+
+    async with connected(by_openssh(ssh_pool[0])) as transport:
+        monkeypatch.setattr(transport, "lost", lost)
+        process = await transport.spawn("exit 255")
+        async with asyncio.timeout(10):
+            with pytest.raises(HostLost, match="unknown"):
+                await process.read(1)
+        await process.close()
+
+
+@pytest.fixture
+def reaped_too_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What ends just when it is given up is reaped before it is killed."""
+    kill = os.killpg
+
+    def killpg(pid: int, how: int) -> None:
+        kill(pid, how)
+        raise ProcessLookupError
+
+    monkeypatch.setattr(os, "killpg", killpg)
+
+
+@pytest.mark.usefixtures("reaped_too_soon")
+async def test_a_program_that_ends_when_its_time_is_out_is_out_of_time() -> None:
+    assert (await openssh_client.run(["sleep", "600"], 0.1)).code is None
+
+
+@pytest.mark.usefixtures("reaped_too_soon")
+async def test_a_login_that_ends_when_its_time_is_out_is_out_of_time(
+    ssh_pool: list[Sshd], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openssh, "LOGIN_S", 0.5)
+    configure(home, "Host *\n  ProxyCommand sleep 600\n")
+    with pytest.raises(HostError, match="did not end within"):
+        await OpensshTransport(by_openssh(ssh_pool[0])).connect()
+
+
+async def test_a_gateway_asks_nobody_by_a_window_either(
+    ssh_pool: list[Sshd], home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """ssh passes BatchMode on to none of those that it starts for gateways."""
+    window = tmp_path / "askpass"
+    window.write_text(f'#!/bin/sh\necho "$1" >> {tmp_path}/asked\n')
+    window.chmod(0o755)
+    for name, value in (("DISPLAY", ":99"), ("SSH_ASKPASS", str(window)), ("SSH_ASKPASS_REQUIRE", "force")):
+        monkeypatch.setenv(name, value)
+    configure(home, "Host sshd-a\n  ProxyJump sshd-b\n")
+    (home / ".ssh/known_hosts").write_text(ssh_pool[0].known_hosts_line)
+    with pytest.raises(HostError) as caught:
+        await OpensshTransport(by_openssh(ssh_pool[0])).connect()
+    assert caught.value.code == "key"
+    assert not (tmp_path / "asked").exists()
+
+
 async def test_a_server_that_asks_says_how_to_log_in_once(ssh_servers: Servers, home: Path) -> None:
     asks = ("PasswordAuthentication yes", "AuthenticationMethods publickey,password")
     server = ssh_servers.make("asks", address="127.0.0.41", options=asks)
@@ -155,8 +266,34 @@ async def test_a_server_that_asks_says_how_to_log_in_once(ssh_servers: Servers, 
         await OpensshTransport(by_openssh(server)).connect()
     assert caught.value.code == "auth"
     assert "log in once yourself: ssh -F " in caught.value.cure
-    assert " -fNM -o ControlPersist=8h -S /" in caught.value.cure
+    assert " -o ControlMaster=auto -o ControlPersist=8h -S /" in caught.value.cure
     server.end()
+
+
+async def test_where_a_gateway_asks_the_connection_that_is_advised_is_one_to_the_host(
+    ssh_servers: Servers, ssh_pool: list[Sshd], home: Path
+) -> None:
+    key, mine = ssh_pool[0].folder / "host_key", ssh_servers.client.key.with_suffix(".pub")
+    async with asyncssh_server(key, mine, code="123456") as port:
+        known = f"[127.0.0.1]:{port} {ssh_pool[0].host_key}\n{ssh_pool[1].known_hosts_line}"
+        (home / ".ssh/known_hosts").write_text(known)
+        configure(home, f"Host gate\n  HostName 127.0.0.1\n  Port {port}\nHost sshd-b\n  ProxyJump gate\n")
+        host = by_openssh(ssh_pool[1])
+        with pytest.raises(openssh_errors.Asks) as caught:
+            await OpensshTransport(host).connect()
+        assert f"127.0.0.1]:{port}" in caught.value.cause
+        client = openssh_client.Client(endpoint=endpoint_of(host))
+        advised = openssh_errors.by_hand(client)
+        assert advised in caught.value.cure
+        answered = {"cwd": home, "question": "Code: ", "answer": "123456"}
+        shell = ["/bin/sh", "-c", f"trap '' HUP; {advised}"]  # this terminal ends with it, a person's does not
+        code, written = await asyncio.to_thread(asked_on_a_terminal, shell, **answered)
+        assert code == 0, written
+        try:
+            async with connected(host):
+                pass
+        finally:
+            await openssh_client.run(client.over(openssh_errors.standing(client), "-Oexit"), 10)
 
 
 async def test_a_code_is_asked_for_in_a_terminal_and_the_connection_then_serves(

@@ -110,7 +110,8 @@ async def test_ssh_config_may_switch_the_check_off_for_one_host(
     config(home, f"Host sshd-a\n  StrictHostKeyChecking {word}\n")
     assert await output(ssh_pool[0].host, "echo in") == "in\n"
     assert (await failure(ssh_pool[1].host)).code == "key"
-    assert [transports.checks_keys(replace(server.host, transport=way)) for server in ssh_pool[:2]] == [False, True]
+    hosts = [replace(server.host, transport=way) for server in ssh_pool[:2]]
+    assert [await transports.checks_keys(host) for host in hosts] == [False, True]
 
 
 async def test_accept_new_writes_an_unknown_key_down_and_refuses_a_changed_one(

@@ -74,6 +74,8 @@ async def test_a_run_that_is_stopped_is_resumed_in_the_background(live: Live) ->
         live.gate.open("1.1", "2.1")
         await says(pilot, "■ finished", "4 succeeded")
         await pilot.press("R")
+        await says(pilot, "Run all again that did not succeed?")
+        await pilot.press("y")
         await says(pilot, "nothing is to be run again")
 
 

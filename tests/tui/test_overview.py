@@ -133,7 +133,7 @@ async def test_two_clicks_open_and_a_click_on_a_title_sorts() -> None:
     [
         (["p"], Wish(verb="pause", what="the run")),
         (["r"], Wish(verb="retry", tasks={"prep": ((0, 1),)}, what="prep")),
-        (["R"], Wish(verb="retry", what="all of the run")),
+        (["R", "y"], Wish(verb="retry", what="all of the run")),
         (["down", "c", "y"], Wish(verb="cancel", tasks={"sim": ((0, 4000),)}, what="sim")),
         (["C", "y"], Wish(verb="cancel", what="all of the run")),
         (["tab", "d"], Wish(verb="drain", hosts=("lab01",), what="lab01")),
@@ -159,7 +159,9 @@ async def test_a_key_has_it_done_and_what_was_hit_is_told(
     assert wished == [wish]
 
 
-@pytest.mark.parametrize("keys", [["c", "n"], ["c", "escape"], ["c", "enter"], ["C", "enter"], ["q", "escape"]])
+@pytest.mark.parametrize(
+    "keys", [["c", "n"], ["c", "escape"], ["c", "enter"], ["C", "enter"], ["R", "enter"], ["q", "escape"]]
+)
 async def test_what_destroys_is_not_done_unless_it_is_said(keys: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Hand, "carry_out", lambda hand, wish: pytest.fail(f"{wish} was carried out"))
     async with shown(Fixed(tour())) as pilot:

@@ -1,0 +1,172 @@
+"""Runs on other systems than this one: Debian 11 with Python 3.9, Debian 13 with Python 3.13, each by its own sshd."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.command import Cli
+from tests.guests import COPY_C, WORK_C
+from tests.sshd import Sshd, inventory_of
+from tests.test_outcomes import MEMORY, MODES_C
+from tests.test_run_ssh import SQUARES
+from tests.trees import AARCH64, SYSTEMS, Debian
+
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root may start another system"),
+]
+
+COPIES = """
+[jobs.copy]
+source = "copy.c"
+args = ["in/{name}", "copy of {name}"]
+inputs = ["in/{name}"]
+outputs = ["copy of {name}"]
+sweep = { name = %s }
+"""
+SIZES = {"empty file": 0, "ünïcode ☃": 1000, "large.bin": 3_000_001}
+ENDS = """
+[jobs.modes]
+source = "modes.c"
+args = ["{mode}"]
+memory = "8MiB"
+time_limit = "60s"
+stdout_limit = "1MiB"
+disk = "2MiB"
+files = 100
+[jobs.modes.sweep]
+mode = ["exit", "unreachable", "out_of_bounds", "division_by_zero", "stack", "stdout", "file", "files", "fine"]
+
+[jobs.endless]
+source = "modes.c"
+args = ["loop"]
+time_limit = "1s"
+
+[jobs.memory]
+source = "memory.c"
+args = ["{mode}"]
+memory = "24MiB"
+time_limit = "60s"
+sweep = { mode = ["steps", "huge", "cope"] }
+"""
+FLOATS_C = r"""
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+int main(int argc, char **argv) {
+    double x = atof(argv[1]) + 0.1;
+    for (int i = 0; i < 100000; i++) x = fabs(sin(x) * 1e3) + sqrt(x) / 3 + pow(x, 0.3);
+    printf("%a\n", x);
+    return 0;
+}
+"""
+BOTH = """
+[jobs.floats]
+source = "floats.c"
+args = ["{n}"]
+verify = 2
+sweep = { n = { range = [0, 20] } }
+"""
+
+
+@pytest.fixture
+def folder(batchwasm: Cli, tree_pool: list[Sshd]) -> Path:
+    """Where runs start: an inventory of both systems and this machine, beside the sources."""
+    here = '[hosts.here]\ntransport = "local"\n'
+    (batchwasm.folder / "inventory.toml").write_text(inventory_of(tree_pool) + here)
+    for name, text in (("work.c", WORK_C), ("copy.c", COPY_C)):
+        (batchwasm.folder / name).write_text(text)
+    return batchwasm.folder
+
+
+def test_check_finds_nothing_wrong_and_tells_their_systems_apart(batchwasm: Cli, folder: Path) -> None:
+    rows = {row["host"]: row for row in batchwasm("hosts", "check", "--json").rows}
+    for debian in SYSTEMS:
+        row = rows[debian.name]
+        assert (row["good"], row["warnings"]) == (True, []), row
+        assert row["facts"]["hostname"] == debian.name
+        assert row["facts"]["python"].startswith(f"{debian.python}.")
+        assert row["facts"]["libc"] == f"glibc {debian.glibc}"
+
+
+def test_both_take_part_beside_this_machine_and_every_byte_is_right(batchwasm: Cli, folder: Path) -> None:
+    (folder / "jobs.toml").write_text(SQUARES % (200, 120))
+    run = batchwasm("run", "jobs.toml", "--json").json
+    assert run["tasks"] == {"total": 120, "succeeded": 120, "failed": 0, "cancelled": 0, "skipped": 0}
+    rows = batchwasm("results", "--json").rows
+    assert [row["stdout"] for row in rows] == [f"{n * n}\n" for n in range(120)]
+    assert {row["host"] for row in rows} == {"bullseye", "trixie", "here"}
+
+
+def test_files_go_to_both_and_back_unchanged(batchwasm: Cli, folder: Path) -> None:
+    """Empty, small, and larger than travels in a report; names with spaces and unicode."""
+    names = {f"{kind} {n}": size + n for n in range(4) for kind, size in SIZES.items()}
+    content = {name: hashlib.shake_128(name.encode()).digest(size) for name, size in names.items()}
+    (folder / "in").mkdir()
+    for name, data in content.items():
+        (folder / "in" / name).write_bytes(data)
+    (folder / "inventory.toml").write_text("".join(f"[hosts.{debian.name}]\n" for debian in SYSTEMS))
+    (folder / "jobs.toml").write_text(COPIES % json.dumps(list(names), ensure_ascii=False))
+    batchwasm("run", "jobs.toml", "--quiet")
+    rows = batchwasm("results", "--json").rows
+    batchwasm("results", "--files", "back")
+    assert {row["host"] for row in rows} == {"bullseye", "trixie"}
+    found = {path.name.removeprefix("copy of "): path.read_bytes() for path in folder.glob("back/**/copy of *")}
+    assert found == content
+
+
+@pytest.mark.parametrize("debian", SYSTEMS, ids=lambda debian: debian.name)
+def test_every_way_a_task_can_end_is_told_there(batchwasm: Cli, folder: Path, debian: Debian) -> None:
+    all_ends_are_told(batchwasm, debian.name)
+
+
+def all_ends_are_told(batchwasm: Cli, host: str) -> None:
+    folder = batchwasm.folder
+    (folder / "inventory.toml").write_text(f"[hosts.{host}]\n")
+    (folder / "modes.c").write_text(MODES_C)
+    (folder / "memory.c").write_text(MEMORY["c"])
+    (folder / "jobs.toml").write_text(ENDS)
+    batchwasm("run", "jobs.toml", "--quiet", code=1)
+    rows = batchwasm("results", "--json").rows
+    assert {row["host"] for row in rows} == {host}
+    assert {f"{row['job']}/{row['params'].get('mode', '')}": (row["outcome"], _code(row)) for row in rows} == {
+        "modes/exit": ("failed", "exit_code"),
+        "modes/unreachable": ("trapped", "unreachable"),
+        "modes/out_of_bounds": ("trapped", "out_of_bounds"),
+        "modes/division_by_zero": ("trapped", "division_by_zero"),
+        "modes/stack": ("trapped", "stack"),
+        "modes/stdout": ("limit_exceeded", "stdout"),
+        "modes/file": ("limit_exceeded", "disk"),
+        "modes/files": ("limit_exceeded", "files"),
+        "modes/fine": ("succeeded", ""),
+        "endless/": ("timed_out", "time_limit"),
+        "memory/steps": ("out_of_memory", "memory"),
+        "memory/huge": ("out_of_memory", "memory"),
+        "memory/cope": ("succeeded", ""),
+    }
+
+
+def _code(row: dict[str, Any]) -> str:
+    return str((row["reason"] or {}).get("code", ""))
+
+
+def test_a_machine_of_another_kind_computes_the_same_bytes(batchwasm: Cli, aarch64_host: Sshd) -> None:
+    """The wheel is that of the package index, the machine code that which wasmtime makes for it."""
+    folder = batchwasm.folder
+    (folder / "floats.c").write_text(FLOATS_C)
+    (folder / "inventory.toml").write_text('[hosts.aarch64]\n[hosts.here]\ntransport = "local"\n')
+    (folder / "jobs.toml").write_text(BOTH)
+    batchwasm("run", "jobs.toml", "--quiet")
+    rows = batchwasm("results", "--json").rows
+    assert [row["outcome"] for row in rows] == ["succeeded"] * 20
+    assert len({row["stdout"] for row in rows}) == 20  # each of them from both hosts, or it would be a mismatch
+
+
+def test_every_way_a_task_can_end_is_told_on_another_machine(batchwasm: Cli, aarch64_host: Sshd) -> None:
+    all_ends_are_told(batchwasm, AARCH64.name)
