@@ -88,10 +88,11 @@ def usage_dict(found: Sizing | None) -> dict[str, Any] | None:
 class HostRow:
     name: str
     state: str
-    """connecting, ready, down (can't be used), lost (worked, now away), unused (all was done before it answered).
+    """connecting, ready, down (can't be used), lost (worked, now away), unused (the run ended before it answered).
 
     It gets nothing new while it is drained, busy (left to others), aside (too much failed there), silent, or removed
-    (from the inventory), and one task at a time on probation.
+    (from the inventory), and one task at a time on probation. Of a run that has finished or stopped it is what it was
+    then.
     """
     reason: str | None
     cpus: float | None
@@ -118,7 +119,8 @@ class Status:
     reason: str | None
     """Why it stopped, or why the rest was cancelled."""
     wall_s: float
-    """From the run's first event to its last, or to now while it goes on."""
+    """From the run's first event to its last, or to now while it goes on; without the time between two lives of its
+    scheduler."""
     paused: str | None = None
     """Who has paused it, or why; None where nobody has, or it does not go on."""
     comparing: tuple[str, ...] = ()
@@ -237,7 +239,7 @@ def status(state: State, folder: str, *, alive: bool, now: float = 0.0) -> Statu
         hosts=tuple(host_row(state, host, max(now, state.last_at)) for host in state.hosts.values()),
         by_outcome=by_outcome(counts),
         reason=state.stopped.text if state.stopped else state.cancelled.text if state.cancelled else None,
-        wall_s=max(0.0, max(state.last_at, now if running else 0.0) - state.first_at),
+        wall_s=max(0.0, max(state.last_at, now if running else 0.0) - state.first_at - state.idle_s),
         paused=state.paused if running else None,
         comparing=tuple(found.text for job in state.jobs if job.gave and (found := compares(job)) is not None),
         advice=tuple(advice(state)),
@@ -291,13 +293,12 @@ def host_row(state: State, host: HostState, now: float) -> HostRow:
 
 
 def _standing(state: State, host: HostState, now: float) -> tuple[str, str | None]:
-    """A host's state in one word, and why. What a person wants of it is told before what became of it."""
-    closed = dict(host.closed_by(now))
-    if "drained" in closed and not host.removed:
+    """A host's state in one word, and why."""
+    closed, word = dict(host.closed_by(now)), host.standing(now)
+    if word == "drained":
         return "drained", "; ".join(filter(None, (closed["drained"], closed.get("lost"), closed.get("down"))))
-    word = next(iter(closed), "ready")
     if word == "connecting":
-        return ("unused" if state.finished else word), None
+        return ("unused" if state.finished or state.stopped is not None else word), None
     return word, closed.get(word)
 
 

@@ -37,7 +37,7 @@ from batchwasm.core.events import (
     TasksFinished,
     batch_id,
 )
-from batchwasm.core.state import State
+from batchwasm.core.state import WAITING, State
 from batchwasm.journal import Journal, Sample
 from batchwasm.model import GIB, MIB, Outcome, Request
 from batchwasm.results import RunFolder
@@ -60,7 +60,8 @@ class Large:
     def __init__(self, journal: Journal, state: State) -> None:
         self._journal, self.state = journal, state
         self._dice = random.Random(1)
-        self._next = [0 if not job.ready else next(iter(job.ready)) for job in state.jobs]
+        # Behind the last that was given to a host: what waits before it is to be tried again.
+        self._next = [len(job.codes.rstrip(bytes([WAITING]))) for job in state.jobs]
         self._batch = max((id_ for id_ in state.batches), default=batch_id(1, 0))
         self._flight: deque[int] = deque(state.batches)
         self._again: list[deque[int]] = [deque() for _ in state.jobs]

@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from batchwasm.core.state import RUNNING, WAITING
+from batchwasm.journal import Journal
+from benchmarks import large_run
 from tests.sshd import sshd_path
 
 ROOT = Path(__file__).parent.parent
@@ -99,3 +103,13 @@ def test_the_tui_benchmark_measures_looks_at_a_run_that_is_over_and_one_that_goe
         assert {"tasks, first page", "failures", "host"} <= run["screens"].keys()
     assert runs["finished"]["tasks_per_s"] == 0
     assert not list(tmp_path.glob("*.live"))
+
+
+def test_a_large_run_that_is_written_on_gives_no_task_twice_where_a_job_has_nothing_left(tmp_path: Path) -> None:
+    folder = large_run.make(tmp_path / "run", 4_000, 50, 0.6)
+    for _ in large_run.go_on(folder, 1e9):
+        pass
+    with closing(Journal.open(folder.journal, read_only=True)) as journal:
+        counts = journal.state().counts
+    assert (counts[WAITING], counts[RUNNING], sum(counts)) == (0, 0, 4_000)
+    assert min(counts) == 0

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from batchwasm import rows
+from batchwasm.core import snapshot
 from batchwasm.core.events import (
     AfterJob,
     ArtifactBuilt,
@@ -225,3 +226,21 @@ def test_a_skipped_task_says_what_before_it_did_not_succeed() -> None:
     assert (row.index, row.outcome) == (1, "skipped")
     assert row.reason is not None
     assert (row.reason.code, row.reason.text) == ("skipped", "it comes after prep/1, which did not succeed (failed)")
+
+
+def test_a_host_that_had_not_answered_when_the_run_stopped_is_not_said_to_connect() -> None:
+    stopped = RunStopped(code="compile", text="main.c does not compile")
+    hosts = rows.status(state_of(JOINED, stopped), "/", alive=False).hosts
+    assert [(host.name, host.state) for host in hosts] == [("g", "unused"), ("h", "ready"), ("i", "unused")]
+
+
+def test_the_time_between_two_lives_of_a_scheduler_is_not_the_run_s() -> None:
+    state = state_of()  # up to 2.0
+    again = RunOpened(incarnation=2, pid=1, machine="m", version="0")
+    stopped = RunStopped(code="interrupted", text="interrupted")
+    for event, at in ((stopped, 10.0), (again, 5_000.0), (JOINED, 5_002.0)):
+        state.apply(event, at)
+    assert rows.status(state, "/", alive=True, now=5_010.0).wall_s == 20.0
+    kept = snapshot.load(snapshot.dump(state))
+    assert rows.status(kept, "/", alive=True, now=5_010.0).wall_s == 20.0
+    assert rows.status(kept, "/", alive=False, now=5_010.0).wall_s == 12.0

@@ -58,7 +58,8 @@ def _show(status: Status) -> None:
         usage.show(status.jobs)
     if status.hosts:
         click.echo()
-        columns = [Column(title="host"), Column(title="state", words=True)]
+        then = "state" if status.state == "running" else "last state"
+        columns = [Column(title="host"), Column(title=then, words=True)]
         columns += [*(Column(title=word, right=True) for word in ("cpus", "running", "done")), Column(title="why")]
         print_table(columns, map(_host_cells, status.hosts))
 

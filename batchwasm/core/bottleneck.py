@@ -130,7 +130,7 @@ def _of_hosts(state: State, now: float) -> Iterator[_Weighed]:
     """Hosts that are given nothing new; each counts under its weightiest cause."""
     names: dict[str, list[HostState]] = {}
     for host in state.hosts.values():
-        word = next((word for word, _ in host.closed_by(now)), None)
+        word = host.standing(now)
         if word in _CLOSED:
             names.setdefault(word, []).append(host)
     total = sum(not host.removed for host in state.hosts.values())
@@ -208,6 +208,9 @@ def _room_text(state: State, short: Shortage, n: int, *, everywhere: bool) -> st
         used = f", of which it used {memory_text(job.usage.memory_most_bytes)} at most" if job.usage.count else ""
         return f"{has} of {of} of memory{where} are taken, and {name} asks for {asked} a task{used}"
     offered, what = f"{short.offered / MILLI:g}", f"of {short.what}" if short.kind == "resource" else short.what
+    if taken >= short.offered == MILLI:
+        one = short.what if short.kind == "resource" else short.what.removesuffix("s")
+        return f"the only {one}{where} is taken"
     if taken >= short.offered:
         return f"all {offered} {what}{where} are taken"
     return f"{taken / MILLI:g} of {offered} {what}{where} are taken, and {name} asks for {short.asked / MILLI:g}"

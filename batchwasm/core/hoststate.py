@@ -90,6 +90,11 @@ class HostState:
         """Why it is given nothing new, as a sentence; None where it may be."""
         return next((closed_text(word, why) for word, why in self.closed_by(now)), None)
 
+    def standing(self, now: float) -> str:
+        """Its state in one word. What a person wants of it is told before what became of it."""
+        words = [word for word, _ in self.closed_by(now)]
+        return "drained" if "drained" in words and not self.removed else words[0] if words else "ready"
+
     def closed_by(self, now: float) -> Iterator[tuple[str, str]]:
         """All that keeps it from being given anything new, the weightiest first: a word of its state, and why ('' where
         nobody said)."""

@@ -44,6 +44,7 @@ def dump(state: State) -> bytes:
         "forgiven": state.forgiven,
         "incarnation": state.incarnation,
         "times": [state.opened_at, state.first_at, state.last_at],
+        "idle_s": state.idle_s,
         "finished": state.finished,
         "events": [_event(event) for event in (state.opened, state.cancelled, state.stopped)],
         "jobs": [_job(job) for job in state.jobs],
@@ -62,6 +63,7 @@ def load(data: bytes) -> State:
     state.open, state.paused, state.forgiven = fields["open"], fields["paused"], fields["forgiven"]
     state.incarnation = fields["incarnation"]
     state.opened_at, state.first_at, state.last_at = fields["times"]
+    state.idle_s = fields.get("idle_s", 0.0)  # earlier versions did not count it
     state.finished = fields["finished"]
     opened, cancelled, stopped = (_load_event(event) for event in fields["events"])
     state.opened, state.cancelled, state.stopped = opened, cancelled, stopped  # type: ignore[assignment]

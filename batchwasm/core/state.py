@@ -80,6 +80,8 @@ class State(Acts):
         self.opened_at = 0.0
         self.first_at = 0.0
         self.last_at = 0.0
+        self.idle_s = 0.0
+        """Between its lives: from the last event of each to when the next one opened it."""
         self.stopped: RunStopped | None = None
         self.finished = False
 
@@ -117,7 +119,7 @@ class State(Acts):
 
     def apply(self, event: Event, at: float) -> None:
         """Make `event` true. `at` is unix time in seconds; the same events at the same times give the same state."""
-        self.last_at = at
+        before, self.last_at = self.last_at, at
         match event:
             case TasksFinished():
                 self._finish(event, at)
@@ -141,7 +143,7 @@ class State(Acts):
             case RunPlanned():
                 self._plan(event, at)
             case RunOpened():
-                self._open(event, at)
+                self._open(event, at, before)
             case TasksAdded():
                 self._add(event, at)
             case TasksWithdrawn():
@@ -231,7 +233,9 @@ class State(Acts):
 
     # --------------------------------------------------------------------------------------------- hosts
 
-    def _open(self, event: RunOpened, at: float) -> None:
+    def _open(self, event: RunOpened, at: float, before: float) -> None:
+        if self.opened is not None:
+            self.idle_s += max(0.0, at - before)
         self.opened, self.opened_at, self.incarnation = event, at, event.incarnation
         self.stopped, self.finished = None, False
         self.paused = None

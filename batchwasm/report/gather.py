@@ -56,7 +56,8 @@ class _Gathering:
     def __init__(self, folder: RunFolder, journal: Journal, known: Known, status: Status, now: float) -> None:
         self.folder, self.journal, self.known, self.status, self.now = folder, journal, known, status, now
         self.state: State = known.state
-        span_s = max(status.wall_s, LEAST_SPAN_S)
+        ends = max(self.state.last_at, now) if status.state == "running" else self.state.last_at
+        span_s = max(ends - self.state.first_at, LEAST_SPAN_S)  # by the clock: without a scheduler, too
         self.axis = Axis(first_at=self.state.first_at, bin_s=span_s / BINS, bins=BINS)
         end_at = self.axis.first_at + span_s
         self.there = pool.presences(self._comings(), self.axis, end_at)

@@ -52,7 +52,7 @@ def mark(word: str, looks: dict[str, tuple[str, str]]) -> Markup:
 def head(report: Report) -> Markup:
     status = report.status
     began = _date(report.axis.first_at)
-    ended = _date(report.axis.first_at + status.wall_s)
+    ended = _date(report.axis.first_at + report.axis.span_s)
     when = f"began {began}, {'as of' if status.state == 'running' else 'ended'} {ended}"
     again = "" if report.incarnations < 2 else f", in {report.incarnations} lives of its scheduler"
     said = [

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from rich.cells import cell_len
 
 from batchwasm.escape import visible
 from batchwasm.tui.said import (
     PHASES,
-    STANDINGS,
     TONES,
     ago_text,
     amount,
@@ -18,6 +17,8 @@ from batchwasm.tui.said import (
     mean_text,
     of_text,
     percent,
+    standing_mark,
+    standing_order,
 )
 from batchwasm.tui.shapes import SHAPES, bar
 from batchwasm.tui.table import Column
@@ -141,7 +142,7 @@ def text_of_job(job: JobLine) -> str:
 
 
 def _standing(host: HostLine, now: float, width: int) -> Words:
-    return marked(STANDINGS.get(host.row.state, ("·", "plain")), visible(host.row.state))
+    return marked(standing_mark(host), visible(host.row.state))
 
 
 def _cpus(host: HostLine, now: float, width: int) -> Words:
@@ -185,7 +186,19 @@ def _what(host: HostLine, now: float, width: int) -> Words:
     parts = [host.row.reason or "", ", ".join(f"{job} {count_text(number)}" for job, number in jobs)]
     if host.suspended:
         parts.append(f"{count_text(host.suspended)} suspended")
+    if host.is_past and any(parts[1:]):
+        parts[1] = f"at the end: {parts[1]}"
     return foreign("; ".join(filter(None, parts)))
+
+
+def _then(cell: Callable[[HostLine, float, int], Words]) -> Callable[[HostLine, float, int], Words]:
+    """What is not so any more is faint."""
+
+    def cell_then(host: HostLine, now: float, width: int) -> Words:
+        line = cell(host, now, width)
+        return tuple((text, "dim") for text, _ in line) if host.is_past else line
+
+    return cell_then
 
 
 HOSTS: tuple[Column[HostLine], ...] = (
@@ -201,12 +214,12 @@ HOSTS: tuple[Column[HostLine], ...] = (
         title="state",
         cell=_standing,
         width=12,
-        order=lambda host: list(STANDINGS).index(host.row.state) if host.row.state in STANDINGS else len(STANDINGS),
+        order=lambda host: standing_order(host.row.state),
         largest_first=True,
     ),
     Column(
         title="cpus",
-        cell=_cpus,
+        cell=_then(_cpus),
         width=5,
         right=True,
         measured=lambda host: 2 * len(amount(host.cpus)) + 1,
@@ -215,12 +228,26 @@ HOSTS: tuple[Column[HostLine], ...] = (
         largest_first=True,
     ),
     Column(
-        title="cpu", cell=_share, width=4, right=True, rank=2, order=lambda host: host.cpu_share, largest_first=True
+        title="cpu",
+        cell=_then(_share),
+        width=4,
+        right=True,
+        rank=2,
+        order=lambda host: host.cpu_share,
+        largest_first=True,
     ),
-    Column(title="load", cell=_load, width=5, right=True, rank=4, order=lambda host: host.load, largest_first=True),
-    Column(title="memory", cell=_memory, width=11, right=True, rank=3, order=_used_bytes, largest_first=True),
     Column(
-        title="gpus", cell=_gpus, width=4, right=True, rank=5, order=lambda host: len(host.gpus), largest_first=True
+        title="load", cell=_then(_load), width=5, right=True, rank=4, order=lambda host: host.load, largest_first=True
+    ),
+    Column(title="memory", cell=_then(_memory), width=11, right=True, rank=3, order=_used_bytes, largest_first=True),
+    Column(
+        title="gpus",
+        cell=_then(_gpus),
+        width=4,
+        right=True,
+        rank=5,
+        order=lambda host: len(host.gpus),
+        largest_first=True,
     ),
     Column(
         title="done",
@@ -232,7 +259,7 @@ HOSTS: tuple[Column[HostLine], ...] = (
         largest_first=True,
     ),
     Column(title="heard", cell=_heard, width=6, right=True, rank=1, order=lambda host: host.heard_at),
-    Column(title="what it does", cell=_what, width=14, grows=True),
+    Column(title="what it does", cell=_then(_what), width=14, grows=True),
 )
 
 

@@ -11,7 +11,7 @@ from batchwasm.escape import visible
 from batchwasm.tui.gauges import gauge, stretched
 from batchwasm.tui.marks import FAINT, mark, tally
 from batchwasm.tui.panes import content_of, head, lines, pairs
-from batchwasm.tui.said import STANDINGS, ago_text, marked
+from batchwasm.tui.said import ago_text, marked, standing_mark
 from batchwasm.tui.shapes import chart, sparkline, squeezed
 from batchwasm.tui.tasklist import params_text
 from batchwasm.tui.words import foreign
@@ -36,9 +36,11 @@ def _memory_text(line: HostLine) -> str:
 
 
 def heading(line: HostLine, now: float) -> Content:
-    standing = STANDINGS.get(line.row.state, ("·", "plain"))
+    standing = standing_mark(line)
     heard = "" if line.heard_at is None else f", heard {ago_text(line.heard_at, now)}"
-    if heard and not heard.endswith("now"):
+    if line.heard_at is not None and line.is_past:
+        heard = f", heard last at {clock(line.heard_at)}"
+    elif heard and not heard.endswith("now"):
         heard += " ago"
     first = Content.assemble(
         ("host ", FAINT),
@@ -48,7 +50,7 @@ def heading(line: HostLine, now: float) -> Content:
         f"  by {visible(line.transport)}{heard}",
     )
     there = "1 task" if line.row.running == 1 else f"{count_text(line.row.running)} tasks"
-    second = f"{there} there now, {count_text(line.row.done)} done"
+    second = f"{there} there {'when the run ended' if line.is_past else 'now'}, {count_text(line.row.done)} done"
     if line.suspended:
         stopped = "1 batch" if line.suspended == 1 else f"{count_text(line.suspended)} batches"
         second += f", {stopped} stopped while it is left to others"
@@ -94,7 +96,8 @@ def _by_job(view: HostView, width: int, most: float) -> Iterator[Content]:
 
 def loads_text(line: HostLine, loads: Sequence[Load], width: int) -> Content:
     """As numbers, and as they went."""
-    parts = [Content(""), head("the machine, with all that others do there")]
+    when = " (when the run ended)" if line.is_past else ""
+    parts = [Content(""), head(f"the machine, with all that others do there{when}")]
     if line.heard_at is None:
         return lines(*parts, Content.styled("it has not said anything of itself yet", FAINT))
     room = max(8, min(40, width - 44))
@@ -149,7 +152,15 @@ def nothing_ran(line: HostLine) -> str:
 def known_text(view: HostView) -> Content:
     if not view.facts:
         return Content.styled("it has not told what it is yet: it was not reached", FAINT)
-    return pairs((visible(name.replace("_", " ")), visible(_fact(name, value))) for name, value in view.facts.items())
+    return pairs((visible(_fact_name(name)), visible(_fact(name, value))) for name, value in view.facts.items())
+
+
+def _fact_name(name: str) -> str:
+    """Without its unit, which the value has."""
+    for unit in ("_bytes", "_at", "_s"):
+        name = name.removesuffix(unit)
+    said = name.replace("_", " ")
+    return f"{said} when it joined" if said.endswith("free") else said
 
 
 def _fact(name: str, value: Any) -> str:

@@ -289,6 +289,16 @@ class JobScreen(DrillScreen):
     def _told(self) -> None:
         self.query_one("#which", Prose).say(f"{self.query_one(TaskTable).wanted.asked()} ...")
 
+    def action_replay(self) -> None:
+        """Of the task that is meant, else of one that failed: of the group under the cursor, where there is one."""
+        task = self._meant()
+        if task is None and self._seen is not None:
+            groups = self.query_one("#groups", Choices)
+            group = self._groups.get(groups.chosen or "") if groups.has_focus else None
+            failed = (found.examples[0] for found in (group, *self._seen.job.failures) if found and found.examples)
+            task = next(failed, 0)
+        self.copy_replay(self.job, task)
+
     def action_failures(self) -> None:
         self.turn_to("failures", focus=True)
 

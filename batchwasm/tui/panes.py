@@ -270,6 +270,8 @@ class DrillScreen(RunScreen):
     def _begin(self) -> None:
         """Its widgets are laid out: Textual forgets to do so anew for what they are told before."""
         self._widgets = len(self.query("*"))
+        for place in (self, *self.query(Pane)):
+            place.query(Prose).first().say(faint("reading ..."))
         self.post_message(Asked())
 
     def show(self, overview: Overview, answer: Any) -> None:
@@ -337,11 +339,13 @@ class DrillScreen(RunScreen):
             self.post_message(Wished(of_job(verb, about.job, about.tasks)))
 
     def action_replay(self) -> None:
-        about = self.selected
-        if about.job is None or about.task is None or self.folder is None:
+        self.copy_replay(self.selected.job, self.selected.task)
+
+    def copy_replay(self, job: str | None, task: int | None) -> None:
+        if job is None or task is None or self.folder is None:
             self.notify("to copy a replay: go to a task", markup=False)
         else:
-            self.post_message(Copied(replay_command(self.folder, about.job, about.task)))
+            self.post_message(Copied(replay_command(self.folder, job, task)))
 
     def action_pane(self, n: int) -> None:
         if n <= len(self.PANES):

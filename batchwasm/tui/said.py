@@ -9,7 +9,7 @@ from batchwasm.rows import TaskCounts
 from batchwasm.tui.shapes import SHAPES
 from batchwasm.tui.words import Role, Words, joined, width_of, words
 from batchwasm.units import count_text, duration_text
-from batchwasm.views.model import Pace
+from batchwasm.views.model import HostLine, Pace
 
 NOW_S = 5.0  # a host that spoke since then speaks now: beats come every second or two
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
@@ -44,6 +44,8 @@ STANDINGS: Mapping[str, tuple[str, Role]] = {
 }
 """Of a host."""
 
+_STAY = ("lost", "down")  # of a run that does not go on, too: that may be why
+
 TONES: Mapping[str, tuple[str, Role]] = {
     "plain": ("·", "plain"),
     "good": ("✓", "good"),
@@ -51,6 +53,17 @@ TONES: Mapping[str, tuple[str, Role]] = {
     "bad": ("✗", "bad"),
 }
 """Of an event."""
+
+
+def standing_mark(host: HostLine) -> tuple[str, Role]:
+    """Of a run that does not go on what it was then, and faint."""
+    shape, role = STANDINGS.get(host.row.state, ("·", "plain"))
+    return shape, "dim" if host.is_past and host.row.state not in _STAY else role
+
+
+def standing_order(state: str) -> int:
+    """What works comes first."""
+    return list(STANDINGS).index(state) if state in STANDINGS else len(STANDINGS)
 
 
 def tally(counts: TaskCounts, width: int) -> Words:

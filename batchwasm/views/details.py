@@ -267,7 +267,8 @@ def _owner(state: State, name: str, facts: Mapping[str, Any]) -> Iterator[str]:
     rules = facts.get("rules")
     yield from (str(rule) for rule in rules) if isinstance(rules, list) else ()
     if host.limits is not None:
-        yield f"offers {host.limits.cpus:g} cpus and {size_text(host.limits.memory_bytes)}"
+        cpus = "1 cpu" if host.limits.cpus == 1 else f"{host.limits.cpus:g} cpus"
+        yield f"offers {cpus} and {size_text(host.limits.memory_bytes)}"
     if host.busy is not None:
         yield f"left to others now: {host.busy}"
     if host.drained is not None:

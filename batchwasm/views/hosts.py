@@ -37,7 +37,9 @@ def held(state: State, batches: Iterable[Batch]) -> dict[HostName, Held]:
     return found
 
 
-def line(host: HostState, row: HostRow, sample: Sample | None, held: Held | None, transport: str) -> HostLine:
+def line(
+    host: HostState, row: HostRow, sample: Sample | None, held: Held | None, transport: str, *, is_past: bool
+) -> HostLine:
     """Of a host, whose row this is; `sample` is the newest of it."""
     held = held or Held()
     offer, room = host.capacity, host.room
@@ -59,4 +61,5 @@ def line(host: HostState, row: HostRow, sample: Sample | None, held: Held | None
         by_job=held.by_job,
         suspended=(sample.suspended or 0) if sample is not None and is_there else 0,
         heard_at=None if sample is None else sample.at,
+        is_past=is_past,
     )

@@ -84,6 +84,8 @@ class HostLine:
     """Batches whose workers are stopped, because it is left to others."""
     heard_at: float | None
     """When it last said something."""
+    is_past: bool = False
+    """The run does not go on, and no scheduler is connected to it: all this is as it was then."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -39,14 +39,15 @@ _LEAST_SPREAD = 0.05  # of the speed: no machine is steadier
 
 def pace(state: State, samples: Sequence[Progress], *, goes_on: bool) -> Pace:
     """`samples` are in their order, the last one of now, or of the end of a run that does not go on."""
-    left = _left(state, samples) if goes_on and state.paused is None else None
+    lately = _of_this_life(state, samples)
+    left = _left(state, lately) if goes_on and state.paused is None else None
     since, span_s = _spans(samples)
     done = _Line([sample.at for sample in samples], [float(_done(sample)) for sample in samples])
     rates = tuple(
         max(0.0, done.at(since + (n + 1) * span_s) - done.at(since + n * span_s)) / span_s for n in range(SPANS)
     )
     return Pace(
-        rate=_rate(samples, done),
+        rate=_rate(lately, done),
         rates=rates if samples else (),
         span_s=span_s,
         left_s=None if left is None else left.mean_s,
@@ -57,6 +58,21 @@ def pace(state: State, samples: Sequence[Progress], *, goes_on: bool) -> Pace:
 
 def _done(sample: Progress) -> int:
     return sample.succeeded + sample.failed + sample.dropped
+
+
+def _of_this_life(state: State, samples: Sequence[Progress]) -> Sequence[Progress]:
+    """Those since its scheduler was started the last time and gave a host something: what came before is no measure of
+    how fast it goes, and neither is the time without one, nor that in which it compiled and connected."""
+    first = bisect_left(samples, state.opened_at, key=lambda sample: sample.at)
+    # Until its hosts are there again, what they were sent counts as running, and as lost once they have forgotten it.
+    while first < len(samples) and not (samples[first].running and samples[first].hosts):
+        first += 1
+    for n in range(first + 1, len(samples)):
+        before, after = samples[n - 1], samples[n]
+        # More than this life can have done is lost: of what was sent before it seemed to run until hosts told better.
+        if before.work_s - after.work_s > (after.at - state.opened_at) * max(before.cpus, after.cpus):
+            first = n
+    return samples[first:]
 
 
 def _spans(samples: Sequence[Progress]) -> tuple[float, float]:
@@ -86,7 +102,10 @@ class _Line:
 
 
 def _rate(samples: Sequence[Progress], done: _Line) -> float | None:
-    """Over the last half minute in which any ran."""
+    """Over the last half minute in which any ran, since people had tasks run again that were done before."""
+    samples = samples[
+        max((n for n in range(1, len(samples)) if _done(samples[n]) < _done(samples[n - 1])), default=0) :
+    ]
     ran = [n for n, sample in enumerate(samples) if sample.running]
     if not ran or len(samples) < 2:
         return None
@@ -218,8 +237,6 @@ def _speed(samples: Sequence[Progress], task_s: float) -> tuple[float, float]:
     """Work a second lately, and its relative deviation."""
     now = samples[-1].at
     start = max(samples[0].at, now - max(SPEED_S, SPEED_TASKS * task_s))
-    began = next((sample.at for sample in samples if sample.running), now)
-    start = max(start, began)
     if now <= start:
         return 0.0, 0.0
     work = _Line([sample.at for sample in samples], [sample.work_s for sample in samples])
@@ -271,7 +288,7 @@ def _durations_s(jobs: Sequence[_Job]) -> float:
         if job.known:
             tasks, square = job.waiting * job.tries + job.sent, (job.deviation_s * job.cpus) ** 2
             squares += tasks * square + tasks * tasks * square / job.known
-    return math.sqrt(squares)
+    return math.sqrt(max(0.0, squares))
 
 
 def _chain_s(state: State, jobs: Sequence[_Job]) -> float:

@@ -13,6 +13,7 @@ from typing import TypeVar
 from batchwasm import results, rows
 from batchwasm.asking import GONE, judge
 from batchwasm.core.bottleneck import limits
+from batchwasm.core.hoststate import HostState
 from batchwasm.core.sizing import advice
 from batchwasm.core.state import State
 from batchwasm.errors import BatchwasmError, RunError
@@ -25,6 +26,7 @@ from batchwasm.results import RunFolder
 from batchwasm.rows import HostRow
 from batchwasm.views import hosts, jobs, over_time, tasks
 from batchwasm.views.details import HostDetails, TaskDetails
+from batchwasm.views.hosts import Held
 from batchwasm.views.matching import Matching, both
 from batchwasm.views.model import Cell, FailureGroup, HostLine, HostView, JobView, Overview, TaskLine, TaskView
 from batchwasm.views.over_time import OverTime
@@ -116,9 +118,13 @@ class View:
     def _host_lines(self, state: State, found: Sequence[HostRow]) -> tuple[HostLine, ...]:
         held = hosts.held(state, state.batches.values())
         return tuple(
-            hosts.line(host, row, self._over_time.hosts.get(row.name), held.get(row.name), self._transport(row.name))
+            self._host_line(host, row, held.get(row.name))
             for host, row in zip(state.hosts.values(), found, strict=True)
         )
+
+    def _host_line(self, host: HostState, row: HostRow, held: Held | None) -> HostLine:
+        sample, transport = self._over_time.hosts.get(row.name), self._transport(row.name)
+        return hosts.line(host, row, sample, held, transport, is_past=not self._alive)
 
     def _catch_up(self) -> Known:
         held = self.folder.is_held()
@@ -301,7 +307,7 @@ class View:
         now = self._now(state)
         row = rows.host_row(state, state.hosts[name], now)
         held = hosts.held(state, state.batches_on(name)).get(name)
-        line = hosts.line(state.hosts[name], row, self._over_time.hosts.get(name), held, self._transport(name))
+        line = self._host_line(state.hosts[name], row, held)
         details = self._host_details.get(name) or HostDetails(name)
         _keep(self._host_details, name, details)
         details.look(self._journal, known, self._story.retries)

@@ -185,6 +185,6 @@ def _of_run(event: Event, jobs: Jobs) -> tuple[Tone, str] | None:
         case RunStopped():
             return "bad", f"it does not go on: {' '.join(event.text.split())}"  # a compiler's lines
         case RunFinished():
-            return "good", "finished: every task has its result"
+            return "good", "finished: every task has ended"
         case _:
             return None

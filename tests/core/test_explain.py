@@ -241,7 +241,7 @@ def test_short_tasks_that_wait_on_a_host_are_told_apart_from_what_runs_there() -
     assert by_host(scheduler, 0, 9_999) == {
         "h": ["short tasks of tiny run there, and as many wait as may be sent ahead"]
     }
-    assert said(scheduler) == ["all 1 cpus are taken"]
+    assert said(scheduler) == ["the only cpu is taken"]
 
 
 def test_a_thousand_hosts_are_a_few_groups() -> None:
@@ -389,3 +389,12 @@ def test_who_goes_first_though_it_is_younger_is_said_with_the_reason() -> None:
     """Two of its tasks fit on the one large host: with 12 cpus in all it takes about as long as everything."""
     scheduler = begun(of_urgency("sweep", 480), of_urgency("wide", 180, 4))
     assert texts(scheduler, 0, 400, 10.0)[0] == "behind wide (180 tasks, which decides when the run ends) in the queue"
+
+
+def test_a_drained_host_that_still_connects_is_told_of_as_drained() -> None:
+    scheduler = Scheduler(State())
+    hosts = tuple(HostPlan(name=name) for name in ("lab-a", "lab-b"))
+    scheduler.observe(RunPlanned(run="0a", name="r", jobs=(plan(2),), hosts=hosts), 0.0)
+    scheduler.observe(HostDrained(host="lab-a", text="exam"), 0.0)
+    assert "1 of 2 hosts is drained: lab-a" in said(scheduler)
+    assert "1 of 2 hosts is connecting: lab-b" in said(scheduler)

@@ -166,3 +166,14 @@ CONTRASTS = """() => {
 def test_all_text_can_be_read_against_its_ground(opened: Opened) -> None:
     opened.page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
     assert opened.page.evaluate(CONTRASTS) == []
+
+
+@pytest.mark.parametrize("opened", [("small", 1280, "light"), ("large", 1280, "light")], indirect=True)
+def test_no_two_bars_of_durations_say_the_same(opened: Opened) -> None:
+    ends = "echarts.getInstanceByDom(document.getElementById('chart-durations')).getOption().xAxis[0].data"
+    jobs = opened.page.locator("#job option").all_inner_texts()
+    for job in jobs:
+        if len(jobs) > 1:
+            opened.page.select_option("#job", label=job)
+        said = opened.page.evaluate(ends)
+        assert len(set(said)) == len(said), job

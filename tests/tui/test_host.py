@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
+from batchwasm.model import GIB
 from batchwasm.tui.host import HostScreen
-from batchwasm.tui.panes import Selection
+from batchwasm.tui.job import JobScreen
+from batchwasm.tui.panes import DrillScreen, Pane, Selection
+from batchwasm.tui.task import TaskScreen
 from batchwasm.tui.wishes import Wish
 from batchwasm.views.model import HostView
-from tests.tui.bench import benched, settled
+from tests.tui.bench import Bench, benched, settled
 from tests.tui.drilling import Drilled, host_view, run_of
 from tests.tui.synthetic import NOW, host
 
@@ -96,3 +100,38 @@ async def test_nothing_is_drawn_where_nothing_has_changed() -> None:
         bench.look()
         await settled(pilot)
         assert bench.screen_text == before
+
+
+async def test_a_host_of_a_run_that_does_not_go_on_is_told_of_as_it_was() -> None:
+    view = host_view()
+    view = replace(view, line=replace(view.line, is_past=True))
+    async with benched(HostScreen("lab01"), of_host(view), (200, 60)) as (bench, _):
+        said = bench.screen_text
+    assert "heard last at" in said
+    assert "12 tasks there when the run ended, 310 done" in said
+    assert "with all that others do there (when the run ended)" in said
+
+
+@pytest.mark.parametrize("size", [(80, 24), (200, 60)])
+@pytest.mark.parametrize(
+    "make",
+    [lambda: HostScreen("lab01"), lambda: JobScreen("sim"), lambda: TaskScreen("sim", 3)],
+    ids=["host", "job", "task"],
+)
+async def test_what_was_not_read_yet_is_said_to_be_read(
+    make: Callable[[], DrillScreen], size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Bench, "look", lambda self: None)
+    async with benched(make(), of_host(host_view()), size) as (bench, _):
+        panes = [pane for pane in bench.shown.query(Pane) if pane.display and pane.region]
+        assert panes
+        assert bench.screen_text.count("reading ...") == 1 + len(panes)
+
+
+async def test_facts_have_their_unit_once_and_say_of_when_they_are() -> None:
+    view = replace(host_view(), facts={"memory_bytes": 32 * GIB, "disk_free_bytes": 64 * GIB, "booted_at": NOW})
+    async with benched(HostScreen("lab01"), of_host(view), (200, 60)) as (bench, _):
+        said = bench.screen_text
+    assert re.search("memory +32 GiB", said)
+    assert re.search("disk free when it joined +64 GiB", said)
+    assert re.search("booted +[0-9]", said)

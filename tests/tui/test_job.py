@@ -185,3 +185,16 @@ async def test_a_run_that_can_not_be_read_says_so_and_shows_what_was_seen() -> N
         bench.look()
         await settled(pilot)
         assert "240 of 400 done" in bench.screen_text
+
+
+async def test_a_replay_of_a_job_is_of_a_task_that_failed_and_of_the_group_under_the_cursor() -> None:
+    source = run_of(400)
+    failed = source.job("sim").failures
+    async with benched(JobScreen("sim"), source) as (bench, pilot):
+        await pilot.press("f", "y", "down", "y", "3")
+        await settled(pilot)
+        await pilot.press("y")
+        await settled(pilot)
+    examples = [failed[0].examples[0], failed[1].examples[0]]
+    assert bench.posted[:2] == [replay_command(source.folder, "sim", task) for task in examples]
+    assert len(bench.posted) == 3

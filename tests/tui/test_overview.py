@@ -264,3 +264,11 @@ async def test_the_chart_has_the_last_moments_of_a_run_that_has_ended() -> None:
         await look(pilot, source, over, is_over=True)
         span = last.at - first.history[0].at
         assert f"{duration_text(span)} ago" in screen(pilot)
+
+
+async def test_hosts_of_a_run_that_does_not_go_on_do_not_look_live() -> None:
+    past = replace(host("lab01", by_job={"nap": 1}), is_past=True)
+    stopped = overview((job("nap", counts(1), "waiting"),), (past,), state="stopped", reason="killed")
+    async with shown(Fixed(stopped, is_over=True), (160, 40)) as pilot:
+        said = screen(pilot)
+        assert re.search(r"lab01 +● ready .* at the end: nap 1", said)

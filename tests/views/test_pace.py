@@ -10,14 +10,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchwasm import rows
-from batchwasm.core.events import AfterJob, Event, HostPlan, JobPlan, RunPaused
+from batchwasm.core.events import (
+    AfterJob,
+    ArtifactBuilt,
+    BatchPlaced,
+    Event,
+    HostJoined,
+    HostPlan,
+    JobPlan,
+    Record,
+    RunOpened,
+    RunPaused,
+    RunPlanned,
+    TasksFinished,
+)
 from batchwasm.core.scheduler import Scheduler
 from batchwasm.core.state import State
 from batchwasm.journal import Progress
-from batchwasm.model import GIB, Request
+from batchwasm.model import GIB, Outcome, Request
 from batchwasm.simulation import Distribution, parse, simulate
 from batchwasm.views.model import Pace
-from batchwasm.views.pace import RECENT_S, SPANS, pace
+from batchwasm.views.pace import RECENT_S, SPANS, _durations_s, _Job, pace
 
 CPUS = 4
 
@@ -150,3 +163,68 @@ def test_tasks_that_are_tried_again_make_no_negative_rate() -> None:
     assert found.rate is not None
     assert min(found.rate, *found.rates) >= 0
     assert all(a.at < b.at for a, b in itertools.pairwise(samples))
+
+
+def opened_at(at: float, *events: Event) -> Scheduler:
+    """A run with one job of 400 tasks whose scheduler was started (again) at that time, 100 tasks having ended."""
+    scheduler = Scheduler(State())
+    begin = RunPlanned(run="0a", name="r", jobs=(job("j", 400),), hosts=(HostPlan(name="h"),))
+    built = ArtifactBuilt(job=0, digest="d", bytes=1, language="c", toolchain="zig", cached=False, wall_s=1.0)
+    opened = RunOpened(incarnation=1, pid=1, machine="m", version="0")
+    joined = HostJoined(host="h", supervisor="s", cpus=1, memory_bytes=GIB, facts={})
+    batch = BatchPlaced(batch=1 << 40 | 1, job=0, host="h", ranges=((0, 100),))
+    records = [Record(n, 1, Outcome.SUCCEEDED, True, 0, 0.0, 0.0, 2.0, 2.0, 1, b"", b"") for n in range(100)]
+    ended = TasksFinished(batch=batch.batch, job=0, host="h", records=records)
+    for event in (begin, opened, built, joined, batch, ended):
+        scheduler.state.apply(event, 0.0)
+    for event in (RunOpened(incarnation=2, pid=1, machine="m", version="0"), *events):
+        scheduler.state.apply(event, at)
+    return scheduler
+
+
+def worked(at: float, done: int, work_s: float, *, hosts: int = 1) -> Progress:
+    return Progress(at, hosts, 1.0 * hosts, 1.0 * hosts, 400 - done, 1, done, 0, 0, work_s)
+
+
+FIRST_LIFE = [worked(2.0 * n, n, 2.0 * n) for n in range(101)]
+
+
+def test_a_run_that_goes_on_has_no_rate_before_anything_runs_again() -> None:
+    state = opened_at(1_000.0).state
+    waits = Progress(1_000.5, 0, 0.0, 0.0, 300, 0, 100, 0, 0, 200.0)
+    found = pace(state, [*FIRST_LIFE, waits, waits._replace(at=1_004.0)], goes_on=True)
+    assert (found.rate, found.left_s) == (None, None)
+
+
+def test_the_time_without_a_scheduler_makes_nothing_slower() -> None:
+    joined = HostJoined(host="h", supervisor="s", cpus=1, memory_bytes=GIB, facts={})
+    placed = BatchPlaced(batch=2 << 40 | 1, job=0, host="h", ranges=((100, 101),))
+    state = opened_at(210.0, joined, placed).state
+    again = [worked(215.0 + 0.5 * n, 100 + n // 4, 200.0 + 0.5 * n) for n in range(20)]
+    found = pace(state, [*FIRST_LIFE, worked(210.1, 100, 200.0, hosts=0), *again], goes_on=True)
+    assert found.rate == pytest.approx(0.5, rel=0.2)
+    assert found.left_s == pytest.approx(600.0, rel=0.1)
+
+
+def test_a_rate_begins_anew_where_tasks_that_had_ended_were_asked_for_again() -> None:
+    again = [sample(100.0 + at, 600 + at * 10) for at in range(20)]
+    steady = [sample(float(at), at * 10) for at in range(100)]
+    assert pace(State(), [*steady, *again], goes_on=False).rate == pytest.approx(10.0)
+
+
+def test_more_results_than_tasks_are_no_error_of_mathematics() -> None:
+    odd = _Job(
+        waiting=-5, sent=1, elapsed_s=[1.0], cpus=1.0, mean_s=2.0, tries=1.0, deviation_s=1.0, known=9
+    )  # of a journal that somebody wrote otherwise
+    assert _durations_s([odd]) == 0.0
+
+
+def test_what_was_sent_before_and_is_over_by_now_makes_no_negative_speed() -> None:
+    """A task that ran when the scheduler was killed seemed to run all the time; it did not."""
+    joined = HostJoined(host="h", supervisor="s", cpus=1, memory_bytes=GIB, facts={})
+    placed = BatchPlaced(batch=2 << 40 | 1, job=0, host="h", ranges=((100, 101),))
+    state = opened_at(1_000.0, joined, placed).state
+    seemed = worked(1_001.0, 100, 200.0 + 800.0)
+    again = [worked(1_002.0 + 0.5 * n, 101 + n // 4, 202.0 + 0.5 * n) for n in range(20)]
+    found = pace(state, [*FIRST_LIFE, seemed, *again], goes_on=True)
+    assert found.left_s == pytest.approx(600.0, rel=0.1)

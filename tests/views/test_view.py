@@ -76,7 +76,7 @@ def test_a_run_that_finished_is_over(written: Written, view: View) -> None:
     assert [job.phase for job in shown.jobs] == ["done", "done"]
     assert shown.at == written.now
     assert shown.pace.left_s is None
-    assert shown.said[-1].text == "finished: every task has its result"
+    assert shown.said[-1].text == "finished: every task has ended"
     assert view.look() is shown
     assert view.job("sim").line == shown.jobs[0]
 
@@ -528,3 +528,12 @@ def test_a_paused_run_has_no_end_in_sight(written: Written, view: View) -> None:
     assert shown.status.paused == "by alice"
     assert shown.pace.left_s is None
     assert "paused by alice" in shown.said[-1].text
+
+
+def test_hosts_of_a_run_that_does_not_go_on_are_as_they_were(written: Written, view: View) -> None:
+    written.place(0)
+    assert [host.is_past for host in view.look().hosts] == [False, False]
+    written.append(RunStopped(code="disk_full", text="no space", guests_stopped=False))
+    hosts = view.look().hosts
+    assert [(host.row.state, host.is_past) for host in hosts] == [("ready", True), ("unused", True)]
+    assert view.host("lab1").line.is_past

@@ -27,6 +27,13 @@
         if (whole < 172800) return `${Math.floor(whole / 3600)} h ${pad(Math.floor(whole / 60) % 60)} min`;
         return `${Math.floor(whole / 86400)} d ${Math.floor(whole / 3600) % 24} h`;
     }
+    // Where bars are narrower than what that is rounded to, their ends have a digit more; from a minute on they are not.
+    function edges(bars) {
+        const ends = bars.flatMap(([low], n) => n + 1 < bars.length ? [low] : [low, bars[n][1]]);
+        if (new Set(ends.map(duration)).size === ends.length) return duration;
+        const finely = (n) => +n.toPrecision(3);
+        return (s) => s < 0.1 ? `${finely(1000 * s)} ms` : s < 59.95 ? `${finely(s)} s` : duration(s);
+    }
     const count = (n) => n.toLocaleString("en-US", { maximumFractionDigits: n < 10 ? 1 : 0 });
     const percent = (part) => `${Math.round(100 * part)} %`;
 
@@ -278,14 +285,15 @@
     function durations() {
         const { job, bars } = data.durations[chosen];
         const total = bars.reduce((sum, [, , n]) => sum + n, 0);
+        const edge = edges(bars);
         return {
             ...base({ trigger: "axis", axisPointer: { type: "shadow" }, formatter: ([{ dataIndex }]) => {
                 const [low, high, n] = bars[dataIndex];
-                return tip(`${duration(low)} to ${duration(high)}`, [["tasks", count(n)], ["of all", percent(n / total)]]);
+                return tip(`${edge(low)} to ${edge(high)}`, [["tasks", count(n)], ["of all", percent(n / total)]]);
             } }),
             grid: { left: 8, right: 16, top: 16, bottom: 8, containLabel: true },
             xAxis: {
-                ...axisLook(), type: "category", data: bars.map(([low]) => duration(low)), splitLine: { show: false },
+                ...axisLook(), type: "category", data: bars.map(([low]) => edge(low)), splitLine: { show: false },
             },
             yAxis: { ...axisLook(), type: "value", minInterval: 1, axisLabel: { ...axisLook().axisLabel, formatter: (n) => count(n) } },
             series: [{ name: job, type: "bar", data: bars.map(([, , n]) => n), barCategoryGap: "8%", barMaxWidth: 60, itemStyle: { color: color("c0") } }],
