@@ -159,6 +159,13 @@ def test_a_real_tab_completes_a_command_and_a_file(shell: str, tmp_path: Path) -
     assert "run jobs.toml" in typed(shell, tmp_path, "echo batchwasm; batchwasm run jo\t--version")
 
 
+def read_until(leader: int, mark: bytes) -> bytes:
+    found = b""
+    while mark not in found and (chunk := os.read(leader, 4096)):
+        found += chunk
+    return found
+
+
 def typed(shell: str, folder: Path, line: str) -> str:
     """What an interactive shell shows when `line` is typed at its prompt, as plain text."""
     program = folder / "bin" / "batchwasm"
@@ -179,8 +186,10 @@ def typed(shell: str, folder: Path, line: str) -> str:
         preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
     )
     os.close(follower)
-    os.write(leader, f"{setup}\n{line}\nexit\n".encode())
-    shown = read_all(leader).decode(errors="replace")
+    os.write(leader, f"{setup}; echo re''ady\n".encode())
+    before = read_until(leader, b"ready")  # what is typed while a shell starts may be cut into pieces
+    os.write(leader, f"{line}\nexit\n".encode())
+    shown = (before + read_all(leader)).decode(errors="replace")
     process.wait(30)
     shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07]*\x07|\x1b\(B", "", shown)
     return re.sub(r".\x08", "", shown)
