@@ -63,7 +63,7 @@ async def test_a_run_that_is_over_is_read_down_to_what_a_task_printed(finished: 
     async with looked_at(finished, "task", "late", 1) as pilot:
         await sees(pilot, "/ skipped", "it ended: skipped", "which did not succeed")
     async with looked_at(finished, "host", "localhost") as pilot:
-        await sees(pilot, "0 tasks there now, 43 done", "40 succeeded, 3 trapped", "bad/")
+        await sees(pilot, "0 tasks there when the run ended, 43 done", "40 succeeded, 3 trapped", "bad/")
 
 
 async def test_a_task_that_runs_is_followed_and_cancelled(batchwasm: Cli) -> None:
