@@ -29,6 +29,8 @@ class PasswordServer:
     folder: Path
     passwords: bool = True
     prompts: Sequence[str] = ()
+    in_turn: bool = False
+    """Each when the one before was answered rightly, not all at once."""
     port: int = 0
     tried: list[str] = field(default_factory=list)
     """The passwords that were given."""
@@ -120,11 +122,19 @@ class _Asks(asyncssh.SSHServer):
         return bool(self._server.prompts)
 
     def get_kbdint_challenge(self, username: str, lang: str, submethods: str) -> asyncssh.KbdIntChallenge:
-        return ("", "", "", [(prompt, False) for prompt in self._server.prompts])
+        self._given: list[str] = []
+        return self._challenge()
 
-    def validate_kbdint_response(self, username: str, responses: Sequence[str]) -> bool:
+    def _challenge(self) -> asyncssh.KbdIntChallenge:
+        left = self._server.prompts[len(self._given) :]
+        return ("", "", "", [(prompt, False) for prompt in (left[:1] if self._server.in_turn else left)])
+
+    def validate_kbdint_response(self, username: str, responses: Sequence[str]) -> bool | asyncssh.KbdIntChallenge:
         self._server.tried.extend(responses)
-        return (username, *responses) == (USER, *(PASSWORD, CODE)[: len(self._server.prompts)])
+        self._given += responses
+        if (username, *self._given) != (USER, *(PASSWORD, CODE)[: len(self._given)]):
+            return False
+        return True if len(self._given) == len(self._server.prompts) else self._challenge()
 
 
 @contextmanager

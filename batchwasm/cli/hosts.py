@@ -121,9 +121,9 @@ def _listed(host: Host) -> dict[str, Any]:
 @click.option("--wide", is_flag=True, help="All columns in full, however narrow the terminal.")
 @json_option
 def check_command(names: tuple[str, ...], inventory: Path | None, hosts: str | None, wide: bool, as_json: bool) -> int:
-    """Log in to every host and say what is wrong with it; installs nothing. Exit 3 where a host is bad.
+    """Log in to every host and say what is wrong with it; installs nothing but a Python where there is none.
 
-    Where its transport can't log in, the others are tried, and one that works is named.
+    Exit 3 where a host is bad. Where its transport can't log in, the others are tried, and one that works is named.
     """
     from batchwasm.cli import hosts_check
 

@@ -109,12 +109,16 @@ def _asked_for(refused: Sequence[Came], fixed: set[HostName], answers: Answers) 
     """Where a password would do, it puts a key of ours there; where more is wanted, a person answers ssh itself."""
     from batchwasm.engine.install_key import takes_password
     from batchwasm.transports.openssh_errors import Asks
+    from batchwasm.transports.ssh_password import AsksMore
 
     would_do = asyncio.run(each([one.host for one in refused], takes_password, untold))
     ask = [one for one, password in zip(refused, would_do, strict=True) if password]
-    by_hand = [one for one in refused if one not in ask and isinstance(one.error, Asks)]
+    done = _by_password(ask, answers)
+    # A code that comes after a password is seen only when that was given; how to log in by hand was told before.
+    done |= {one.host.name: one for one in ask if isinstance(done[one.host.name].error, AsksMore)}
+    by_hand = [one for one in refused if done.get(one.host.name, one) is one and isinstance(one.error, Asks)]
     free = [one.host for one in by_hand if one.host.transport == "openssh" or one.host.name not in fixed]
-    return _by_password(ask, answers) | _by_hand(free, answers)
+    return done | _by_hand(free, answers)
 
 
 def _by_hand(hosts: Sequence[Host], answers: Answers) -> Hosts:
@@ -131,8 +135,8 @@ def _by_hand(hosts: Sequence[Host], answers: Answers) -> Hosts:
 def _by_password(ask: Sequence[Came], answers: Answers) -> Hosts:
     done: Hosts = {}
     to_put = []
-    for one in ask:
-        key = _key_for(one, answers)
+    keys = _keys([one.host for one in ask], answers)
+    for one, key in zip(ask, keys, strict=True):
         if isinstance(key, HostError):
             done[one.host.name] = replace(one, error=key)
         else:
@@ -142,22 +146,32 @@ def _by_password(ask: Sequence[Came], answers: Answers) -> Hosts:
     return done
 
 
-def _key_for(one: Came, answers: Answers) -> PublicKey | HostError:
+def _keys(hosts: Sequence[Host], answers: Answers) -> list[PublicKey | HostError]:
+    """Of each host the key that it shall know; whether one may be made is asked once for all."""
     from batchwasm.engine.install_key import NEW_KEY, make_key
+
+    found = [_own(host) for host in hosts]
+    if None in found and _may_make(answers):
+        try:
+            make_key()
+        except HostError as error:
+            return [error if key is None else key for key in found]
+        say(f"made a key of your own: {NEW_KEY} (without a passphrase, so that runs need nobody)")
+        found = [_own(host) if key is None else key for host, key in zip(hosts, found, strict=True)]
+    cure = f"--yes makes {NEW_KEY}; or ssh-keygen does, where ~/.ssh/config names another"
+    return [
+        HostError("auth", f"{host.name}: there is no key to put there", cure) if key is None else key
+        for host, key in zip(hosts, found, strict=True)
+    ]
+
+
+def _own(host: Host) -> PublicKey | HostError | None:
     from batchwasm.transports.own_key import own_key
 
     try:
-        key = asyncio.run(own_key(one.host))
-        if key is None and _may_make(answers):
-            make_key()
-            say(f"made a key of your own: {NEW_KEY} (without a passphrase, so that runs need nobody)")
-            key = asyncio.run(own_key(one.host))
+        return asyncio.run(own_key(host))
     except HostError as error:
         return error
-    if key is not None:
-        return key
-    cause = f"{one.host.name}: there is no key to put there"
-    return HostError("auth", cause, f"--yes makes {NEW_KEY}; or ssh-keygen does, where ~/.ssh/config names another")
 
 
 def _may_make(answers: Answers) -> bool:
@@ -179,21 +193,35 @@ def _by_user(to_put: Sequence[Put]) -> Iterator[tuple[str, list[Put]]]:
 
 
 def _of_user(user: str, group: Sequence[Put], answers: Answers) -> Hosts:
-    """One password for all hosts of one user; on a terminal a wrong one is asked for again."""
+    """One password for all hosts of one user; on a terminal a wrong one is asked for again.
+
+    It is tried on one host first: wrong on forty at once, it may lock the user out of all of them.
+    """
     done: Hosts = {}
     left = list(group)
     for number in range(TRIES):
         password = _password(user, left, answers)
         if password is None:
             return done | {host.name: Came(host=host, error=_nobody(host)) for host, _ in left}
-        came = dict(zip((host.name for host, _ in left), asyncio.run(_put(left, password)), strict=True))
+        came = _tried(left[:1], password)
+        if not any(map(_is_wrong, came.values())):
+            came |= _tried(left[1:], password)
         done |= came
-        left = [(host, key) for host, key in left if _is_wrong(came[host.name])]
+        left = [put for put in left if put[0].name not in came or _is_wrong(came[put[0].name])]
         if not left or answers.password_stdin:
             break
         if number + 1 < TRIES:
-            say(f"not the password of {user} on {', '.join(host.name for host, _ in left)}")
-    return done
+            say(f"not the password of {user} on {', '.join(name for name, one in came.items() if _is_wrong(one))}")
+    return {host.name: Came(host=host, error=_untried(host)) for host, _ in left} | done
+
+
+def _tried(group: Sequence[Put], password: str) -> Hosts:
+    return {came.host.name: came for came in asyncio.run(_put(group, password))}
+
+
+def _untried(host: Host) -> HostError:
+    cause = f"{host.name}: the password was wrong on another host of this user, and was not tried here"
+    return HostError("auth", cause, "add it again, with its password")
 
 
 def _password(user: str, left: Sequence[Put], answers: Answers) -> str | None:
@@ -214,7 +242,10 @@ def _nobody(host: Host) -> HostError:
 
 
 def _is_wrong(came: Came) -> bool:
-    return came.error is not None and came.error.code == "auth" and not came.installed
+    from batchwasm.transports.ssh_password import AsksMore
+
+    is_refused = came.error is not None and came.error.code == "auth" and not came.installed
+    return is_refused and not isinstance(came.error, AsksMore)
 
 
 async def _put(group: Sequence[Put], password: str) -> list[Came]:

@@ -43,7 +43,10 @@ def make_key() -> None:
         raise HostError("local", "this machine has no ssh-keygen", "install it (openssh-client)")
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     command = [program, "-q", "-t", "ed25519", "-N", "", "-f", str(path)]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=KEYGEN_S, check=False)
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=KEYGEN_S, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise HostError("local", f"ssh-keygen has not ended within {KEYGEN_S:.0f} s", "try again") from error
     if done.returncode != 0:
         said = done.stderr.decode(errors="replace").strip()
         raise HostError("local", f"{path} can't be made: {said}", "look at ~/.ssh")

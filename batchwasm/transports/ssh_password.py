@@ -14,6 +14,13 @@ from batchwasm.transports.ssh_config import Settings
 from batchwasm.transports.ssh_keys import HostKeys
 
 
+class AsksMore(HostError):
+    """HostError `auth` of a host that wants something else besides a password, or instead of it."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__("auth", cause)
+
+
 @dataclass(kw_only=True, slots=True)
 class Password:
     """`text` is None for who only wants to know whether one would do: see `asked` after the login was refused."""
@@ -26,7 +33,7 @@ class Password:
     def refused(self, name: str, options: Settings, reason: str) -> HostError:
         where = f"{name}: {options.known_name}"
         if self.other:
-            return HostError("auth", f"{where} asks user {options.user} for more than a password: {self.other!r}")
+            return AsksMore(f"{where} asks user {options.user} for more than a password: {self.other!r}")
         if not self.asked:
             return HostError("auth", f"{where} takes no password of user {options.user} ({reason})")
         return HostError("auth", f"{where} does not take that password of user {options.user} ({reason})", "try again")

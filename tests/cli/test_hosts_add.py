@@ -249,6 +249,69 @@ def test_on_a_terminal_ssh_itself_asks_for_a_code(batchwasm: Cli, locked: Passwo
     assert (home / OWN).read_text() == f'[hosts.locked]\nuser = "{USER}"\ntransport = "openssh"\n'
 
 
+def test_a_code_that_is_wanted_after_the_password_is_ssh_s_to_ask_for(
+    batchwasm: Cli, locked: PasswordServer, home: Path
+) -> None:
+    locked.prompts, locked.in_turn = ("Password: ", "Verification code: "), True
+    said = add_locked(batchwasm, code=3)
+    assert "not the password" not in said
+    assert "ControlPersist=8h" in said
+    locked.tried.clear()
+    code, shown = on_a_terminal(
+        *("-m", "batchwasm", "hosts", "add", "--yes", f"{USER}@locked"),
+        cwd=batchwasm.folder,
+        answers=[
+            ("not kept): ", f"{PASSWORD}\n"),
+            ("Password: ", f"{PASSWORD}\n"),
+            ("Verification code: ", f"{CODE}\n"),
+        ],
+        controlling=True,
+    )
+    assert code == 0, shown
+    assert locked.tried == [PASSWORD, PASSWORD, CODE]
+    assert hosts_of(home / OWN)["locked"].transport == "openssh"
+
+
+@pytest.fixture
+def three(tmp_path: Path, home: Path) -> Iterator[list[PasswordServer]]:
+    """Servers that know no key of ours, with one password."""
+    servers = [PasswordServer(name=f"locked{n}", folder=tmp_path / f"locked{n}") for n in range(3)]
+    with listening(*servers):
+        (home / ".ssh").mkdir(mode=0o700)
+        (home / ".ssh/config").write_text("".join(server.ssh_config for server in servers))
+        yield servers
+
+
+def test_a_wrong_password_is_tried_on_one_host_only(batchwasm: Cli, three: list[PasswordServer], home: Path) -> None:
+    new_key(home / ".ssh/id_ed25519")
+    code, shown = on_a_terminal(
+        *("-m", "batchwasm", "hosts", "add", "--yes", f"{USER}@locked[0-2]"),
+        cwd=batchwasm.folder,
+        answers=[("not kept): ", "guess\n"), ("not kept): ", f"{PASSWORD}\n")],
+    )
+    assert code == 0, shown
+    assert "not the password of alice on locked0\n" in shown
+    assert [server.tried for server in three] == [["guess", PASSWORD], [PASSWORD], [PASSWORD]]
+    for server in three:
+        server.tried.clear()
+        server.authorized_keys.unlink()
+    (home / OWN).unlink()
+    args = ("hosts", "add", f"{USER}@locked[0-2]", "--password-stdin")
+    said = batchwasm(*args, stdin="guess\n", code=3).err
+    assert "locked2: the password was wrong on another host of this user, and was not tried here" in said
+    assert [server.tried for server in three] == [["guess"], [], []]
+
+
+def test_whether_a_key_may_be_made_is_asked_once(batchwasm: Cli, three: list[PasswordServer], home: Path) -> None:
+    code, shown = on_a_terminal(
+        *("-m", "batchwasm", "hosts", "add", f"{USER}@locked[0-2]"),
+        cwd=batchwasm.folder,
+        answers=[("Accept these 3 keys", "y\n"), ("Make ~/.ssh/id_ed25519", "n\n")],
+    )
+    assert code == 3
+    assert shown.count("You have no ssh key") == 1
+
+
 def test_a_server_that_takes_no_password_is_not_offered_one(batchwasm: Cli, locked: PasswordServer, home: Path) -> None:
     locked.passwords = False
     new_key(home / ".ssh/id_ed25519")
