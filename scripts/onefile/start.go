@@ -56,7 +56,7 @@ func start() error {
 		return err
 	}
 	if len(os.Args) == 3 && os.Args[1] == "--unpack-to" {
-		return unpack(it, payload, os.Args[2])
+		return unpackTo(it, payload, filepath.Clean(os.Args[2]))
 	}
 	tree, err := unpacked(it, payload)
 	if err != nil {
@@ -115,11 +115,11 @@ func unpacked(it about, payload *io.SectionReader) (string, error) {
 		folder := filepath.Join(root, it.Name)
 		tree := filepath.Join(folder, it.Digest[:16])
 		err := os.MkdirAll(folder, 0o700)
-		if err != nil || !ours(folder) || root == forAll() && !ours(root) {
+		if err != nil || !ours(folder) || !owned(root) || root == forAll() && !ours(root) {
 			problem = first(problem, err)
 			continue
 		}
-		if ours(tree) {
+		if whole(tree, it) {
 			now := time.Now()
 			os.Chtimes(tree, now, now) // a read-only home is no reason to stop
 			return tree, nil
@@ -128,7 +128,7 @@ func unpacked(it about, payload *io.SectionReader) (string, error) {
 		if terminal(os.Stderr) {
 			fmt.Fprintf(os.Stderr, "%s: unpacking to %s, once\n", filepath.Base(os.Args[0]), tree)
 		}
-		if err := unpack(it, payload, tree); err != nil {
+		if err := unpack(it, payload, tree, false); err != nil {
 			problem = first(problem, err)
 			continue
 		}
@@ -180,6 +180,32 @@ func ours(folder string) bool {
 	return owner == 0 || int(owner) == os.Getuid()
 }
 
+// owned: nobody but this user, or root, can put another folder in its place in it, unless it lets others write.
+func owned(folder string) bool {
+	info, err := os.Stat(folder)
+	if err != nil {
+		return false
+	}
+	owner := info.Sys().(*syscall.Stat_t).Uid
+	return owner == 0 || int(owner) == os.Getuid()
+}
+
+// whole: a tree of ours with its program in it.
+func whole(tree string, it about) bool {
+	info, err := os.Stat(filepath.Join(tree, it.Run))
+	return err == nil && info.Size() > 0 && ours(tree)
+}
+
+// aside removes what is in a tree's place, at once for all who look: an earlier version, or what cleaners of caches left.
+func aside(tree string) error {
+	away := fmt.Sprintf("%s.new-old-%d", tree, os.Getpid()) // a name that tidy knows
+	if err := os.Rename(tree, away); err != nil && !os.IsNotExist(err) {
+		return err
+	}
+	os.RemoveAll(away)
+	return nil
+}
+
 // tidy removes what was not used for long and is not in use, and what killed starts left.
 func tidy(folder string) {
 	entries, _ := os.ReadDir(folder)
@@ -215,8 +241,19 @@ func terminal(file *os.File) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// unpack makes the tree, which appears whole or not at all.
-func unpack(it about, payload *io.SectionReader, tree string) error {
+// unpackTo puts the tree into a folder of one's choice, where all may start it; an earlier version there is replaced.
+func unpackTo(it about, payload *io.SectionReader, folder string) error {
+	syscall.Umask(0o022)
+	entries, _ := os.ReadDir(folder)
+	_, err := os.Stat(filepath.Join(folder, it.Run))
+	if len(entries) > 0 && err != nil {
+		return fmt.Errorf("%s is there, and nothing that --unpack-to made: name another folder, or remove it", folder)
+	}
+	return unpack(it, payload, folder, true)
+}
+
+// unpack makes the tree, which appears whole or not at all, in the place of what may be there.
+func unpack(it about, payload *io.SectionReader, tree string, replaces bool) error {
 	scratch, err := os.MkdirTemp(filepath.Dir(tree), filepath.Base(tree)+".new-")
 	if err != nil {
 		return err
@@ -228,7 +265,13 @@ func unpack(it about, payload *io.SectionReader, tree string) error {
 	if err := os.Chmod(scratch, 0o755); err != nil {
 		return err
 	}
-	if err := os.Rename(scratch, tree); err != nil && !ours(tree) { // else another start was faster
+	if !replaces && whole(tree, it) { // another start was faster
+		return nil
+	}
+	if err := aside(tree); err != nil {
+		return err
+	}
+	if err := os.Rename(scratch, tree); err != nil && !whole(tree, it) { // else another start was faster
 		return err
 	}
 	return nil
