@@ -42,13 +42,17 @@ def with_python(python: str | None, code: str, *, more: tuple[str, ...] = ()) ->
     for sh, looked at last.
     """
     candidates = " ".join((*map(shlex.quote, (python,) if python else PYTHONS), *more))
+    # Debian's python3-minimal has a part of the standard library only.
+    lacks = "not all(map(find_spec, ('ctypes', 'json', 'shutil', 'tarfile')))"
     new_enough = "import sys; sys.exit(sys.version_info < (3, 9))"
+    usable = f"import sys; from importlib.util import find_spec; sys.exit(sys.version_info < (3, 9) or {lacks})"
     version = "import sys; print(sys.version.split()[0])"
     return (
         f"f=; for p in {candidates}; do "
         'q=$(command -v "$p" 2>/dev/null) || continue; '
-        f'if "$q" -c "{new_enough}" 2>/dev/null; then exec "$q" -I -X utf8 -c "{code}"; fi; '
+        f'if "$q" -c "{usable}" 2>/dev/null; then exec "$q" -I -X utf8 -c "{code}"; fi; '
         f'v=$("$q" -c "{version}" 2>/dev/null); '
+        f'if "$q" -c "{new_enough}" 2>/dev/null; then v="$v without all of its standard library"; fi; '
         'f="$f${f:+,} $q ${v:+is }${v:-has no version}"; done; '
         f'echo "{NO_PYTHON}$(uname -sm 2>/dev/null)|$f"; exit 86'
     )

@@ -399,6 +399,16 @@ async def test_a_python_that_is_too_old_is_named_with_its_version(tmp_path: Path
     assert "inventory" in error.cure
 
 
+async def test_a_python_without_its_standard_library_is_none(tmp_path: Path) -> None:
+    hidden = "import importlib.util as u, sys; f = u.find_spec; u.find_spec = lambda n: None if n == 'ctypes' else f(n)"
+    path = tmp_path / "python3"
+    path.write_text(f'#!/bin/sh\nexec "{sys.executable}" -c "{hidden}; exec(sys.argv[2])" "$@"\n')
+    path.chmod(0o755)
+    error = await refused(str(path), tmp_path / "w")
+    version = ".".join(map(str, sys.version_info[:3]))
+    assert f"(found: {path} is {version} without all of its standard library)" in error.cause
+
+
 async def test_pythons_that_are_none_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     executable(tmp_path / "python3", "exit 1")
     old = executable(tmp_path / "python3.9", 'case "$2" in *exit*) exit 1 ;; esac; echo 3.6.8')
