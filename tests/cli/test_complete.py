@@ -6,10 +6,13 @@ import fcntl
 import os
 import pty
 import re
+import select
 import shutil
+import struct
 import subprocess
 import sys
 import termios
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -152,28 +155,35 @@ def test_each_shell_gets_a_script_and_answers_in_its_own_form(batchwasm: Cli, sh
 def test_a_real_tab_completes_a_command_and_a_file(shell: str, tmp_path: Path) -> None:
     (tmp_path / "jobs.toml").touch()
     (tmp_path / "stats.c").write_text("int median(void) { return 1; }\nint mode(void) { return 2; }\n")
-    assert "call stats.c:median --version" in typed(
-        shell, tmp_path, "echo batchwasm; batchwasm call stats.c:me\t--version"
-    )
-    assert "batchwasm status --version" in typed(shell, tmp_path, "batchwasm statu\t--version")
-    assert "run jobs.toml" in typed(shell, tmp_path, "echo batchwasm; batchwasm run jo\t--version")
+    call = "call stats.c:median"
+    assert call in typed(shell, tmp_path, "echo batchwasm; batchwasm call stats.c:me\t", call)
+    assert "batchwasm status" in typed(shell, tmp_path, "batchwasm statu\t", "batchwasm status")
+    assert "run jobs.toml" in typed(shell, tmp_path, "echo batchwasm; batchwasm run jo\t", "run jobs.toml")
 
 
-def read_until(leader: int, mark: bytes) -> bytes:
-    found = b""
-    while mark not in found and (chunk := os.read(leader, 4096)):
-        found += chunk
-    return found
+def read_until(leader: int, mark: str) -> str:
+    """All that is shown, as plain text, until `mark` is in it, or for a minute: the test says what is missing then."""
+    found, deadline = b"", time.monotonic() + 60
+    while mark not in plain(found) and time.monotonic() < deadline:
+        if select.select([leader], [], [], 1.0)[0]:
+            found += os.read(leader, 4096)
+    return plain(found)
 
 
-def typed(shell: str, folder: Path, line: str) -> str:
-    """What an interactive shell shows when `line` is typed at its prompt, as plain text."""
+def plain(shown: bytes) -> str:
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07]*\x07|\x1b\(B", "", shown.decode(errors="replace"))
+    return re.sub(r".\x08", "", text)
+
+
+def typed(shell: str, folder: Path, line: str, wanted: str) -> str:
+    """What an interactive shell shows when `line` is typed at its prompt, up to `wanted`, as plain text."""
     program = folder / "bin" / "batchwasm"
     program.parent.mkdir(exist_ok=True)
     program.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec "{sys.executable}" -m batchwasm "$@"\n')
     program.chmod(0o755)
     command, setup = SHELLS[shell]
     leader, follower = pty.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 250, 0, 0))  # so that no line is wrapped
     env = {**os.environ, "PATH": f"{program.parent}:{os.environ['PATH']}", "TERM": "xterm", "PS1": "$ "}
     process = subprocess.Popen(
         command,
@@ -187,12 +197,13 @@ def typed(shell: str, folder: Path, line: str) -> str:
     )
     os.close(follower)
     os.write(leader, f"{setup}; echo re''ady\n".encode())
-    before = read_until(leader, b"ready")  # what is typed while a shell starts may be cut into pieces
-    os.write(leader, f"{line}\nexit\n".encode())
-    shown = (before + read_all(leader)).decode(errors="replace")
+    read_until(leader, "ready")  # what is typed while a shell starts may be cut into pieces
+    os.write(leader, line.encode())
+    shown = read_until(leader, wanted)
+    os.write(leader, b" --version\nexit\n")
+    read_all(leader)
     process.wait(30)
-    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07]*\x07|\x1b\(B", "", shown)
-    return re.sub(r".\x08", "", shown)
+    return shown
 
 
 def test_new_hosts_are_offered_from_what_ssh_knows(ask: Ask, home: Path, batchwasm: Cli) -> None:

@@ -10,7 +10,7 @@ from batchwasm.views.words import Jobs
 def test_of_many_events_the_weightiest_are_told_in_their_order() -> None:
     events: list[tuple[float, Event]] = [(float(n), HostFree(host=f"h{n}")) for n in range(1000)]
     events[700] = (700.0, HostLeft(host="gone", code="lost", text="no answer"))
-    events[900] = (900.0, HostSetAside(host="bad", until=1.0, text="too much failed"))
+    events[900] = (900.0, HostSetAside(host="bad", until=1800.0, text="too much failed"))
     shown, more = weightiest(events, Jobs([]))
     assert (len(shown), more) == (SHOWN, 1000 - SHOWN)
     assert [each.at for each in shown] == sorted(each.at for each in shown)

@@ -356,8 +356,8 @@ def test_each_call_of_an_instance_has_the_whole_time_limit_and_no_more(worker: F
         (br_if $l (i32.lt_u (local.get $i) (i32.const 100000000))))"""
     rows = calls(worker, reactor(spin + ECHO), 1)
     once_s = rows[0].wall_us / 1e6
-    rows = calls(worker, reactor(spin + ECHO), 10, reuse=True, time_s=5 * once_s)
-    assert [outcome(row) for row in rows] == [("succeeded", "")] * 10
+    rows = calls(worker, reactor(spin + ECHO), 30, reuse=True, time_s=5 * once_s)  # even if the first was a slow one
+    assert [outcome(row) for row in rows] == [("succeeded", "")] * 30
     assert sum(row.wall_us for row in rows) / 1e6 > 5 * once_s
 
 
