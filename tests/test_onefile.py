@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 import stat
 import subprocess
 from collections.abc import Callable
@@ -48,6 +49,7 @@ def versions(start: Path, tmp_path: Path, cache: Path) -> tuple[Program, Program
         (tree / "bin").mkdir(parents=True)
         (tree / "bin/it").write_text(f"#!/bin/sh\necho {word}\n")
         (tree / "bin/it").chmod(0o755)
+        (tree / "lock").touch()
         path = tmp_path / word
         build().write(path, tree, start, name="program", run="bin/it", level=1)
 
@@ -98,6 +100,54 @@ def test_a_folder_with_other_things_in_it_is_left_alone(versions: tuple[Program,
     assert done.returncode == 3
     assert f"{folder} is there, and nothing that --unpack-to made" in done.stderr
     assert [path.name for path in folder.iterdir()] == ["mine"]
+
+
+def test_a_folder_with_a_program_of_that_name_and_other_things_is_left_alone(
+    versions: tuple[Program, Program], tmp_path: Path
+) -> None:
+    one, _ = versions
+    folder = tmp_path / "local"  # as ~/.local is after `pip install --user`
+    (folder / "bin").mkdir(parents=True)
+    (folder / "bin/it").write_text("of pip")
+    assert one("--unpack-to", folder).returncode == 3
+    (folder / "lock").touch()
+    (folder / "share").mkdir()
+    assert one("--unpack-to", folder).returncode == 3
+    assert (folder / "bin/it").read_text() == "of pip"
+    assert (folder / "share").is_dir()
+
+
+def test_what_is_no_folder_is_left_alone(versions: tuple[Program, Program], tmp_path: Path) -> None:
+    one, _ = versions
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    for name in ("file", "link"):
+        done = one("--unpack-to", tmp_path / name)
+        assert (done.returncode, (tmp_path / "file").read_text()) == (3, "mine"), done.stderr
+    assert (tmp_path / "link").is_symlink()
+
+
+def test_what_another_start_unpacked_meanwhile_stays(start: Path, tmp_path: Path) -> None:
+    """Hosts that share a home are sent a Python at once, and the first of them runs it while others still unpack."""
+    tree = tmp_path / "tree"
+    (tree / "bin").mkdir(parents=True)
+    (tree / "bin/it").write_text("it")
+    (tree / "lock").touch()
+    (tree / "zeros").write_bytes(bytes(256 << 20))  # long enough to be stopped in the middle of it
+    path, folder = tmp_path / "program", tmp_path / "opt"
+    build().write(path, tree, start, name="program", run="bin/it", level=1)
+    command = [path, "--unpack-to", folder]
+    with subprocess.Popen(command) as slow:
+        while not list(tmp_path.glob("opt.new-*/zeros")):
+            assert slow.poll() is None
+        slow.send_signal(signal.SIGSTOP)
+        assert not folder.exists()
+        subprocess.run(command, check=True)
+        first = folder.stat().st_ino
+        slow.send_signal(signal.SIGCONT)
+        assert slow.wait() == 0
+    assert folder.stat().st_ino == first
+    assert not list(tmp_path.glob("opt.new-*"))
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a folder away")

@@ -244,12 +244,40 @@ func terminal(file *os.File) bool {
 // unpackTo puts the tree into a folder of one's choice, where all may start it; an earlier version there is replaced.
 func unpackTo(it about, payload *io.SectionReader, folder string) error {
 	syscall.Umask(0o022)
-	entries, _ := os.ReadDir(folder)
-	_, err := os.Stat(filepath.Join(folder, it.Run))
-	if len(entries) > 0 && err != nil {
+	if real, err := filepath.EvalSymlinks(folder); err == nil {
+		folder = real
+	}
+	if _, err := os.Lstat(folder); os.IsNotExist(err) {
+		return unpack(it, payload, folder, false)
+	}
+	if !replaceable(folder, it) {
 		return fmt.Errorf("%s is there, and nothing that --unpack-to made: name another folder, or remove it", folder)
 	}
 	return unpack(it, payload, folder, true)
+}
+
+// replaceable: an empty folder, or an earlier tree and nothing else. A ~/.local has a bin/batchwasm, too, of pip's.
+func replaceable(folder string, it about) bool {
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return false
+	}
+	if len(entries) == 0 {
+		return true
+	}
+	for _, entry := range entries {
+		switch entry.Name() { // as build.py makes them
+		case "bin", "lib", "licenses", "lock":
+		default:
+			return false
+		}
+	}
+	lock, err := os.Lstat(filepath.Join(folder, "lock"))
+	if err != nil || !lock.Mode().IsRegular() {
+		return false
+	}
+	_, err = os.Stat(filepath.Join(folder, it.Run))
+	return err == nil
 }
 
 // unpack makes the tree, which appears whole or not at all, in the place of what may be there.
@@ -265,13 +293,15 @@ func unpack(it about, payload *io.SectionReader, tree string, replaces bool) err
 	if err := os.Chmod(scratch, 0o755); err != nil {
 		return err
 	}
-	if !replaces && whole(tree, it) { // another start was faster
-		return nil
+	if !replaces {
+		if err := os.Rename(scratch, tree); err == nil || whole(tree, it) { // else another start was faster
+			return nil
+		}
 	}
 	if err := aside(tree); err != nil {
 		return err
 	}
-	if err := os.Rename(scratch, tree); err != nil && !whole(tree, it) { // else another start was faster
+	if err := os.Rename(scratch, tree); err != nil && !whole(tree, it) {
 		return err
 	}
 	return nil
