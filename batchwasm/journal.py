@@ -246,9 +246,10 @@ class Journal:
                 while row is not None and row[0] == seq:
                     records.append(Record(*row[1:]))
                     row = rows.fetchone()
-                yield seq, at, self._event(seq, kind, body, records)
+                yield seq, at, self.event(seq, kind, body, records)
 
-    def _event(self, seq: int, kind: str, body: str, records: Sequence[Record] = ()) -> Event:
+    def event(self, seq: int, kind: str, body: str, records: Sequence[Record] = ()) -> Event:
+        """Of a row of events. Raises RunError where it can't be read."""
         try:
             return eventcodec.decode(kind, json.loads(body), records)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -376,7 +377,7 @@ class Journal:
         )
         with translated(self.path):
             for seq, at, kind, body in self._db.execute(query, (job,)):
-                yield at, self._event(seq, kind, body)
+                yield at, self.event(seq, kind, body)
 
     def placed(self, batch: int) -> BatchPlaced | None:
         """How that batch came to its host; None of results that were taken from an earlier run. It goes through all
@@ -384,7 +385,7 @@ class Journal:
         query = "SELECT seq, kind, body FROM events WHERE kind = 'BatchPlaced' AND json_extract(body, '$.batch') = ?"
         with translated(self.path):
             found = self._db.execute(query, (batch,)).fetchone()
-        return None if found is None else cast(BatchPlaced, self._event(*found))
+        return None if found is None else cast(BatchPlaced, self.event(*found))
 
     def arguments(self, job: int, task: int) -> bytes | None:
         """Of a call that was added while the run went on, as CBOR; None where there is none, or it was not kept."""
@@ -407,7 +408,7 @@ class Journal:
         query = "SELECT seq, body FROM events WHERE kind = ? ORDER BY seq"
         with translated(self.path):
             for seq, body in self._db.execute(query, (kind.__name__,)):
-                yield cast(E, self._event(seq, kind.__name__, body))
+                yield cast(E, self.event(seq, kind.__name__, body))
 
     def last(self) -> str:
         """The kind of the newest event; '' where there is none."""

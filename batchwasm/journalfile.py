@@ -50,6 +50,8 @@ RARE = f"kind NOT IN ({_MANY}, 'FileShipped', 'HostReserved')"
 """Events that a person may want to be told of: all kinds but those of which a run has thousands."""
 BAD = "outcome <> 2"
 """Attempts that did not succeed."""
+INDEXED = 5
+"""The layout since which both are found by indexes."""
 _PROGRESS = f"""
 CREATE TABLE progress (
     id INTEGER PRIMARY KEY, at REAL NOT NULL, hosts INTEGER NOT NULL, cpus REAL NOT NULL, cpus_busy REAL NOT NULL,

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from batchwasm.core import eventcodec
 from batchwasm.core.events import Event, TasksAdded
-from batchwasm.errors import RunError
 from batchwasm.journal import Journal
-from batchwasm.journalfile import RARE, damaged
+from batchwasm.journalfile import INDEXED, RARE
 
 ROWS = 10_000  # at once: some 30 ms
-_INDEXED = 5  # the layout that finds events that are not routine by an index
 
 
 def events(journal: Journal, kinds: Sequence[type[Event]], upto: int) -> Iterator[tuple[float, Event]]:
@@ -24,17 +20,14 @@ def events(journal: Journal, kinds: Sequence[type[Event]], upto: int) -> Iterato
 def numbered(journal: Journal, kinds: Sequence[type[Event]], upto: int) -> Iterator[tuple[int, float, Event]]:
     """The same, each with its seq before."""
     names = [kind.__name__ for kind in kinds]
-    rare = f"{RARE} AND " if journal.version >= _INDEXED and TasksAdded not in kinds else ""
+    rare = f"{RARE} AND " if journal.version >= INDEXED and TasksAdded not in kinds else ""
     query = (
         f"SELECT seq, at, kind, body FROM events WHERE {rare}kind IN ({', '.join('?' * len(names))}) "
         "AND seq > ? AND seq <= ? ORDER BY seq"
     )
     for start in range(0, upto, ROWS):
         for seq, at, kind, body in journal.rows(query, (*names, start, min(start + ROWS, upto))):
-            try:
-                yield seq, at, eventcodec.decode(kind, json.loads(body))
-            except (KeyError, TypeError, ValueError, AttributeError) as error:
-                raise RunError(damaged(journal.path, f"event {seq} ({kind}) can't be read: {error}")) from error
+            yield seq, at, journal.event(seq, kind, body)
 
 
 def time_before(journal: Journal, seq: int, at: float) -> float:

@@ -5,18 +5,14 @@ They are found by the indexes that a journal has since layout 5; in an older one
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from batchwasm.core import eventcodec
 from batchwasm.core.events import Event
-from batchwasm.errors import RunError
 from batchwasm.journal import Journal
-from batchwasm.journalfile import BAD, RARE, damaged
+from batchwasm.journalfile import BAD, INDEXED, RARE
 
 TAIL_ROWS = 20_000  # of an older journal, where the newest rows are looked through for rare ones: some 20 ms
-_INDEXED = 5  # the layout that has the indexes
 
 
 class Rare(NamedTuple):
@@ -46,7 +42,7 @@ def rare_events(journal: Journal, *, after: int, upto: int, limit: int, host: st
     """The newest events that are not routine, of seq beyond `after` and up to `upto`, oldest first; of one host, or of
     all."""
     source = "events INDEXED BY events_rare"
-    if journal.version < _INDEXED:
+    if journal.version < INDEXED:
         source, after = "events", max(after, upto - TAIL_ROWS)
     query = (
         f"SELECT seq, at, kind, body FROM {source} WHERE {RARE} AND seq > ?1 AND seq <= ?4 "
@@ -55,30 +51,23 @@ def rare_events(journal: Journal, *, after: int, upto: int, limit: int, host: st
     )
     found = []
     for seq, at, kind, body in reversed(journal.rows(query, (after, host, limit, upto))):
-        found.append(Rare(seq, at, _decoded(journal, seq, kind, body)))
+        found.append(Rare(seq, at, journal.event(seq, kind, body)))
     return found
 
 
 def count_of(journal: Journal, kind: type[Event], *, after: int, upto: int) -> int:
     """How many events of a kind that is not routine there are, of seq beyond `after` and up to `upto`: of an older
     journal all of these are gone through."""
-    source = f"events INDEXED BY events_rare WHERE {RARE} AND" if journal.version >= _INDEXED else "events WHERE"
+    source = f"events INDEXED BY events_rare WHERE {RARE} AND" if journal.version >= INDEXED else "events WHERE"
     query = f"SELECT count(*) FROM {source} kind = ? AND seq > ? AND seq <= ?"
     found: int = journal.rows(query, (kind.__name__, after, upto))[0][0]
     return found
 
 
-def _decoded(journal: Journal, seq: int, kind: str, body: str) -> Event:
-    try:
-        return eventcodec.decode(kind, json.loads(body))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RunError(damaged(journal.path, f"event {seq} ({kind}) can't be read: {error}")) from error
-
-
 def bad_attempts(journal: Journal, *, after: int, upto: int, limit: int) -> list[Bad]:
     """The newest attempts that did not succeed, of events beyond seq `after` and up to `upto`, oldest first."""
     source, more = "attempts INDEXED BY attempts_bad", ""
-    if journal.version < _INDEXED:
+    if journal.version < INDEXED:
         source, more = "attempts", f" AND id > {_last(journal, 'attempts', 'id') - TAIL_ROWS}"
     return _bad(
         journal,
