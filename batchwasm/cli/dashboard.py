@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from batchwasm.cli.detach import is_background, program
+from batchwasm.cli.detach import Background, enter, is_background, program
 from batchwasm.escape import say
 
 if TYPE_CHECKING:
@@ -31,6 +31,13 @@ def over_it(tui: bool, **others: bool) -> Callable[[Path], int] | None:
         raise click.UsageError(f"--tui with {given[0]}: the dashboard has the terminal to itself; leave one out")
     check_terminal("--tui")
     return _followed
+
+
+def background(*, detach: bool, tui: bool, as_json: bool, **others: bool) -> Background | None:
+    """For a command that starts a run: None where that goes on in this process; see `over_it` and `detach.enter`."""
+    if not (detach or tui):
+        return None
+    return enter(as_json=as_json, shown=over_it(tui, detach=detach, json=as_json, **others))
 
 
 def check_terminal(what: str) -> None:

@@ -47,16 +47,11 @@ def command(
     Without RUN, the newest. The jobs are those that it was started with; the inventory is read anew, or given.
     """
     from batchwasm import api
-    from batchwasm.cli import going
+    from batchwasm.cli import dashboard, going
 
     if name is not None and run is not None and name != run:
         raise click.UsageError(f"{name} and -r {run}: name one run")
-    background = None
-    if detach or tui:
-        from batchwasm.cli import dashboard
-        from batchwasm.cli import detach as detaching
-
-        background = detaching.enter(as_json=as_json, shown=dashboard.over_it(tui, detach=detach, json=as_json))
+    background = dashboard.background(detach=detach, tui=tui, as_json=as_json)
     folder = api.find(name or run)
     with going.shown(as_json, quiet, background, wanted) as going_on:
         going_on.started(folder)

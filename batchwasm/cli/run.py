@@ -104,16 +104,13 @@ def command(
     """Compile, ship, run and collect what JOBS.toml says, or run SOURCE (.c .cpp .rs .go .zig .wat .wasm) with ARGS."""
     if wanted is not None and (dry_run or simulate or print_toml):
         raise click.UsageError("--metrics, --events, --notify: for a run that starts, and this one does not")
-    background = None
-    if detach or tui:
-        from batchwasm.cli import dashboard
-        from batchwasm.cli import detach as detaching
+    if detach and (dry_run or simulate or print_toml):
+        raise click.UsageError("--detach: for a run that starts; --dry-run, --simulate and --print-toml do not")
+    from batchwasm.cli import dashboard
 
-        if detach and (dry_run or simulate or print_toml):
-            raise click.UsageError("--detach: for a run that starts; --dry-run, --simulate and --print-toml do not")
-        kinds = {"detach": detach, "json": as_json, "dry_run": dry_run, "simulate": simulate, "print_toml": print_toml}
-        background = detaching.enter(as_json=as_json, shown=dashboard.over_it(tui, **kinds))
-    from batchwasm import api
+    starts_none = {"dry_run": dry_run, "simulate": simulate, "print_toml": print_toml}
+    background = dashboard.background(detach=detach, tui=tui, as_json=as_json, **starts_none)
+    from batchwasm import api  # not in who only waits for the one in the background
 
     spec, machines = _read(file, args, inventory, hosts, settings)
     spec = api.caching(spec, cache)

@@ -24,19 +24,21 @@ def on_a_terminal(
     typed: str | None = None,
     answers: Sequence[tuple[str, str]] = (),
     controlling: bool = False,
+    program: Sequence[str] = (sys.executable,),
 ) -> tuple[int, str]:
-    """Run `python *command` with stdout and/or stderr on a terminal; its exit code and all that was written there.
+    """Run `*program *command`, Python by default, with stdout and/or stderr on a terminal; its exit code and all that
+    was written there.
 
     What is `typed` waits there as its stdin, and is shown too; without it stdin is empty. Each of `answers` is typed
     once its question was written: for what throws away what was typed too early, as who asks for a password does.
-    Where it is `controlling`, a Ctrl-C that is typed interrupts.
+    Where it is `controlling`, a Ctrl-C that is typed interrupts, and it can be opened as /dev/tty.
     """
     leader, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     inherited = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES", "NO_COLOR")}
     environment = {**inherited, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color", **(env or {})}
     process = subprocess.Popen(
-        [sys.executable, *command],
+        [*program, *command],
         cwd=cwd,
         stdin=subprocess.DEVNULL if typed is None and not answers else follower,
         stdout=follower if "out" in streams else subprocess.DEVNULL,
@@ -58,24 +60,6 @@ def _answered(leader: int, question: str, answer: str) -> bytes:
         written += chunk
     os.write(leader, answer.encode())
     return written
-
-
-def asked_on_a_terminal(command: Sequence[str], *, cwd: Path, question: str, answer: str) -> tuple[int, str]:
-    """Run it with a terminal of its own, which it may also open as /dev/tty; the question is answered when it comes."""
-    leader, follower = pty.openpty()
-    process = subprocess.Popen(
-        command,
-        cwd=cwd,
-        stdin=follower,
-        stdout=follower,
-        stderr=follower,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color"},
-        start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-    )
-    os.close(follower)
-    written = _answered(leader, question, f"{answer}\n") + read_all(leader)
-    return process.wait(60), written.decode().replace("\r\n", "\n")
 
 
 def read_all(leader: int) -> bytes:

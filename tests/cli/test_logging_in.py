@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 
 from batchwasm.transports.openssh_client import Client
 from batchwasm.transports.openssh_errors import standing
 from batchwasm.transports.ssh_config import Endpoint
-from tests.cli.terminal import asked_on_a_terminal
+from tests.cli.terminal import on_a_terminal
 from tests.guests import HELLO_WAT
 from tests.sshd import Sshd, inventory_of
 
@@ -20,9 +19,11 @@ def test_a_passphrase_is_asked_for_once_before_the_run(ssh_pool: list[Sshd], hom
     (tmp_path / "inventory.toml").write_text(inventory_of(ssh_pool[:1], 'transport = "openssh"'))
     (tmp_path / "hello.wat").write_text(HELLO_WAT)
     client = Client(endpoint=Endpoint(name="sshd-a"))
-    command = [sys.executable, "-m", "batchwasm", "run", "hello.wat", "-i", "inventory.toml", "--wait-hosts", "5s"]
+    command = ["-m", "batchwasm", "run", "hello.wat", "-i", "inventory.toml", "--wait-hosts", "5s"]
     try:
-        code, written = asked_on_a_terminal(command, cwd=tmp_path, question="Enter passphrase", answer="secret")
+        code, written = on_a_terminal(
+            *command, cwd=tmp_path, answers=[("Enter passphrase", "secret\n")], controlling=True
+        )
     finally:
         subprocess.run(client.over(standing(client), "-Oexit"), check=False, capture_output=True)
     assert code == 0, written

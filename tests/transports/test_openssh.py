@@ -11,7 +11,7 @@ import socket
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +23,7 @@ from batchwasm.model import Host
 from batchwasm.transports import checks_keys, openssh, openssh_client, openssh_errors
 from batchwasm.transports.openssh import OpensshTransport
 from batchwasm.transports.route import endpoint_of
-from tests.cli.terminal import asked_on_a_terminal
+from tests.cli.terminal import on_a_terminal
 from tests.sshd import Servers, Sshd, configure
 from tests.transports.servers import asyncssh_server
 from tests.transports.test_contract import connected, ended, read_all
@@ -270,6 +270,11 @@ async def test_a_server_that_asks_says_how_to_log_in_once(ssh_servers: Servers, 
     server.end()
 
 
+def in_a_terminal(shell: Sequence[str], cwd: Path) -> tuple[int, str]:
+    """Where a person gives the code."""
+    return on_a_terminal(*shell, program=(), cwd=cwd, answers=[("Code: ", "123456\n")], controlling=True)
+
+
 async def test_where_a_gateway_asks_the_connection_that_is_advised_is_one_to_the_host(
     ssh_servers: Servers, ssh_pool: list[Sshd], home: Path
 ) -> None:
@@ -285,9 +290,8 @@ async def test_where_a_gateway_asks_the_connection_that_is_advised_is_one_to_the
         client = openssh_client.Client(endpoint=endpoint_of(host))
         advised = openssh_errors.by_hand(client)
         assert advised in caught.value.cure
-        answered = {"cwd": home, "question": "Code: ", "answer": "123456"}
         shell = ["/bin/sh", "-c", f"trap '' HUP; {advised}"]  # this terminal ends with it, a person's does not
-        code, written = await asyncio.to_thread(asked_on_a_terminal, shell, **answered)
+        code, written = await asyncio.to_thread(in_a_terminal, shell, home)
         assert code == 0, written
         try:
             async with connected(host):
@@ -311,8 +315,7 @@ async def test_a_code_is_asked_for_in_a_terminal_and_the_connection_then_serves(
         check = client.over(openssh_errors.standing(client), "-Ocheck")
         # The terminal's owner must be there until ssh is in the background and has left it.
         shell = ["/bin/sh", "-c", f"{shlex.join(line)} && {shlex.join(check)}"]
-        answered = {"cwd": home, "question": "Code: ", "answer": "123456"}
-        code, written = await asyncio.to_thread(asked_on_a_terminal, shell, **answered)
+        code, written = await asyncio.to_thread(in_a_terminal, shell, home)
         assert code == 0, written
         async with connected(host) as transport:
             process = await transport.spawn("echo in")
