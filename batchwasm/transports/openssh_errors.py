@@ -10,6 +10,7 @@ import hashlib
 import re
 import shlex
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from batchwasm.errors import HostError
 from batchwasm.transports.openssh_client import (
@@ -168,9 +169,14 @@ def by_hand(client: Client) -> str:
 
 
 def standing(client: Client) -> str:
-    """Where a connection listens that a person made for us."""
+    """Where a connection listens that a person made for us.
+
+    What a name stands for is up to ~/.ssh/config: with another one it may be another machine.
+    """
     at = client.endpoint
-    digest = hashlib.sha256(f"{at.user}@{at.name}:{at.port}".encode()).hexdigest()
+    config = Path.home() / ".ssh/config"
+    known = config.read_bytes() if config.is_file() else b""
+    digest = hashlib.sha256(f"{config}\n{at.user}@{at.name}:{at.port}\n".encode() + known).hexdigest()
     return str(folder() / digest[:12])
 
 
