@@ -1,15 +1,22 @@
 """What the system's ssh makes of its configuration for a host, as `ssh -G` tells; nothing is connected.
 
 It may go elsewhere than what we read in ~/.ssh/config: /etc/ssh/ssh_config, canonical names, what only OpenSSH knows.
+And it may show more there: other keys, a ticket, a connection that stands.
 """
 
 from __future__ import annotations
 
+import os
+import shutil
+
 from batchwasm.errors import HostError
 from batchwasm.model import Host
-from batchwasm.transports.openssh_client import Client, Options
+from batchwasm.transports import gates
+from batchwasm.transports.openssh_client import LOCAL_S, Client, Options, is_there, run
+from batchwasm.transports.openssh_errors import standing
 from batchwasm.transports.route import endpoint_of
-from batchwasm.transports.ssh_config import Settings, settings
+from batchwasm.transports.ssh_config import Settings, existing, settings
+from batchwasm.transports.ssh_keys import own_keys
 
 
 async def ssh_goes_elsewhere(host: Host) -> bool:
@@ -24,3 +31,42 @@ async def ssh_goes_elsewhere(host: Host) -> bool:
 def _same(theirs: Options, ours: Settings) -> bool:
     proxied = bool(ours.jumps) or ours.proxy_command is not None
     return (theirs.host, theirs.port, theirs.proxied) == (ours.host.lower(), ours.port, proxied)
+
+
+async def ssh_shows_more(host: Host) -> bool:
+    """False where there is no ssh."""
+    endpoint = endpoint_of(host)
+    client = Client(endpoint=endpoint)
+    try:
+        async with gates.turn("ssh -G"):  # each is a process here, and there may be hundreds of hosts
+            theirs = await client.says(host.name)
+        ours, sockets = settings(endpoint), (theirs.control_path, standing(client))
+    except HostError:
+        return False
+    if any(socket is not None and is_there(socket) for socket in sockets) or theirs.one("user") != ours.user:
+        return True
+    return _more_keys(theirs, ours) or (theirs.one("gssapiauthentication") == "yes" and await _has_ticket())
+
+
+def _more_keys(theirs: Options, ours: Settings) -> bool:
+    mine = own_keys(ours)
+    files = existing(theirs.all("identityfile"))
+    certificates = {path.removesuffix("-cert.pub") for path in existing(theirs.all("certificatefile"))}
+    agent = theirs.one("identityagent", "none")
+    return (
+        bool(mine.unreadable)  # such as on a token
+        or any(pair.algorithm.startswith(b"sk-") for pair in mine.pairs)
+        or not {os.path.realpath(path) for path in files} <= {os.path.realpath(path) for path in ours.identity_files}
+        or not certificates <= set(files)
+        or agent not in ("none", "SSH_AUTH_SOCK", os.environ.get("SSH_AUTH_SOCK"))
+        or theirs.one("pkcs11provider", "none") != "none"
+        or theirs.one("hostbasedauthentication") == "yes"
+    )
+
+
+async def _has_ticket() -> bool:
+    """Of Kerberos."""
+    program = shutil.which("klist")
+    if program is None:
+        return "KRB5CCNAME" in os.environ or is_there(f"/tmp/krb5cc_{os.getuid()}")
+    return (await run([program, "-s"], LOCAL_S)).code == 0
