@@ -56,5 +56,5 @@ def barred(name: str, options: Settings) -> HostError:
     what = "it refused a few logins (PerSourcePenalties of its sshd)"
     cause = f"{name}: {options.known_name} lets nobody in from this machine's address for now: {what}"
     # Its defaults, min and max. Whom it does not let in it does not count: trying meanwhile is vain, and no harm.
-    cure = "wait: that ends by itself, after 15 s to 10 min as sshd comes; then see first why it refused them"
+    cure = "that ends by itself, by default 15 s to 10 min after the last of them; see meanwhile why it refused them"
     return HostError("penalty", cause, cure)

@@ -302,8 +302,8 @@ async def test_a_port_of_something_else_than_ssh_says_so(home: Path, monkeypatch
 
 
 @contextmanager
-def talker(text: bytes) -> Iterator[int]:
-    """A server that says this to everybody and hangs up."""
+def talker(text: bytes, served: list[None] | None = None) -> Iterator[int]:
+    """A server that says this to everybody and hangs up; `served` grows by each."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
@@ -314,6 +314,8 @@ def talker(text: bytes) -> Iterator[int]:
                     return
                 with client:
                     client.sendall(text)
+                    if served is not None:
+                        served.append(None)
 
         thread = threading.Thread(target=serve)
         thread.start()
@@ -432,6 +434,17 @@ async def test_a_server_that_hangs_up_on_everybody_is_an_error_in_the_end(
         error = await failure(Host(name="x", address="127.0.0.1", port=port))
     assert error.code == "unreachable"
     assert "closes the connection" in error.cause
+
+
+async def test_a_server_that_lets_nobody_in_for_a_while_is_told_apart_and_not_asked_again_and_again(home: Path) -> None:
+    """As sshd 9.8 says it, to who had a few logins refused."""
+    served: list[None] = []
+    with talker(b"Not allowed at this time\r\n", served) as port:
+        error = await failure(Host(name="x", address="127.0.0.1", port=port))
+    assert (error.code, error.waiting_may_help) == ("penalty", True)
+    assert "lets nobody in from this machine's address for now" in error.cause
+    assert "ends by itself" in error.cure
+    assert len(served) <= 2
 
 
 @pytest.mark.parametrize("all_of_it", [False, True])
