@@ -145,13 +145,23 @@ def own_keys(options: Settings) -> OwnKeys:
     keys = OwnKeys(pairs=[], files=[], locked=[], agent_identities=_identities(options))
     for path in options.identity_files:
         try:
-            keys.pairs.extend(asyncssh.load_keypairs(path))
+            keys.pairs.extend(_pairs(path))
             keys.files.append(path)
         except asyncssh.KeyEncryptionError:
             keys.locked.append(path)
         except (asyncssh.KeyImportError, OSError) as error:
             (keys.locked if "passphrase" in str(error).lower() else keys.unreadable).append(path)
     return keys
+
+
+def _pairs(path: str) -> list[asyncssh.SSHKeyPair]:
+    """The key, and its certificate if it has one."""
+    try:
+        return list(asyncssh.load_keypairs(path))
+    except asyncssh.KeyImportError:
+        raise
+    except ValueError:  # the .pub beside it is that of another key, as where somebody moved only one of the files
+        return list(asyncssh.load_keypairs([asyncssh.read_private_key(path)]))
 
 
 def _identities(options: Settings) -> list[bytes] | None:

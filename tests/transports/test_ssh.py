@@ -190,6 +190,17 @@ async def test_only_the_named_key_of_the_agent_is_used_where_ssh_config_says_so(
         assert await output(ssh_pool[1].host, "echo in") == "in\n"
 
 
+async def test_a_key_beside_which_lies_the_public_half_of_another_is_used(
+    ssh_pool: list[Sshd], home: Path, way: str
+) -> None:
+    new_key(home / "other")
+    (home / "other.pub").rename(home / ".ssh/id_ed25519.pub")
+    if way == "openssh":  # shows that half, and no more
+        assert (await failure(ssh_pool[0].host)).code == "auth"
+    else:
+        assert await output(ssh_pool[0].host, "echo in") == "in\n"
+
+
 async def test_more_keys_than_a_server_lets_anybody_try(
     ssh_servers: Servers, ssh_pool: list[Sshd], home: Path, way: str
 ) -> None:
