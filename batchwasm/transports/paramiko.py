@@ -14,6 +14,7 @@ import socket
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import asyncssh
 import paramiko
@@ -86,7 +87,8 @@ class ParamikoTransport:
         try:
             async with gates.turn(f"{route[0].host}:{route[0].port}"):
                 for hop in route:
-                    await _hop(self._name, hop, login)
+                    log_in = partial(_hop, self._name, hop, login)
+                    await (log_in() if hop is route[-1] else gates.gateway(self._name, hop.login, log_in))
         except BaseException:
             start(login.close)
             raise

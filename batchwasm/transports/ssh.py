@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from dataclasses import dataclass
+from functools import partial
 
 import asyncssh
 
@@ -105,7 +106,8 @@ async def login(name: str, endpoint: Endpoint, password: Password | None = None)
         try:
             for hop in route:
                 secret = password if hop is route[-1] else None
-                below.append(await _hop(name, hop, below[-1] if below else None, proxies, secret))
+                log_in = partial(_hop, name, hop, below[-1] if below else None, proxies, secret)
+                below.append(await (log_in() if hop is route[-1] else gates.gateway(name, hop.login, log_in)))
         except BaseException:
             for connection in reversed(below):
                 connection.abort()

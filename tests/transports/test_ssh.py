@@ -353,6 +353,22 @@ async def test_a_jump_host_is_gone_through(behind: Sshd, ssh_pool: list[Sshd]) -
     assert ssh_pool[0].log.count("Accepted publickey") == before + 1
 
 
+async def test_a_jump_host_that_refuses_one_is_not_asked_by_the_others(
+    behind: Sshd, ssh_pool: list[Sshd], home: Path, way: str
+) -> None:
+    """It would soon let nobody in."""
+    if way == "openssh":
+        return  # each is a process of its own, which asks again to say who refused
+    config(home, f"Host sshd-a\n  IdentitiesOnly yes\n  IdentityFile {home}/other\n")
+    new_key(home / "other")
+    before = ssh_pool[0].refused
+    many = [Host(name=f"x{n}", address=behind.name) for n in range(12)]
+    errors = await asyncio.gather(*map(failure, many))
+    assert {error.code for error in errors} == {"auth"}
+    assert all(f"[{ssh_pool[0].address}]:{ssh_pool[0].port} refuses user" in error.cause for error in errors)
+    assert ssh_pool[0].refused == before + 1
+
+
 async def test_two_jumps_with_user_and_port_are_gone_through(ssh_pool: list[Sshd], home: Path) -> None:
     a, _, c = ssh_pool
     user = os.environ.get("USER", "root")
