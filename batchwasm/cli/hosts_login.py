@@ -126,6 +126,7 @@ def _asked_for(refused: Sequence[Came], fixed: set[HostName], answers: Answers) 
     """Where a password would do, it puts a key of ours there; where more is wanted, a person answers ssh itself."""
     from batchwasm.engine.install_key import takes_password
     from batchwasm.transports.openssh_errors import Asks
+    from batchwasm.transports.ssh_keys import Locked
     from batchwasm.transports.ssh_password import AsksMore
 
     unknown = [one.host for one in refused if one.takes_password is None]
@@ -133,7 +134,7 @@ def _asked_for(refused: Sequence[Came], fixed: set[HostName], answers: Answers) 
     ask = [one for one in refused if one.takes_password or found.get(one.host.name)]
     done = {one.host.name: one for one in refused} | _by_password(ask, answers)
     # A code that comes after a password is seen only when that was given.
-    more = [one.host for one in done.values() if isinstance(one.error, Asks | AsksMore)]
+    more = [one.host for one in done.values() if isinstance(one.error, Asks | AsksMore | Locked)]
     free = [host for host in more if host.transport == "openssh" or host.name not in fixed]
     return done | _by_hand(free, answers)
 

@@ -178,6 +178,10 @@ def _identities(options: Settings) -> list[bytes] | None:
     return found or [b""]  # an empty list would mean all of them
 
 
+class Locked(HostError):
+    """HostError `auth` where there is a key that nobody has tried: ssh can ask a person for its passphrase."""
+
+
 async def refused(name: str, options: Settings, mine: OwnKeys, reason: str) -> HostError:
     """The error for a login that the host refused."""
     held = await _agent_keys()
@@ -188,7 +192,7 @@ async def refused(name: str, options: Settings, mine: OwnKeys, reason: str) -> H
     cause = f"{name}: {options.known_name} refuses user {options.user} ({what}; {reason})"
     if mine.locked:
         first = short(mine.locked[0])
-        return HostError("auth", cause, f"{first} has a passphrase and no agent holds it: ssh-add {first}")
+        return Locked("auth", cause, f"{first} has a passphrase and no agent holds it: ssh-add {first}")
     if "too many" in reason.lower():
         cure = "it lets nobody try so many: name the right key by IdentityFile and IdentitiesOnly in ~/.ssh/config"
         return HostError("auth", cause, cure)

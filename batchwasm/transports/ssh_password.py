@@ -13,6 +13,9 @@ from batchwasm.errors import HostError
 from batchwasm.transports.ssh_config import Settings
 from batchwasm.transports.ssh_keys import HostKeys
 
+BESIDES = "password"
+"""What a server asks for that took a key, or wants none."""
+
 
 class AsksMore(HostError):
     """HostError `auth` of a host that wants something else besides a password, or instead of it."""
@@ -43,7 +46,7 @@ class Password:
     def refused(self, name: str, options: Settings, reason: str) -> HostError:
         where = f"{name}: {options.known_name}"
         if self.other:
-            what = "a key or a password" if self.after_keys else "a password"
+            what = "a key" if self.other == BESIDES else "a key or a password" if self.after_keys else "a password"
             return AsksMore(f"{where} asks user {options.user} for more than {what}: {self.other!r}", options)
         if not self.asked:
             return HostError("auth", f"{where} takes no password of user {options.user} ({reason})")
@@ -90,6 +93,6 @@ class AskedFor(HostKeys):
     def _give(self) -> str | None:
         self._password.asked = True
         if self.with_keys and not self._keys_refused:
-            self._password.other = "password"  # after a key that it took, or whatever keys there are
+            self._password.other = BESIDES
         given, self._given = self._given, True
         return None if given else self._password.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,9 @@ import pytest
 
 from batchwasm import spec
 from batchwasm.model import Host
+from batchwasm.transports.openssh_client import Client
+from batchwasm.transports.openssh_errors import standing
+from batchwasm.transports.ssh_config import Endpoint
 from tests.cli.terminal import on_a_terminal
 from tests.command import Cli
 from tests.password_server import CODE, PASSWORD, USER, PasswordServer, listening
@@ -45,7 +49,10 @@ def locked(tmp_path: Path, home: Path) -> Iterator[PasswordServer]:
 def test_a_new_host_is_in_the_users_own_inventory_with_its_key_accepted(
     batchwasm: Cli, pool: list[Sshd], home: Path
 ) -> None:
+    before = pool[0].log.count("Connection from")
     ended = batchwasm("hosts", "add", f"root@{pool[0].name}", "--yes")
+    # To see its key, to log in, to look: sshd counts those that end without a login, too.
+    assert pool[0].log.count("Connection from") == before + 3
     assert pool[0].fingerprint in ended.err
     assert (home / OWN).read_text() == '[hosts.sshd-a]\nuser = "root"\n'
     assert f"1 host was added to {home / OWN}:" in ended.err
@@ -348,6 +355,36 @@ def test_a_key_with_a_passphrase_that_no_agent_holds_is_told(
     new_key(home / ".ssh/id_ed25519", "passphrase")
     assert "ssh-add ~/.ssh/id_ed25519" in add_locked(batchwasm, code=3)
     assert locked.tried == []
+
+
+def test_a_server_that_wants_a_password_besides_a_key_gets_none_for_it(
+    batchwasm: Cli, ssh_servers: Servers, pool: list[Sshd], home: Path
+) -> None:
+    both = ("PasswordAuthentication yes", "AuthenticationMethods publickey,password")
+    server = ssh_servers.make("both", options=both)
+    ssh_servers.client.install(home, [*pool, server])
+    said = batchwasm("hosts", "add", "both", "--password-stdin", stdin="guess\n", code=3).err
+    assert "asks user root for more than a key: 'password'; log in once yourself" in said
+    assert "Partial publickey for root" in server.log
+    assert "Failed password" not in server.log
+    ssh_servers.release(server)
+
+
+def test_on_a_terminal_ssh_asks_for_the_passphrase_of_a_key(batchwasm: Cli, pool: list[Sshd], home: Path) -> None:
+    lock = ["ssh-keygen", "-q", "-p", "-P", "", "-N", "secret", "-f", str(home / ".ssh/id_ed25519")]
+    subprocess.run(lock, check=True, stdout=subprocess.DEVNULL)
+    client = Client(endpoint=Endpoint(name="sshd-a"))
+    try:
+        code, shown = on_a_terminal(
+            *("-m", "batchwasm", "hosts", "add", "--yes", "sshd-a"),
+            cwd=batchwasm.folder,
+            answers=[("Enter passphrase", "secret\n")],
+            controlling=True,
+        )
+    finally:
+        subprocess.run(client.over(standing(client), "-Oexit"), check=False, capture_output=True)
+    assert code == 0, shown
+    assert (home / OWN).read_text() == '[hosts.sshd-a]\ntransport = "openssh"\n'
 
 
 # ------------------------------------------------------------------------------------------------------ the file
