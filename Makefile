@@ -24,7 +24,7 @@ test: lint
 	@$(PYTEST) -m "not long" -n auto --dist loadfile $(ARGS)
 
 test-long: setup-test
-	@$(PYTEST) -m long --timeout 1800 $(ARGS)
+	@$(PYTEST) -m long -n auto --dist loadfile --timeout 1800 $(ARGS)
 
 chaos: setup-test
 	@$(BIN)/python -m tests.chaos $(ARGS)
