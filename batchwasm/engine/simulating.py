@@ -6,6 +6,7 @@ The scheduler is the real one; hosts and durations are made up (simulation/). No
 from __future__ import annotations
 
 import os
+import sys
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -138,9 +139,16 @@ def _looked_at(host: Host, planned: HostPlan) -> HostPlan:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return replace(
         planned,
-        cpus=planned.cpus or len(os.sched_getaffinity(0)),
+        cpus=planned.cpus or _cpus(),
         memory_bytes=planned.memory_bytes or memory,
     )
+
+
+def _cpus() -> int:
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    else:
+        return os.cpu_count() or 1
 
 
 # ---------------------------------------------------------------------------------------------------- durations
