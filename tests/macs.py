@@ -83,21 +83,24 @@ def _holds(test: ast.expr, platform: str) -> bool | None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mac:
-    """Its programs, of which `python3` is one."""
+    """A user's own."""
 
     bin: Path
+    """Its programs, found before those of this machine; `python3` is one."""
+    wasmtime: Path
+    """The package, as macOS' wheel has it."""
 
     @property
     def python(self) -> Path:
         return self.bin / "python3"
 
     def batchwasm(self, folder: Path) -> Cli:
-        """The command line as its user starts it."""
-        return Cli(program=(str(self.python), "-m", "batchwasm"), folder=folder)
+        path = f"PATH={self.bin}:{os.environ['PATH']}"
+        return Cli(program=("env", path, str(self.python), "-m", "batchwasm"), folder=folder)
 
 
-def make(root: Path, *, packages: Iterable[Path] = ()) -> Mac:
-    """A virtual environment, so that its Python is disguised however it is started; `packages` are folders of more."""
+def programs(root: Path, *, packages: Iterable[Path] = ()) -> Path:
+    """The folder that they are in. Python is that of a virtual environment: it is disguised however it is started."""
     found = root / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
     found.mkdir(parents=True)
     (root / "bin").mkdir()
@@ -110,24 +113,25 @@ def make(root: Path, *, packages: Iterable[Path] = ()) -> Mac:
     for name, text in (("sysctl", SYSCTL), ("uname", UNAME % MACHINE)):
         (root / "bin" / name).write_text(text)
         (root / "bin" / name).chmod(0o755)
-    return Mac(bin=root / "bin")
+    return root / "bin"
+
+
+PACKAGE = Path(wasmtime.__file__).parent
 
 
 def _library() -> Path:
     """The engine's for this machine: a library is loaded whatever its name says."""
-    return next((Path(wasmtime.__file__).parent / f"linux-{os.uname().machine}").iterdir())
+    return next((PACKAGE / f"linux-{os.uname().machine}").iterdir())
 
 
 @pytest.fixture(scope="session")
 def mac(tmp_path_factory: pytest.TempPathFactory) -> Mac:
-    """A user's own: it has what batchwasm needs, wasmtime's library under its name there."""
     root = tmp_path_factory.mktemp("mac")
-    package = root / "lib/of-its-own/wasmtime"
-    shutil.copytree(Path(wasmtime.__file__).parent, package, ignore=shutil.ignore_patterns("linux-*", "__pycache__"))
-    target = package.parent / LIBRARY
-    target.parent.mkdir()
-    target.symlink_to(_library())
-    return make(root, packages=(package.parent, Path(wasmtime.__file__).parent.parent))
+    package = root / "lib/its-own/wasmtime"
+    shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("linux-*", "__pycache__"))
+    (package.parent / LIBRARY).parent.mkdir()
+    (package.parent / LIBRARY).symlink_to(_library())
+    return Mac(bin=programs(root, packages=(package.parent, PACKAGE.parent)), wasmtime=package)
 
 
 @pytest.fixture(scope="session")
@@ -136,10 +140,9 @@ def mac_wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("index")
     release = version("wasmtime")
     info = f"wasmtime-{release}.dist-info"
-    package = Path(wasmtime.__file__).parent
     with zipfile.ZipFile(folder / f"wasmtime-{release}-py3-none-{TAG}.whl", "w") as archive:
-        for path in package.rglob("*.py"):
-            archive.write(path, Path("wasmtime", path.relative_to(package)))
+        for path in PACKAGE.rglob("*.py"):
+            archive.write(path, Path("wasmtime", path.relative_to(PACKAGE)))
         archive.write(_library(), LIBRARY)
         archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: wasmtime\nVersion: {release}\n")
         archive.writestr(f"{info}/WHEEL", f"Wheel-Version: 1.0\nRoot-Is-Purelib: false\nTag: py3-none-{TAG}\n")
@@ -150,8 +153,7 @@ def mac_wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def mac_server(ssh_servers: Servers) -> Sshd:
     """Use `mac_host`, which checks each test."""
-    host = make(ssh_servers.root / "mac-programs")
-    path = f"{host.bin}:/usr/bin:/bin:/usr/sbin:/sbin"
+    path = f"{programs(ssh_servers.root / 'mac-programs')}:/usr/bin:/bin:/usr/sbin:/sbin"
     return ssh_servers.make("mac", address=loopback(31), environment=(("PATH", path),))
 
 

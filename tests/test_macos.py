@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
 
+import pytest
+
+from batchwasm.model import Outcome
 from tests.command import Cli
-from tests.macs import MACHINE
+from tests.macs import MACHINE, Mac
+from tests.runner.supervised import SLEEP, SPIN, SupervisedHost, eventually, supervised_host
 from tests.sshd import Sshd
 from tests.test_trees import all_ends_are_told
+
+ADD_C = "int add(int a, int b) { return a + b; }\n"
 
 
 def test_check_says_what_its_kernel_does_not_limit(batchwasm: Cli, mac_host: Sshd) -> None:
@@ -21,3 +30,39 @@ def test_check_says_what_its_kernel_does_not_limit(batchwasm: Cli, mac_host: Ssh
 
 def test_every_way_a_task_can_end_is_told_there(batchwasm: Cli, mac_host: Sshd) -> None:
     all_ends_are_told(batchwasm, "mac")
+
+
+@pytest.fixture
+def supervised(tmp_path: Path, mac: Mac) -> Iterator[SupervisedHost]:
+    """The runner alone, under the Python of a Mac."""
+    for host in supervised_host(tmp_path):
+        host.python, host.path = str(mac.python), str(mac.bin)
+        (host.library / "wasmtime").unlink()
+        (host.library / "wasmtime").symlink_to(mac.wasmtime)
+        yield host
+
+
+def test_no_worker_outlives_a_supervisor_that_is_killed(supervised: SupervisedHost) -> None:
+    """Its kernel would let them go on for ever: they look themselves."""
+    scheduler = supervised.attach()
+    scheduler.start(1, SPIN)
+    eventually(lambda: scheduler.beat().running, "a guest that runs")
+    os.kill(supervised.supervisors()[0], signal.SIGKILL)
+    assert scheduler.read() is None
+    eventually(lambda: not supervised.workers() and not supervised.supervisors(), "all ends")
+    supervised.attach(incarnation=2)  # removes what is left
+
+
+def test_a_guest_that_sleeps_over_its_time_keeps_its_stdout(supervised: SupervisedHost) -> None:
+    scheduler = supervised.attach()
+    scheduler.start(1, SLEEP, [7, 8], time_s=0.1)
+    rows, returned = scheduler.collect(2)
+    assert (rows[1, 7].outcome, rows[1, 7].stdout) == (Outcome.TIMED_OUT, b"hello\n")
+    assert set(returned) == {(1, 8)}
+
+
+def test_a_users_own_mac_runs_tasks_itself(mac: Mac, tmp_path: Path) -> None:
+    """Compiled, run and read there, with the runner on the same machine."""
+    batchwasm = mac.batchwasm(tmp_path)
+    (tmp_path / "add.c").write_text(ADD_C)
+    assert batchwasm("call", "add.c:add", "20", "22").out == "42\n"
