@@ -9,14 +9,30 @@ from pathlib import Path
 
 import pytest
 
+from batchwasm.core.events import BatchPlaced
 from batchwasm.model import Outcome
 from tests.command import Cli
+from tests.guests import COPY_C, LOOP_WAT, WORK_C
 from tests.macs import MACHINE, Mac
 from tests.runner.supervised import SLEEP, SPIN, SupervisedHost, eventually, supervised_host
 from tests.sshd import Sshd
+from tests.test_run_ssh import SQUARES, _ran_on, _ready, events_of
 from tests.test_trees import all_ends_are_told
 
 ADD_C = "int add(int a, int b) { return a + b; }\n"
+VALUES_AND_FILES = """
+[jobs.add]
+source = "add.c"
+function = "add"
+args = ["{n}", 1]
+sweep = { n = { range = [0, 40] } }
+
+[jobs.copy]
+source = "copy.c"
+args = ["in/ünïcode ☃", "copy ☃"]
+inputs = ["in/*"]
+outputs = ["copy ☃"]
+"""
 
 
 def test_check_says_what_its_kernel_does_not_limit(batchwasm: Cli, mac_host: Sshd) -> None:
@@ -30,6 +46,49 @@ def test_check_says_what_its_kernel_does_not_limit(batchwasm: Cli, mac_host: Ssh
 
 def test_every_way_a_task_can_end_is_told_there(batchwasm: Cli, mac_host: Sshd) -> None:
     all_ends_are_told(batchwasm, "mac")
+
+
+def test_values_and_files_come_back_the_same(batchwasm: Cli, mac_host: Sshd) -> None:
+    folder = batchwasm.folder
+    content = os.urandom(3_000_001)  # more than travels in a report
+    (folder / "in").mkdir()
+    (folder / "in/ünïcode ☃").write_bytes(content)
+    (folder / "add.c").write_text(ADD_C)
+    (folder / "copy.c").write_text(COPY_C)
+    (folder / "jobs.toml").write_text(VALUES_AND_FILES)
+    batchwasm("run", "jobs.toml", "--hosts", "mac", "--quiet")
+    rows = batchwasm("results", "--json").rows
+    assert {row["host"] for row in rows} == {"mac"}
+    assert [row["value"] for row in rows if row["job"] == "add"] == list(range(1, 41))
+    batchwasm("results", "--files", "back")
+    [copy] = (folder / "back").rglob("copy ☃")
+    assert copy.read_bytes() == content
+
+
+def test_a_guest_that_would_never_end_is_cancelled(batchwasm: Cli, mac_host: Sshd) -> None:
+    """That nothing is left there is seen to by the fixture."""
+    (batchwasm.folder / "loop.wat").write_text(LOOP_WAT)
+    process = batchwasm.start("run", "loop.wat", "--hosts", "mac")
+    journal = batchwasm.folder / "batchwasm-runs/loop-1/journal.db"
+    eventually(lambda: _ready(journal) and events_of(journal.parent, BatchPlaced), "its batch is there")
+    batchwasm("cancel", "--all")
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 4, err.decode()
+    assert [row["outcome"] for row in batchwasm("results", "--json").rows] == ["cancelled"]
+
+
+def test_killing_it_with_all_that_runs_there_loses_no_task(batchwasm: Cli, mac_host: Sshd) -> None:
+    folder = batchwasm.folder
+    (folder / "work.c").write_text(WORK_C)
+    (folder / "inventory.toml").write_text('[hosts.mac]\n[hosts.here]\ntransport = "local"\n')
+    (folder / "jobs.toml").write_text(SQUARES % (100, 40))
+    process = batchwasm.start("run", "jobs.toml", "--json")
+    journal = folder / "batchwasm-runs/jobs-1/journal.db"
+    eventually(lambda: _ran_on(journal, "mac"), "a task ends there")
+    mac_host.kill()
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err.decode()
+    assert [row["stdout"] for row in batchwasm("results", "--json").rows] == [f"{n * n}\n" for n in range(40)]
 
 
 @pytest.fixture
