@@ -119,7 +119,7 @@ def _configure_otherwise() -> None:
     sysconf, confstr = os.sysconf, os.confstr
 
     def sysconf_there(name: Any) -> int:
-        if name == "SC_AVPHYS_PAGES":
+        if name in ("SC_AVPHYS_PAGES", "SC_PHYS_PAGES"):  # headers of older releases have neither
             raise ValueError("unrecognized configuration name")
         # LONG_MAX wherever `ulimit -n` is unlimited, as it is in some sessions since Big Sur.
         return UNLIMITED if name == "SC_OPEN_MAX" else sysconf(name)
@@ -129,6 +129,8 @@ def _configure_otherwise() -> None:
             raise ValueError("unrecognized configuration name")
         return confstr(name)
 
+    for name in ("SC_AVPHYS_PAGES", "SC_PHYS_PAGES"):
+        os.sysconf_names.pop(name)
     os.sysconf, os.confstr = sysconf_there, confstr_there
 
 

@@ -13,7 +13,7 @@ from batchwasm.core.events import BatchPlaced
 from batchwasm.model import Outcome
 from tests.command import Cli
 from tests.guests import COPY_C, LOOP_WAT, WORK_C
-from tests.macs import MACHINE, Mac
+from tests.macs import BOOT, MACHINE, MEMORY_BYTES, Mac
 from tests.runner.supervised import SLEEP, SPIN, SupervisedHost, eventually, supervised_host
 from tests.sshd import Sshd
 from tests.test_run_ssh import SQUARES, _ran_on, _ready, events_of
@@ -37,6 +37,8 @@ outputs = ["copy ☃"]
 
 def test_check_says_what_its_kernel_does_not_limit(batchwasm: Cli, mac_host: Sshd) -> None:
     [row] = batchwasm("hosts", "check", "--hosts", "mac", "--json").rows
+    [_, shown] = batchwasm("hosts", "check", "--hosts", "mac").out.splitlines()
+    assert "its kernel limits less than Linux' (guards: no sealed_output, " in shown
     facts = row["facts"]
     assert (row["good"], facts["os"], facts["machine"], facts["libc"]) == (True, "darwin", MACHINE, "")
     of_root = {"read_only_inputs"} if os.geteuid() == 0 else set()
@@ -110,6 +112,11 @@ def test_no_worker_outlives_a_supervisor_that_is_killed(supervised: SupervisedHo
     assert scheduler.read() is None
     eventually(lambda: not supervised.workers() and not supervised.supervisors(), "all ends")
     supervised.attach(incarnation=2)  # removes what is left
+
+
+def test_what_sysctl_alone_tells_is_known(supervised: SupervisedHost) -> None:
+    attached = supervised.attach().attached
+    assert (attached.boot, attached.memory_bytes) == (BOOT, MEMORY_BYTES)
 
 
 def test_a_guest_that_sleeps_over_its_time_keeps_its_stdout(supervised: SupervisedHost) -> None:

@@ -136,11 +136,12 @@ def _hosts(plan: Plan) -> list[HostPlan]:
 def _looked_at(host: Host, planned: HostPlan) -> HostPlan:
     if host.transport != "local":
         return planned
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    pages = os.sysconf("SC_PHYS_PAGES") if "SC_PHYS_PAGES" in os.sysconf_names else 0  # not every Mac has that name
+    memory = os.sysconf("SC_PAGE_SIZE") * pages
     return replace(
         planned,
         cpus=planned.cpus or _cpus(),
-        memory_bytes=planned.memory_bytes or memory,
+        memory_bytes=planned.memory_bytes or memory or None,
     )
 
 

@@ -167,6 +167,11 @@ class Box:
             os.link(source, target)
         except FileNotFoundError as error:
             raise MissingInput(to) from error
+        except FileExistsError as error:  # written to, it would change the other one's file in the cache
+            text = (
+                f"{to} and another input are one file here, where the case of letters or their encoding does not count"
+            )
+            raise FileExistsError(errno.EEXIST, text) from error
         except OSError:  # another file system, too many links, or one without hard links
             _copy(source, target, to)
         status = os.stat(target, follow_symlinks=False)
