@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from batchwasm.carried import HostPython
 from batchwasm.core.events import BatchPlaced
+from batchwasm.engine.deploy import runner_command
+from batchwasm.engine.install_key import _script
+from batchwasm.engine.python import _unpacking, with_python
 from batchwasm.model import Outcome
+from batchwasm.transports.announced import announced, killing
+from batchwasm.transports.login_shell import portable
 from tests.command import Cli
 from tests.guests import COPY_C, LOOP_WAT, WORK_C
 from tests.macs import BOOT, MACHINE, MEMORY_BYTES, Mac
@@ -91,6 +103,60 @@ def test_killing_it_with_all_that_runs_there_loses_no_task(batchwasm: Cli, mac_h
     _, err = process.communicate(timeout=120)
     assert process.returncode == 0, err.decode()
     assert [row["stdout"] for row in batchwasm("results", "--json").rows] == [f"{n * n}\n" for n in range(40)]
+
+
+SHELLS = {
+    *("if", "then", "else", "fi", "for", "do", "done", "case", "esac", "command", "continue", "echo", "printf", "exit"),
+    *("exec", "umask", "cd", "true", "f", "q", "v", "r", "d"),
+}
+"""Keywords, builtins and our variables."""
+ON_A_MAC = {
+    "mkdir": "p",
+    "head": "c",
+    "tail": "c",
+    "rm": "rf",
+    "chmod": "",
+    "touch": "",
+    "uname": "sm",
+    "grep": "qxF",
+    "env": "",
+    "kill": "KILL",
+    "restorecon": "F",
+    "xcode-select": "p",
+}
+"""Programs of macOS' /bin and /usr/bin, and options that their manuals have; restorecon is asked for first."""
+
+
+def scripts() -> list[str]:
+    """What is sent to a host for its /bin/sh."""
+    there = cast(Any, SimpleNamespace(workdir="/w", executable="/usr/bin/python3"))
+    return [
+        with_python(None, "print(6 * 7)"),
+        _unpacking('"$HOME"/x', HostPython(path=Path("x"), digest="d", size=3)),
+        _script("ssh-ed25519 AAAA"),
+        runner_command(there, "digest", "relay"),
+        announced("true"),
+        killing(300),
+    ]
+
+
+@pytest.mark.parametrize("script", scripts())
+def test_scripts_for_hosts_ask_for_nothing_that_a_mac_has_not(script: str) -> None:
+    script = re.sub('-c "[^"]*"', "", script)
+    beginning = r"(?:^|[;&|{(]|\b(?:then|do|if|else|exec)\s)\s*"
+    found = re.findall(beginning + r"([a-z][\w-]*)((?:\s+-\w+)*)", script)
+    assert found
+    for program, options in found:
+        assert program in ON_A_MAC.keys() | SHELLS
+        if program in ON_A_MAC:
+            assert set(re.sub(r"-\d+|[\s-]", "", options)) <= set(ON_A_MAC[program])
+
+
+def test_bash_as_sh_finds_a_python() -> None:
+    """Macs have bash 3.2 under that name."""
+    command = shlex.split(portable(with_python(sys.executable, "print(6 * 7)")).removeprefix("exec /bin/sh"))
+    done = subprocess.run(["bash", "--posix", *command], capture_output=True, text=True, check=True)
+    assert done.stdout == "42\n"
 
 
 @pytest.fixture
