@@ -42,6 +42,8 @@ LINUX_FUNCTIONS = frozenset(
 
 def disguise() -> None:
     """This process is on a Mac from now on."""
+    multiarch = getattr(sys.implementation, "_multiarch", "")
+    os.environ["_PYTHON_SYSCONFIGDATA_NAME"] = f"_sysconfigdata_{sys.abiflags}_{sys.platform}_{multiarch}"
     sys.platform = "darwin"
     with open(os.path.join(os.path.dirname(__file__), "missing.json"), encoding="utf-8") as file:
         missing = json.load(file)
