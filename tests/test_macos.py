@@ -23,6 +23,7 @@ from batchwasm.engine.python import _unpacking, with_python
 from batchwasm.model import Outcome
 from batchwasm.transports.announced import announced, killing
 from batchwasm.transports.login_shell import portable
+from tests.cli.terminal import on_a_terminal
 from tests.command import Cli
 from tests.guests import COPY_C, LOOP_WAT, WORK_C
 from tests.macs import BOOT, MACHINE, MEMORY_BYTES, Mac
@@ -49,8 +50,8 @@ outputs = ["copy ☃"]
 
 def test_check_says_what_its_kernel_does_not_limit(batchwasm: Cli, mac_host: Sshd) -> None:
     [row] = batchwasm("hosts", "check", "--hosts", "mac", "--json").rows
-    [_, shown] = batchwasm("hosts", "check", "--hosts", "mac").out.splitlines()
-    assert "its kernel limits less than Linux' (guards: no sealed_output, " in shown
+    _, shown = on_a_terminal("-m", "batchwasm", "hosts", "check", "--hosts", "mac", cwd=batchwasm.folder, columns=80)
+    assert "mac: its kernel limits less than Linux' (guards: no sealed_output, " in shown
     facts = row["facts"]
     assert (row["good"], facts["os"], facts["machine"], facts["libc"]) == (True, "darwin", MACHINE, "")
     of_root = {"read_only_inputs"} if os.geteuid() == 0 else set()

@@ -179,14 +179,16 @@ def _remarks(check: Check) -> str:
     if busy or check.warnings:
         return "; ".join([*busy, *check.warnings, *rules])
     shared = [f"its cache is on {check.facts.file_system}"] if check.facts and check.facts.network else []
-    less = [_less(seen.guards)] if seen and not all(map(seen.guards.get, LIMITS)) else []
     ready = "ready" if check.runner else "ready; the runner will be installed at the first run"
-    return "; ".join([ready, *less, *shared, *rules])
+    return "; ".join([ready, *_less(check), *shared, *rules])
 
 
-def _less(guards: Mapping[str, bool]) -> str:
-    """For where the column has no room."""
-    return f"its kernel limits less than Linux' (guards: {_guards(guards)})"
+def _less(check: Check) -> list[str]:
+    """For where the column of guards has no room."""
+    seen = check.look
+    if seen is None or all(map(seen.guards.get, LIMITS)):
+        return []
+    return [f"its kernel limits less than Linux' (guards: {_guards(seen.guards)})"]
 
 
 def _explain(checks: Sequence[Check]) -> None:
@@ -196,7 +198,7 @@ def _explain(checks: Sequence[Check]) -> None:
     for check in checks:
         if check.error is not None:
             say("\n  ".join(filter(None, (f"\n{check.error.cause}", check.error.cure, check.advice))))
-        for warning in check.warnings:
+        for warning in (*check.warnings, *_less(check)):
             say(f"\n{check.host}: {warning}")
         if check.look is not None and check.look.busy:
             say(f"\n{check.host} is left alone now: {check.look.busy}")
