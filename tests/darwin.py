@@ -118,7 +118,7 @@ def _name_the_system() -> None:
 
 
 def _configure_otherwise() -> None:
-    sysconf, confstr = os.sysconf, os.confstr
+    sysconf, confstr, pathconf = os.sysconf, os.confstr, os.pathconf
 
     def sysconf_there(name: Any) -> int:
         if name in ("SC_AVPHYS_PAGES", "SC_PHYS_PAGES"):  # headers of older releases have neither
@@ -131,9 +131,12 @@ def _configure_otherwise() -> None:
             raise ValueError("unrecognized configuration name")
         return confstr(name)
 
+    def pathconf_there(path: Any, name: Any) -> int:
+        return 1024 if name == "PC_PATH_MAX" else pathconf(path, name)  # <sys/syslimits.h>
+
     for name in ("SC_AVPHYS_PAGES", "SC_PHYS_PAGES"):
         os.sysconf_names.pop(name)
-    os.sysconf, os.confstr = sysconf_there, confstr_there
+    os.sysconf, os.confstr, os.pathconf = sysconf_there, confstr_there, pathconf_there
 
 
 def _limit_otherwise() -> None:

@@ -24,7 +24,7 @@ from batchwasm.model import Outcome
 from batchwasm.transports.announced import announced, killing
 from batchwasm.transports.login_shell import portable
 from tests.cli.terminal import on_a_terminal
-from tests.command import Cli
+from tests.command import ROOT, Cli
 from tests.guests import COPY_C, LOOP_WAT, WORK_C
 from tests.macs import BOOT, MACHINE, MEMORY_BYTES, Mac
 from tests.runner.supervised import SLEEP, SPIN, SupervisedHost, eventually, supervised_host
@@ -192,6 +192,17 @@ def test_a_guest_that_sleeps_over_its_time_keeps_its_stdout(supervised: Supervis
     rows, returned = scheduler.collect(2)
     assert (rows[1, 7].outcome, rows[1, 7].stdout) == (Outcome.TIMED_OUT, b"hello\n")
     assert set(returned) == {(1, 8)}
+
+
+def test_paths_are_as_short_as_they_must_be_there(mac: Mac) -> None:
+    """A guest's that is longer is a limit passed, a host's is that host's fault: neither is trouble with the disk."""
+    modules = "from batchwasm import results; from batchwasm.runner import box"
+    tell = f"{modules}; print(results.PATH_LIMIT_BYTES, box.MAX_PATH_BYTES)"
+    command = [mac.python, "-c", tell]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+    assert done.stdout == "1023 768\n"
 
 
 def test_a_users_own_mac_runs_tasks_itself(mac: Mac, tmp_path: Path) -> None:
