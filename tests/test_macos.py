@@ -26,7 +26,7 @@ from batchwasm.transports.login_shell import portable
 from tests.cli.terminal import on_a_terminal
 from tests.command import ROOT, Cli
 from tests.guests import COPY_C, LOOP_WAT, WORK_C
-from tests.macs import BOOT, MACHINE, MEMORY_BYTES, Mac
+from tests.macs import BOOT, MACHINE, MEMORY_BYTES, Mac, missing
 from tests.runner.supervised import SLEEP, SPIN, SupervisedHost, eventually, supervised_host
 from tests.sshd import Sshd
 from tests.test_run_ssh import SQUARES, _ran_on, _ready, events_of
@@ -48,6 +48,28 @@ outputs = ["copy ☃"]
 """
 
 
+def test_the_stand_in_lacks_what_a_mac_lacks_and_no_more(mac: Mac) -> None:
+    lacking = missing()
+    assert {"memfd_create", "sched_getaffinity", "pidfd_open", "O_TMPFILE"} <= set(lacking["os"])
+    assert ("epoll" in lacking["select"], "prlimit" in lacking["resource"]) == (True, True)
+    assert not {"O_NOFOLLOW", "getloadavg", "fork", "pread"} & set(lacking["os"])
+    tell = (
+        "import os, select, socket, sys, platform, resource\n"
+        "print(sys.platform, platform.system(), os.uname().sysname, os.path.exists('/proc/self'))\n"
+        "print([hasattr(*one) for one in ((os, 'memfd_create'), (select, 'epoll'), (socket, 'SO_PEERCRED'))])\n"
+        "for act in (lambda: open('/proc/stat'), lambda: resource.setrlimit(resource.RLIMIT_DATA, (9, 9))):\n"
+        "    try: act()\n"
+        "    except (OSError, ValueError) as error: print(type(error).__name__)\n"
+    )
+    done = subprocess.run([mac.python, "-I", "-c", tell], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [
+        "darwin Darwin Darwin False",
+        "[False, False, False]",
+        "FileNotFoundError",
+        "ValueError",
+    ]
+
+
 def test_check_says_what_its_kernel_does_not_limit(batchwasm: Cli, mac_host: Sshd) -> None:
     [row] = batchwasm("hosts", "check", "--hosts", "mac", "--json").rows
     _, shown = on_a_terminal("-m", "batchwasm", "hosts", "check", "--hosts", "mac", cwd=batchwasm.folder, columns=80)
@@ -55,8 +77,8 @@ def test_check_says_what_its_kernel_does_not_limit(batchwasm: Cli, mac_host: Ssh
     facts = row["facts"]
     assert (row["good"], facts["os"], facts["machine"], facts["libc"]) == (True, "darwin", MACHINE, "")
     of_root = {"read_only_inputs"} if os.geteuid() == 0 else set()
-    missing = {name for name, held in row["guards"].items() if not held}
-    assert missing == {"sealed_output", "memory_backstop", "oom_order", "end_with_runner"} | of_root
+    without = {name for name, held in row["guards"].items() if not held}
+    assert without == {"sealed_output", "memory_backstop", "oom_order", "end_with_runner"} | of_root
 
 
 def test_every_way_a_task_can_end_is_told_there(batchwasm: Cli, mac_host: Sshd) -> None:
