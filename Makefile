@@ -33,6 +33,7 @@ lint: setup-test
 	@$(BIN)/ruff format --check --quiet
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/mypy --no-error-summary --platform darwin --cache-dir .mypy_cache/darwin
 
 format: setup-test
 	@$(BIN)/ruff format --quiet
