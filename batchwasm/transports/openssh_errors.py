@@ -94,6 +94,7 @@ async def _gateway(failed: Failed, depth: int) -> HostError | None:
     for jump in failed.client.via or failed.options.jumps:
         client = Client(endpoint=Endpoint.parse(jump), via=before)
         options = await client.says(failed.name)
+        client = client.undoing(options)
         ran = await _try(client)
         if ran.code == 255 or ran.code is None:
             return await why(replace(failed, client=client, options=options, words=ran.words), depth + 1)
@@ -164,8 +165,8 @@ def by_hand(client: Client) -> str:
     port = [f"-p{at.port}"] if at.port is not None else []
     user = [f"-l{at.user}"] if at.user is not None else []
     stays = ("-o", "ControlMaster=auto", "-o", "ControlPersist=8h", "-S", standing(client))
-    command = ("-o", "RemoteCommand=none", *port, *user, at.name, NOTHING)
-    return shlex.join(["ssh", *configuration(), *stays, *command])
+    ours = ("-o", "RemoteCommand=none", "-o", "ClearAllForwardings=yes", *client.undo)
+    return shlex.join(["ssh", *configuration(), *stays, *ours, *port, *user, at.name, NOTHING])
 
 
 def standing(client: Client) -> str:
