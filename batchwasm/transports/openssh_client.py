@@ -27,6 +27,7 @@ GATEWAYS_DEEP = 8
 KEEPALIVE_S, KEEPALIVE_MISSED = 10, 3  # a cable that is pulled is noticed after 40 s
 PERSIST_S = 60  # a connection without a command ends by itself, also where we were killed
 SAID_LIMIT_BYTES = 64 * 1024
+DIAGNOSIS_S = 60.0  # for a login that tells more than the one that failed
 LOCAL_S = 10.0  # for what ssh does without the network; Match exec in ssh_config may take a while
 SOCKET_LIMIT_BYTES = 104 - 18  # sun_path on macOS, less what ssh appends while it binds
 SYSTEM_CONFIG = "/etc/ssh/ssh_config"
