@@ -23,7 +23,9 @@ sys.dont_write_bytecode = False
 
 ROOT = Path(__file__).parent.parent
 pytest_plugins = (
-    ["tests.sshd", "tests.bare", "tests.trees", "tests.kerberos"] if (ROOT / "tests/sshd.py").exists() else []
+    ["tests.sshd", "tests.bare", "tests.trees", "tests.kerberos", "tests.pkcs11"]
+    if (ROOT / "tests/sshd.py").exists()
+    else []
 )
 
 IN_CI = os.environ.get("CI", "").lower() in ("true", "1")
