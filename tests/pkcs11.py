@@ -1,4 +1,7 @@
-"""A token of a test's own: SoftHSM, a PKCS#11 library like those of smart cards, with a key that is nowhere else."""
+"""A token of a test's own: SoftHSM, a PKCS#11 library like those of smart cards, with a key that is nowhere else.
+
+And what ssh keeps in a file of a key on a FIDO token: that one is never in.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,18 @@ LIBRARIES = (
     "/usr/local/lib/softhsm/libsofthsm2.so",
 )
 
+FIDO_KEY = """\
+-----BEGIN OPENSSH PRIVATE KEY-----
+b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAASgAAABpzay1zc2
+gtZWQyNTUxOUBvcGVuc3NoLmNvbQAAACBzxFuWBoS1Jj2SY4t6+KCXeX0aSNntwBMfLyfj
+otdHZQAAAARzc2g6AAAAqDwTr+c8E6/nAAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY2
+9tAAAAIHPEW5YGhLUmPZJji3r4oJd5fRpI2e3AEx8vJ+Oi10dlAAAABHNzaDoBAAAAQLll
+L7Yxl1TxEi0pLK/N3VxzpcWHTCuhELuf3y0nzSpFc8RblgaEtSY9kmOLevigl3l9GkjZ7c
+ATHy8n46LXR2UAAAAAAAAAB3Jvb3RAdm0BAg==
+-----END OPENSSH PRIVATE KEY-----
+"""
+"""There is no secret in it, only what the token knows its secret by."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Token:
@@ -38,6 +53,10 @@ class Token:
     def public_key(self) -> Path:
         return self.folder / "token.pub"
 
+    @property
+    def fido_public_key(self) -> Path:
+        return self.folder / "fido.pub"
+
     def make(self) -> None:
         (self.folder / "tokens").mkdir()
         (self.folder / "softhsm2.conf").write_text(f"directories.tokendir = {self.folder}/tokens\nlog.level = ERROR\n")
@@ -49,6 +68,8 @@ class Token:
         self._run("softhsm2-util", "--import", str(key), *told)
         key.unlink()
         self.public_key.write_text(self._run("ssh-keygen", "-D", self.library))
+        has_fido_key(key)
+        self.fido_public_key.write_text(self._run("ssh-keygen", "-y", "-f", str(key)))
 
     @contextmanager
     def in_agent(self, folder: Path) -> Iterator[None]:
@@ -67,6 +88,11 @@ class Token:
         return done.stdout
 
 
+def has_fido_key(path: Path) -> None:
+    path.write_text(FIDO_KEY)
+    path.chmod(0o600)
+
+
 @pytest.fixture(scope="session")
 def token(tmp_path_factory: pytest.TempPathFactory) -> Token:
     """Skips where there is no SoftHSM."""
@@ -80,8 +106,8 @@ def token(tmp_path_factory: pytest.TempPathFactory) -> Token:
 
 @pytest.fixture(scope="session")
 def token_server(ssh_servers: Servers, token: Token) -> Sshd:
-    """One that takes the token's key alone. Use `tokened`, which checks each test."""
-    takes = (f"AuthorizedKeysFile {token.public_key}",)
+    """One that takes the keys of tokens alone. Use `tokened`, which checks each test."""
+    takes = (f"AuthorizedKeysFile {token.public_key} {token.fido_public_key}",)
     return ssh_servers.make("tokened", address=loopback(64), options=takes)
 
 
