@@ -36,7 +36,7 @@ L7Yxl1TxEi0pLK/N3VxzpcWHTCuhELuf3y0nzSpFc8RblgaEtSY9kmOLevigl3l9GkjZ7c
 ATHy8n46LXR2UAAAAAAAAAB3Jvb3RAdm0BAg==
 -----END OPENSSH PRIVATE KEY-----
 """
-"""There is no secret in it, only what the token knows its secret by."""
+"""Made by the dummy that OpenSSH's own tests have for a token; it opens nothing."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,7 +13,7 @@ from batchwasm.model import Host
 from batchwasm.transports import openssh
 from batchwasm.transports.openssh import OpensshTransport
 from tests.kerberos import UNKNOWN, Realm
-from tests.sshd import Sshd, configure, free_port, loopback
+from tests.sshd import Servers, Sshd, configure, free_port, loopback
 from tests.transports.test_contract import connected, read_all
 from tests.transports.test_openssh import by_openssh
 
@@ -81,3 +81,29 @@ async def test_a_ticket_that_ssh_config_keeps_back_says_so(kerberized: Sshd, rea
     config = home / ".ssh/config"
     config.write_text("GSSAPIAuthentication no\n" + config.read_text())
     assert "write GSSAPIAuthentication yes into ~/.ssh/config" in (await failure(kerberized.host)).cure
+
+
+@pytest.mark.parametrize("passed_on", ["yes", "no"])
+async def test_a_ticket_is_passed_on_where_ssh_config_says_so(
+    kerberized: Sshd, realm: Realm, home: Path, passed_on: str
+) -> None:
+    realm.kinit("-f")
+    configure(home, f"Host *\n  GSSAPIDelegateCredentials {passed_on}\n")
+    async with connected(by_openssh(kerberized)) as transport:
+        process = await transport.spawn('test -n "$KRB5CCNAME" && klist -s && echo yes || echo no')
+        assert (await read_all(process)).decode() == f"{passed_on}\n"
+        await process.close()
+
+
+async def test_a_gateway_may_want_the_ticket(kerberized: Sshd, ssh_servers: Servers, realm: Realm, home: Path) -> None:
+    behind = ssh_servers.make("behind", address=loopback(65))
+    ssh_servers.client.install(home, [kerberized, behind])
+    configure(home, "Host behind\n  ProxyJump kerberized\nHost *\n  GSSAPIAuthentication yes\n")
+    error = await failure(behind.host)
+    assert f"{kerberized.address}]:{kerberized.port} refuses" in error.cause
+    assert "get a Kerberos ticket with kinit" in error.cure
+    realm.kinit()
+    async with connected(by_openssh(behind)) as transport:
+        process = await transport.spawn("exit 4")
+        assert await process.close() == 4
+    assert not ssh_servers.release(behind)
