@@ -20,6 +20,8 @@ from tests.sshd import Servers, Sshd, checked, loopback
 
 PIN = "123456"
 LABEL = "batchwasm test"
+ENTER_PIN = f"Enter PIN for '{LABEL}'"
+"""How ssh asks for it."""
 LIBRARIES = (
     "/usr/lib/softhsm/libsofthsm2.so",
     "/usr/lib64/pkcs11/libsofthsm2.so",

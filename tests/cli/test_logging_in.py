@@ -14,10 +14,8 @@ from batchwasm.transports.ssh_config import Endpoint
 from tests.cli.terminal import on_a_terminal
 from tests.command import Cli
 from tests.guests import HELLO_WAT
-from tests.pkcs11 import LABEL, PIN, Token
+from tests.pkcs11 import ENTER_PIN, PIN, Token
 from tests.sshd import Sshd, configure, inventory_of
-
-ENTER_PIN = f"Enter PIN for '{LABEL}'"
 
 
 @contextmanager

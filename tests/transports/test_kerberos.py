@@ -32,6 +32,9 @@ async def test_a_ticket_opens_a_host(kerberized: Sshd, realm: Realm) -> None:
         process = await transport.spawn("echo in")
         assert await read_all(process) == b"in\n"
         assert await process.close() == 0
+        realm.kdestroy()  # as if it had expired: for the next command nobody logs in
+        process = await transport.spawn("exit 3")
+        assert await process.close() == 3
     assert "Accepted gssapi-with-mic" in kerberized.log
 
 
