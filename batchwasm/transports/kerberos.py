@@ -56,7 +56,7 @@ async def useless(client: Client, options: Options) -> Useless | None:
 
 def _said(words: str) -> str:
     """What Kerberos said, on a line of its own among those of ssh."""
-    tried = words.partition(_TRIES)[2].partition("debug1: Authentications that can continue")[0]
+    tried = words.rpartition(_TRIES)[2].partition("debug1: Authentications that can continue")[0]
     tried = tried.partition("debug1: Next authentication method")[0]
     lines = [line.strip() for line in tried.splitlines() if line.strip() and not line.startswith("debug")]
     return lines[0] if lines else ""
