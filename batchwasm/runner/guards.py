@@ -25,7 +25,7 @@ def held() -> dict[str, bool]:
 
 def _seals() -> bool:
     """Output goes to memory that can't grow beyond its limit, instead of a file that is looked at once in a while."""
-    if hasattr(os, "memfd_create"):
+    if sys.platform == "linux" and hasattr(os, "memfd_create"):
         with contextlib.suppress(OSError):
             os.close(os.memfd_create("batchwasm", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING))
             return True

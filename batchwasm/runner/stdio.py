@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 
@@ -31,7 +32,7 @@ class Capture:
         """`folder` is for an unlinked file where files in memory are missing (macOS), or not wanted."""
         self._fd = fd
         self._folder = folder
-        self._memory = memory and hasattr(os, "memfd_create")
+        self._memory = memory and sys.platform == "linux" and hasattr(os, "memfd_create")
         self._limit_bytes = -1
 
     def open(self, limit_bytes: int) -> None:
@@ -78,10 +79,12 @@ class Capture:
 
 
 def _memory_file(limit_bytes: int) -> int:
-    new = os.memfd_create("guest", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    os.ftruncate(new, limit_bytes + MARGIN_BYTES)
-    fcntl.fcntl(new, _F_ADD_SEALS, _F_SEAL_GROW)
-    return new
+    if sys.platform == "linux":
+        new = os.memfd_create("guest", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        os.ftruncate(new, limit_bytes + MARGIN_BYTES)
+        fcntl.fcntl(new, _F_ADD_SEALS, _F_SEAL_GROW)
+        return new
+    raise AssertionError("files in memory are Linux'")
 
 
 def _unlinked_file(folder: str) -> int:

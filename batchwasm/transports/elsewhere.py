@@ -7,7 +7,9 @@ And it may show more there: other keys, a ticket, a connection that stands.
 from __future__ import annotations
 
 import os
+import re
 import shutil
+from pathlib import Path
 
 from batchwasm.errors import HostError
 from batchwasm.model import Host
@@ -17,6 +19,9 @@ from batchwasm.transports.openssh_errors import standing
 from batchwasm.transports.route import endpoint_of
 from batchwasm.transports.ssh_config import Settings, existing, settings
 from batchwasm.transports.ssh_keys import own_keys
+
+NO_REALM = "ATHENA.MIT.EDU"  # what Debian writes where nobody told it one; who is there has a ticket
+_REALM = re.compile(r"^\s*default_realm\s*=\s*(\S+)", re.M)
 
 
 async def ssh_goes_elsewhere(host: Host) -> bool:
@@ -45,7 +50,7 @@ async def ssh_shows_more(host: Host) -> bool:
         return False
     if any(socket is not None and is_there(socket) for socket in sockets) or theirs.one("user") != ours.user:
         return True
-    return _more_keys(theirs, ours) or (theirs.one("gssapiauthentication") == "yes" and await _has_ticket())
+    return _more_keys(theirs, ours) or await _knows_kerberos(gssapi=theirs.one("gssapiauthentication") == "yes")
 
 
 def _more_keys(theirs: Options, ours: Settings) -> bool:
@@ -64,9 +69,21 @@ def _more_keys(theirs: Options, ours: Settings) -> bool:
     )
 
 
-async def _has_ticket() -> bool:
-    """Of Kerberos."""
+async def _knows_kerberos(*, gssapi: bool) -> bool:
+    """Whether a ticket may be what is missing, too: ssh hears why it is of no use, and says how to get one."""
+    if gssapi and _realm() not in ("", NO_REALM):
+        return True
     program = shutil.which("klist")
-    if program is None:
-        return "KRB5CCNAME" in os.environ or is_there(f"/tmp/krb5cc_{os.getuid()}")
-    return (await run([program, "-s"], LOCAL_S)).code == 0
+    return program is not None and (await run([program, "-s"], LOCAL_S)).code == 0
+
+
+def _realm() -> str:
+    """Of this machine; '' where it is in none."""
+    for file in map(Path, os.environ.get("KRB5_CONFIG", "/etc/krb5.conf").split(":")):
+        try:
+            found = _REALM.search(file.read_text(errors="replace"))
+        except OSError:
+            continue
+        if found is not None:
+            return found[1]
+    return ""

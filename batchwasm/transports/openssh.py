@@ -80,6 +80,7 @@ class OpensshTransport:
             return
         async with gates.turn("ssh -G"):  # each is a process here, and there may be hundreds of hosts
             options = await self._client.says(self._name)
+            self._client = self._client.undoing(options)
             self._master = await self._users(options)
         if self._master is None:
             self._master = await self._made(options)
@@ -206,7 +207,7 @@ async def line_for_a_person(host: Host, *, refused: bool = False) -> list[str] |
         if refused or await _asks(host):
             client = Client(endpoint=endpoint_of(host))
             options = await client.says(host.name)
-            return client.shared(standing(client), options, f"-oControlPersist={ASKED_PERSIST_S}")
+            return client.undoing(options).shared(standing(client), options, f"-oControlPersist={ASKED_PERSIST_S}")
     except HostError:
         pass  # the run will tell
     return None

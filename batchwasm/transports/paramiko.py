@@ -18,6 +18,7 @@ from functools import partial
 
 import asyncssh
 import paramiko
+from cryptography.exceptions import UnsupportedAlgorithm
 from paramiko.ssh_exception import IncompatiblePeer
 
 from batchwasm.errors import HostError, HostLost
@@ -295,6 +296,6 @@ def _loaded(path: str) -> list[paramiko.PKey]:
             certified = load(path)
             certified.load_certificate(f"{path}-cert.pub")
             keys.insert(0, certified)
-    except (paramiko.SSHException, OSError, ValueError, TypeError):
+    except (paramiko.SSHException, OSError, ValueError, TypeError, UnsupportedAlgorithm):  # the last for keys on tokens
         return []
     return keys

@@ -11,12 +11,11 @@ import pytest
 
 from batchwasm import spec
 from batchwasm.model import Host
-from batchwasm.transports.openssh_client import Client
-from batchwasm.transports.openssh_errors import standing
-from batchwasm.transports.ssh_config import Endpoint
 from tests.cli.terminal import on_a_terminal
+from tests.cli.test_logging_in import left_open
 from tests.command import Cli
 from tests.password_server import CODE, PASSWORD, USER, PasswordServer, listening
+from tests.pkcs11 import ENTER_PIN, PIN, Token
 from tests.sshd import Servers, Sshd, configure, new_key
 
 OWN = ".config/batchwasm/inventory.toml"
@@ -259,6 +258,17 @@ def test_on_a_terminal_ssh_itself_asks_for_a_code(batchwasm: Cli, locked: Passwo
     assert locked.refused == 1
 
 
+def test_on_a_terminal_ssh_itself_asks_for_a_tokens_pin(
+    batchwasm: Cli, tokened: Sshd, token: Token, home: Path
+) -> None:
+    configure(home, f"Host *\n  PKCS11Provider {token.library}\n")
+    add = ("-m", "batchwasm", "hosts", "add", "tokened")
+    with left_open("tokened"):
+        code, shown = on_a_terminal(*add, cwd=batchwasm.folder, answers=[(ENTER_PIN, f"{PIN}\n")], controlling=True)
+    assert code == 0, shown
+    assert (home / OWN).read_text() == '[hosts.tokened]\ntransport = "openssh"\n'
+
+
 def test_a_code_that_is_wanted_after_the_password_is_ssh_s_to_ask_for(
     batchwasm: Cli, locked: PasswordServer, home: Path
 ) -> None:
@@ -373,16 +383,10 @@ def test_a_server_that_wants_a_password_besides_a_key_gets_none_for_it(
 def test_on_a_terminal_ssh_asks_for_the_passphrase_of_a_key(batchwasm: Cli, pool: list[Sshd], home: Path) -> None:
     lock = ["ssh-keygen", "-q", "-p", "-P", "", "-N", "secret", "-f", str(home / ".ssh/id_ed25519")]
     subprocess.run(lock, check=True, stdout=subprocess.DEVNULL)
-    client = Client(endpoint=Endpoint(name="sshd-a"))
-    try:
-        code, shown = on_a_terminal(
-            *("-m", "batchwasm", "hosts", "add", "--yes", "sshd-a"),
-            cwd=batchwasm.folder,
-            answers=[("Enter passphrase", "secret\n")],
-            controlling=True,
-        )
-    finally:
-        subprocess.run(client.over(standing(client), "-Oexit"), check=False, capture_output=True)
+    add = ("-m", "batchwasm", "hosts", "add", "--yes", "sshd-a")
+    answers = [("Enter passphrase", "secret\n")]
+    with left_open("sshd-a"):
+        code, shown = on_a_terminal(*add, cwd=batchwasm.folder, answers=answers, controlling=True)
     assert code == 0, shown
     assert (home / OWN).read_text() == '[hosts.sshd-a]\ntransport = "openssh"\n'
 

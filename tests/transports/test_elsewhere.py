@@ -21,7 +21,8 @@ def mine(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir(mode=0o700)
     new_key(folder / "id_ed25519")
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
-    monkeypatch.delenv("KRB5CCNAME", raising=False)
+    monkeypatch.setenv("KRB5CCNAME", f"FILE:{home}/no-ticket")
+    monkeypatch.setenv("KRB5_CONFIG", f"{home}/no-kerberos")
     return folder
 
 
@@ -48,6 +49,16 @@ async def test_what_only_ssh_can_use_is_more(mine: Path, line: str) -> None:
     assert await ssh_shows_more(HOST)
 
 
+async def test_a_machine_of_a_kerberos_site_may_show_a_ticket(
+    mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (mine / "config").write_text("Host *\n  GSSAPIAuthentication yes\n")
+    monkeypatch.setenv("KRB5_CONFIG", str(tmp_path / "krb5.conf"))
+    for realm, shows_more in (("EXAMPLE.EDU", True), ("ATHENA.MIT.EDU", False)):  # the other one is Debian's for none
+        (tmp_path / "krb5.conf").write_text(f"[libdefaults]\n\tdefault_realm = {realm}\n")
+        assert await ssh_shows_more(HOST) is shows_more
+
+
 @pytest.mark.parametrize("held", [True, False])
 async def test_a_ticket_is_more_where_there_is_one(
     mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: bool
@@ -55,5 +66,4 @@ async def test_a_ticket_is_more_where_there_is_one(
     (tmp_path / "bin").mkdir()
     executable(tmp_path / "bin/klist", f"exit {0 if held else 1}")
     monkeypatch.setenv("PATH", f"{tmp_path}/bin", prepend=":")
-    (mine / "config").write_text("Host *\n  GSSAPIAuthentication yes\n")
     assert await ssh_shows_more(HOST) is held
