@@ -22,7 +22,7 @@ import pytest
 import wasmtime
 
 from tests.command import ROOT, Cli
-from tests.sshd import Servers, Sshd, _pool, loopback
+from tests.sshd import Servers, Sshd, checked, loopback
 
 MODULES = ("os", "signal", "resource", "socket", "select", "fcntl", "time", "mmap", "termios")
 MEMORY_BYTES = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
@@ -164,5 +164,5 @@ def mac_host(
     """Known to this test's HOME as `mac`."""
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", mac_wheels.as_uri())
-    for [server] in _pool([mac_server], ssh_servers, home):
+    for [server] in checked([mac_server], ssh_servers, home):
         yield server
