@@ -83,7 +83,7 @@ class HostError(BatchwasmError):
         return self.code in WAITING_MAY_HELP
 
 
-WAITING_MAY_HELP = frozenset({"unreachable", "lost", "timeout", "busy"})
+WAITING_MAY_HELP = frozenset({"unreachable", "lost", "timeout", "busy", "penalty"})
 
 
 class HostLost(HostError):

@@ -28,12 +28,15 @@ class PasswordServer:
     name: str
     folder: Path
     passwords: bool = True
+    password: str = PASSWORD
     prompts: Sequence[str] = ()
     in_turn: bool = False
     """Each when the one before was answered rightly, not all at once."""
     port: int = 0
     tried: list[str] = field(default_factory=list)
     """The passwords that were given."""
+    refused: int = 0
+    """Logins that were begun and did not succeed."""
     connections: list[asyncssh.SSHServerConnection] = field(default_factory=list)
 
     @property
@@ -107,16 +110,23 @@ class _Asks(asyncssh.SSHServer):
         self._server.connections.append(conn)
 
     def begin_auth(self, username: str) -> bool:
+        self._server.refused += 1
         if self._server.authorized_keys.exists():
             self._connection.set_authorized_keys(str(self._server.authorized_keys))
         return True
+
+    def public_key_auth_supported(self) -> bool:
+        return True  # as sshd does, also to who has no authorized_keys
+
+    def auth_completed(self) -> None:
+        self._server.refused -= 1
 
     def password_auth_supported(self) -> bool:
         return self._server.passwords and not self._server.prompts
 
     def validate_password(self, username: str, password: str) -> bool:
         self._server.tried.append(password)
-        return (username, password) == (USER, PASSWORD)
+        return (username, password) == (USER, self._server.password)
 
     def kbdint_auth_supported(self) -> bool:
         return bool(self._server.prompts)

@@ -161,6 +161,11 @@ class Sshd:
     def log(self) -> str:
         return (self.folder / "log").read_text()
 
+    @property
+    def refused(self) -> int:
+        """Logins by a key that it refused, if each showed one."""
+        return self.log.count("Failed publickey")
+
     def sessions(self) -> list[int]:
         """Pids of its connections: all below the listener."""
         return _below(self._listener.pid) if self._listener is not None else []

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
+from tests.cli.terminal import on_a_terminal
 from tests.command import Cli
-from tests.guests import COPY_C, WORK_C
-from tests.sshd import Sshd, inventory_of
+from tests.guests import COPY_C, HELLO_WAT, WORK_C
+from tests.sshd import Sshd, inventory_of, new_key
 from tests.test_outcomes import MEMORY, MODES_C
 from tests.test_run_ssh import SQUARES
-from tests.trees import AARCH64, SYSTEMS, Debian
+from tests.trees import AARCH64, PASSWORD, SYSTEMS, USER, Debian
 
 pytestmark = [
     pytest.mark.long,
@@ -158,6 +159,58 @@ def all_ends_are_told(batchwasm: Cli, host: str) -> None:
 
 def _code(row: dict[str, Any]) -> str:
     return str((row["reason"] or {}).get("code", ""))
+
+
+# ----------------------------------------------------------- an sshd as it comes, which counts the logins it refuses
+
+
+def add(batchwasm: Cli, *passwords: str) -> tuple[int, str]:
+    return on_a_terminal(
+        *("-m", "batchwasm", "hosts", "add", f"{USER}@trixie", "-i", "inventory.toml"),
+        cwd=batchwasm.folder,
+        answers=[("Accept this key", "y\n"), *(("not kept): ", f"{password}\n") for password in passwords)],
+    )
+
+
+@pytest.mark.parametrize("wrong", [0, 1, 2])
+def test_a_host_is_added_by_a_password_that_was_mistyped_before_sshd_lets_nobody_in(
+    batchwasm: Cli, host_as_it_comes: Sshd, home: Path, wrong: int
+) -> None:
+    new_key(home / ".ssh/id_ed25519")
+    code, shown = add(batchwasm, *["guess"] * wrong, PASSWORD)
+    assert code == 0, shown
+    assert host_as_it_comes.refused == 1
+    assert host_as_it_comes.log.count("Failed password") == wrong
+    assert "drop connection" not in host_as_it_comes.log
+    assert batchwasm("hosts", "check", "--json").rows[0]["good"]
+
+
+def test_an_sshd_that_lets_nobody_in_for_a_while_is_waited_for_by_a_run(
+    batchwasm: Cli, host_as_it_comes: Sshd, home: Path
+) -> None:
+    new_key(home / ".ssh/id_ed25519")
+    assert add(batchwasm, PASSWORD)[0] == 0
+    same = f'[hosts."lab[1-6]"]\naddress = "trixie"\nuser = "{USER}"\n'
+    (batchwasm.folder / "refused.toml").write_text(same)
+    for name in ("id_ed25519", "id_ed25519.pub"):
+        (home / ".ssh" / name).rename(home / name)
+    new_key(home / ".ssh/id_ed25519")
+    rows = batchwasm("hosts", "check", "-i", "refused.toml", "--json", code=3).rows
+    for name in ("id_ed25519", "id_ed25519.pub"):
+        (home / name).replace(home / ".ssh" / name)
+    assert {row["error"]["code"] for row in rows} <= {"auth", "penalty"}
+    refused = host_as_it_comes.refused
+    for transport in ("ssh", "openssh", "paramiko"):
+        (batchwasm.folder / "other.toml").write_text(f'[hosts.trixie]\nuser = "{USER}"\ntransport = "{transport}"\n')
+        row = batchwasm("hosts", "check", "-i", "other.toml", "--json", code=3).rows[0]
+        assert (row["error"]["code"], row["reached"], row["others"]) == ("penalty", True, [])
+    (batchwasm.folder / "hello.wat").write_text(HELLO_WAT)
+    dropped = host_as_it_comes.log.count("drop connection")
+    ended = batchwasm("run", "hello.wat", "-i", "inventory.toml")
+    assert host_as_it_comes.log.count("drop connection") - dropped <= 6  # two a try, and it is not tried all the time
+    assert "lets nobody in from this machine's address for now" in ended.err
+    assert "1 succeeded of 1" in ended.err
+    assert host_as_it_comes.refused == refused
 
 
 def test_a_machine_of_another_kind_computes_the_same_bytes(batchwasm: Cli, aarch64_host: Sshd) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.homes import TOOL_CACHES
-from tests.sshd import Servers, Sshd, _after_grace
+from tests.sshd import MARK, Servers, Sshd, _after_grace, ssh_config_of
 
 MIRROR = "http://deb.debian.org/debian"
 MAKE_S = 900  # 50 MB to fetch, 150 packages to unpack; on a slow line and a busy machine
@@ -32,6 +32,8 @@ class Debian:
     python: str
     """Its version, as `facts` has it, without the last number."""
     glibc: str
+    setup: tuple[str, ...] = ()
+    """Commands in it, before its sshd starts."""
 
     @property
     def name(self) -> str:
@@ -56,7 +58,8 @@ class Debian:
 
     def command(self, hostname: str, shared: Path, sshd: Sequence[str | Path]) -> list[str]:
         """See `Root` of sshd.py."""
-        steps = (f"hostname {shlex.quote(hostname)}", *_mounts(self.tree(), shared))
+        setup = (f"chroot $ROOT sh -ec {shlex.quote(command)}" for command in self.setup)
+        steps = (f"hostname {shlex.quote(hostname)}", *_mounts(self.tree(), shared), *setup)
         return [*UNSHARE, *_script(*steps, f'exec chroot "$ROOT" /usr/sbin/sshd {shlex.join(map(str, sshd))}')]
 
 
@@ -138,6 +141,14 @@ def _mounts(tree: Path, shared: Path) -> Iterator[str]:
 
 
 SYSTEMS = (Debian(suite="bullseye", python="3.9", glibc="2.31"), Debian(suite="trixie", python="3.13", glibc="2.41"))
+USER, PASSWORD = "alice", "it is secret"
+AS_IT_COMES = Debian(
+    suite="trixie",
+    python="3.13",
+    glibc="2.41",
+    setup=(f"useradd -m -s /bin/bash {USER}", f"echo '{USER}:{PASSWORD}' | chpasswd"),
+)
+"""With a user who has a password and no key, and an sshd as it is after its installation."""
 AARCH64 = Emulated(suite="trixie", python="3.13", glibc="2.41", machine="aarch64")
 
 
@@ -145,6 +156,20 @@ AARCH64 = Emulated(suite="trixie", python="3.13", glibc="2.41", machine="aarch64
 def tree_pool(ssh_servers: Servers, home: Path) -> Iterator[list[Sshd]]:
     """Debian 11 and 13 as `bullseye` and `trixie`, known to this test's HOME. Only root may make them."""
     yield from _pool(ssh_servers, home, SYSTEMS)
+
+
+@pytest.fixture
+def host_as_it_comes(ssh_servers: Servers, home: Path) -> Iterator[Sshd]:
+    """A host that this test's HOME knows the name of, `trixie`, and neither its key nor has one that it takes."""
+    mark = f"SetEnv {MARK}={ssh_servers.root / AS_IT_COMES.name}"  # and not the HOME of others
+    options = ("UsePAM yes", "PasswordAuthentication yes", "AuthorizedKeysFile .ssh/authorized_keys", mark)
+    server = ssh_servers.make(AS_IT_COMES.name, address="127.0.0.43", root=AS_IT_COMES, options=options)
+    (home / ".ssh").mkdir(mode=0o700)
+    (home / ".ssh/config").write_text(ssh_config_of(server))
+    yield server
+    left = _after_grace(server)
+    ssh_servers.release(server)
+    assert not left, "left behind by this test:\n" + "\n".join(left)
 
 
 @pytest.fixture

@@ -123,7 +123,8 @@ def _listed(host: Host) -> dict[str, Any]:
 def check_command(names: tuple[str, ...], inventory: Path | None, hosts: str | None, wide: bool, as_json: bool) -> int:
     """Log in to every host and say what is wrong with it; installs nothing but a Python where there is none.
 
-    Exit 3 where a host is bad. Where its transport can't log in, the others are tried, and one that works is named.
+    Exit 3 where a host is bad. Where its transport can't log in and another one may, that is tried, and named if it
+    works.
     """
     from batchwasm.cli import hosts_check
 

@@ -41,7 +41,8 @@ def run(wanted: Mapping[HostName, Keys], inventory: Path | None, answers: Answer
         say(f"nothing was written into {plan.shown}")
         return EXIT_BAD_INPUT
     hosts = [each.host for each in came.values()]
-    checks = hosts_check.asked(hosts, shown=not answers.as_json)
+    refused = {name: one.error for name, one in came.items() if one.error and one.error.code in ("auth", "penalty")}
+    checks = hosts_check.asked(hosts, shown=not answers.as_json, refused=refused)
     if not answers.as_json:
         hosts_check.show(hosts, checks)
     errors = {name: came[name].error or check.error for name, check in zip(came, checks, strict=True)}

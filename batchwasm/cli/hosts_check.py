@@ -7,13 +7,15 @@ import dataclasses
 import sys
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from batchwasm.cli.hosts_pool import each
 from batchwasm.cli.render import Column, print_json, print_table, table_lines, terminal_width, use_colour
 from batchwasm.errors import EXIT_SUCCEEDED, EXIT_WORLD, HostError
 from batchwasm.escape import say
-from batchwasm.model import Host
+from batchwasm.model import Host, HostName
 from batchwasm.units import duration_text, size_text
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ SPARED = ("guards", "logout", "reached", "auth", "home", "clock", "works by", "a
 WIDE = 10_000  # a terminal breaks longer lines by itself
 MEASURED_AT_ONCE = 4  # links: more of them would share this machine's own
 REMARKS_ROOM = 40  # cells that remarks want; all of them is below the table where they are cut
+NONE: Mapping[HostName, HostError] = MappingProxyType({})
 LIMITS = ("sealed_output", "memory_backstop")
 """Guards whose lack is worth a remark: what bounds a task on Linux, and nowhere else."""
 Answers = list["Check | str"]
@@ -46,8 +49,11 @@ def run(hosts: Sequence[Host], *, as_json: bool, wide: bool = False) -> int:
     return EXIT_SUCCEEDED if all(check.good for check in checks) else EXIT_WORLD
 
 
-def asked(hosts: Sequence[Host], *, shown: bool, wide: bool = False) -> list[Check]:
-    """What each says; meanwhile, where it is shown, a terminal has the table so far."""
+def asked(
+    hosts: Sequence[Host], *, shown: bool, wide: bool = False, refused: Mapping[HostName, HostError] = NONE
+) -> list[Check]:
+    """What each says; meanwhile, where it is shown, a terminal has the table so far. Those that are known to have
+    `refused` a login are not asked again."""
     from batchwasm.engine.check import check
 
     answers: Answers = ["waiting"] * len(hosts)
@@ -57,7 +63,8 @@ def asked(hosts: Sequence[Host], *, shown: bool, wide: bool = False) -> list[Che
         lane = asyncio.Semaphore(MEASURED_AT_ONCE)
 
         def one(host: Host) -> Awaitable[Check]:
-            return check(host, on_step=lambda step: answers.__setitem__(numbers[host.name], step), lane=lane)
+            told, known = partial(answers.__setitem__, numbers[host.name]), refused.get(host.name)
+            return check(host, on_step=told, lane=lane, refused=known)
 
         return await each(hosts, one, answers.__setitem__)
 

@@ -45,6 +45,8 @@ class Came:
     """Why nobody is logged in there."""
     installed: str = ""
     """Where the private half is of the key that was put there."""
+    takes_password: bool | None = None
+    """One would do; None is unknown."""
 
 
 Hosts = dict[HostName, Came]
@@ -73,20 +75,35 @@ def _better(came: Came, other: Came) -> Came:
     if other.error is None:
         say(f'{came.host.name}: {came.host.transport} does not get in, transport = "{other.host.transport}" does')
         return other
-    # ssh tells what else a server asks for, and how a person logs in once.
-    both_refused = came.error is not None and came.error.code == other.error.code == "auth"
-    return replace(came, error=other.error) if both_refused and other.host.transport == "openssh" else came
+    if other.error.code != "auth" or came.error is None:
+        return came
+    # ssh tells what else a server asks for, and how a person logs in once; who comes to the login came further.
+    return replace(came, error=other.error) if came.error.code == "auth" else other
 
 
 def _known(hosts: Sequence[Host], answers: Answers) -> Hosts | None:
     """After their keys were accepted."""
-    settled = hosts_trust.settle(hosts, yes=answers.yes, stream=sys.stderr)
+    from batchwasm.engine.install_key import keys_first
+    from batchwasm.engine.trust import log_in
+    from batchwasm.transports.ssh_password import Password
+
+    would_do = {host.name: Password(after_keys=True) for host in hosts if host.transport == "ssh"}
+
+    async def login(host: Host) -> HostError | None:
+        password = would_do.get(host.name)
+        return await log_in(host) if password is None else await keys_first(host, password)
+
+    settled = hosts_trust.settle(hosts, yes=answers.yes, stream=sys.stderr, login=login)
     if settled is None:
         return None
     trusted, accepted = settled
     if accepted:
         say("1 key accepted" if len(accepted) == 1 else f"{len(accepted)} keys accepted")
-    return {host.name: Came(host=host, error=one.error) for host, one in zip(hosts, trusted, strict=True)}
+    takes = {name: password.would_do for name, password in would_do.items()}
+    return {
+        host.name: Came(host=host, error=one.error, takes_password=takes.get(host.name))
+        for host, one in zip(hosts, trusted, strict=True)
+    }
 
 
 def _others(found: Hosts, transport: str) -> list[Host]:
@@ -109,15 +126,16 @@ def _asked_for(refused: Sequence[Came], fixed: set[HostName], answers: Answers) 
     """Where a password would do, it puts a key of ours there; where more is wanted, a person answers ssh itself."""
     from batchwasm.engine.install_key import takes_password
     from batchwasm.transports.openssh_errors import Asks
+    from batchwasm.transports.ssh_keys import Locked
     from batchwasm.transports.ssh_password import AsksMore
 
-    would_do = asyncio.run(each([one.host for one in refused], takes_password, untold))
-    ask = [one for one, password in zip(refused, would_do, strict=True) if password]
-    done = _by_password(ask, answers)
-    # A code that comes after a password is seen only when that was given; how to log in by hand was told before.
-    done |= {one.host.name: one for one in ask if isinstance(done[one.host.name].error, AsksMore)}
-    by_hand = [one for one in refused if done.get(one.host.name, one) is one and isinstance(one.error, Asks)]
-    free = [one.host for one in by_hand if one.host.transport == "openssh" or one.host.name not in fixed]
+    unknown = [one.host for one in refused if one.takes_password is None]
+    found = dict(zip((host.name for host in unknown), asyncio.run(each(unknown, takes_password, untold)), strict=True))
+    ask = [one for one in refused if one.takes_password or found.get(one.host.name)]
+    done = {one.host.name: one for one in refused} | _by_password(ask, answers)
+    # A code that comes after a password is seen only when that was given.
+    more = [one.host for one in done.values() if isinstance(one.error, Asks | AsksMore | Locked)]
+    free = [host for host in more if host.transport == "openssh" or host.name not in fixed]
     return done | _by_hand(free, answers)
 
 
@@ -128,8 +146,7 @@ def _by_hand(hosts: Sequence[Host], answers: Answers) -> Hosts:
     if not hosts or answers.as_json or not sys.stdin.isatty():
         return {}
     tried = [replace(host, transport="openssh") for host in hosts]
-    log_in(tried)
-    return {name: one for name, one in (_known(tried, answers) or {}).items() if one.error is None}
+    return {name: one for name, one in (_known(log_in(tried, refused=True), answers) or {}).items() if not one.error}
 
 
 def _by_password(ask: Sequence[Came], answers: Answers) -> Hosts:
@@ -193,24 +210,26 @@ def _by_user(to_put: Sequence[Put]) -> Iterator[tuple[str, list[Put]]]:
 
 
 def _of_user(user: str, group: Sequence[Put], answers: Answers) -> Hosts:
-    """One password for all hosts of one user; on a terminal a wrong one is asked for again.
+    """One password for all hosts of one user; on a terminal it is asked for again where it is wrong.
 
     It is tried on one host first: wrong on forty at once, it may lock the user out of all of them.
     """
     done: Hosts = {}
-    left = list(group)
-    for number in range(TRIES):
+    left, wrong = list(group), 0
+    while wrong < TRIES:
         password = _password(user, left, answers)
         if password is None:
             return done | {host.name: Came(host=host, error=_nobody(host)) for host, _ in left}
         came = _tried(left[:1], password)
-        if not any(map(_is_wrong, came.values())):
-            came |= _tried(left[1:], password)
+        if any(map(_is_wrong, came.values())):
+            wrong += 1
+        else:  # some hosts of a user may have another one
+            came, wrong = came | _tried(left[1:], password), 0
         done |= came
         left = [put for put in left if put[0].name not in came or _is_wrong(came[put[0].name])]
         if not left or answers.password_stdin:
             break
-        if number + 1 < TRIES:
+        if wrong < TRIES:
             say(f"not the password of {user} on {', '.join(name for name, one in came.items() if _is_wrong(one))}")
     return {host.name: Came(host=host, error=_untried(host)) for host, _ in left} | done
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
 import click
 
 from batchwasm.cli.hosts_pool import each, untold
 from batchwasm.cli.render import Column, print_table
-from batchwasm.errors import EXIT_BAD_INPUT, EXIT_SUCCEEDED, EXIT_WORLD
+from batchwasm.errors import EXIT_BAD_INPUT, EXIT_SUCCEEDED, EXIT_WORLD, HostError
 from batchwasm.escape import say
 from batchwasm.model import Host
 
 if TYPE_CHECKING:
-    from batchwasm.engine.trust import Trusted
+    from batchwasm.engine.trust import Login, Trusted
     from batchwasm.transports import Offer
 
 Key = tuple[str, str]
@@ -29,12 +30,15 @@ def run(hosts: Sequence[Host], *, yes: bool) -> int:
     return EXIT_BAD_INPUT if settled is None else _told(*settled)
 
 
-def settle(hosts: Sequence[Host], *, yes: bool, stream: TextIO | None = None) -> tuple[list[Trusted], set[Key]] | None:
+def settle(
+    hosts: Sequence[Host], *, yes: bool, stream: TextIO | None = None, login: Login | None = None
+) -> tuple[list[Trusted], set[Key]] | None:
     """How far each host came once its keys were accepted, and which those were; None where somebody said no."""
     accepted: set[Key] = set()
     while True:
         # A gateway's key comes first; the keys behind it are seen in the next round.
-        answers = asyncio.run(_round(hosts, accepted))
+        answers = asyncio.run(_round(hosts, accepted, login))
+        offers = [answer.declined for answer in answers if answer.declined is not None]
         unknown = {_key(answer.declined): answer for answer in answers if answer.declined is not None}
         if not unknown:
             return answers, accepted
@@ -43,13 +47,16 @@ def settle(hosts: Sequence[Host], *, yes: bool, stream: TextIO | None = None) ->
             say("nothing was accepted" if not accepted else "the other keys were not accepted")
             return None
         accepted |= set(unknown)
+        for offer in offers:  # at once: a connection that ends where a key is unknown counts against us at its sshd
+            with suppress(HostError):  # the next round comes upon the same, and tells it
+                offer.accept()
 
 
-async def _round(hosts: Sequence[Host], accepted: set[Key]) -> list[Trusted]:
-    from batchwasm.engine.trust import trust
+async def _round(hosts: Sequence[Host], accepted: set[Key], login: Login | None) -> list[Trusted]:
+    from batchwasm.engine.trust import log_in, trust
 
     # Only what was shown and agreed to: a host that shows another key the second time is asked about again.
-    return await each(hosts, lambda host: trust(host, lambda offer: _key(offer) in accepted), untold)
+    return await each(hosts, lambda host: trust(host, lambda offer: _key(offer) in accepted, login or log_in), untold)
 
 
 def _key(offer: Offer) -> Key:

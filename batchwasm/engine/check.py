@@ -22,7 +22,7 @@ PINGS = 3
 SKEW_S = 5.0  # more than this makes times in reports confusing
 LOW_DISK_BYTES = GIB  # one task may write that much by default
 
-ANSWERED = ("protocol", "key", "key_changed", "auth")
+ANSWERED = ("protocol", "key", "key_changed", "auth", "penalty")
 """What is told of a host only after it said something."""
 
 Key = Literal["known", "unknown", "changed", "unchecked"]
@@ -85,12 +85,23 @@ class Check:
         return "" if refused.cure == self.error.cure else f'with transport = "openssh": {refused.cure}'
 
 
-async def check(host: Host, *, on_step: OnStep = lambda _: None, lane: asyncio.Semaphore | None = None) -> Check:
+async def check(
+    host: Host,
+    *,
+    on_step: OnStep = lambda _: None,
+    lane: asyncio.Semaphore | None = None,
+    refused: HostError | None = None,
+) -> Check:
     """Never raises HostError: that is what the Check tells. Installs nothing but a Python where there is none.
 
-    Speeds are measured in the `lane`, where there is one: many at once would measure our own end.
+    Speeds are measured in the `lane`, where there is one: many at once would measure our own end. Where the login is
+    known to be `refused`, it is not tried again.
     """
     seen = _Seen(host, on_step, lane or asyncio.Semaphore())
+    if refused is not None:
+        seen.error = refused
+        await seen.judge_key()
+        return seen.told()
     try:
         on_step("connecting")
         await _through(seen, transports.make(host))
@@ -115,6 +126,8 @@ async def _through(seen: _Seen, transport: transports.Transport) -> None:
 async def _through_others(seen: _Seen, error: HostError) -> None:
     """Which of them work; the host is looked at by the first, and what is wrong there besides is a warning."""
     for name in await ways.worth_a_try(seen.host, error):
+        if any(other.error is not None and other.error.code in ("auth", "penalty") for other in seen.others):
+            break  # it came to the login, and none has more to show there
         seen.on_step(f"trying {name}")
         way, transport = await ways.connected(seen.host, name)
         first = not any(other.error is None for other in seen.others)

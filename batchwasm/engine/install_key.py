@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from batchwasm.engine.trust import tried
 from batchwasm.errors import HostError
 from batchwasm.model import Host
 from batchwasm.transports import Process
@@ -25,14 +26,12 @@ NEW_KEY = "~/.ssh/id_ed25519"
 async def takes_password(host: Host) -> bool:
     """Whether one would log in, and nothing else is asked for. Nobody's password is needed to find out."""
     password = Password()
-    transport = SshTransport(host, password)
-    try:
-        await transport.connect()
-    except HostError:
-        return password.asked and not password.other
-    finally:
-        await transport.close()
-    return False
+    return await tried(SshTransport(host, password)) is not None and password.would_do
+
+
+async def keys_first(host: Host, password: Password) -> HostError | None:
+    """A login by keys; where they are refused, `password` knows what else would do, and that was one refused login."""
+    return await tried(SshTransport(host, password))
 
 
 def make_key() -> None:

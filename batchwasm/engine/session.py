@@ -65,6 +65,7 @@ SILENCES = 3  # parts that it is waited in: if it was we who were stopped, that 
 # After the first of these parts, five heartbeats, what a host runs is doubted; after the last one the host is given up.
 GONE_S = 600.0  # as long as a run without any host waits for one, too
 RETRY_S, RETRY_LIMIT_S = 0.5, 60.0  # doubled each time: a restarted sshd is back soon, a machine that is off is not
+PENALTY_S = 40.0  # of which at least half is waited: a penalty of sshd is 15 s or longer
 GOODBYE_S = 6.0  # to connect once more, at the end; a run's end waits 10 s for its hosts in all
 LEAVE_S = 3.0  # for the last word to a host that is dropped, which may not be listening
 
@@ -163,6 +164,8 @@ class Session:
             except HostError as error:
                 if not error.waiting_may_help:
                     return
+                if error.code == "penalty":
+                    self._delay_s = max(self._delay_s, PENALTY_S)
             await self._rest()
         if self.owes_goodbye and self._stops_guests:
             await self._say_goodbye()

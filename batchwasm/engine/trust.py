@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from batchwasm import transports
@@ -10,6 +10,7 @@ from batchwasm.errors import HostError
 from batchwasm.model import Host, HostName
 from batchwasm.transports import Offer, UnknownKey
 
+Login = Callable[[Host], Awaitable[HostError | None]]
 GATEWAYS = 16  # more unknown keys than this on the way to one host is not a way
 
 
@@ -31,14 +32,29 @@ class Trusted:
         return self.declined is None and (self.error is None or self.error.code == "auth")
 
 
-async def trust(host: Host, accept: Callable[[Offer], bool]) -> Trusted:
+async def log_in(host: Host) -> HostError | None:
+    """By the host's transport, and out again: why it fails."""
+    return await tried(transports.make(host))
+
+
+async def tried(transport: transports.Transport) -> HostError | None:
+    try:
+        await transport.connect()
+    except HostError as error:
+        return error
+    finally:
+        await transport.close()
+    return None
+
+
+async def trust(host: Host, accept: Callable[[Offer], bool], login: Login = log_in) -> Trusted:
     """Ask `accept` about each unknown key on the way to the host, and write down what it accepts.
 
     A key is shown before anybody is authenticated to it. A changed key is never asked about: it is the error.
     """
     accepted: list[Offer] = []
     for _ in range(GATEWAYS):
-        error = await _login(host)
+        error = await login(host)
         if not isinstance(error, UnknownKey):
             return Trusted(host=host.name, accepted=tuple(accepted), declined=None, error=error)
         if not accept(error.offer):
@@ -49,14 +65,3 @@ async def trust(host: Host, accept: Callable[[Offer], bool]) -> Trusted:
             return Trusted(host=host.name, accepted=tuple(accepted), declined=None, error=problem)
         accepted.append(error.offer)
     raise AssertionError("a key that was accepted is asked about again")
-
-
-async def _login(host: Host) -> HostError | None:
-    transport = transports.make(host)
-    try:
-        await transport.connect()
-    except HostError as error:
-        return error
-    finally:
-        await transport.close()
-    return None

@@ -1,7 +1,8 @@
 """The other transports to a host whose own fails: which are worth a try, and whether they come further.
 
 A host that is down, a name that does not resolve and a key that nobody has accepted are the same for all of them. What
-differs: what an implementation can negotiate, how it can authenticate, and what it understands of ssh_config.
+differs: what an implementation can negotiate, and what it understands of ssh_config. A login that was refused is tried
+again only where ssh has something else to show: sshd lets nobody in for a while from where it refused a few.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from batchwasm.model import Host
 
 WAYS = ("ssh", "openssh", "paramiko")
 """The first one that works is what we advise."""
-MAY_DIFFER = frozenset({"protocol", "auth", "config", "local"})
+MAY_DIFFER = frozenset({"protocol", "config", "local"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,6 +39,9 @@ async def worth_a_try(host: Host, error: HostError) -> tuple[str, ...]:
         return ()
     if error.code in MAY_DIFFER:
         return others
+    if error.code == "auth":
+        may = host.transport != "openssh" and await transports.ssh_shows_more(host)
+        return ("openssh",) if may else ()
     if error.code == "unreachable" and host.transport != "openssh" and await transports.ssh_goes_elsewhere(host):
         return ("openssh",)
     return ()

@@ -8,7 +8,17 @@ from batchwasm.errors import HostError
 from batchwasm.model import Host
 from batchwasm.transports.base import Offer, Process, Transport, UnknownKey
 
-__all__ = ["Offer", "Process", "Transport", "UnknownKey", "checks_keys", "make", "place", "ssh_goes_elsewhere"]
+__all__ = [
+    "Offer",
+    "Process",
+    "Transport",
+    "UnknownKey",
+    "checks_keys",
+    "make",
+    "place",
+    "ssh_goes_elsewhere",
+    "ssh_shows_more",
+]
 
 
 def make(host: Host) -> Transport:
@@ -66,3 +76,10 @@ async def ssh_goes_elsewhere(host: Host) -> bool:
     from batchwasm.transports import elsewhere
 
     return await elsewhere.ssh_goes_elsewhere(host)
+
+
+async def ssh_shows_more(host: Host) -> bool:
+    """Whether the system's ssh has something to log in with that the others have not; nothing is connected."""
+    from batchwasm.transports import elsewhere
+
+    return await elsewhere.ssh_shows_more(host)

@@ -1,4 +1,8 @@
-"""How many logins are begun at once: at one machine that others are behind, and in this process."""
+"""How many logins are begun at once: at one machine that others are behind, and in this process.
+
+Where such a machine refuses the first of them, the others do not try: sshd counts refused logins, and after a few it
+lets nobody in.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,20 @@ import asyncio
 import contextlib
 import random
 import weakref
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeVar
+
+from batchwasm.errors import HostError
 
 LOGINS_AT_ONE_GATE = 8  # sshd starts dropping at 10 that are not authenticated yet (MaxStartups 10:30:60)
 LOGINS_AT_ONCE = 64  # a handshake costs some 50 ms of cpu here: more would time out by waiting for each other
 DROPPED_TRIES = 6  # MaxStartups drops at random; with the pauses below these take up to 10 s
+REFUSED_S = 30.0  # what the first was told counts so long: by then somebody may have mended it
 
+T = TypeVar("T")
+Verdict = asyncio.Future[HostError | None]
 _gates: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, asyncio.Semaphore]] = weakref.WeakKeyDictionary()
+_verdicts: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Verdict]] = weakref.WeakKeyDictionary()
 
 
 @contextlib.asynccontextmanager
@@ -25,6 +36,31 @@ async def turn(first: str) -> AsyncIterator[None]:
 def _gate(key: str, width: int) -> asyncio.Semaphore:
     gates = _gates.setdefault(asyncio.get_running_loop(), {})
     return gates.setdefault(key, asyncio.Semaphore(width))
+
+
+async def gateway(name: str, where: str, login: Callable[[], Awaitable[T]]) -> T:
+    """`login` at `where` (`user@host:port`), on the way to the host `name`; the first goes alone.
+
+    Raises what it raises, and HostError where the first was refused.
+    """
+    loop = asyncio.get_running_loop()
+    verdicts = _verdicts.setdefault(loop, {})
+    if where in verdicts:
+        refused = await asyncio.shield(verdicts[where])
+        if refused is not None:
+            raise HostError(refused.code, f"{name}: {refused.cause.partition(': ')[2]}", refused.cure)
+        return await login()
+    verdict = verdicts[where] = loop.create_future()
+    try:
+        return await login()
+    except HostError as error:
+        if error.code in ("auth", "penalty"):
+            verdict.set_result(error)
+            loop.call_later(REFUSED_S, verdicts.pop, where)
+        raise
+    finally:
+        if not verdict.done():
+            verdict.set_result(None)
 
 
 async def pause(attempt: int) -> None:

@@ -12,7 +12,7 @@ import contextlib
 
 from batchwasm.errors import HostError, HostLost
 from batchwasm.model import Host
-from batchwasm.transports import gates, groups
+from batchwasm.transports import gates, groups, penalties
 from batchwasm.transports.announced import PidLine, announced, killing
 from batchwasm.transports.local import LocalProcess, happens
 from batchwasm.transports.login_shell import portable
@@ -105,6 +105,8 @@ class OpensshTransport:
                 failed = Failed(name=self._name, target=self._client, client=self._client, options=options, words=words)
                 if not failed.dropped:
                     break
+                if attempt == 0:
+                    await penalties.check(self._name, options.settings(self._client.endpoint))
             raise await why(failed)
 
     async def _log_in(self, socket: str, options: Options) -> str | None:
@@ -196,20 +198,30 @@ class OpensshTransport:
             login.close()
 
 
-async def line_for_a_person(host: Host) -> list[str] | None:
-    """The command line of ssh that asks in this terminal and then lets us in; None where none is needed, or helps."""
+async def line_for_a_person(host: Host, *, refused: bool = False) -> list[str] | None:
+    """The command line of ssh that asks in this terminal and then lets us in; None where none is needed, or helps.
+
+    `refused` says that it is needed: without asking nobody is let in.
+    """
+    try:
+        if refused or await _asks(host):
+            client = Client(endpoint=endpoint_of(host))
+            options = await client.says(host.name)
+            return client.undoing(options).shared(standing(client), options, f"-oControlPersist={ASKED_PERSIST_S}")
+    except HostError:
+        pass  # the run will tell
+    return None
+
+
+async def _asks(host: Host) -> bool:
     transport = OpensshTransport(host)
     try:
         await transport.connect()
     except Asks:
-        client = Client(endpoint=endpoint_of(host))
-        options = await client.says(host.name)
-        return client.undoing(options).shared(standing(client), options, f"-oControlPersist={ASKED_PERSIST_S}")
-    except HostError:
-        return None  # the run will tell
+        return True
     finally:
         await transport.close()
-    return None
+    return False
 
 
 class _Login(asyncio.SubprocessProtocol):

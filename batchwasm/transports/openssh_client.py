@@ -216,6 +216,9 @@ class Options:
     def one(self, key: str, default: str = "") -> str:
         return self._lists.get(key, [default])[0]
 
+    def all(self, key: str) -> list[str]:
+        return self._lists.get(key, [])
+
     @property
     def host(self) -> str:
         return self.one("hostname")
@@ -277,7 +280,7 @@ class Options:
             hash_known_hosts=self.one("hashknownhosts") in ("yes", "true"),
             user_known_hosts=Path(mine[0]) if mine else None,
             known_hosts=existing([*mine, *everybodys]),
-            identity_files=existing(self._lists.get("identityfile", [])),
+            identity_files=existing(self.all("identityfile")),
             identities_only=self.one("identitiesonly") == "yes",
             connect_timeout_s=self.connect_timeout_s,
             config_files=(),

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from batchwasm.errors import HostError
-from batchwasm.transports import kerberos
+from batchwasm.transports import kerberos, penalties, reaching
 from batchwasm.transports.openssh_client import (
     DIAGNOSIS_S,
     GATEWAYS_DEEP,
@@ -132,9 +132,9 @@ async def _target(failed: Failed) -> HostError:
         first = words.strip().splitlines()[0].strip()
         return HostError("unreachable", f"{cause} ({first})", "ssh -G HOST shows the command: try it by itself")
     if DROPPED.search(said):
-        cause = f"{name}: {settings.known_name} closes the connection before the login ({said})"
-        cure = "too many logins at once (MaxStartups) or a firewall; try again, then ask its administrator"
-        return HostError("unreachable", cause, cure)
+        if not options.proxied:
+            await penalties.check(name, settings)
+        return reaching.dropped(name, settings, said)
     return HostError("unreachable", f"{where}: {said or 'ssh ended without a word'}", "try: ssh HOST true")
 
 

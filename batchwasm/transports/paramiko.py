@@ -14,6 +14,7 @@ import socket
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import asyncssh
 import paramiko
@@ -22,7 +23,7 @@ from paramiko.ssh_exception import IncompatiblePeer
 
 from batchwasm.errors import HostError, HostLost
 from batchwasm.model import Host
-from batchwasm.transports import gates, reaching
+from batchwasm.transports import gates, penalties, reaching
 from batchwasm.transports.announced import announced
 from batchwasm.transports.login_shell import portable
 from batchwasm.transports.paramiko_channel import GONE, ParamikoProcess
@@ -36,6 +37,7 @@ KEEPALIVE_S = 10
 UNANSWERED_S = 40  # a cable that is pulled is noticed by then
 SPAWN_S = 60.0  # a host under load forks slowly, a home on a dead file server never
 CLOSE_S = 3.0
+CONNECTIONS = 2  # sshd hangs up after six keys, and who comes back again and again is soon let in no more
 LATER_S = 5.0  # after our own time-outs, so that it is those that tell
 WINDOW_BYTES = 4 * 1024 * 1024  # throughput on a long way is at most this per round trip
 
@@ -86,7 +88,8 @@ class ParamikoTransport:
         try:
             async with gates.turn(f"{route[0].host}:{route[0].port}"):
                 for hop in route:
-                    await _hop(self._name, hop, login)
+                    log_in = partial(_hop, self._name, hop, login)
+                    await (log_in() if hop is route[-1] else gates.gateway(self._name, hop.login, log_in))
         except BaseException:
             start(login.close)
             raise
@@ -150,6 +153,8 @@ async def _connect(name: str, options: Settings, login: _Login) -> None:
             await in_thread(lambda: _open(options, login, keys, mine))
     except _Dropped:
         raise
+    except penalties.Barred as error:
+        raise penalties.barred(name, options) from error
     except paramiko.BadHostKeyException as error:
         raise keys.error(name) from error
     except _Refused as error:
@@ -170,9 +175,12 @@ def _open(options: Settings, login: _Login, keys: HostKeys, mine: OwnKeys) -> No
     """Adds a connection to `login`."""
     with _agent() as agent:
         left = deque([*_agent_keys(agent, mine), *_file_keys(mine)])
-        connection = _authenticated(options, login, keys, left)
-        while connection is None:  # it hung up, which some do after each key, and others after a few
+        for _ in range(CONNECTIONS):
             connection = _authenticated(options, login, keys, left)
+            if connection is not None:
+                break
+        else:
+            raise _Refused("too many keys: it hung up on them")
     connection.set_keepalive(KEEPALIVE_S)
     login.connections.append(connection)
     if login.abandoned:
@@ -215,7 +223,7 @@ def _link(options: Settings, login: _Login) -> socket.socket | paramiko.Channel:
         proxy = Proxy.start(options.proxy_command)
         login.proxies.append(proxy)
         return proxy.link
-    link = socket.create_connection(target, timeout=options.connect_timeout_s)
+    link = penalties.link(options)
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # paramiko's keepalives wait for no answer
         link.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNANSWERED_S * 1000)
     return link

@@ -7,6 +7,8 @@ import socket
 from batchwasm.errors import HostError
 from batchwasm.transports.ssh_config import Settings
 
+DROPPED_BY = "too many logins at once (MaxStartups), too many that it refused (PerSourcePenalties), or a firewall"
+
 
 def unreachable(name: str, options: Settings, error: Exception, *, through: bool) -> HostError:
     """The error for it; says which of the machines on the way it was. `through` is where a gateway is before it."""
@@ -29,10 +31,10 @@ def behind_gateway(name: str, options: Settings, reason: str) -> HostError:
     return HostError("unreachable", cause, "is it on, and is its address known there?")
 
 
-def dropped(name: str, options: Settings, error: Exception) -> HostError:
+def dropped(name: str, options: Settings, error: object) -> HostError:
     """It closed every try of a login before it began to talk."""
     cause = f"{name}: {options.known_name} closes the connection before the login ({error})"
-    cure = "too many logins at once (MaxStartups) or a firewall; try again, then ask its administrator"
+    cure = f"{DROPPED_BY}; wait a little, then ask its administrator"
     return HostError("unreachable", cause, cure)
 
 

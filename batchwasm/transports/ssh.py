@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import socket
 from dataclasses import dataclass
+from functools import partial
 
 import asyncssh
 
 from batchwasm.errors import HostError, HostLost
 from batchwasm.model import Host
-from batchwasm.transports import gates, reaching
+from batchwasm.transports import gates, penalties, reaching
 from batchwasm.transports.announced import announced
 from batchwasm.transports.login_shell import portable
 from batchwasm.transports.proxy import Proxy
@@ -23,6 +24,7 @@ from batchwasm.transports.ssh_channel import SshProcess
 from batchwasm.transports.ssh_config import Endpoint, Settings
 from batchwasm.transports.ssh_keys import HostKeys, OwnKeys, own_keys, refused
 from batchwasm.transports.ssh_password import AskedFor, Password
+from batchwasm.transports.threads import in_thread
 
 KEEPALIVE_S, KEEPALIVE_MISSED = 10.0, 3  # a cable that is pulled is noticed after 40 s
 SPAWN_S = 60.0  # a host under load forks slowly, a home on a dead file server never
@@ -104,7 +106,8 @@ async def login(name: str, endpoint: Endpoint, password: Password | None = None)
         try:
             for hop in route:
                 secret = password if hop is route[-1] else None
-                below.append(await _hop(name, hop, below[-1] if below else None, proxies, secret))
+                log_in = partial(_hop, name, hop, below[-1] if below else None, proxies, secret)
+                below.append(await (log_in() if hop is route[-1] else gates.gateway(name, hop.login, log_in)))
         except BaseException:
             for connection in reversed(below):
                 connection.abort()
@@ -126,7 +129,7 @@ async def _hop(
         if attempt:
             await gates.pause(attempt)
         try:
-            return await _connect(name, options, through, proxies, password)
+            return await _connect(name, options, through, proxies, password, again=attempt > 0)
         except (asyncssh.ConnectionLost, ConnectionResetError, BrokenPipeError) as error:
             dropped = error
     raise reaching.dropped(name, options, dropped) from dropped
@@ -138,13 +141,17 @@ async def _connect(
     through: asyncssh.SSHClientConnection | None,
     proxies: list[Proxy],
     password: Password | None,
+    *,
+    again: bool,
 ) -> asyncssh.SSHClientConnection:
     """One try. A connection that was dropped leaves as it is, everything else as HostError."""
     keys = HostKeys(options) if password is None else AskedFor(options, password)
     mine = own_keys(options)
     try:
         async with asyncio.timeout(options.connect_timeout_s):
-            return await _open(options, through, keys, mine, proxies)
+            return await _open(options, through, keys, mine, proxies, again=again)
+    except penalties.Barred as error:
+        raise penalties.barred(name, options) from error
     except (asyncssh.ConnectionLost, ConnectionResetError, BrokenPipeError):
         raise
     except asyncssh.HostKeyNotVerifiable as error:
@@ -165,7 +172,7 @@ async def _connect(
 
 
 async def _refused(name: str, options: Settings, mine: OwnKeys, password: Password | None, reason: str) -> HostError:
-    if password is not None:
+    if password is not None and (password.other or not password.after_keys):
         return password.refused(name, options, reason)
     return await refused(name, options, mine, reason)
 
@@ -176,13 +183,18 @@ async def _open(
     keys: HostKeys,
     mine: OwnKeys,
     proxies: list[Proxy],
+    *,
+    again: bool,
 ) -> asyncssh.SSHClientConnection:
     asked = isinstance(keys, AskedFor)
+    with_keys = not isinstance(keys, AskedFor) or keys.with_keys
     link: socket.socket | None = None
     if options.proxy_command is not None and through is None:
         # Its own way takes no shell, and leaves the command to the garbage collector.
         proxies.append(Proxy.start(options.proxy_command))
         link = proxies[-1].link
+    elif again and through is None:
+        link = await in_thread(lambda: penalties.link(options))
     connection, _ = await asyncssh.create_connection(
         lambda: keys,
         options.endpoint.name,
@@ -197,7 +209,7 @@ async def _open(
         client_keys=mine.pairs,
         agent_identities=mine.agent_identities,
         pkcs11_provider=None,  # asyncssh would want python-pkcs11 for it, and fail without; the agent may hold its keys
-        public_key_auth=not asked,
+        public_key_auth=with_keys,
         password_auth=asked,
         kbdint_auth=asked,
         agent_forwarding=False,

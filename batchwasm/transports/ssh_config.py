@@ -76,6 +76,11 @@ class Settings:
     config_files: tuple[str, ...]
 
     @property
+    def login(self) -> str:
+        """`user@host:port`"""
+        return f"{self.user}@{self.host}:{self.port}"
+
+    @property
     def known_name(self) -> str:
         """The name that known_hosts has this host under."""
         name = self.host_key_alias or self.host

@@ -145,13 +145,23 @@ def own_keys(options: Settings) -> OwnKeys:
     keys = OwnKeys(pairs=[], files=[], locked=[], agent_identities=_identities(options))
     for path in options.identity_files:
         try:
-            keys.pairs.extend(asyncssh.load_keypairs(path))
+            keys.pairs.extend(_pairs(path))
             keys.files.append(path)
         except asyncssh.KeyEncryptionError:
             keys.locked.append(path)
         except (asyncssh.KeyImportError, OSError) as error:
             (keys.locked if "passphrase" in str(error).lower() else keys.unreadable).append(path)
     return keys
+
+
+def _pairs(path: str) -> list[asyncssh.SSHKeyPair]:
+    """The key, and its certificate if it has one."""
+    try:
+        return list(asyncssh.load_keypairs(path))
+    except asyncssh.KeyImportError:
+        raise
+    except ValueError:  # the .pub beside it is that of another key, as where somebody moved only one of the files
+        return list(asyncssh.load_keypairs([asyncssh.read_private_key(path)]))
 
 
 def _identities(options: Settings) -> list[bytes] | None:
@@ -168,6 +178,10 @@ def _identities(options: Settings) -> list[bytes] | None:
     return found or [b""]  # an empty list would mean all of them
 
 
+class Locked(HostError):
+    """HostError `auth` where there is a key that nobody has tried: ssh can ask a person for its passphrase."""
+
+
 async def refused(name: str, options: Settings, mine: OwnKeys, reason: str) -> HostError:
     """The error for a login that the host refused."""
     held = await _agent_keys()
@@ -178,7 +192,7 @@ async def refused(name: str, options: Settings, mine: OwnKeys, reason: str) -> H
     cause = f"{name}: {options.known_name} refuses user {options.user} ({what}; {reason})"
     if mine.locked:
         first = short(mine.locked[0])
-        return HostError("auth", cause, f"{first} has a passphrase and no agent holds it: ssh-add {first}")
+        return Locked("auth", cause, f"{first} has a passphrase and no agent holds it: ssh-add {first}")
     if "too many" in reason.lower():
         cure = "it lets nobody try so many: name the right key by IdentityFile and IdentitiesOnly in ~/.ssh/config"
         return HostError("auth", cause, cure)

@@ -13,27 +13,41 @@ from batchwasm.errors import HostError
 from batchwasm.transports.ssh_config import Settings
 from batchwasm.transports.ssh_keys import HostKeys
 
+BESIDES = "password"
+"""What a server asks for that took a key, or wants none."""
+
 
 class AsksMore(HostError):
     """HostError `auth` of a host that wants something else besides a password, or instead of it."""
 
-    def __init__(self, cause: str) -> None:
-        super().__init__("auth", cause)
+    def __init__(self, cause: str, options: Settings) -> None:
+        from batchwasm.transports.openssh_client import Client
+        from batchwasm.transports.openssh_errors import by_hand
+
+        line = by_hand(Client(endpoint=options.endpoint))
+        super().__init__("auth", cause, f"log in once yourself, and add it again while that stands: {line}")
 
 
 @dataclass(kw_only=True, slots=True)
 class Password:
-    """`text` is None for who only wants to know whether one would do: see `asked` after the login was refused."""
+    """`text` is None for who only wants to know whether one would do: see `would_do` after the login was refused."""
 
     text: str | None = field(default=None, repr=False)
+    after_keys: bool = False
+    """Keys are tried first, as ever, and what the server asks for when it refused them is only taken down."""
     asked: bool = False
     other: str = ""
     """What the server asked for instead or besides."""
 
+    @property
+    def would_do(self) -> bool:
+        return self.asked and not self.other
+
     def refused(self, name: str, options: Settings, reason: str) -> HostError:
         where = f"{name}: {options.known_name}"
         if self.other:
-            return AsksMore(f"{where} asks user {options.user} for more than a password: {self.other!r}")
+            what = "a key" if self.other == BESIDES else "a key or a password" if self.after_keys else "a password"
+            return AsksMore(f"{where} asks user {options.user} for more than {what}: {self.other!r}", options)
         if not self.asked:
             return HostError("auth", f"{where} takes no password of user {options.user} ({reason})")
         return HostError("auth", f"{where} does not take that password of user {options.user} ({reason})", "try again")
@@ -44,9 +58,18 @@ class AskedFor(HostKeys):
 
     def __init__(self, options: Settings, password: Password) -> None:
         # As ssh does: where StrictHostKeyChecking is `no` a key may be new, but one that changed gets no password.
-        super().__init__(replace(options, strict="accept-new") if options.strict == "no" else options)
+        judged = options.strict == "no" and not password.after_keys
+        super().__init__(replace(options, strict="accept-new") if judged else options)
         self._password = password
-        self._given = False
+        self._given = self._keys_refused = False
+
+    @property
+    def with_keys(self) -> bool:
+        return self._password.after_keys
+
+    def public_key_auth_requested(self) -> None:
+        """All keys were refused."""
+        self._keys_refused = True
 
     def password_auth_requested(self) -> str | None:
         return self._give()
@@ -69,5 +92,7 @@ class AskedFor(HostKeys):
 
     def _give(self) -> str | None:
         self._password.asked = True
+        if self.with_keys and not self._keys_refused:
+            self._password.other = BESIDES
         given, self._given = self._given, True
         return None if given else self._password.text

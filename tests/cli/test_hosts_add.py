@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,7 +48,10 @@ def locked(tmp_path: Path, home: Path) -> Iterator[PasswordServer]:
 def test_a_new_host_is_in_the_users_own_inventory_with_its_key_accepted(
     batchwasm: Cli, pool: list[Sshd], home: Path
 ) -> None:
+    before = pool[0].log.count("Connection from")
     ended = batchwasm("hosts", "add", f"root@{pool[0].name}", "--yes")
+    # To see its key, to log in, to look: sshd counts those that end without a login, too.
+    assert pool[0].log.count("Connection from") == before + 3
     assert pool[0].fingerprint in ended.err
     assert (home / OWN).read_text() == '[hosts.sshd-a]\nuser = "root"\n'
     assert f"1 host was added to {home / OWN}:" in ended.err
@@ -145,6 +149,7 @@ def test_a_password_puts_the_users_key_there_and_is_not_kept(
     assert stat.S_IMODE(locked.authorized_keys.stat().st_mode) == 0o600
     assert stat.S_IMODE(locked.authorized_keys.parent.stat().st_mode) == 0o700
     assert locked.tried == [PASSWORD]
+    assert locked.refused == 1  # sshd counts them, and soon lets nobody in for a while
     assert (home / OWN).read_text() == f'[hosts.locked]\nuser = "{USER}"\n'
     written = [path.read_bytes() for path in tmp_path.parent.rglob("*") if path.is_file()]
     assert not [data for data in written if PASSWORD.encode() in data]
@@ -170,6 +175,7 @@ def test_who_has_no_key_gets_one_made(batchwasm: Cli, locked: PasswordServer, ho
 def test_a_wrong_password_puts_nothing_there(batchwasm: Cli, locked: PasswordServer, home: Path) -> None:
     new_key(home / ".ssh/id_ed25519")
     assert "does not take that password of user alice" in add_locked(batchwasm, stdin="guess\n", code=3)
+    assert locked.refused == 2
     assert not locked.authorized_keys.exists()
     assert not (home / OWN).exists()
 
@@ -218,7 +224,7 @@ def test_without_a_terminal_it_says_what_answers_for_a_password(
     new_key(home / ".ssh/id_ed25519")
     said = batchwasm("hosts", "add", f"{USER}@locked", "--yes", code=3).err
     assert "give the password with --password-stdin" in said
-    assert locked.tried == []
+    assert (locked.tried, locked.refused) == ([], 1)
 
 
 def test_a_server_that_asks_for_a_password_in_a_question_of_its_own_gets_it(
@@ -235,7 +241,7 @@ def test_a_server_that_wants_a_code_too_gets_no_password_and_the_way_by_hand_is_
     locked.prompts = ("Password: ", "Verification code: ")
     said = add_locked(batchwasm, code=3)
     assert "ControlPersist=8h" in said
-    assert locked.tried == []
+    assert (locked.tried, locked.refused) == ([], 1)
     assert not (home / ".ssh/id_ed25519").exists()
 
 
@@ -249,6 +255,7 @@ def test_on_a_terminal_ssh_itself_asks_for_a_code(batchwasm: Cli, locked: Passwo
     )
     assert code == 0, shown
     assert (home / OWN).read_text() == f'[hosts.locked]\nuser = "{USER}"\ntransport = "openssh"\n'
+    assert locked.refused == 1
 
 
 def test_on_a_terminal_ssh_itself_asks_for_a_tokens_pin(
@@ -315,6 +322,25 @@ def test_a_wrong_password_is_tried_on_one_host_only(batchwasm: Cli, three: list[
     assert [server.tried for server in three] == [["guess"], [], []]
 
 
+def test_hosts_that_have_another_password_are_asked_for_theirs_by_name(
+    batchwasm: Cli, three: list[PasswordServer], home: Path
+) -> None:
+    new_key(home / ".ssh/id_ed25519")
+    for server, password in zip(three, ("first", "second", "third"), strict=True):
+        server.password = password
+    code, shown = on_a_terminal(
+        *("-m", "batchwasm", "hosts", "add", "--yes", f"{USER}@locked[0-2]"),
+        cwd=batchwasm.folder,
+        answers=[("not kept): ", f"{password}\n") for password in ("guess", "first", "second", "guess", "third")],
+    )
+    assert code == 0, shown
+    assert "not the password of alice on locked0\n" in shown
+    assert "not the password of alice on locked1, locked2\nno key of yours is known to locked[1-2]; " in shown
+    assert shown.count("not the password of alice on locked2\n") == 2
+    assert [server.tried[-1] for server in three] == ["first", "second", "third"]
+    assert list(hosts_of(home / OWN)) == ["locked0", "locked1", "locked2"]
+
+
 def test_whether_a_key_may_be_made_is_asked_once(batchwasm: Cli, three: list[PasswordServer], home: Path) -> None:
     code, shown = on_a_terminal(
         *("-m", "batchwasm", "hosts", "add", f"{USER}@locked[0-2]"),
@@ -330,7 +356,7 @@ def test_a_server_that_takes_no_password_is_not_offered_one(batchwasm: Cli, lock
     new_key(home / ".ssh/id_ed25519")
     said = add_locked(batchwasm, code=3)
     assert "refuses user alice (tried: ~/.ssh/id_ed25519;" in said
-    assert locked.tried == []
+    assert (locked.tried, locked.refused) == ([], 1)
 
 
 def test_a_key_with_a_passphrase_that_no_agent_holds_is_told(
@@ -339,6 +365,30 @@ def test_a_key_with_a_passphrase_that_no_agent_holds_is_told(
     new_key(home / ".ssh/id_ed25519", "passphrase")
     assert "ssh-add ~/.ssh/id_ed25519" in add_locked(batchwasm, code=3)
     assert locked.tried == []
+
+
+def test_a_server_that_wants_a_password_besides_a_key_gets_none_for_it(
+    batchwasm: Cli, ssh_servers: Servers, pool: list[Sshd], home: Path
+) -> None:
+    both = ("PasswordAuthentication yes", "AuthenticationMethods publickey,password")
+    server = ssh_servers.make("both", options=both)
+    ssh_servers.client.install(home, [*pool, server])
+    said = batchwasm("hosts", "add", "both", "--password-stdin", stdin="guess\n", code=3).err
+    assert "asks user root for more than a key: 'password'; log in once yourself" in said
+    assert "Partial publickey for root" in server.log
+    assert "Failed password" not in server.log
+    ssh_servers.release(server)
+
+
+def test_on_a_terminal_ssh_asks_for_the_passphrase_of_a_key(batchwasm: Cli, pool: list[Sshd], home: Path) -> None:
+    lock = ["ssh-keygen", "-q", "-p", "-P", "", "-N", "secret", "-f", str(home / ".ssh/id_ed25519")]
+    subprocess.run(lock, check=True, stdout=subprocess.DEVNULL)
+    add = ("-m", "batchwasm", "hosts", "add", "--yes", "sshd-a")
+    answers = [("Enter passphrase", "secret\n")]
+    with left_open("sshd-a"):
+        code, shown = on_a_terminal(*add, cwd=batchwasm.folder, answers=answers, controlling=True)
+    assert code == 0, shown
+    assert (home / OWN).read_text() == '[hosts.sshd-a]\ntransport = "openssh"\n'
 
 
 # ------------------------------------------------------------------------------------------------------ the file

@@ -191,6 +191,17 @@ async def test_only_the_named_key_of_the_agent_is_used_where_ssh_config_says_so(
         assert await output(ssh_pool[1].host, "echo in") == "in\n"
 
 
+async def test_a_key_beside_which_lies_the_public_half_of_another_is_used(
+    ssh_pool: list[Sshd], home: Path, way: str
+) -> None:
+    new_key(home / "other")
+    (home / "other.pub").rename(home / ".ssh/id_ed25519.pub")
+    if way == "openssh":  # shows that half, and no more
+        assert (await failure(ssh_pool[0].host)).code == "auth"
+    else:
+        assert await output(ssh_pool[0].host, "echo in") == "in\n"
+
+
 async def test_more_keys_than_a_server_lets_anybody_try(
     ssh_servers: Servers, ssh_pool: list[Sshd], home: Path, way: str
 ) -> None:
@@ -284,8 +295,8 @@ async def test_a_port_of_something_else_than_ssh_says_so(home: Path, monkeypatch
 
 
 @contextmanager
-def talker(text: bytes) -> Iterator[int]:
-    """A server that says this to everybody and hangs up."""
+def talker(text: bytes, served: list[None] | None = None) -> Iterator[int]:
+    """A server that says this to everybody and hangs up; `served` grows by each."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
@@ -296,6 +307,8 @@ def talker(text: bytes) -> Iterator[int]:
                     return
                 with client:
                     client.sendall(text)
+                    if served is not None:
+                        served.append(None)
 
         thread = threading.Thread(target=serve)
         thread.start()
@@ -320,6 +333,22 @@ async def test_a_jump_host_is_gone_through(behind: Sshd, ssh_pool: list[Sshd]) -
     before = ssh_pool[0].log.count("Accepted publickey")
     assert await output(behind.host, "echo $XDG_CACHE_HOME") == f"{behind.cache}\n"
     assert ssh_pool[0].log.count("Accepted publickey") == before + 1
+
+
+async def test_a_jump_host_that_refuses_one_is_not_asked_by_the_others(
+    behind: Sshd, ssh_pool: list[Sshd], home: Path, way: str
+) -> None:
+    """It would soon let nobody in."""
+    if way == "openssh":
+        return  # each is a process of its own, which asks again to say who refused
+    config(home, f"Host sshd-a\n  IdentitiesOnly yes\n  IdentityFile {home}/other\n")
+    new_key(home / "other")
+    before = ssh_pool[0].refused
+    many = [Host(name=f"x{n}", address=behind.name) for n in range(12)]
+    errors = await asyncio.gather(*map(failure, many))
+    assert {error.code for error in errors} == {"auth"}
+    assert all(f"[{ssh_pool[0].address}]:{ssh_pool[0].port} refuses user" in error.cause for error in errors)
+    assert ssh_pool[0].refused == before + 1
 
 
 async def test_two_jumps_with_user_and_port_are_gone_through(ssh_pool: list[Sshd], home: Path) -> None:
@@ -414,6 +443,17 @@ async def test_a_server_that_hangs_up_on_everybody_is_an_error_in_the_end(
         error = await failure(Host(name="x", address="127.0.0.1", port=port))
     assert error.code == "unreachable"
     assert "closes the connection" in error.cause
+
+
+async def test_a_server_that_lets_nobody_in_for_a_while_is_told_apart_and_not_asked_again_and_again(home: Path) -> None:
+    """As sshd 9.8 says it, to who had a few logins refused."""
+    served: list[None] = []
+    with talker(b"Not allowed at this time\r\n", served) as port:
+        error = await failure(Host(name="x", address="127.0.0.1", port=port))
+    assert (error.code, error.waiting_may_help) == ("penalty", True)
+    assert "lets nobody in from this machine's address for now" in error.cause
+    assert "ends by itself" in error.cure
+    assert len(served) <= 2
 
 
 @pytest.mark.parametrize("all_of_it", [False, True])
