@@ -72,10 +72,13 @@ async def install(name: str, depot: Depot, on_shipped: Shipped) -> Pack:
 
 
 def platform_of(name: str, facts: Facts) -> Platform:
-    """Raises HostError `platform` for a 32-bit Python."""
+    """Raises HostError: `platform` for a 32-bit Python, `permission` where no program may run from the workdir."""
     if facts.bits != 64:
         cause = f"{name}: {facts.executable} is a {facts.bits}-bit Python, wasmtime needs 64"
         raise HostError("platform", cause, "set `python` of this host to a 64-bit one")
+    if facts.noexec:
+        cause = f"{name}: no program may run from {facts.workdir}, whose disk is mounted noexec there"
+        raise HostError("permission", cause, "set a `workdir` where programs may run in the inventory")
     return Platform(os=facts.os, machine=facts.machine, libc=facts.libc.partition(" ")[0])
 
 
