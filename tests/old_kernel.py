@@ -11,6 +11,7 @@ import os
 import struct
 import sys
 
+LINUX_3_2 = 311
 LINUX_3_10 = 313  # as RHEL 7 has it: no memfd_create, no getrandom, no statx, no copy_file_range, no clone3
 
 _NO_NEW_PRIVILEGES, _SECCOMP, _FILTER = 38, 22, 2

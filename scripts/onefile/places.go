@@ -44,6 +44,11 @@ func unpacked(it about, packed *payload, stop stopping) (string, error) {
 }
 
 func unpackedAt(root, folder string, it about, packed *payload, stop stopping) (string, error) {
+	if slices.Contains(everybodys(), root) { // is made by the system, or is not there
+		if _, err := os.Stat(filepath.Dir(root)); err != nil {
+			return "", err
+		}
+	}
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return "", err
 	}
