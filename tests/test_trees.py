@@ -23,8 +23,9 @@ pytestmark = [
 ]
 
 COPIES = """
-[jobs.copy]
+[jobs.on-%s]
 source = "copy.c"
+labels = ["%s"]
 args = ["in/{name}", "copy of {name}"]
 inputs = ["in/{name}"]
 outputs = ["copy of {name}"]
@@ -111,14 +112,17 @@ def test_files_go_to_both_and_back_unchanged(batchwasm: Cli, folder: Path) -> No
     (folder / "in").mkdir()
     for name, data in content.items():
         (folder / "in" / name).write_bytes(data)
-    (folder / "inventory.toml").write_text("".join(f"[hosts.{debian.name}]\n" for debian in SYSTEMS))
-    (folder / "jobs.toml").write_text(COPIES % json.dumps(list(names), ensure_ascii=False))
+    on = [debian.name for debian in SYSTEMS]
+    (folder / "inventory.toml").write_text("".join(f'[hosts.{host}]\nlabels = ["{host}"]\n' for host in on))
+    wanted = json.dumps(list(names), ensure_ascii=False)
+    (folder / "jobs.toml").write_text("".join(COPIES % (host, host, wanted) for host in on))
     batchwasm("run", "jobs.toml", "--quiet")
     rows = batchwasm("results", "--json").rows
     batchwasm("results", "--files", "back")
-    assert {row["host"] for row in rows} == {"bullseye", "trixie"}
-    found = {path.name.removeprefix("copy of "): path.read_bytes() for path in folder.glob("back/**/copy of *")}
-    assert found == content
+    assert {(row["job"], row["host"]) for row in rows} == {(f"on-{host}", host) for host in on}
+    for host in on:
+        copies = folder.glob(f"back/**/on-{host}/**/copy of *")
+        assert {path.name.removeprefix("copy of "): path.read_bytes() for path in copies} == content
 
 
 @pytest.mark.parametrize("debian", SYSTEMS, ids=lambda debian: debian.name)
