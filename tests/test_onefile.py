@@ -251,6 +251,18 @@ def test_a_version_that_runs_stays_beside_the_one_that_replaces_it(
     assert subprocess.run([folder / "bin/it"], capture_output=True, text=True, check=True).stdout == "two\n"
 
 
+@root_only
+def test_a_version_stays_until_the_next_one_is_there_however_old_it_is(make: Maker, tmp_path: Path) -> None:
+    one, two = make("one"), make("two", zeros=8 << 20)
+    with mounted(tmp_path / "small", "-t", "tmpfs", "-o", "size=4m", "none") as small:
+        one("--unpack-to", small / "opt")
+        [tree] = folders(small / "opt/versions")
+        os.utime(tree, (0, 0))
+        assert "no space left on device" in two("--unpack-to", small / "opt").stderr
+        done = subprocess.run([small / "opt/bin/it"], capture_output=True, text=True, check=True)
+        assert done.stdout == "one\n"
+
+
 def test_a_tree_in_a_folder_of_ones_choice_is_mended(one: Program, tmp_path: Path) -> None:
     one("--unpack-to", tmp_path / "opt")
     [part] = tmp_path.glob("opt/versions/*/lib/part")

@@ -32,30 +32,29 @@ func unpackTo(it about, packed *payload, folder string, stop stopping) error {
 	if err := os.MkdirAll(trees, 0o755); err != nil {
 		return err
 	}
-	tree, err := providedWhereUsable(it, packed, trees, stop)
-	if err != nil {
-		if isFirst {
-			os.Remove(filepath.Join(trees, "lock"))
-			os.Remove(trees) // unless another one unpacks there
-		}
+	if err = usable(trees); err != nil {
+		err = fmt.Errorf("%s: %w", folder, err)
+	} else {
+		err = provide(it, packed, trees, stop, func() error { return choose(it, folder) })
+	}
+	if err != nil && isFirst {
+		os.Remove(filepath.Join(trees, "lock"))
+		os.Remove(trees) // unless another one unpacks there
 		if isNew {
 			os.Remove(folder)
 		}
-		return err
 	}
+	return err
+}
+
+// choose lets the program of this version be the one that is started.
+func choose(it about, folder string) error {
 	link := filepath.Join(folder, "bin", filepath.Base(it.Run))
 	if err := point(link, filepath.Join("..", versions, it.folder(), it.Run)); err != nil {
 		return err
 	}
-	dropOthers(tree)
+	dropOthers(filepath.Join(folder, versions, it.folder()))
 	return nil
-}
-
-func providedWhereUsable(it about, packed *payload, trees string, stop stopping) (string, error) {
-	if err := usable(trees); err != nil {
-		return "", fmt.Errorf("%s: %w", trees, err)
-	}
-	return provided(it, packed, trees, stop)
 }
 
 // replaceable: no folder yet, or one with what --unpack-to makes and nothing else. A ~/.local has a bin/batchwasm, too.

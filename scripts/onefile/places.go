@@ -58,7 +58,8 @@ func unpackedAt(root, folder string, it about, packed *payload, stop stopping) (
 	if err := usable(folder); err != nil {
 		return "", err
 	}
-	return provided(it, packed, folder, stop)
+	removeUnused(folder) // makes room
+	return filepath.Join(folder, it.folder()), provide(it, packed, folder, stop, func() error { return nil })
 }
 
 // because is what an error says without the path, which may be that of any of some thousand files.
@@ -155,6 +156,7 @@ func whole(tree string, it about) bool {
 	now := time.Now()
 	os.Chtimes(tree, now, now) // a read-only home is no reason to stop
 	tidy(filepath.Dir(tree), false)
+	removeUnused(filepath.Dir(tree))
 	return true
 }
 

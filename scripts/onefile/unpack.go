@@ -34,8 +34,9 @@ var patience = "30s"
 
 type stopping = <-chan os.Signal
 
-// provided is the folder of the tree in a folder of trees, whole and on the disk afterwards.
-func provided(it about, packed *payload, folder string, stop stopping) (string, error) {
+// provide unpacks the tree to a folder of trees where it is not there, whole and on the disk, and does `then` before
+// another start may do the same.
+func provide(it about, packed *payload, folder string, stop stopping, then func() error) error {
 	tree := filepath.Join(folder, it.folder())
 	if terminal(os.Stderr) {
 		told := time.AfterFunc(long, func() { say("unpacking to %s, once", tree) })
@@ -43,14 +44,16 @@ func provided(it about, packed *payload, folder string, stop stopping) (string, 
 	}
 	lock, err := alone(folder, stop)
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer lock.Close()
-	if stands(tree, it) && complete(tree) { // another start did it meanwhile
-		return tree, nil
-	}
 	tidy(folder, lock != nil)
-	return tree, unpack(it, packed, tree, stop)
+	if !stands(tree, it) || !complete(tree) { // or another start did it meanwhile
+		if err := unpack(it, packed, tree, stop); err != nil {
+			return err
+		}
+	}
+	return then()
 }
 
 // alone waits until no other start unpacks there, so that ten at once take the room of one. It is nil where that can't
@@ -153,8 +156,7 @@ func aside(tree string) error {
 	return nil
 }
 
-// tidy removes what was not used for long and is not in use, and what killed starts left. `alone`: no other start unpacks
-// there, but for one that lost its patience.
+// tidy removes what killed starts left. `alone`: no other start unpacks there, but for one that lost its patience.
 func tidy(folder string, alone bool) {
 	entries, _ := os.ReadDir(folder)
 	for _, entry := range entries {
@@ -173,8 +175,17 @@ func tidy(folder string, alone bool) {
 				os.RemoveAll(path)
 			}
 			lock.Close()
-		case age > unused:
-			remove(path)
+		}
+	}
+}
+
+// removeUnused lets versions go that nobody started for long and nobody runs; each start of a day touches its own.
+func removeUnused(folder string) {
+	entries, _ := os.ReadDir(folder)
+	for _, entry := range entries {
+		info, err := entry.Info()
+		if err == nil && info.IsDir() && filepath.Ext(entry.Name()) == "" && time.Since(info.ModTime()) > unused {
+			remove(filepath.Join(folder, entry.Name()))
 		}
 	}
 }
