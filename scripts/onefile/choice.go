@@ -54,6 +54,9 @@ func choose(it about, folder string) error {
 		return err
 	}
 	dropOthers(filepath.Join(folder, versions, it.folder()))
+	if terminal(os.Stderr) {
+		say("the command is %s", link)
+	}
 	return nil
 }
 
@@ -115,8 +118,11 @@ func dropOthers(tree string) {
 		if !entry.IsDir() || filepath.Ext(path) != "" || path == tree {
 			continue
 		}
-		if err := remove(path); err != nil {
-			say("the earlier version in %s stays: %s; the next --unpack-to removes it", path, because(err))
+		switch err := remove(path); {
+		case errors.Is(err, errInUse):
+			say("the earlier version in %s stays: %v; an --unpack-to after they have ended removes it", path, err)
+		case err != nil:
+			say("the earlier version in %s stays: %s", path, because(err))
 		}
 	}
 }

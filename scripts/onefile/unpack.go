@@ -32,6 +32,8 @@ const (
 // duration's text: tests set another one.
 var patience = "30s"
 
+var errInUse = errors.New("programs of it may still run")
+
 type stopping = <-chan os.Signal
 
 // provide unpacks the tree to a folder of trees where it is not there, whole and on the disk, and does `then` before
@@ -194,7 +196,7 @@ func removeUnused(folder string) {
 func remove(tree string) error {
 	lock, err := locked(filepath.Join(tree, "lock"))
 	if err != nil && !os.IsNotExist(err) {
-		return errors.New("programs of it may still run")
+		return errInUse
 	}
 	defer lock.Close() // who starts meanwhile finds it gone, or waits for the lock; see python3.c
 	return aside(tree)
