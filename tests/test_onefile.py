@@ -442,7 +442,9 @@ def test_a_version_that_nobody_started_for_long_goes_without_another_being_unpac
 
 
 @root_only
-@pytest.mark.parametrize("why", ["full", "noexec", "read-only", "no folder", "somebody else's", "a colon in its name"])
+@pytest.mark.parametrize(
+    "why", ["full", "noexec", "read-only", "no folder", "somebody else's", "his home", "a colon in its name"]
+)
 def test_where_the_cache_cant_be_it_goes_elsewhere(make: Maker, tmp_path: Path, why: str) -> None:
     one, cache = make("one", zeros=8 << 20), tmp_path / "cache"
     options = {"full": "size=4m", "noexec": "noexec", "read-only": "ro"}
@@ -451,6 +453,9 @@ def test_where_the_cache_cant_be_it_goes_elsewhere(make: Maker, tmp_path: Path, 
     elif why == "somebody else's":
         (cache / "batchwasm").mkdir(parents=True)
         os.chown(cache / "batchwasm", 12345, 12345)
+    elif why == "his home":  # as sudo may leave HOME: he could not write what root makes there
+        cache.mkdir()
+        os.chown(cache, 12345, 12345)
     elif why == "a colon in its name":
         cache = tmp_path / "a:b"
     with mounted(cache, "-t", "tmpfs", "-o", options[why], "none") if why in options else contextmanager(iter)([cache]):
@@ -458,6 +463,7 @@ def test_where_the_cache_cant_be_it_goes_elsewhere(make: Maker, tmp_path: Path, 
             done = one(env={**one.environment, "XDG_CACHE_HOME": str(cache)})
             assert (done.stdout, done.stderr, done.returncode) == ("one\n", "", 0)
         assert not folders(cache / "batchwasm/program")
+        assert why != "his home" or not list(cache.iterdir())
     [tree] = folders(one.elsewhere / f"batchwasm-{os.getuid()}/program")
     assert (tree / "zeros").stat().st_size == 8 << 20
 

@@ -49,6 +49,9 @@ func unpackedAt(root, folder string, it about, packed *payload, stop stopping) (
 			return "", err
 		}
 	}
+	if os.Getuid() == 0 && !owned(existing(folder)) {
+		return "", errors.New("it would be in somebody else's folder")
+	}
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return "", err
 	}
@@ -126,6 +129,13 @@ func owned(folder string) bool {
 	}
 	owner := info.Sys().(*syscall.Stat_t).Uid
 	return owner == 0 || int(owner) == os.Getuid()
+}
+
+// existing is the folder, or the nearest one above it that is there.
+func existing(folder string) string {
+	for ; folder != "/" && !exists(folder); folder = filepath.Dir(folder) {
+	}
+	return folder
 }
 
 // usable: programs run from there. Asked before 160 MB are written.
