@@ -60,8 +60,9 @@ async def look_for_mounts(host: Host, depot: Depot) -> None:
 
 async def install(name: str, depot: Depot, on_shipped: Shipped) -> Pack:
     """The runner for that host's platform, there afterwards; uploaded once."""
+    platform = platform_of(name, depot.facts)
     try:
-        pack = await asyncio.to_thread(pack_for, platform_of(name, depot.facts))
+        pack = await asyncio.to_thread(pack_for, platform)
     except HostError as error:
         raise HostError(error.code, f"{name}: {error.cause}", error.cure) from error
     if pack.digest not in await depot.runners():
@@ -78,7 +79,9 @@ def platform_of(name: str, facts: Facts) -> Platform:
         raise HostError("platform", cause, "set `python` of this host to a 64-bit one")
     if facts.noexec:
         cause = f"{name}: no program may run from {facts.workdir}, whose disk is mounted noexec there"
-        raise HostError("permission", cause, "set a `workdir` where programs may run in the inventory")
+        raise HostError(
+            "permission", cause, "set `workdir` in the inventory, or XDG_CACHE_HOME there, to where they may"
+        )
     return Platform(os=facts.os, machine=facts.machine, libc=facts.libc.partition(" ")[0])
 
 

@@ -172,7 +172,7 @@ def noexec_disk(tmp_path: Path) -> Iterator[Path]:
 
 async def test_a_workdir_from_where_no_program_may_run_is_told_before_anything_is_sent(noexec_disk: Path) -> None:
     async with depot_on(here(noexec_disk / "w")) as depot:
-        with pytest.raises(HostError, match=r"here: no program may run from .*/noexec/w, .*mounted noexec") as caught:
+        with pytest.raises(HostError, match=r"^here: no program may run from .*/noexec/w, .*mounted noexec") as caught:
             await install("here", depot, lambda *_: None)
     assert caught.value.code == "permission"
     assert os.listdir(noexec_disk) == []
