@@ -24,7 +24,7 @@ test: lint
 	@$(PYTEST) -m "not long" -n auto --dist loadfile $(ARGS)
 
 test-long: setup-test
-	@$(PYTEST) -m long --timeout 1800 $(ARGS)
+	@$(PYTEST) -m long -n auto --dist loadfile --timeout 1800 $(ARGS)
 
 chaos: setup-test
 	@$(BIN)/python -m tests.chaos $(ARGS)
@@ -33,6 +33,7 @@ lint: setup-test
 	@$(BIN)/ruff format --check --quiet
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/mypy --no-error-summary --platform darwin --cache-dir .mypy_cache/darwin
 
 format: setup-test
 	@$(BIN)/ruff format --quiet

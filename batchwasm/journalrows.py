@@ -22,6 +22,7 @@ class Sample(NamedTuple):
     host: str
     load: float
     memory_available_bytes: int
+    """0 where nobody knows (macOS)."""
     cpus_busy: int
     running: int
     queued: int

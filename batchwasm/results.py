@@ -40,7 +40,8 @@ from batchwasm.model import JobName
 RUNS_VARIABLE = "BATCHWASM_RUNS"
 RUNS_FOLDER = "batchwasm-runs"
 NAME_LIMIT_BYTES = 255  # of one path component, on every file system we know
-PATH_LIMIT_BYTES = 4095  # Linux' PATH_MAX without its NUL
+PATH_LIMIT_BYTES = os.pathconf("/", "PC_PATH_MAX") - 1
+"""Without a NUL: 4095 on Linux, 1023 on macOS."""
 _FOLDER_NAME = re.compile(r"(.+)-([1-9][0-9]*)", re.DOTALL)
 
 

@@ -22,7 +22,8 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
 ROOT = Path(__file__).parent.parent
-pytest_plugins = ["tests.sshd", "tests.bare", "tests.trees"] if (ROOT / "tests/sshd.py").exists() else []
+PLUGINS = ("sshd", "bare", "trees", "macs", "kerberos", "pkcs11")
+pytest_plugins = [f"tests.{name}" for name in PLUGINS] if (ROOT / "tests/sshd.py").exists() else []
 
 IN_CI = os.environ.get("CI", "").lower() in ("true", "1")
 MOST_WORKERS = 4

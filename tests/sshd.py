@@ -60,6 +60,8 @@ class Sshd:
     hostname: str | None = None
     environment: Pairs = ()
     root: Root | None = None
+    own_environment: Pairs = ()
+    """Of the server itself; `environment` is that of its sessions."""
     _listener: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
@@ -106,6 +108,7 @@ class Sshd:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                env={**os.environ, **dict(self.own_environment)},
                 preexec_fn=functools.partial(die_with_us, self._end_signal),
             )
         self._wait_for_banner()
@@ -270,6 +273,7 @@ class Servers:
         hostname: str | None = None,
         environment: Pairs = (),
         root: Root | None = None,
+        own_environment: Pairs = (),
     ) -> Sshd:
         folder = self.root / name
         server = Sshd(
@@ -283,6 +287,7 @@ class Servers:
             hostname=hostname,
             environment=environment,
             root=root,
+            own_environment=own_environment,
         )
         server.start()
         self._made.append(server)
@@ -341,16 +346,17 @@ def two_servers_one_home(ssh_servers: Servers) -> list[Sshd]:
 @pytest.fixture
 def ssh_pool(three_servers: list[Sshd], ssh_servers: Servers, home: Path) -> Iterator[list[Sshd]]:
     """Three servers that this test's HOME knows; fails if a process is left on one of them."""
-    yield from _pool(three_servers, ssh_servers, home)
+    yield from checked(three_servers, ssh_servers, home)
 
 
 @pytest.fixture
 def shared_pool(two_servers_one_home: list[Sshd], ssh_servers: Servers, home: Path) -> Iterator[list[Sshd]]:
     """Two servers with one home that this test's HOME knows; fails if a process is left on one of them."""
-    yield from _pool(two_servers_one_home, ssh_servers, home)
+    yield from checked(two_servers_one_home, ssh_servers, home)
 
 
-def _pool(pool: list[Sshd], servers: Servers, home: Path) -> Iterator[list[Sshd]]:
+def checked(pool: list[Sshd], servers: Servers, home: Path) -> Iterator[list[Sshd]]:
+    """For a fixture of one test: its HOME knows them, and it fails if a process is left on one of them."""
     servers.client.install(home, pool)
     yield pool
     left = [line for server in pool for line in _after_grace(server)]

@@ -30,6 +30,8 @@ SPARED = ("guards", "logout", "reached", "auth", "home", "clock", "works by", "a
 WIDE = 10_000  # a terminal breaks longer lines by itself
 MEASURED_AT_ONCE = 4  # links: more of them would share this machine's own
 REMARKS_ROOM = 40  # cells that remarks want; all of them is below the table where they are cut
+LIMITS = ("sealed_output", "memory_backstop")
+"""Guards whose lack is worth a remark: what bounds a task on Linux, and nowhere else."""
 Answers = list["Check | str"]
 """What a host said, or what is being done about it."""
 
@@ -147,7 +149,7 @@ def _figures(check: Check) -> list[str]:
         *(("", "") if speed is None else (f"{size_text(speed.up)}/s", f"{size_text(speed.down)}/s")),
         "" if facts is None else str(facts.cpus),
         "" if seen is None else str(seen.gpus),
-        "" if facts is None else size_text(facts.memory_bytes),
+        "" if facts is None or not facts.memory_bytes else size_text(facts.memory_bytes),
         "" if facts is None else size_text(facts.disk_free_bytes),
         "" if facts is None else facts.python,
         "" if skew is None else _clock(skew),
@@ -178,7 +180,15 @@ def _remarks(check: Check) -> str:
         return "; ".join([*busy, *check.warnings, *rules])
     shared = [f"its cache is on {check.facts.file_system}"] if check.facts and check.facts.network else []
     ready = "ready" if check.runner else "ready; the runner will be installed at the first run"
-    return "; ".join([ready, *shared, *rules])
+    return "; ".join([ready, *_less(check), *shared, *rules])
+
+
+def _less(check: Check) -> list[str]:
+    """For where the column of guards has no room."""
+    seen = check.look
+    if seen is None or all(map(seen.guards.get, LIMITS)):
+        return []
+    return [f"its kernel limits less than Linux' (guards: {_guards(seen.guards)})"]
 
 
 def _explain(checks: Sequence[Check]) -> None:
@@ -188,7 +198,7 @@ def _explain(checks: Sequence[Check]) -> None:
     for check in checks:
         if check.error is not None:
             say("\n  ".join(filter(None, (f"\n{check.error.cause}", check.error.cure, check.advice))))
-        for warning in check.warnings:
+        for warning in (*check.warnings, *_less(check)):
             say(f"\n{check.host}: {warning}")
         if check.look is not None and check.look.busy:
             say(f"\n{check.host} is left alone now: {check.look.busy}")

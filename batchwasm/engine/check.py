@@ -70,12 +70,19 @@ class Check:
 
     @property
     def advice(self) -> str:
-        """What to change in the inventory, where another transport would do; else ''."""
+        """What to change in the inventory, where another transport would do or knows of a way in; else ''."""
         way = next((way for way in self.others if way.works), None)
         if way is None:
-            return ""
+            return self._refused_by_ssh()
         then = "" if way.error is None else f", once its key is accepted: batchwasm hosts trust {self.host}"
         return f'transport = "{way.transport}" in the inventory works{then}'
+
+    def _refused_by_ssh(self) -> str:
+        """It alone hears what else than a key a host would take: a ticket, a password, a code."""
+        refused = next((way.error for way in self.others if way.transport == "openssh"), None)
+        if refused is None or self.error is None or not refused.code == self.error.code == "auth":
+            return ""
+        return "" if refused.cure == self.error.cure else f'with transport = "openssh": {refused.cure}'
 
 
 async def check(host: Host, *, on_step: OnStep = lambda _: None, lane: asyncio.Semaphore | None = None) -> Check:

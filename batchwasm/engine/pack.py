@@ -144,14 +144,15 @@ def _supported() -> str:
 
 def here() -> Platform:
     """This machine's platform."""
-    machine = os.uname().machine
-    if sys.platform != "linux":
-        return Platform(os=sys.platform, machine=machine, libc="")
+    libc = _libc() if sys.platform == "linux" else ""
+    return Platform(os=sys.platform, machine=os.uname().machine, libc=libc)
+
+
+def _libc() -> str:
     try:
-        libc = "glibc" if os.confstr("CS_GNU_LIBC_VERSION") else "musl"
+        return "glibc" if os.confstr("CS_GNU_LIBC_VERSION") else "musl"
     except (ValueError, OSError):
-        libc = "musl"
-    return Platform(os=sys.platform, machine=machine, libc=libc)
+        return "musl"
 
 
 def _installed() -> Path:

@@ -30,6 +30,8 @@ PYTHONS = (
 NO_PYTHON = "batchwasm-no-python:"
 BROUGHT = "batchwasm-brought:"
 BRINGABLE = "Linux x86_64"  # what make dist builds one for
+XCODES = "/usr/bin/python3"
+"""Of a Mac: without Apple's developer tools it is no Python, but opens a window there that offers to install them."""
 CHUNK_BYTES = 256 * 1024
 BRING_S = 600.0  # 14 MB over a slow line, and unpacking them on a slow file server
 
@@ -50,6 +52,10 @@ def with_python(python: str | None, code: str, *, more: tuple[str, ...] = ()) ->
     return (
         f"f=; for p in {candidates}; do "
         'q=$(command -v "$p" 2>/dev/null) || continue; '
+        'case "$f" in *" $q "*) continue;; esac; '
+        f'if [ "$q" = {shlex.quote(XCODES)} ] && command -v xcode-select >/dev/null; then '
+        "xcode-select -p >/dev/null 2>&1 "
+        '|| { f="$f${f:+,} $q is none before its developer tools are installed"; continue; }; fi; '
         f'if "$q" -c "{usable}" 2>/dev/null; then exec "$q" -I -X utf8 -c "{code}"; fi; '
         f'v=$("$q" -c "{version}" 2>/dev/null); '
         f'if "$q" -c "{new_enough}" 2>/dev/null; then v="$v without all of its standard library"; fi; '
@@ -114,6 +120,8 @@ def no_python(name: str, python: str | None, said: bytes) -> NoPython:
     wanted = python or "python3 or python3.9 to python3.15"
     cause = f"{name}: no Python of 3.9 or later ({f'found: {found.strip()}' if found else f'no {wanted} there'})"
     cure = "install one, or set `python` of this host in the inventory"
+    if system.startswith("Darwin"):
+        cure = f"install one (at its screen: xcode-select --install), {cure.removeprefix('install one, ')}"
     if system == BRINGABLE and python is None:
         cure += f", or have {carried.name_for(system)} in ~/.local/share/batchwasm here, which is then sent along"
     return NoPython(cause, cure, system)

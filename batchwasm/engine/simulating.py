@@ -6,6 +6,7 @@ The scheduler is the real one; hosts and durations are made up (simulation/). No
 from __future__ import annotations
 
 import os
+import sys
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -135,12 +136,20 @@ def _hosts(plan: Plan) -> list[HostPlan]:
 def _looked_at(host: Host, planned: HostPlan) -> HostPlan:
     if host.transport != "local":
         return planned
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    pages = os.sysconf("SC_PHYS_PAGES") if "SC_PHYS_PAGES" in os.sysconf_names else 0  # not every Mac has that name
+    memory = os.sysconf("SC_PAGE_SIZE") * pages
     return replace(
         planned,
-        cpus=planned.cpus or len(os.sched_getaffinity(0)),
-        memory_bytes=planned.memory_bytes or memory,
+        cpus=planned.cpus or _cpus(),
+        memory_bytes=planned.memory_bytes or memory or None,
     )
+
+
+def _cpus() -> int:
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    else:
+        return os.cpu_count() or 1
 
 
 # ---------------------------------------------------------------------------------------------------- durations

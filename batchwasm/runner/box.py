@@ -18,7 +18,8 @@ from typing import NamedTuple
 from .trees import open_folder, remove_tree
 
 MAX_DEPTH = 64
-MAX_PATH_BYTES = 3000  # with the folder's own path before it still under PATH_MAX
+MAX_PATH_BYTES = os.pathconf("/", "PC_PATH_MAX") * 3 // 4
+"""3072 on Linux, 768 on macOS: with the folder's own path or the spool's before it still below what is allowed."""
 INPUT_TIME_NS = 315_532_800_000_000_000
 """1980: what all inputs were changed at, so that no task sees when another one got them, or what it made of it."""
 _TICK_NS = 20_000_000  # a file system's clock may stand still for this long: changes within it leave no trace in ctime
@@ -167,6 +168,11 @@ class Box:
             os.link(source, target)
         except FileNotFoundError as error:
             raise MissingInput(to) from error
+        except FileExistsError as error:  # written to, it would change the other one's file in the cache
+            text = (
+                f"{to} and another input are one file here, where the case of letters or their encoding does not count"
+            )
+            raise FileExistsError(errno.EEXIST, text) from error
         except OSError:  # another file system, too many links, or one without hard links
             _copy(source, target, to)
         status = os.stat(target, follow_symlinks=False)

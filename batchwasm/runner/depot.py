@@ -397,6 +397,7 @@ def existing(path: str) -> str:
 def facts(workdir: str) -> Answer:
     """What deploy and `hosts check` want to know."""
     there = existing(workdir)
+    pages = os.sysconf("SC_PHYS_PAGES") if "SC_PHYS_PAGES" in os.sysconf_names else 0  # not every Mac has that name
     return {
         "os": sys.platform,
         "machine": platform.machine(),
@@ -408,7 +409,7 @@ def facts(workdir: str) -> Answer:
         "boot": text_of("/proc/sys/kernel/random/boot_id").strip(),
         "uid": os.getuid(),
         "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
-        "memory_bytes": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
+        "memory_bytes": pages * os.sysconf("SC_PAGE_SIZE"),
         "workdir": workdir,
         # What has no blocks is no disk: root may write in /proc, as far as its permissions go.
         "writable": os.path.isdir(there) and os.access(there, os.W_OK | os.X_OK) and os.statvfs(there).f_blocks > 0,
@@ -428,11 +429,9 @@ def libc() -> str:
 
 def text_of(path: str) -> str:
     """A small file's text; '' where it can't be read."""
-    try:
-        with open(path) as file:
-            return file.read()
-    except OSError:
-        return ""
+    with contextlib.suppress(OSError), open(path) as file:
+        return file.read()
+    return ""
 
 
 def file_system(path: str) -> str:

@@ -66,9 +66,9 @@ def boot_id() -> str:
 
 def cpus() -> int:
     """Cpus that this process may use at once: the affinity mask, cut by the cgroup's quota."""
-    try:
+    if sys.platform == "linux":
         there = len(os.sched_getaffinity(0))
-    except AttributeError:  # macOS
+    else:
         there = os.cpu_count() or 1
     quotas = [quota for folder in _cgroups("cpu") if (quota := _cpu_quota(folder)) is not None]
     return max(1, min([there, *map(math.ceil, quotas)]))

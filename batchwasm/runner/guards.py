@@ -28,7 +28,7 @@ def seals() -> bool:
 
     Linux has such memory since 3.17.
     """
-    if hasattr(os, "memfd_create"):
+    if sys.platform == "linux" and hasattr(os, "memfd_create"):
         with contextlib.suppress(OSError):
             os.close(os.memfd_create("batchwasm", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING))
             return True

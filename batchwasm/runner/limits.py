@@ -32,8 +32,11 @@ def settle(nice: int) -> None:
 
 def drop_capabilities() -> None:
     """Takes from root what lets it write read-only files: of this thread, so call it before there are others."""
-    if os.geteuid() != 0 or sys.platform != "linux":
-        return
+    if sys.platform == "linux" and os.geteuid() == 0:
+        _drop_capabilities()
+
+
+def _drop_capabilities() -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     header = ctypes.create_string_buffer(struct.pack("=Ii", _CAPABILITY_VERSION_3, 0))
     data = ctypes.create_string_buffer(24)
@@ -49,7 +52,7 @@ def drop_capabilities() -> None:
 def set_for_guest(*, memory_bytes: int, largest_file_bytes: int) -> None:
     """For the guests of one batch. Hard limits stay, so `set_for_us` can take these back."""
     _soften(resource.RLIMIT_FSIZE, largest_file_bytes)
-    _soften(resource.RLIMIT_DATA, _OURS_BYTES + _POOL_SLOTS * memory_bytes)
+    _bound_data(_OURS_BYTES + _POOL_SLOTS * memory_bytes)
 
 
 @contextlib.contextmanager
@@ -86,7 +89,14 @@ def raise_cpu(used_s: float, time_s: float | None) -> float:
 def set_for_us() -> None:
     """While no guest runs: native code and outputs may be larger than what a guest may write."""
     _soften(resource.RLIMIT_FSIZE, None)
-    _soften(resource.RLIMIT_DATA, None)
+    _bound_data(None)
+
+
+def _bound_data(value: int | None) -> None:
+    """What counts on Linux is memory that may be written. macOS counts all that is mapped, 10 GB of reservations too,
+    and refuses any limit below that."""
+    if sys.platform == "linux":
+        _soften(resource.RLIMIT_DATA, value)
 
 
 def _lower(kind: int, value: int) -> None:

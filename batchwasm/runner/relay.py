@@ -15,6 +15,7 @@ from typing import NoReturn
 
 from . import local, logind, stale
 from .alone import Patience
+from .descriptors import close_from
 from .local import Place, PlaceError
 
 GREETING = b"bw-super"
@@ -112,8 +113,7 @@ def _become_supervisor(at: Place, patience: Patience, lock: int, log: int) -> No
             sources = [os.dup(fd) if fd < high else fd for fd in sources]
         for target, source in enumerate(sources):
             os.dup2(source, target)
-        os.closerange(len(sources), max(sources) + 1)
-        os.closerange(len(sources), os.sysconf("SC_OPEN_MAX") if sys.platform != "linux" else 65536)
+        close_from(len(sources))
         command = [
             *logind.outlive(),
             sys.executable,
@@ -127,6 +127,8 @@ def _become_supervisor(at: Place, patience: Patience, lock: int, log: int) -> No
         command += ["--lock", "3", "--alone-s", str(patience.attempts_s), "--keep-s", str(patience.results_s)]
         environment = {**os.environ, "PYTHONPATH": local.runner_folder()}
         os.execvpe(command[0], command, environment)
+    except Exception as error:
+        os.write(2, f"it can't be started: {error}\n".encode(errors="replace"))  # into its log, once that is in place
     finally:
         os._exit(70)
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Callable
 
 from . import local
+from .descriptors import close_from
 from .page import COMPILING, GUEST, IDLE, Page, PageView, WorkerSettings
 from .protocol import Message
 from .rescue import Captured, rescue
@@ -300,7 +301,7 @@ def _settle(parent: int, channel: socket.socket) -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
     os.closerange(3, channel.fileno())
-    os.closerange(channel.fileno() + 1, os.sysconf("SC_OPEN_MAX") if sys.platform != "linux" else 65536)
+    close_from(channel.fileno() + 1)
     channel.setblocking(True)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 

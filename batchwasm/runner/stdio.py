@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 
@@ -79,10 +80,12 @@ class Capture:
 
 
 def _memory_file(limit_bytes: int) -> int:
-    new = os.memfd_create("guest", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    os.ftruncate(new, limit_bytes + MARGIN_BYTES)
-    fcntl.fcntl(new, _F_ADD_SEALS, _F_SEAL_GROW)
-    return new
+    if sys.platform == "linux":
+        new = os.memfd_create("guest", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        os.ftruncate(new, limit_bytes + MARGIN_BYTES)
+        fcntl.fcntl(new, _F_ADD_SEALS, _F_SEAL_GROW)
+        return new
+    raise AssertionError("files in memory are Linux'")
 
 
 def _unlinked_file(folder: str) -> int:

@@ -17,6 +17,7 @@ from .stdio import silence_stdin
 from .watch import Stop, Watch
 
 FLUSH_S = 0.05  # how long a finished row may wait for others to travel with
+ORPHANED = 71  # EX_OSERR; nobody waits for it
 _READ_BYTES = 256 * 1024
 _ROW_BYTES = 200  # of JSON, about
 
@@ -42,13 +43,14 @@ class _Worker:
     def __init__(self, channel: socket.socket, page: Page, attempts: Attempts) -> None:
         self._page = page
         self._attempts = attempts
+        self._parent = os.getppid()
         self._report = _Report(channel, page)
         self._work = Work(0, "", "", "", "", 0, 0, 0, 0)
         self._watch = Watch(
             interrupt=attempts.interrupt,
             look=attempts.look,
             scan=attempts.scan,
-            tick=self._report.flush_late,
+            tick=self._tick,
             give_up=self._give_up,
             clock=page.now,
         )
@@ -67,6 +69,12 @@ class _Worker:
         self._page.rest()
         self._report.flush()
         self._attempts.end()
+
+    def _tick(self) -> None:
+        """Beside a guest. On Linux the kernel ends a worker with its supervisor; elsewhere nobody else would do it."""
+        if os.getppid() != self._parent:
+            os._exit(ORPHANED)
+        self._report.flush_late()
 
     def _give_up(self, stop: Stop) -> None:
         """Called by the watch for a guest that sleeps in the host: report it, and go down with it."""

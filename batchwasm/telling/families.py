@@ -29,9 +29,13 @@ _JOBS: tuple[tuple[str, str, Callable[[JobFigures], float]], ...] = (
     ("batchwasm_output_files_total", "Files that were brought back.", lambda job: job.output_files),
     ("batchwasm_output_bytes_total", "Size of the files that were brought back.", lambda job: job.output_bytes),
 )
-_SAMPLED: tuple[tuple[str, str, Callable[[Sample], float]], ...] = (
+_SAMPLED: tuple[tuple[str, str, Callable[[Sample], float | None]], ...] = (
     ("batchwasm_host_load1", "Load average of 1 minute.", lambda sample: sample.load),
-    ("batchwasm_host_memory_available_bytes", "Memory to be had.", lambda sample: sample.memory_available_bytes),
+    (
+        "batchwasm_host_memory_available_bytes",
+        "Memory to be had.",
+        lambda sample: sample.memory_available_bytes or None,
+    ),
     ("batchwasm_host_disk_free_bytes", "Free space where tasks work.", lambda sample: sample.disk_free_bytes),
     ("batchwasm_host_cpus_busy", "Slots that are taken, by all runs together.", lambda sample: sample.cpus_busy),
     ("batchwasm_host_batches_running", "Batches of this run that a worker is at.", lambda sample: sample.running),
@@ -109,7 +113,8 @@ def _of_hosts(figures: Figures, seen: Seen) -> Iterator[Metric]:
     for name, text, figure in _SAMPLED:
         family = GaugeMetricFamily(name, text, labels=["host"])
         for sample in samples:
-            family.add_metric([sample.host], figure(sample))
+            if (value := figure(sample)) is not None:
+                family.add_metric([sample.host], value)
         yield family
 
 

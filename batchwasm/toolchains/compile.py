@@ -207,7 +207,8 @@ def _wait(process: subprocess.Popen[bytes], stop: threading.Event) -> tuple[byte
             return process.communicate(timeout=STOP_S)
         except subprocess.TimeoutExpired:
             if stop.is_set():
-                os.killpg(process.pid, signal.SIGKILL)
+                with suppress(PermissionError):  # macOS, of a group of which only zombies are left
+                    os.killpg(process.pid, signal.SIGKILL)
 
 
 def _said(step: Step, code: int, output: bytes) -> str:

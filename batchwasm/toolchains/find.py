@@ -22,6 +22,7 @@ from batchwasm.toolchains.go import EXPORTS, release
 
 ANSWER_TIMEOUT_S = 60.0
 """For a version or a path: a cold start from a network disk takes seconds, a hanging shim for ever."""
+APPLES = "/usr/bin"
 RUST_FOLDERS = ("/usr/bin", "~/.cargo/bin", "~/.rustup/toolchains/*/bin")
 """Where a rustc may be that is not on PATH, or is hidden there by another."""
 
@@ -91,7 +92,7 @@ def wasi_sdk(driver: str) -> Tool | None:
 def clang(driver: str, library: str) -> Tool | None:
     """A clang on PATH that has a linker for wasm, a WASI sysroot with `library`, and its own builtins for wasm."""
     program = shutil.which(driver)
-    said = ask(program, "--version") if program else None
+    said = ask(program, "--version") if program and not _is_placeholder(program) else None
     if program is None or said is None:
         return None
     target = "--target=wasm32-wasi"
@@ -105,6 +106,12 @@ def clang(driver: str, library: str) -> Tool | None:
         return None
     stamp = _stamp(Path(program), said, *(Path(part.strip()) for part in parts if part))
     return Tool(name="clang", version=clang_version(said), argv=(program,), path=Path(program), stamp=stamp)
+
+
+def _is_placeholder(program: str) -> bool:
+    """On a Mac without Apple's developer tools: started, it would open a window that offers to install them."""
+    is_apples = sys.platform == "darwin" and os.path.dirname(program) == APPLES
+    return is_apples and ask("xcode-select", "-p") is None
 
 
 def clang_version(said: str) -> str:

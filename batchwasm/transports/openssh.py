@@ -80,6 +80,7 @@ class OpensshTransport:
             return
         async with gates.turn("ssh -G"):  # each is a process here, and there may be hundreds of hosts
             options = await self._client.says(self._name)
+            self._client = self._client.undoing(options)
             self._master = await self._users(options)
         if self._master is None:
             self._master = await self._made(options)
@@ -203,7 +204,7 @@ async def line_for_a_person(host: Host) -> list[str] | None:
     except Asks:
         client = Client(endpoint=endpoint_of(host))
         options = await client.says(host.name)
-        return client.shared(standing(client), options, f"-oControlPersist={ASKED_PERSIST_S}")
+        return client.undoing(options).shared(standing(client), options, f"-oControlPersist={ASKED_PERSIST_S}")
     except HostError:
         return None  # the run will tell
     finally:

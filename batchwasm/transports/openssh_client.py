@@ -16,7 +16,7 @@ import shlex
 import shutil
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from batchwasm.errors import HostError
@@ -27,14 +27,23 @@ GATEWAYS_DEEP = 8
 KEEPALIVE_S, KEEPALIVE_MISSED = 10, 3  # a cable that is pulled is noticed after 40 s
 PERSIST_S = 60  # a connection without a command ends by itself, also where we were killed
 SAID_LIMIT_BYTES = 64 * 1024
+DIAGNOSIS_S = 60.0  # for a login that tells more than the one that failed
 LOCAL_S = 10.0  # for what ssh does without the network; Match exec in ssh_config may take a while
 SOCKET_LIMIT_BYTES = 104 - 18  # sun_path on macOS, less what ssh appends while it binds
 SYSTEM_CONFIG = "/etc/ssh/ssh_config"
 _ALWAYS = (
     *("-x", "-a"),
-    *("-oRequestTTY=no", "-oRemoteCommand=none", "-oPermitLocalCommand=no", "-oClearAllForwardings=yes"),
+    *("-oRequestTTY=no", "-oRemoteCommand=none", "-oPermitLocalCommand=no"),
+    *("-oClearAllForwardings=yes", "-oTunnel=no"),
     *("-oLogLevel=INFO", f"-oServerAliveInterval={KEEPALIVE_S}", f"-oServerAliveCountMax={KEEPALIVE_MISSED}"),
 )
+_UNDONE = {
+    "stdinnull": ("no", "-oStdinNull=no"),
+    "forkafterauthentication": ("no", "-oForkAfterAuthentication=no"),
+    "sessiontype": ("default", "-oSessionType=default"),
+    "logverbose": ("none", "-oLogVerbose=none"),
+}
+"""What it must be, and is where nothing is said of it: an ssh before 8.7 does not know these and would end there."""
 _SILENTLY = ("-oBatchMode=yes",)
 _METHODS = re.compile(r"Permission denied \(([^)]*)\)")
 _WITH_PATHS = re.compile(
@@ -104,6 +113,12 @@ class Client:
 
     endpoint: Endpoint
     via: tuple[str, ...] = ()
+    undo: tuple[str, ...] = ()
+    """See `undoing`."""
+
+    def undoing(self, said: Options) -> Client:
+        """With options against what ssh_config says that would keep a command, or its bytes, from us."""
+        return replace(self, undo=said.undo)
 
     def line(self, *options: str, command: str | None = None, asks: bool = False) -> list[str]:
         """Options of ours come first: ssh takes the first value it finds."""
@@ -112,7 +127,8 @@ class Client:
         jumps = [f"-J{','.join(self.via)}"] if self.via else []
         silently = () if asks else _SILENTLY
         what = [] if command is None else [command]
-        return [*_ssh(), *options, *silently, *_ALWAYS, *port, *user, *jumps, "--", self.endpoint.name, *what]
+        ours = (*options, *silently, *_ALWAYS, *self.undo)
+        return [*_ssh(), *ours, *port, *user, *jumps, "--", self.endpoint.name, *what]
 
     def alone(self, *options: str, command: str | None = None) -> list[str]:
         """For a connection of its own."""
@@ -139,7 +155,8 @@ class Client:
 
     async def says(self, name: str) -> Options:
         """What ssh makes of its configuration for this endpoint."""
-        ran = await run(self.line("-G"), LOCAL_S)
+        # Without a command an ssh that is told to fork ends here, too.
+        ran = await run(self.line("-G", command=NOTHING), LOCAL_S)
         if ran.code != 0:
             what = config_fault(ran.words) or f"ssh does not say within {LOCAL_S:.0f} s what it makes of ~/.ssh/config"
             raise HostError("config", f"{name}: {what}", "mend it; try: ssh -G HOST")
@@ -212,6 +229,11 @@ class Options:
         """Where a master of the user's own listens, if it does."""
         path = self.one("controlpath", "none")
         return None if path == "none" else path
+
+    @property
+    def undo(self) -> tuple[str, ...]:
+        """See Client.undoing."""
+        return tuple(option for key, (plain, option) in _UNDONE.items() if self.one(key, plain) != plain)
 
     @property
     def jumps(self) -> tuple[str, ...]:

@@ -13,7 +13,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from batchwasm.errors import HostError
+from batchwasm.transports import kerberos
 from batchwasm.transports.openssh_client import (
+    DIAGNOSIS_S,
     GATEWAYS_DEEP,
     NOTHING,
     Client,
@@ -30,7 +32,6 @@ from batchwasm.transports.openssh_client import (
 )
 from batchwasm.transports.ssh_config import Endpoint
 
-DIAGNOSIS_S = 60.0
 _ASKING = {"password", "keyboard-interactive"}
 _KINDS = {
     "ED25519": "ssh-ed25519",
@@ -47,6 +48,7 @@ DROPPED = _pattern(r"kex_exchange_identification: |^Connection (closed|reset) by
 _KEY = _pattern("Host key verification failed|host key .*(has changed|was revoked)|no .* host key is known")
 _CONFIG = _pattern(r"bad configuration option|terminating, \d+ bad|line \d+: |bad owner or permissions|^command-line:")
 _REFUSED = _pattern("permission denied|authentication failures")
+_PIN = _pattern(r"pin required|need pin entry|signing failed for [\w-]+-SK\b")
 _REACH = (
     (_pattern("could not resolve hostname"), "no such name", "set its address in the inventory or in ~/.ssh/config"),
     (_pattern("connection refused"), "connection refused", "is sshd running there, and is the port right?"),
@@ -94,6 +96,7 @@ async def _gateway(failed: Failed, depth: int) -> HostError | None:
     for jump in failed.client.via or failed.options.jumps:
         client = Client(endpoint=Endpoint.parse(jump), via=before)
         options = await client.says(failed.name)
+        client = client.undoing(options)
         ran = await _try(client)
         if ran.code == 255 or ran.code is None:
             return await why(replace(failed, client=client, options=options, words=ran.words), depth + 1)
@@ -145,17 +148,38 @@ class Asks(HostError):
 async def _refused(failed: Failed, words: str) -> HostError:
     from batchwasm.transports.ssh_keys import own_keys, refused
 
+    offered = set(methods(words))
     settings = failed.options.settings(failed.client.endpoint)
     mine = own_keys(settings)
+    token = failed.options.one("pkcs11provider", "none")
+    if token != "none":
+        mine = replace(mine, files=[*mine.files, token])
     told = [line for line in words.splitlines() if _REFUSED.search(line)]
     error = await refused(failed.name, settings, mine, last_line("\n".join(told)))
-    if _ASKING & set(methods(words)):
-        # To the host itself: on the way there a gateway asks as well, and only that connection is looked for.
-        cure = (
-            f"where it asks for a password or a code, log in once yourself: {by_hand(failed.target)}; or: {error.cure}"
-        )
-        return Asks(error.cause, cure)
-    return Asks(error.cause, error.cure) if mine.locked else error
+    ticket = await kerberos.useless(failed.client, failed.options) if kerberos.METHOD in offered else None
+    cause = f"{error.cause}; Kerberos: {ticket.said}" if ticket is not None and ticket.said else error.cause
+    cures = _by_a_person(failed, offered, words, token)
+    asks = bool(cures or mine.locked)
+    if token != "none" and not cures:
+        cures.append(f"is the token in? its keys: ssh-keygen -D {shlex.quote(token)}")
+    if "publickey" in offered or not offered or not (cures or ticket):
+        cures.append(error.cure)
+    if ticket is not None:  # many a host takes tickets whose users know of none, and has then nothing to say of them
+        cures.insert(0 if ticket.said else len(cures), ticket.cure)
+    cure = "; or: ".join(cures)
+    return Asks(cause, cure) if asks else HostError("auth", cause, cure)
+
+
+def _by_a_person(failed: Failed, offered: set[str], words: str, token: str) -> list[str]:
+    """What somebody at a terminal can do who has the password, the code, the PIN."""
+    # To the host itself: on the way there a gateway asks as well, and only that connection is looked for.
+    log_in = f"log in once yourself: {by_hand(failed.target)}"
+    if _PIN.search(words):
+        to_agent = [f"give it to the agent: ssh-add -s {shlex.quote(token)}"] if token != "none" else []
+        return [f"the token wants its PIN or a touch: {log_in}", *to_agent]
+    if _ASKING & offered:
+        return [f"where it asks for a password or a code, {log_in}"]
+    return []
 
 
 def by_hand(client: Client) -> str:
@@ -164,8 +188,8 @@ def by_hand(client: Client) -> str:
     port = [f"-p{at.port}"] if at.port is not None else []
     user = [f"-l{at.user}"] if at.user is not None else []
     stays = ("-o", "ControlMaster=auto", "-o", "ControlPersist=8h", "-S", standing(client))
-    command = ("-o", "RemoteCommand=none", *port, *user, at.name, NOTHING)
-    return shlex.join(["ssh", *configuration(), *stays, *command])
+    ours = ("-o", "RemoteCommand=none", "-o", "ClearAllForwardings=yes", *client.undo)
+    return shlex.join(["ssh", *configuration(), *stays, *ours, *port, *user, at.name, NOTHING])
 
 
 def standing(client: Client) -> str:

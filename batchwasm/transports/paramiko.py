@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 
 import asyncssh
 import paramiko
+from cryptography.exceptions import UnsupportedAlgorithm
 from paramiko.ssh_exception import IncompatiblePeer
 
 from batchwasm.errors import HostError, HostLost
@@ -287,6 +288,6 @@ def _loaded(path: str) -> list[paramiko.PKey]:
             certified = load(path)
             certified.load_certificate(f"{path}-cert.pub")
             keys.insert(0, certified)
-    except (paramiko.SSHException, OSError, ValueError, TypeError):
+    except (paramiko.SSHException, OSError, ValueError, TypeError, UnsupportedAlgorithm):  # the last for keys on tokens
         return []
     return keys

@@ -196,6 +196,7 @@ async def _open(
         server_host_key_algs=keys.algorithms,
         client_keys=mine.pairs,
         agent_identities=mine.agent_identities,
+        pkcs11_provider=None,  # asyncssh would want python-pkcs11 for it, and fail without; the agent may hold its keys
         public_key_auth=not asked,
         password_auth=asked,
         kbdint_auth=asked,

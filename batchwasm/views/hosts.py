@@ -47,6 +47,7 @@ def line(
     if room is not None and sample is not None and sample.cpus_busy is not None:
         busy = float(sample.cpus_busy)
     is_there = room is not None and sample is not None
+    available_bytes = (sample.memory_available_bytes or None) if sample is not None and is_there else None
     return HostLine(
         row=row,
         transport=transport,
@@ -55,7 +56,7 @@ def line(
         cpu_share=sample.cpu_share if sample is not None and is_there else None,
         load=sample.load if sample is not None and is_there else None,
         memory_bytes=None if offer is None else offer.memory_bytes,
-        memory_available_bytes=sample.memory_available_bytes if sample is not None and is_there else None,
+        memory_available_bytes=available_bytes,
         disk_free_bytes=sample.disk_free_bytes if sample is not None and is_there else None,
         gpus=tuple(held.gpus.get(n) for n in range(offer.gpus)) if offer is not None else (),
         by_job=held.by_job,

@@ -93,7 +93,7 @@ def _of_sample(sample: Sample, cpus: float) -> Moment:
 
 
 def _memory_share(sample: Sample) -> float | None:
-    if not sample.memory_bytes:
+    if not sample.memory_bytes or not sample.memory_available_bytes:
         return None
     return min(1.0, max(0.0, 1.0 - sample.memory_available_bytes / sample.memory_bytes))
 

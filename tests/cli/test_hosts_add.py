@@ -11,8 +11,10 @@ import pytest
 from batchwasm import spec
 from batchwasm.model import Host
 from tests.cli.terminal import on_a_terminal
+from tests.cli.test_logging_in import left_open
 from tests.command import Cli
 from tests.password_server import CODE, PASSWORD, USER, PasswordServer, listening
+from tests.pkcs11 import ENTER_PIN, PIN, Token
 from tests.sshd import Servers, Sshd, configure, new_key
 
 OWN = ".config/batchwasm/inventory.toml"
@@ -247,6 +249,17 @@ def test_on_a_terminal_ssh_itself_asks_for_a_code(batchwasm: Cli, locked: Passwo
     )
     assert code == 0, shown
     assert (home / OWN).read_text() == f'[hosts.locked]\nuser = "{USER}"\ntransport = "openssh"\n'
+
+
+def test_on_a_terminal_ssh_itself_asks_for_a_tokens_pin(
+    batchwasm: Cli, tokened: Sshd, token: Token, home: Path
+) -> None:
+    configure(home, f"Host *\n  PKCS11Provider {token.library}\n")
+    add = ("-m", "batchwasm", "hosts", "add", "tokened")
+    with left_open("tokened"):
+        code, shown = on_a_terminal(*add, cwd=batchwasm.folder, answers=[(ENTER_PIN, f"{PIN}\n")], controlling=True)
+    assert code == 0, shown
+    assert (home / OWN).read_text() == '[hosts.tokened]\ntransport = "openssh"\n'
 
 
 def test_a_code_that_is_wanted_after_the_password_is_ssh_s_to_ask_for(

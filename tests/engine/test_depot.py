@@ -418,6 +418,32 @@ async def test_pythons_that_are_none_are_named(tmp_path: Path, monkeypatch: pyte
     assert f"(found: {tmp_path}/python3 has no version, {old} is 3.6.8)" in error.cause
 
 
+async def test_a_mac_without_its_developer_tools_is_not_asked_for_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Started, its python3 would open a window in front of whoever sits there."""
+    window = tmp_path / "window"
+    offer = executable(tmp_path / "python3", f": >{window}; exit 1")
+    executable(tmp_path / "xcode-select", "echo 'unable to get active developer directory' >&2; exit 2")
+    executable(tmp_path / "uname", "echo Darwin arm64")
+    monkeypatch.setenv("PATH", f"{tmp_path}:/nowhere")
+    monkeypatch.setattr("batchwasm.engine.python.XCODES", offer)
+    monkeypatch.setattr("batchwasm.engine.python.PYTHONS", ("python3", offer))
+    error = await refused(None, tmp_path / "w")
+    assert f"(found: {offer} is none before its developer tools are installed)" in error.cause
+    assert "xcode-select --install" in error.cure
+    assert not window.exists()
+
+
+async def test_a_mac_with_its_developer_tools_has_their_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    theirs = executable(tmp_path / "python3", f'exec {sys.executable} "$@"')
+    executable(tmp_path / "xcode-select", "echo /Library/Developer/CommandLineTools")
+    monkeypatch.setenv("PATH", f"{tmp_path}:/nowhere")
+    monkeypatch.setattr("batchwasm.engine.python.XCODES", theirs)
+    async with depot_on(here(tmp_path / "w")) as depot:
+        assert depot.facts.os == sys.platform
+
+
 async def test_a_python_that_is_not_there_is_named(tmp_path: Path) -> None:
     error = await refused("/no/such/python", tmp_path / "w")
     assert error.code == "python"

@@ -42,7 +42,7 @@ from batchwasm.runner.protocol import (
     encode,
 )
 
-PATIENCE_S = 30
+PATIENCE_S = 90.0
 T = TypeVar("T")
 
 HEAD = """

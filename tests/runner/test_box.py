@@ -46,6 +46,13 @@ def test_inputs_are_read_only_copies_where_links_are_not_possible(
     assert box.files(10) == []
 
 
+def test_inputs_whose_names_are_one_to_the_disk_do_not_overwrite_each_other(box: Box, tmp_path: Path) -> None:
+    """As `A` and `a` are on most Macs; here it is one name twice."""
+    with pytest.raises(FileExistsError, match="a and another input are one file here"):
+        box.prepare([("a", "one"), ("a", "two")])
+    assert (tmp_path / "cache/files/one").read_text() == "one"
+
+
 @pytest.mark.parametrize("to", ["../x", "/x", "a/../../x"])
 def test_an_input_never_lands_outside(box: Box, tmp_path: Path, to: str) -> None:
     with pytest.raises(MissingInput):

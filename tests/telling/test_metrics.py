@@ -140,6 +140,14 @@ def test_hosts_are_told_as_they_told_last() -> None:
     }
 
 
+def test_what_a_host_cannot_tell_is_left_out() -> None:
+    metrics = Metrics()
+    metrics.sampled(SAMPLE._replace(memory_available_bytes=0))
+    metrics.passed(state_of(*begun()))
+    assert values(metrics, "batchwasm_host_memory_available_bytes") == {}
+    assert values(metrics, "batchwasm_host_load1") == {("h",): 0.75}
+
+
 def test_what_a_host_told_is_not_told_of_one_that_is_away() -> None:
     metrics = Metrics()
     metrics.sampled(SAMPLE)

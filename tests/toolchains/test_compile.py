@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from dataclasses import replace
@@ -50,6 +51,20 @@ def test_a_compiler_and_what_it_started_end_when_nobody_wants_the_module_any_mor
     group = (tmp_path / "pid").read_text().strip()
     stats = [path.read_text().rsplit(")", 1)[1].split() for path in Path("/proc").glob("[0-9]*/stat") if path.exists()]
     assert [stat for stat in stats if stat[2] == group and stat[0] != "Z"] == []  # orphans wait for init to bury them
+
+
+def test_a_compiler_that_ended_as_it_was_killed_is_no_error_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """macOS says EPERM of a group in which only zombies are."""
+    kill = os.killpg
+
+    def refused(group: int, number: int) -> None:
+        kill(group, number)
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "killpg", refused)
+    test_a_compiler_and_what_it_started_end_when_nobody_wants_the_module_any_more(tmp_path)
 
 
 def test_endless_messages_are_cut(tmp_path: Path) -> None:

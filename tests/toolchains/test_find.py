@@ -36,6 +36,16 @@ def test_a_clang_without_a_wasi_sysroot_is_passed_over(tmp_path: Path, monkeypat
     assert find.clang("clang", "libc.a") is None
 
 
+def test_a_macs_placeholder_for_clang_is_not_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program(tmp_path / "clang", f": >{tmp_path}/window; exit 1")
+    program(tmp_path / "xcode-select", "exit 2")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(find, "APPLES", str(tmp_path))
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert find.clang("clang", "libc.a") is None
+    assert not (tmp_path / "window").exists()
+
+
 def test_a_clang_with_linker_sysroot_and_builtins_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     library = tmp_path / "libc.a"
     library.write_bytes(b"!<arch>\n")

@@ -11,6 +11,7 @@ import socket
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -44,6 +45,16 @@ def logins(server: Sshd) -> int:
 
 def sockets() -> set[Path]:
     return set(openssh_client.folder().iterdir())
+
+
+@pytest.fixture
+def folder_of_its_own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """For who counts sockets: tests beside this one make some in the folder that all share."""
+    with tempfile.TemporaryDirectory() as runtime:  # the path of a test's own is too long for a socket
+        monkeypatch.setenv("XDG_RUNTIME_DIR", runtime)
+        openssh_client.folder.cache_clear()
+        yield
+    openssh_client.folder.cache_clear()
 
 
 @contextmanager
@@ -153,6 +164,7 @@ async def test_a_dead_control_path_of_ssh_config_is_no_obstacle_and_not_ours_to_
     assert (home / "mux-sshd-a").read_text() == "no socket"
 
 
+@pytest.mark.usefixtures("folder_of_its_own")
 async def test_our_master_ends_with_the_transport(ssh_pool: list[Sshd]) -> None:
     before = sockets()
     async with connected(by_openssh(ssh_pool[0])):
@@ -183,6 +195,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.usefixtures("folder_of_its_own")
 async def test_our_master_ends_soon_after_we_are_killed(ssh_pool: list[Sshd]) -> None:
     before = sockets()
     killed = await asyncio.create_subprocess_exec(sys.executable, "-c", KILLED, stdout=subprocess.PIPE)

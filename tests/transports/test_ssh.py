@@ -20,6 +20,7 @@ from batchwasm import transports
 from batchwasm.errors import HostError, HostLost
 from batchwasm.model import Host
 from batchwasm.transports import Process, Transport, make
+from tests.agent import agent
 from tests.sshd import Servers, Sshd, free_port, loopback, new_key, ssh_config_of
 
 WAYS = ("ssh", "openssh", "paramiko")
@@ -173,7 +174,7 @@ async def test_a_key_with_a_passphrase_and_no_agent_says_ssh_add(ssh_pool: list[
 
 
 async def test_a_key_with_a_passphrase_works_through_the_agent(ssh_pool: list[Sshd], home: Path) -> None:
-    with agent(home / ".ssh/id_ed25519"):
+    with agent(home, str(home / ".ssh/id_ed25519")):
         lock(home)
         assert await output(ssh_pool[0].host, "echo in") == "in\n"
 
@@ -181,7 +182,7 @@ async def test_a_key_with_a_passphrase_works_through_the_agent(ssh_pool: list[Ss
 async def test_only_the_named_key_of_the_agent_is_used_where_ssh_config_says_so(
     ssh_pool: list[Sshd], home: Path
 ) -> None:
-    with agent(home / ".ssh/id_ed25519"):
+    with agent(home, str(home / ".ssh/id_ed25519")):
         lock(home)
         new_key(home / ".ssh/other", passphrase="secret")
         config(home, "Host sshd-a\n  IdentitiesOnly yes\n  IdentityFile ~/.ssh/other\n")
@@ -224,25 +225,6 @@ def lock(home: Path) -> None:
     """Give the key a passphrase."""
     command = ["ssh-keygen", "-q", "-p", "-P", "", "-N", "secret", "-f", str(home / ".ssh/id_ed25519")]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-
-
-@contextmanager
-def agent(key: Path) -> Iterator[None]:
-    """A real ssh-agent that holds this key, for this process."""
-    folder = key.parent / "agent"
-    folder.mkdir(exist_ok=True)
-    path = folder / "socket"
-    daemon = subprocess.Popen(["ssh-agent", "-D", "-a", str(path)], stdout=subprocess.PIPE, text=True)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SSH_AUTH_SOCK", str(path))
-        assert daemon.stdout is not None
-        daemon.stdout.readline()  # it listens by then
-        try:
-            subprocess.run(["ssh-add", "-q", str(key)], check=True, stderr=subprocess.PIPE)
-            yield
-        finally:
-            daemon.terminate()
-            daemon.communicate()
 
 
 # ------------------------------------------------------------------------------------------------- addresses
@@ -484,7 +466,7 @@ async def test_a_server_that_allows_no_second_command_says_so(ssh_servers: Serve
 async def test_nothing_is_forwarded_and_no_terminal_is_asked_for_whatever_ssh_config_says(
     ssh_pool: list[Sshd], home: Path
 ) -> None:
-    with agent(home / ".ssh/id_ed25519"):
+    with agent(home, str(home / ".ssh/id_ed25519")):
         config(home, "ForwardAgent yes\nForwardX11 yes\nForwardX11Trusted yes\nRequestTTY force\nRemoteCommand true\n")
         assert await output(ssh_pool[0].host, "echo ${SSH_AUTH_SOCK-no} ${DISPLAY-no} ${SSH_TTY-no}") == "no no no\n"
 

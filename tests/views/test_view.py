@@ -65,6 +65,13 @@ def test_what_a_host_said_before_it_was_lost_is_not_shown_as_of_now(written: Wri
     assert lab1.heard_at == START
 
 
+def test_what_a_host_cannot_tell_is_not_shown_as_nothing(written: Written, view: View) -> None:
+    """A Mac knows of no memory to be had: its own is not all used therefore."""
+    written.journal.sample([Sample(START + 3, "lab1", 1.5, 0, 3, 2, 0, 9 * GIB, None, 16 * GIB)])
+    lab1 = view.look().hosts[0]
+    assert (lab1.memory_bytes, lab1.memory_available_bytes, lab1.cpu_share) == (16 * GIB, None, None)
+
+
 def test_a_run_that_finished_is_over(written: Written, view: View) -> None:
     for task in range(TASKS):
         written.end(record(task))
