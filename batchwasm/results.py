@@ -378,7 +378,7 @@ def _numbered(folder: Path) -> Iterator[tuple[str, int]]:
 
 
 def _is_run(path: Path) -> bool:
-    return (path / "journal.db").is_file()
+    return os.path.isfile(path / "journal.db")  # False, too, where we may not look: for a run of somebody else
 
 
 def _started(path: Path) -> float:
@@ -423,6 +423,8 @@ def _not_found(run: str, cwd: Path) -> str:
     import difflib
 
     if "/" in run:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            os.stat(cwd / Path(run).expanduser() / "journal.db")
         return f"{run} is not a run folder: it has no journal.db"
     near = difflib.get_close_matches(run, names(cwd), n=1)
     hint = f"did you mean {near[0]!r}?" if near else "give the path of its folder"

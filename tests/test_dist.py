@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from batchwasm.cli.commands import COMMANDS
+from scripts.onefile import build
+from tests import old_kernel
 from tests.bare import Bare
 from tests.command import Ended
 from tests.guests import JOIN_WAT
@@ -81,7 +83,7 @@ class Empty:
 
     @property
     def tree(self) -> Path:
-        [tree] = (self.root / "home/.cache/batchwasm/program").iterdir()
+        [tree] = (path for path in (self.root / "home/.cache/batchwasm/program").iterdir() if path.is_dir())
         return tree
 
 
@@ -167,7 +169,8 @@ def test_it_unpacks_once_and_takes_nothing_that_others_could_have_put_there(empt
     empty("--version")
     assert empty.tree.stat().st_ino == made
     tree.chmod(0o777)
-    assert "can't unpack itself" in empty("--version", code=3).err
+    empty("--version")
+    assert empty.tree.stat().st_ino != made
 
 
 def test_it_takes_a_folder_in_tmp_where_there_is_no_other_and_it_is_its_own(empty: Empty) -> None:
@@ -195,16 +198,75 @@ def test_a_damaged_file_is_told(empty: Empty) -> None:
     with open(empty.root / "batchwasm", "r+b") as file:
         file.seek(20_000_000)
         file.write(b"damage")
-    assert "damaged" in empty("--version", code=3).err
+    assert "not whole" in empty("--version", code=3).err
     with open(empty.root / "batchwasm", "r+b") as file:
         file.truncate(30_000_000)
-    assert "damaged" in empty("--version", code=3).err
+    assert "not whole" in empty("--version", code=3).err
 
 
 def test_it_can_be_unpacked_to_a_folder_for_all(empty: Empty) -> None:
     empty("--unpack-to", "/opt-batchwasm")
     done = subprocess.run([empty.root / "opt-batchwasm/bin/batchwasm", "--version"], capture_output=True, text=True)
     assert done.stdout.startswith("batchwasm ")
+
+
+def test_what_runs_goes_on_when_a_later_version_is_unpacked_to_its_folder(dist: Path, tmp_path: Path) -> None:
+    later = tmp_path / "later"
+    (tmp_path / "tree/bin").mkdir(parents=True)
+    (tmp_path / "tree/bin/batchwasm").write_text("#!/bin/sh\necho later\n")
+    (tmp_path / "tree/bin/batchwasm").chmod(0o755)
+    build.compile_start(tmp_path / "start", "")
+    build.write(later, tmp_path / "tree", tmp_path / "start", name="program", run="bin/batchwasm")
+    folder = tmp_path / "opt"
+    subprocess.run([dist / "batchwasm", "--unpack-to", folder], check=True)
+    [tree] = (path for path in (folder / "versions").iterdir() if path.is_dir())
+    code = "print('up', flush=True); input(); import wave; print(wave.__file__)"
+    command = [tree / "bin/python3", "-c", code]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "up\n"
+        said = subprocess.run([later, "--unpack-to", folder], capture_output=True, text=True, check=True).stderr
+        assert f"the earlier version in {tree} stays" in said
+        assert subprocess.run([folder / "bin/batchwasm"], capture_output=True, text=True).stdout == "later\n"
+        assert running.communicate("\n")[0].startswith(f"{tree}/lib/python3")
+    assert subprocess.run([later, "--unpack-to", folder], capture_output=True, text=True, check=True).stderr == ""
+    assert not tree.exists()
+
+
+def test_who_starts_a_version_that_is_just_being_removed_is_told(dist: Path, tmp_path: Path) -> None:
+    subprocess.run([dist / "batchwasm", "--unpack-to", tmp_path / "opt"], check=True)
+    [tree] = (path for path in (tmp_path / "opt/versions").iterdir() if path.is_dir())
+    lock = tree / "lock"
+    with open(lock, "r+") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with subprocess.Popen([tree / "bin/batchwasm", "--version"], stderr=subprocess.PIPE, text=True) as started:
+            while lock not in [path.resolve() for path in Path(f"/proc/{started.pid}/fd").iterdir()]:
+                assert started.poll() is None
+            tree.rename(tmp_path / "away")
+            held.close()
+            _, err = started.communicate()
+    assert (started.returncode, "a newer version replaced it this very moment: start it again" in err) == (3, True)
+
+
+def test_the_command_of_an_unpacked_tree_may_be_linked_to_but_not_copied(dist: Path, tmp_path: Path) -> None:
+    subprocess.run([dist / "batchwasm", "--unpack-to", tmp_path / "opt"], check=True)
+    for name, made in (("linked", Path.symlink_to), ("copied", lambda new, old: shutil.copy(old, new))):
+        (tmp_path / name).mkdir()
+        made(tmp_path / name / "batchwasm", tmp_path / "opt/bin/batchwasm")
+    done = subprocess.run([tmp_path / "linked/batchwasm", "--version"], capture_output=True, text=True)
+    assert done.stdout.startswith("batchwasm ")
+    done = subprocess.run([tmp_path / "copied/batchwasm", "--version"], capture_output=True, text=True)
+    assert (done.returncode, "a link to it works, a copy doesn't" in done.stderr) == (3, True)
+
+
+def test_it_runs_on_the_kernel_that_the_manual_names(dist: Path, tmp_path: Path) -> None:
+    put_jobs(tmp_path)
+    for arguments in (["run", "jobs.toml"], ["run", "--detach", "jobs.toml"], ["wait"]):
+        command = [sys.executable, ROOT / "tests/old_kernel.py", str(old_kernel.LINUX_3_2), dist / "batchwasm"]
+        env = {"HOME": str(tmp_path / "home"), "PATH": "/bin"}
+        done = subprocess.run([*command, *arguments], cwd=tmp_path, env=env, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    assert outputs_of(tmp_path, "jobs-1") == outputs_of(tmp_path, "jobs-2") == EXPECTED
 
 
 def test_licences_of_what_it_carries_are_inside(empty: Empty) -> None:

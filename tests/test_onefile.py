@@ -2,37 +2,65 @@
 
 from __future__ import annotations
 
-import importlib.util
+import fcntl
 import os
+import pty
+import resource
+import shlex
 import signal
 import stat
+import struct
 import subprocess
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 import pytest
 
-from tests.command import ROOT
+from scripts.onefile import build
 
-Program = Callable[..., subprocess.CompletedProcess[str]]
-
-
-def build() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("onefile_build", ROOT / "scripts/onefile/build.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount, and give a folder away")
 
 
 @pytest.fixture(scope="module")
 def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """It waits for others for 2 s only."""
     path = tmp_path_factory.mktemp("start") / "start"
-    command = [build().Tools.go(), "build", "-o", path, ROOT / "scripts/onefile/start.go"]
-    subprocess.run(command, check=True, env={**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local"})
+    build.compile_start(path, "-X main.patience=2s")
     return path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Program:
+    """A one-file program, its user's cache, and the temporary folder that is the last resort."""
+
+    path: Path
+    cache: Path
+    elsewhere: Path
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        return {**os.environ, "XDG_CACHE_HOME": str(self.cache), "TMPDIR": str(self.elsewhere)}
+
+    def __call__(self, *args: str | Path, **given: Any) -> subprocess.CompletedProcess[str]:
+        settings = {"env": self.environment, "umask": 0o022, **given}
+        return subprocess.run(
+            [self.path, *args], **settings, capture_output=True, text=True, errors="replace", check=False, timeout=60
+        )
+
+    def started(self, *args: str | Path, **given: Any) -> subprocess.Popen[str]:
+        return subprocess.Popen([self.path, *args], env=self.environment, text=True, **given)
+
+    @property
+    def trees(self) -> list[Path]:
+        """All that lies where its trees do, in the cache."""
+        return folders(self.cache / "batchwasm/program")
+
+
+def folders(where: Path) -> list[Path]:
+    return [path for path in where.glob("*") if path.is_dir()]
 
 
 @pytest.fixture
@@ -40,41 +68,152 @@ def cache(tmp_path: Path) -> Path:
     return tmp_path / "cache"
 
 
-@pytest.fixture
-def versions(start: Path, tmp_path: Path, cache: Path) -> tuple[Program, Program]:
-    """Two programs that say `one` and `two`."""
+SCRIPT = "#!/bin/sh\necho WORD\n"
+ZEROS = 256 << 20  # takes long enough to unpack for being stopped in the middle of it
 
-    def made(word: str) -> Program:
-        tree = tmp_path / f"tree-{word}"
-        (tree / "bin").mkdir(parents=True)
-        (tree / "bin/it").write_text(f"#!/bin/sh\necho {word}\n")
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Maker:
+    start: Path
+    folder: Path
+
+    def __call__(self, word: str, *, script: str = SCRIPT, zeros: int = 0) -> Program:
+        tree = self.folder / f"tree-{word}"
+        for name in ("bin", "lib"):
+            (tree / name).mkdir(parents=True)
+        (tree / "bin/it").write_text(script.replace("WORD", word))
         (tree / "bin/it").chmod(0o755)
+        (tree / "lib/part").write_text("a part")
+        (tree / "lib/link").symlink_to("part")
+        if zeros:
+            (tree / "zeros").write_bytes(bytes(zeros))
         (tree / "lock").touch()
-        path = tmp_path / word
-        build().write(path, tree, start, name="program", run="bin/it", level=1)
+        build.write(self.folder / word, tree, self.start, name="program", run="bin/it", level=1)
+        elsewhere = self.folder / "elsewhere"
+        elsewhere.mkdir(exist_ok=True)
+        return Program(path=self.folder / word, cache=self.folder / "cache", elsewhere=elsewhere)
 
-        def run(*args: str | Path, umask: int = 0o022) -> subprocess.CompletedProcess[str]:
-            env = {**os.environ, "XDG_CACHE_HOME": str(cache)}
-            return subprocess.run(
-                [path, *args], env=env, umask=umask, capture_output=True, text=True, check=False, timeout=60
-            )
 
-        return run
+@pytest.fixture
+def make(start: Path, tmp_path: Path) -> Maker:
+    return Maker(start=start, folder=tmp_path)
 
-    return made("one"), made("two")
+
+@pytest.fixture
+def one(make: Maker) -> Program:
+    """It says `one`."""
+    return make("one")
+
+
+@pytest.fixture
+def versions(make: Maker, one: Program) -> tuple[Program, Program]:
+    """Two programs that say `one` and `two`."""
+    return one, make("two")
+
+
+@contextmanager
+def mounted(where: Path, *options: str) -> Iterator[Path]:
+    where.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["mount", *options, where], check=True)
+    try:
+        yield where
+    finally:
+        subprocess.run(["umount", "--lazy", where], check=True)
+
+
+def until_unpacking(process: subprocess.Popen[str], folder: Path) -> None:
+    """Until the tree with zeros is being unpacked in a folder of trees."""
+    while not list(folder.glob("*.new-*/zeros")):
+        assert process.poll() is None
+
+
+def until_open(process: subprocess.Popen[str], path: Path) -> None:
+    """Until the process has opened the file."""
+    while str(path) not in opened(process):
+        assert process.poll() is None
+
+
+def opened(process: subprocess.Popen[str]) -> Iterator[str]:
+    for link in Path(f"/proc/{process.pid}/fd").iterdir():
+        try:
+            yield os.readlink(link)
+        except OSError:
+            pass
 
 
 def test_a_tree_that_a_cleaner_of_caches_went_through_is_unpacked_anew(
-    versions: tuple[Program, Program], cache: Path
+    one: Program,
 ) -> None:
-    one, _ = versions
     assert one().stdout == "one\n"
-    (program,) = cache.glob("batchwasm/program/*/bin/it")
-    program.unlink()
+    [tree] = one.trees
+    (tree / "bin/it").unlink()
     assert (one().stdout, one().returncode) == ("one\n", 0)
-    program.write_bytes(b"")  # a power cut
+    (tree / "bin/it").write_bytes(b"")
     assert one().stdout == "one\n"
-    assert len(list(cache.glob("batchwasm/program/*"))) == 1
+    assert one.trees == [tree]
+
+
+@pytest.mark.parametrize("harm", ["gone", "shorter", "list gone"])
+def test_all_files_of_a_tree_are_looked_at_that_was_not_started_for_a_day(one: Program, harm: str) -> None:
+    one()
+    [tree] = one.trees
+    part = tree / "lib/part"
+    inode = tree.stat().st_ino
+    os.utime(tree, (0, 0))
+    assert one().stdout == "one\n"
+    assert tree.stat().st_ino == inode  # all were there
+    assert tree.stat().st_mtime > 0  # and are taken to be for a day
+    if harm == "shorter":
+        part.write_text("a")
+    else:
+        (part if harm == "gone" else tree / "files").unlink()
+    os.utime(tree, (0, 0))
+    assert one().stdout == "one\n"
+    assert one.trees == [tree]
+    assert part.read_text() == "a part"
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of its own, an ext4 in a file."""
+    image = tmp_path / "image"
+    image.touch()
+    os.truncate(image, 64 << 20)
+    subprocess.run(["/sbin/mkfs.ext4", "-q", "-F", image], check=True)
+    with mounted(tmp_path / "disk", "-o", "loop", str(image)):
+        yield tmp_path / "disk"
+
+
+EXT4_IOC_SHUTDOWN = 0x8004587D
+NOLOGFLUSH = 2
+
+
+def cut_power(disk: Path) -> None:
+    """What is only in memory is lost. So much time has passed before that all names are on the disk."""
+    with open(disk / "other", "w") as file:
+        file.write("of somebody else")
+        file.flush()
+        os.fsync(file)
+    folder = os.open(disk, os.O_RDONLY)
+    fcntl.ioctl(folder, EXT4_IOC_SHUTDOWN, struct.pack("I", NOLOGFLUSH))
+    os.close(folder)
+    subprocess.run(["umount", disk], check=True)
+    subprocess.run(["mount", "-o", "loop", disk.with_name("image"), disk], check=True)
+
+
+@root_only
+@pytest.mark.parametrize("way", ["cache", "choice"])
+def test_after_a_power_cut_a_tree_is_whole_or_not_there(one: Program, disk: Path, way: str) -> None:
+    arguments = ["--unpack-to", str(disk / "opt")] if way == "choice" else []
+    assert one(*arguments, env={**one.environment, "XDG_CACHE_HOME": str(disk)}).returncode == 0
+    cut_power(disk)
+    [part] = disk.rglob("lib/part")
+    assert part.read_text() == "a part"
+    assert part.with_name("link").read_text() == "a part"
+    assert "echo one" in (part.parent.parent / "bin/it").read_text()
+    assert (part.parent.parent / "bin/it").stat().st_mode & 0o100
+    if way == "choice":
+        assert subprocess.run([disk / "opt/bin/it"], capture_output=True, text=True, check=True).stdout == "one\n"
 
 
 def test_a_folder_of_ones_choice_gets_what_is_newer_and_all_may_start_it(
@@ -85,14 +224,54 @@ def test_a_folder_of_ones_choice_gets_what_is_newer_and_all_may_start_it(
     folder.mkdir()
     assert one("--unpack-to", folder, umask=0o077).returncode == 0
     assert stat.S_IMODE((folder / "bin/it").stat().st_mode) == 0o755
-    assert stat.S_IMODE((folder / "bin").stat().st_mode) == 0o755
-    assert two("--unpack-to", f"{folder}/").returncode == 0
+    for path in (folder / "bin", folder / "versions", *folders(folder / "versions"), *folder.glob("versions/*/bin")):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o755
+    assert two(f"--unpack-to={folder}/").returncode == 0
     assert subprocess.run([folder / "bin/it"], capture_output=True, text=True, check=True).stdout == "two\n"
+    assert len(folders(folder / "versions")) == 1
     assert [path.name for path in tmp_path.iterdir() if "opt" in path.name] == ["opt"]
 
 
-def test_a_folder_with_other_things_in_it_is_left_alone(versions: tuple[Program, Program], tmp_path: Path) -> None:
-    one, _ = versions
+def test_a_version_that_runs_stays_beside_the_one_that_replaces_it(
+    versions: tuple[Program, Program], tmp_path: Path
+) -> None:
+    """A detached scheduler loads its modules as it needs them, for days."""
+    one, two = versions
+    folder = tmp_path / "opt"
+    one("--unpack-to", folder)
+    [old] = folders(folder / "versions")
+    with open(old / "lock") as held:  # as python3.c does
+        fcntl.flock(held, fcntl.LOCK_SH)
+        said = two("--unpack-to", folder)
+        assert said.returncode == 0
+        assert f"the earlier version in {old} stays: programs of it may still run" in said.stderr
+        assert subprocess.run([old / "bin/it"], capture_output=True, text=True, check=True).stdout == "one\n"
+        assert subprocess.run([folder / "bin/it"], capture_output=True, text=True, check=True).stdout == "two\n"
+    assert (two("--unpack-to", folder).stderr, old.exists()) == ("", False)
+    assert subprocess.run([folder / "bin/it"], capture_output=True, text=True, check=True).stdout == "two\n"
+
+
+@root_only
+def test_a_version_stays_until_the_next_one_is_there_however_old_it_is(make: Maker, tmp_path: Path) -> None:
+    one, two = make("one"), make("two", zeros=8 << 20)
+    with mounted(tmp_path / "small", "-t", "tmpfs", "-o", "size=4m", "none") as small:
+        one("--unpack-to", small / "opt")
+        [tree] = folders(small / "opt/versions")
+        os.utime(tree, (0, 0))
+        assert "no space left on device" in two("--unpack-to", small / "opt").stderr
+        done = subprocess.run([small / "opt/bin/it"], capture_output=True, text=True, check=True)
+        assert done.stdout == "one\n"
+
+
+def test_a_tree_in_a_folder_of_ones_choice_is_mended(one: Program, tmp_path: Path) -> None:
+    one("--unpack-to", tmp_path / "opt")
+    [part] = tmp_path.glob("opt/versions/*/lib/part")
+    part.unlink()
+    assert one("--unpack-to", tmp_path / "opt").returncode == 0
+    assert part.read_text() == "a part"
+
+
+def test_a_folder_with_other_things_in_it_is_left_alone(one: Program, tmp_path: Path) -> None:
     folder = tmp_path / "opt"
     folder.mkdir()
     (folder / "mine").touch()
@@ -102,10 +281,7 @@ def test_a_folder_with_other_things_in_it_is_left_alone(versions: tuple[Program,
     assert [path.name for path in folder.iterdir()] == ["mine"]
 
 
-def test_a_folder_with_a_program_of_that_name_and_other_things_is_left_alone(
-    versions: tuple[Program, Program], tmp_path: Path
-) -> None:
-    one, _ = versions
+def test_a_folder_with_a_program_of_that_name_and_other_things_is_left_alone(one: Program, tmp_path: Path) -> None:
     folder = tmp_path / "local"  # as ~/.local is after `pip install --user`
     (folder / "bin").mkdir(parents=True)
     (folder / "bin/it").write_text("of pip")
@@ -117,43 +293,260 @@ def test_a_folder_with_a_program_of_that_name_and_other_things_is_left_alone(
     assert (folder / "share").is_dir()
 
 
-def test_what_is_no_folder_is_left_alone(versions: tuple[Program, Program], tmp_path: Path) -> None:
-    one, _ = versions
+def test_what_is_no_folder_is_left_alone(one: Program, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     (tmp_path / "link").symlink_to(tmp_path / "file")
-    for name in ("file", "link"):
+    (tmp_path / "dangling").symlink_to(tmp_path / "nothing")
+    for name in ("file", "link", "dangling"):
         done = one("--unpack-to", tmp_path / name)
         assert (done.returncode, (tmp_path / "file").read_text()) == (3, "mine"), done.stderr
     assert (tmp_path / "link").is_symlink()
 
 
-def test_what_another_start_unpacked_meanwhile_stays(start: Path, tmp_path: Path) -> None:
-    """Hosts that share a home are sent a Python at once, and the first of them runs it while others still unpack."""
-    tree = tmp_path / "tree"
-    (tree / "bin").mkdir(parents=True)
-    (tree / "bin/it").write_text("it")
-    (tree / "lock").touch()
-    (tree / "zeros").write_bytes(bytes(256 << 20))  # long enough to be stopped in the middle of it
-    path, folder = tmp_path / "program", tmp_path / "opt"
-    build().write(path, tree, start, name="program", run="bin/it", level=1)
-    command = [path, "--unpack-to", folder]
-    with subprocess.Popen(command) as slow:
-        while not list(tmp_path.glob("opt.new-*/zeros")):
-            assert slow.poll() is None
+def test_starts_at_once_unpack_once(make: Maker) -> None:
+    one = make("one", zeros=ZEROS)
+    trees = one.cache / "batchwasm/program"
+    with one.started(stdout=subprocess.DEVNULL) as first:
+        until_unpacking(first, trees)
+        first.send_signal(signal.SIGSTOP)
+        [scratch] = trees.glob("*.new-*")
+        inode = scratch.stat().st_ino
+        with one.started(stdout=subprocess.PIPE) as second:
+            until_open(second, trees / "lock")
+            first.send_signal(signal.SIGCONT)
+            assert second.communicate()[0] == "one\n"
+        assert first.wait() == 0
+    [tree] = one.trees
+    assert tree.stat().st_ino == inode
+
+
+def test_what_another_start_unpacked_meanwhile_stays(make: Maker, tmp_path: Path) -> None:
+    """Hosts that share a home are sent a Python at once; who is stopped in the middle of unpacking it holds up none."""
+    one, folder = make("one", zeros=ZEROS), tmp_path / "opt"
+    with one.started("--unpack-to", folder) as slow:
+        until_unpacking(slow, folder / "versions")
         slow.send_signal(signal.SIGSTOP)
-        assert not folder.exists()
-        subprocess.run(command, check=True)
-        first = folder.stat().st_ino
+        assert not (folder / "bin").exists()
+        assert one("--unpack-to", folder).returncode == 0
+        first = (folder / "bin/it").stat().st_ino
         slow.send_signal(signal.SIGCONT)
         assert slow.wait() == 0
-    assert folder.stat().st_ino == first
-    assert not list(tmp_path.glob("opt.new-*"))
+    assert (folder / "bin/it").stat().st_ino == first
+    assert len(folders(folder / "versions")) == 1
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a folder away")
-def test_a_cache_below_somebody_elses_folder_is_not_trusted(versions: tuple[Program, Program], cache: Path) -> None:
-    one, _ = versions
-    (cache / "batchwasm").mkdir(parents=True)
-    os.chown(cache / "batchwasm", 12345, 12345)
+def test_what_a_killed_start_left_goes_with_the_next(make: Maker) -> None:
+    one = make("one", zeros=ZEROS)
+    with one.started(stdout=subprocess.DEVNULL) as first:
+        until_unpacking(first, one.cache / "batchwasm/program")
+        first.kill()
+    assert len(one.trees) == 1
     assert one().stdout == "one\n"
-    assert not list(cache.glob("batchwasm/program/*"))
+    assert [path.suffix for path in one.trees] == [""]
+
+
+@pytest.mark.parametrize(("by", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_ends_an_unpacking_that_leaves_nothing(make: Maker, by: signal.Signals, code: int) -> None:
+    one = make("one", zeros=ZEROS)
+    with one.started(stdout=subprocess.PIPE, stderr=subprocess.PIPE) as first:
+        until_unpacking(first, one.cache / "batchwasm/program")
+        first.send_signal(by)
+        out, err = first.communicate()
+    assert (first.returncode, out, err) == (code, "", "one: interrupted; nothing was started\n")
+    assert one.trees == []
+
+
+def test_a_signal_ends_the_wait_for_another_start(one: Program) -> None:
+    trees = one.cache / "batchwasm/program"
+    trees.mkdir(parents=True)
+    with open(trees / "lock", "w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with one.started(stderr=subprocess.PIPE) as waiting:
+            until_open(waiting, trees / "lock")
+            waiting.send_signal(signal.SIGINT)
+            assert waiting.wait() == 130
+
+
+def test_a_signal_that_is_ignored_stays_so(make: Maker) -> None:
+    """As nohup and shells do for what they start in the background."""
+    one = make("one", zeros=ZEROS, script="#!/bin/sh\ngrep SigIgn /proc/$$/status\n")
+    command = f"trap '' INT HUP; exec {shlex.quote(str(one.path))}"
+    with subprocess.Popen(["sh", "-c", command], env=one.environment, stdout=subprocess.PIPE, text=True) as first:
+        until_unpacking(first, one.cache / "batchwasm/program")
+        first.send_signal(signal.SIGINT)
+        first.send_signal(signal.SIGHUP)
+        out, _ = first.communicate()
+    assert first.returncode == 0
+    ignored = int(out.split()[1], 16)
+    for one_of_them in (signal.SIGINT, signal.SIGHUP):
+        assert ignored & 1 << (one_of_them - 1)
+
+
+def test_the_program_takes_the_place_of_its_start(make: Maker) -> None:
+    """Its process, its exit code, its arguments, its limits."""
+    script = '#!/bin/sh\necho $$ $(ulimit -Sn) $(ulimit -Hn) "$@"\nexit 7\n'
+    one = make("one", script=script)
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    command = f"ulimit -Sn 200; exec {shlex.quote(str(one.path))} a '' 'b c'"
+    for _ in range(2):
+        with subprocess.Popen(["sh", "-c", command], env=one.environment, stdout=subprocess.PIPE, text=True) as started:
+            out, _ = started.communicate()
+        assert (out, started.returncode) == (f"{started.pid} 200 {hard} a  b c\n", 7)
+
+
+@pytest.mark.parametrize("name", ["", "-", "/", "x" * 3000])
+def test_it_starts_whatever_it_is_called(one: Program, name: str) -> None:
+    done = subprocess.run([name], executable=one.path, env=one.environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "one\n"
+
+
+def test_it_starts_by_a_link_from_path_and_with_closed_streams(one: Program, tmp_path: Path) -> None:
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links/other").symlink_to(one.path)
+    env = {**one.environment, "PATH": f"{tmp_path}/links:{os.environ['PATH']}"}
+    for command in ("other", "other <&-", "other <&- 2>&-", "other <&- >&- 2>&-; echo one"):
+        done = subprocess.run(["sh", "-c", command], env=env, capture_output=True, text=True, check=False)
+        assert (done.stdout, done.stderr) == ("one\n", ""), command
+
+
+def test_names_that_a_terminal_would_obey_are_shown_harmless(one: Program, tmp_path: Path) -> None:
+    folder = tmp_path / "a\x1b[31m"
+    folder.mkdir()
+    (folder / "mine").touch()
+    for name in (str(one.path), "\x1b]0;x\x07"):
+        args = [name, "--unpack-to", str(folder)]
+        done = subprocess.run(args, executable=one.path, env=one.environment, capture_output=True, check=False)
+        assert done.returncode == 3
+        assert b"\x1b" not in done.stderr
+        assert rb"a\x1b[31m" in done.stderr
+
+
+def test_it_runs_under_any_umask(one: Program) -> None:
+    assert one(umask=0o077).stdout == "one\n"
+    assert stat.S_IMODE((one.cache / "batchwasm/program").stat().st_mode) == 0o700
+    assert one(umask=0).stdout == "one\n"
+
+
+def test_a_version_that_nobody_started_for_long_goes_without_another_being_unpacked(one: Program) -> None:
+    one()
+    [tree] = one.trees
+    for name in ("old", "used", "new"):
+        (tree.parent / name).mkdir()
+        (tree.parent / name / "lock").touch()
+        os.utime(tree.parent / name, (0, 0) if name != "new" else None)
+    os.utime(tree, (0, 0))  # that is, for the first time today
+    with open(tree.parent / "used/lock") as held:
+        fcntl.flock(held, fcntl.LOCK_SH)
+        one()
+    assert {path.name for path in one.trees} == {tree.name, "used", "new"}
+
+
+@root_only
+@pytest.mark.parametrize(
+    "why", ["full", "noexec", "read-only", "no folder", "somebody else's", "his home", "a colon in its name"]
+)
+def test_where_the_cache_cant_be_it_goes_elsewhere(make: Maker, tmp_path: Path, why: str) -> None:
+    one, cache = make("one", zeros=8 << 20), tmp_path / "cache"
+    options = {"full": "size=4m", "noexec": "noexec", "read-only": "ro"}
+    if why == "no folder":
+        cache.write_text("in the way")
+    elif why == "somebody else's":
+        (cache / "batchwasm").mkdir(parents=True)
+        os.chown(cache / "batchwasm", 12345, 12345)
+    elif why == "his home":  # as sudo may leave HOME: he could not write what root makes there
+        cache.mkdir()
+        os.chown(cache, 12345, 12345)
+    elif why == "a colon in its name":
+        cache = tmp_path / "a:b"
+    with mounted(cache, "-t", "tmpfs", "-o", options[why], "none") if why in options else contextmanager(iter)([cache]):
+        for _ in range(2):
+            done = one(env={**one.environment, "XDG_CACHE_HOME": str(cache)})
+            assert (done.stdout, done.stderr, done.returncode) == ("one\n", "", 0)
+        assert not folders(cache / "batchwasm/program")
+        assert why != "his home" or not list(cache.iterdir())
+    [tree] = folders(one.elsewhere / f"batchwasm-{os.getuid()}/program")
+    assert (tree / "zeros").stat().st_size == 8 << 20
+
+
+def entered(root: Path, program: Path, *steps: str, args: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
+    """A program run in an empty root, after `steps` of this machine's shell in the root's folder."""
+    for name in ("proc", "tmp", "home", "var/tmp"):
+        (root / name).mkdir(parents=True, exist_ok=True)
+    (root / "it").write_bytes(program.read_bytes())
+    (root / "it").chmod(0o755)
+    inner = f"PATH=$PATH:/usr/sbin; cd {shlex.quote(str(root))}; mount -t proc proc proc; " + "; ".join(steps)
+    shell = ["sh", "-ec", f'{inner}; exec env -i HOME=/home "$(command -v chroot)" . /it "$@"', "sh", *args]
+    command = ["unshare", "--mount", "--propagation", "private", *shell]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@root_only
+def test_where_it_can_be_nowhere_it_says_why_for_each_place(make: Maker, tmp_path: Path) -> None:
+    program = make("one", zeros=8 << 20).path
+    mounts = (
+        "mount -t tmpfs -o noexec none home",
+        "mount -t tmpfs -o size=4m none tmp",
+        "mount -t tmpfs -o ro none var/tmp",
+    )
+    done = entered(tmp_path / "root", program, *mounts)
+    assert (done.stdout, done.returncode) == ("", 3)
+    assert done.stderr == (
+        "it: can't unpack itself: "
+        "/home/.cache/batchwasm/program: no program may run from there (it is mounted noexec); "
+        "/tmp/batchwasm-0/program: no space left on device; /var/tmp/batchwasm-0/program: read-only file system; "
+        "set XDG_CACHE_HOME to a folder of your own with 300 MB of room, where programs may run\n"
+    )
+
+
+@root_only
+def test_a_choice_that_cant_be_is_told_and_left_as_it_was(make: Maker, tmp_path: Path) -> None:
+    one = make("one", zeros=8 << 20)
+    with mounted(tmp_path / "small", "-t", "tmpfs", "-o", "size=4m", "none") as small:
+        done = one("--unpack-to", small / "opt")
+        assert (done.returncode, list(small.iterdir())) == (3, [])
+        assert "no space left on device" in done.stderr
+    with mounted(tmp_path / "noexec", "-t", "tmpfs", "-o", "noexec", "none") as folder:
+        done = one("--unpack-to", folder / "opt")
+        assert (done.returncode, list(folder.iterdir())) == (3, [])
+        assert "no program may run from there" in done.stderr
+    done = one("--unpack-to", tmp_path / "a:b")
+    assert (done.returncode, (tmp_path / "a:b").exists()) == (3, False)
+    assert "nothing can run in a folder with ':' in its name" in done.stderr
+
+
+def test_a_file_that_is_not_whole_says_so(one: Program) -> None:
+    whole = one.path.read_bytes()
+    payload = whole.rindex(b"\x1f\x8b\x08")
+    about = whole.index(b'{"Name"')
+    digest = whole.index(b'"Digest": "') + 11
+    harmed = [
+        *(whole[:length] for length in (len(whole) - 1, len(whole) - 20, about, about - 1, payload + 5, payload)),
+        *(
+            whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :]
+            for at in (payload + 1, payload + 12, about - 3, about - 40, about, digest, len(whole) - 12, len(whole) - 1)
+        ),
+        whole[:about] + whole[about:].replace(b"Digest", b"Digess"),
+    ]
+    for content in harmed:
+        one.path.write_bytes(content)
+        done = one()
+        assert (done.returncode, done.stdout) == (3, ""), done.stderr
+        assert done.stderr == "one: this file is not whole (cut off or damaged in copying): copy or fetch it again\n"
+        assert one.trees == []
+    one.path.write_bytes(whole)
+    assert one().stdout == "one\n"
+
+
+def test_a_terminal_is_told_what_takes_long(one: Program) -> None:
+    trees = one.cache / "batchwasm/program"
+    trees.mkdir(parents=True)
+    leader, follower = pty.openpty()
+    with open(trees / "lock", "w") as held, open(leader, "rb", buffering=0) as terminal:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with one.started(stdout=subprocess.PIPE, stderr=follower) as waiting:
+            os.close(follower)
+            said = terminal.read(1000).decode()
+            held.close()
+            assert waiting.communicate()[0] == "one\n"
+    [tree] = one.trees
+    assert said == f"one: unpacking to {tree}, once\r\n"

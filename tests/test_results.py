@@ -136,6 +136,14 @@ def test_a_name_here_is_one_run_although_the_index_knows_it_too(tmp_path: Path) 
     assert results.find("tour-1", tmp_path / "link").path == tmp_path / "link" / "batchwasm-runs" / folder.name
 
 
+def test_what_the_file_system_does_not_let_us_look_at_is_no_run(tmp_path: Path) -> None:
+    """As are the runs of somebody else beside ours; here it is a name that is too long."""
+    folder = started("tour", tmp_path / "batchwasm-runs")
+    with pytest.raises(RunError, match="there is no run named"):
+        results.find("x" * 300, tmp_path)
+    assert results.reference(folder, tmp_path / ("y" * 300)) == "tour-1"
+
+
 def test_an_ambiguous_name_lists_all_its_runs(tmp_path: Path) -> None:
     folders = [started("tour", tmp_path / place / "batchwasm-runs") for place in ("x", "y")]
     with pytest.raises(RunError) as caught:

@@ -60,8 +60,9 @@ async def look_for_mounts(host: Host, depot: Depot) -> None:
 
 async def install(name: str, depot: Depot, on_shipped: Shipped) -> Pack:
     """The runner for that host's platform, there afterwards; uploaded once."""
+    platform = platform_of(name, depot.facts)
     try:
-        pack = await asyncio.to_thread(pack_for, platform_of(name, depot.facts))
+        pack = await asyncio.to_thread(pack_for, platform)
     except HostError as error:
         raise HostError(error.code, f"{name}: {error.cause}", error.cure) from error
     if pack.digest not in await depot.runners():
@@ -72,10 +73,15 @@ async def install(name: str, depot: Depot, on_shipped: Shipped) -> Pack:
 
 
 def platform_of(name: str, facts: Facts) -> Platform:
-    """Raises HostError `platform` for a 32-bit Python."""
+    """Raises HostError: `platform` for a 32-bit Python, `permission` where no program may run from the workdir."""
     if facts.bits != 64:
         cause = f"{name}: {facts.executable} is a {facts.bits}-bit Python, wasmtime needs 64"
         raise HostError("platform", cause, "set `python` of this host to a 64-bit one")
+    if facts.noexec:
+        cause = f"{name}: no program may run from {facts.workdir}, whose disk is mounted noexec there"
+        raise HostError(
+            "permission", cause, "set `workdir` in the inventory, or XDG_CACHE_HOME there, to where they may"
+        )
     return Platform(os=facts.os, machine=facts.machine, libc=facts.libc.partition(" ")[0])
 
 

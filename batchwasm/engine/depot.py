@@ -69,6 +69,8 @@ class Facts:
     """Absolute, symlinks resolved."""
     writable: bool
     """The workdir, or the folder that it will be made in, which must be one, on a disk."""
+    noexec: bool
+    """Its disk is mounted so that nothing may run from there, nor be loaded: wasmtime's library is."""
     disk_free_bytes: int
     file_system: str
     """Of the workdir; '' where it can't be told."""

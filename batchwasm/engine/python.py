@@ -166,7 +166,6 @@ def _chunks(python: HostPython) -> Iterator[bytes]:
 def _unpacking(folder: str, python: HostPython) -> str:
     return (
         f'umask 077; d={folder}; mkdir -p "$d" && f="$d/.new-$$" && head -c {python.size} >"$f" && chmod 700 "$f" '
-        f'&& {{ [ -x "$d/{python.digest}/bin/python3" ] || {{ rm -rf "$d/{python.digest}"; '
-        f'"$f" --unpack-to "$d/{python.digest}"; }}; }}; '
+        f'&& {{ [ -x "$d/{python.digest}/bin/python3" ] || "$f" --unpack-to "$d/{python.digest}"; }}; '
         f'r=$?; rm -f "$f"; echo "{BROUGHT}$r"; exit $r'
     )

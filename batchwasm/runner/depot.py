@@ -19,7 +19,6 @@ import os
 import platform
 import re
 import shutil
-import socket
 import stat
 import struct
 import sys
@@ -406,7 +405,7 @@ def facts(workdir: str) -> Answer:
         "libc": libc(),
         "python": platform.python_version(),
         "executable": sys.executable,
-        "hostname": socket.gethostname(),
+        "hostname": os.uname().nodename,
         "boot": text_of("/proc/sys/kernel/random/boot_id").strip(),
         "uid": os.getuid(),
         "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
@@ -414,6 +413,7 @@ def facts(workdir: str) -> Answer:
         "workdir": workdir,
         # What has no blocks is no disk: root may write in /proc, as far as its permissions go.
         "writable": os.path.isdir(there) and os.access(there, os.W_OK | os.X_OK) and os.statvfs(there).f_blocks > 0,
+        "noexec": bool(os.statvfs(there).f_flag & getattr(os, "ST_NOEXEC", 0)),
         "disk_free_bytes": disk_free(there),
         "file_system": file_system(there),
     }

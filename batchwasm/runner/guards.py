@@ -15,7 +15,7 @@ def held() -> dict[str, bool]:
     """Name -> whether it holds here."""
     linux = sys.platform == "linux"
     return {
-        "sealed_output": _seals(),
+        "sealed_output": seals(),
         "read_only_inputs": linux or os.geteuid() != 0,
         "memory_backstop": linux,
         "oom_order": os.access("/proc/self/oom_score_adj", os.W_OK),
@@ -23,8 +23,11 @@ def held() -> dict[str, bool]:
     }
 
 
-def _seals() -> bool:
-    """Output goes to memory that can't grow beyond its limit, instead of a file that is looked at once in a while."""
+def seals() -> bool:
+    """Output goes to memory that can't grow beyond its limit, instead of a file that is looked at once in a while.
+
+    Linux has such memory since 3.17.
+    """
     if sys.platform == "linux" and hasattr(os, "memfd_create"):
         with contextlib.suppress(OSError):
             os.close(os.memfd_create("batchwasm", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING))

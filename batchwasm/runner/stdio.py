@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
+from .guards import seals
 from .redact import Redaction
 
 _F_ADD_SEALS = 1033  # fcntl's names for these came later than Python 3.9 on some systems
@@ -29,10 +30,10 @@ class Capture:
     """What a guest writes to descriptor `fd` of this process."""
 
     def __init__(self, fd: int, folder: str, *, memory: bool = True) -> None:
-        """`folder` is for an unlinked file where files in memory are missing (macOS), or not wanted."""
+        """`folder` is for an unlinked file where files in memory are missing (macOS, an old Linux), or not wanted."""
         self._fd = fd
         self._folder = folder
-        self._memory = memory and sys.platform == "linux" and hasattr(os, "memfd_create")
+        self._memory = memory and seals()
         self._limit_bytes = -1
 
     def open(self, limit_bytes: int) -> None:

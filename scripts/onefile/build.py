@@ -103,13 +103,14 @@ class Tools:
         self.launcher, self.start = scratch / "python3", scratch / "start"
         zig = (sys.executable, "-m", "ziglang", "cc", "-target", "x86_64-linux-musl")
         run(*zig, "-Os", "-s", "-static", "-Wall", "-o", self.launcher, HERE / "python3.c")
-        flags = ("-trimpath", "-ldflags", "-s -w")
-        environment = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "", "GOOS": "linux", "GOARCH": "amd64"}
-        run(self.go(), "build", *flags, "-o", self.start, HERE / "start.go", env=environment)
+        compile_start(self.start, "-s -w")
 
-    @staticmethod
-    def go() -> Path:
-        return package("go") / "bin/go"
+
+def compile_start(path: Path, link: str) -> None:
+    """start.go and its other files; `link` are flags for Go's linker."""
+    environment = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "", "GOOS": "linux", "GOARCH": "amd64"}
+    flags = ("-trimpath", "-ldflags", link)
+    run(package("go") / "bin/go", "build", *flags, "-o", path, *sorted(HERE.glob("*.go")), env=environment)
 
 
 def package(name: str) -> Path:

@@ -3,7 +3,8 @@
  * The loader is started by name, with the libraries' folder as an argument: no variable is set that programs which are
  * started from there (ssh, compilers) would inherit, and nothing of the machine's own C library is used. It is linked
  * statically, so it starts where there is none. Under the name `batchwasm` it is that command. Every Python holds the
- * tree's lock for life, without which the start of a newer version may remove a tree that was not used for long.
+ * tree's lock for life, without which the start of a newer version may remove a tree that was not used for long, or that
+ * was replaced by `--unpack-to`.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -12,10 +13,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 static char program[PATH_MAX], tree[PATH_MAX], loader[PATH_MAX + 32], python[PATH_MAX + 32], shown[PATH_MAX + 32];
-static char libraries[PATH_MAX + 32], lock[PATH_MAX + 32];
+static char libraries[PATH_MAX + 32], lock_path[PATH_MAX + 32];
 
 static const char *own_path(const char *called)
 {
@@ -26,37 +29,61 @@ static const char *own_path(const char *called)
     return program;
 }
 
+/* Who removes the tree holds the lock alone, for a moment, and so may anybody who wants to be a nuisance: wait a second. */
+static void hold(int lock)
+{
+    const struct timespec moment = {0, 20 * 1000 * 1000};
+    for (int tries = 0; tries < 50; tries++) {
+        if (flock(lock, LOCK_SH | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+            return;
+        nanosleep(&moment, NULL);
+    }
+}
+
+static int is_still_there(int lock)
+{
+    struct stat held, named;
+    return fstat(lock, &held) == 0 && stat(lock_path, &named) == 0 && held.st_ino == named.st_ino;
+}
+
 int main(int count, char **given)
 {
     char *name, **arguments = malloc((count + 16) * sizeof *arguments);
     int used = 0;
 
-    if (!arguments || !own_path(given[0])) {
-        fprintf(stderr, "%s: can't find its own folder: is /proc mounted?\n", given[0]);
-        return 126;
+    if (!arguments || !own_path(count ? given[0] : "")) {
+        fprintf(stderr, "batchwasm: can't find its own folder: is /proc mounted?\n");
+        return 3;
     }
     strcpy(tree, program);
     name = strrchr(tree, '/');
     *name++ = 0;
-    *strrchr(tree, '/') = 0; /* of `bin` */
+    char *bin = strrchr(tree, '/');
+    if (bin)
+        *bin = 0;
     if (strpbrk(tree, ":;$")) { /* which mean something in a list of library folders */
         fprintf(stderr, "%s: can't run in a folder with ':', ';' or '$' in its name\n", program);
-        return 126;
+        return 3;
     }
     snprintf(loader, sizeof loader, "%s/lib/batchwasm", tree);
     snprintf(libraries, sizeof libraries, "%s/lib", tree);
     snprintf(python, sizeof python, "%s/lib/python3", tree);
     snprintf(shown, sizeof shown, "%s/bin/python3", tree);
-    snprintf(lock, sizeof lock, "%s/lock", tree);
+    snprintf(lock_path, sizeof lock_path, "%s/lock", tree);
 
-    int held = open(lock, O_RDONLY); /* inherited by what follows, on purpose */
+    int held = open(lock_path, O_RDONLY); /* inherited by what follows, on purpose */
     if (held >= 0 && held <= 2) { /* a standard stream was closed: its number is not ours to take */
         int higher = fcntl(held, F_DUPFD, 3);
         close(held);
         held = higher;
     }
-    if (held >= 0)
-        flock(held, LOCK_SH | LOCK_NB);
+    if (held >= 0) {
+        hold(held);
+        if (!is_still_there(held)) {
+            fprintf(stderr, "%s: a newer version replaced it this very moment: start it again\n", program);
+            return 3;
+        }
+    }
     unsetenv("PYTHONHOME"); /* of another Python */
 
     arguments[used++] = loader;
@@ -74,6 +101,9 @@ int main(int count, char **given)
         arguments[used++] = given[i];
     arguments[used] = NULL;
     execv(loader, arguments);
-    fprintf(stderr, "%s: %s\n", loader, strerror(errno));
-    return 126;
+    if (errno == ENOENT)
+        fprintf(stderr, "%s: the folder that it needs is not there (%s): a link to it works, a copy doesn't\n", program, loader);
+    else
+        fprintf(stderr, "%s: %s\n", loader, strerror(errno));
+    return 3;
 }

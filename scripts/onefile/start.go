@@ -2,33 +2,29 @@
 //
 // The file is this program, a gzipped tar, a JSON object about it, the object's length (8 bytes, little-endian) and a
 // magic of 8 bytes. The tree goes to a folder named by its digest in the user's cache, so later starts only look whether
-// that is there. Two starts at once both unpack, and the one that is last takes the other's. `--unpack-to FOLDER`, as
-// the only arguments, unpacks to a folder of one's choice and starts nothing.
+// that is there. `--unpack-to FOLDER`, as the only arguments, unpacks to a folder of one's choice and starts nothing.
+//
+// Here: what the file carries, and how it ends. places.go: where a tree may be, and whether it is whole; unpack.go: how it
+// gets there; choice.go: a folder of one's choice.
 package main
 
 import (
-	"archive/tar"
-	"bufio"
-	"compress/gzip"
-	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/user"
+	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
-	"time"
 )
 
 const (
-	magic      = "bw1file\n"
-	unused     = 30 * 24 * time.Hour // a version that nobody started for so long goes when another one is unpacked
-	unfinished = time.Hour           // what an unpacking that was killed left
+	magic    = "bw1file\n"
+	theWorld = 3 // the exit code of what is the machine's fault, as batchwasm itself has it
 )
 
 type about struct {
@@ -38,11 +34,53 @@ type about struct {
 	Run    string // the program in the tree
 }
 
+func (it about) folder() string { return it.Digest[:16] }
+
+var errDamaged = errors.New("this file is not whole (cut off or damaged in copying): copy or fetch it again")
+
+// interrupted by a signal; what was unpacked by then is removed.
+type interrupted struct{ by os.Signal }
+
+func (it interrupted) Error() string { return "interrupted; nothing was started" }
+
 func main() {
-	if err := start(); err != nil {
-		fmt.Fprintf(os.Stderr, "%s: %v\n", filepath.Base(os.Args[0]), err)
-		os.Exit(3)
+	err := start()
+	if err == nil {
+		return
 	}
+	say("%v", err)
+	var by interrupted
+	if errors.As(err, &by) {
+		if number, known := by.by.(syscall.Signal); known {
+			os.Exit(128 + int(number))
+		}
+	}
+	os.Exit(theWorld)
+}
+
+// say tells the user, on one line, under the name that the file was called by.
+func say(format string, values ...any) {
+	fmt.Fprintf(os.Stderr, "%s: %s\n", visible(called()), visible(fmt.Sprintf(format, values...)))
+}
+
+func called() string {
+	if len(os.Args) == 0 || os.Args[0] == "" { // as some callers of execve have it
+		return "batchwasm"
+	}
+	return filepath.Base(os.Args[0])
+}
+
+// visible: names of folders may hold what a terminal would obey.
+func visible(text string) string {
+	var shown strings.Builder
+	for _, letter := range text {
+		if strconv.IsPrint(letter) {
+			shown.WriteRune(letter)
+		} else {
+			shown.WriteString(strings.Trim(strconv.QuoteRune(letter), "'"))
+		}
+	}
+	return shown.String()
 }
 
 func start() error {
@@ -51,24 +89,60 @@ func start() error {
 		return err
 	}
 	defer file.Close()
-	it, payload, err := carried(file)
+	it, packed, err := carried(file)
 	if err != nil {
 		return err
 	}
-	if len(os.Args) == 3 && os.Args[1] == "--unpack-to" {
-		return unpackTo(it, payload, filepath.Clean(os.Args[2]))
+	stop := signals()
+	if folder, chosen := choice(os.Args); chosen {
+		return unpackTo(it, packed, folder, stop)
 	}
-	tree, err := unpacked(it, payload)
+	tree, err := unpacked(it, packed, stop)
 	if err != nil {
 		return err
 	}
 	file.Close()
+	signal.Reset()
+	select {
+	case by := <-stop: // that came too late to be seen
+		return interrupted{by}
+	default:
+	}
 	program := filepath.Join(tree, it.Run)
-	err = syscall.Exec(program, append([]string{program}, os.Args[1:]...), os.Environ())
+	err = syscall.Exec(program, append([]string{program}, arguments()...), os.Environ())
 	if errors.Is(err, syscall.EACCES) {
 		return fmt.Errorf("%s can't be started: may programs run from there? Set XDG_CACHE_HOME to a folder where they may", program)
 	}
 	return fmt.Errorf("%s: %w", program, err)
+}
+
+func arguments() []string {
+	if len(os.Args) == 0 {
+		return nil
+	}
+	return os.Args[1:]
+}
+
+// choice is the folder of `--unpack-to FOLDER`.
+func choice(args []string) (string, bool) {
+	if len(args) == 3 && args[1] == "--unpack-to" {
+		return args[2], true
+	}
+	if len(args) == 2 {
+		return strings.CutPrefix(args[1], "--unpack-to=")
+	}
+	return "", false
+}
+
+// signals that end an unpacking, which then removes what it made. Those that are ignored, as by nohup, stay so.
+func signals() stopping {
+	caught := make(chan os.Signal, 1)
+	for _, one := range []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM} {
+		if !signal.Ignored(one) {
+			signal.Notify(caught, one)
+		}
+	}
+	return caught
 }
 
 // own opens this very file.
@@ -85,266 +159,27 @@ func own() (*os.File, error) {
 }
 
 // carried reads what is said at the end of the file.
-func carried(file *os.File) (about, *io.SectionReader, error) {
+func carried(file *os.File) (about, *payload, error) {
 	var it about
-	damaged := errors.New("this file is damaged: fetch it again")
 	info, err := file.Stat()
 	if err != nil {
 		return it, nil, err
 	}
 	end := make([]byte, 16)
 	if _, err := file.ReadAt(end, info.Size()-16); err != nil || string(end[8:]) != magic {
-		return it, nil, damaged
+		return it, nil, errDamaged
 	}
 	length := binary.LittleEndian.Uint64(end)
 	if length > 1<<16 {
-		return it, nil, damaged
+		return it, nil, errDamaged
 	}
 	text := make([]byte, length)
 	at := info.Size() - 16 - int64(length)
-	if _, err := file.ReadAt(text, at); err != nil || json.Unmarshal(text, &it) != nil || it.Size > at {
-		return it, nil, damaged
+	if _, err := file.ReadAt(text, at); err != nil || json.Unmarshal(text, &it) != nil {
+		return it, nil, errDamaged
 	}
-	return it, io.NewSectionReader(file, at-it.Size, it.Size), nil
-}
-
-// unpacked is the folder of the tree, which is there afterwards.
-func unpacked(it about, payload *io.SectionReader) (string, error) {
-	var problem error
-	for _, root := range roots() {
-		folder := filepath.Join(root, it.Name)
-		tree := filepath.Join(folder, it.Digest[:16])
-		err := os.MkdirAll(folder, 0o700)
-		if err != nil || !ours(folder) || !owned(root) || root == forAll() && !ours(root) {
-			problem = first(problem, err)
-			continue
-		}
-		if whole(tree, it) {
-			now := time.Now()
-			os.Chtimes(tree, now, now) // a read-only home is no reason to stop
-			return tree, nil
-		}
-		tidy(folder)
-		if terminal(os.Stderr) {
-			fmt.Fprintf(os.Stderr, "%s: unpacking to %s, once\n", filepath.Base(os.Args[0]), tree)
-		}
-		if err := unpack(it, payload, tree, false); err != nil {
-			problem = first(problem, err)
-			continue
-		}
-		return tree, nil
+	if it.Size < 0 || it.Size > at || len(it.Digest) != 64 || it.Name == "" || it.Run == "" {
+		return it, nil, errDamaged
 	}
-	return "", fmt.Errorf("can't unpack itself: %w; set XDG_CACHE_HOME to a folder with 300 MB of room", first(problem, os.ErrPermission))
-}
-
-func first(one, other error) error {
-	if one != nil {
-		return one
-	}
-	return other
-}
-
-// roots are the folders that may hold trees, the best first.
-func roots() []string {
-	var found []string
-	if root := os.Getenv("XDG_CACHE_HOME"); filepath.IsAbs(root) {
-		found = append(found, filepath.Join(root, "batchwasm"))
-	} else if home := home(); filepath.IsAbs(home) {
-		found = append(found, filepath.Join(home, ".cache", "batchwasm"))
-	}
-	return append(found, forAll())
-}
-
-// forAll is the last resort, in a folder where everybody may make one of that name.
-func forAll() string {
-	return filepath.Join(os.TempDir(), fmt.Sprintf("batchwasm-%d", os.Getuid()))
-}
-
-func home() string {
-	if home := os.Getenv("HOME"); home != "" {
-		return home
-	}
-	if me, err := user.Current(); err == nil {
-		return me.HomeDir
-	}
-	return ""
-}
-
-// ours: a folder that nobody but this user, or root, can have put something into; /tmp is everybody's.
-func ours(folder string) bool {
-	info, err := os.Lstat(folder)
-	if err != nil || !info.IsDir() || info.Mode().Perm()&0o022 != 0 {
-		return false
-	}
-	owner := info.Sys().(*syscall.Stat_t).Uid
-	return owner == 0 || int(owner) == os.Getuid()
-}
-
-// owned: nobody but this user, or root, can put another folder in its place in it, unless it lets others write.
-func owned(folder string) bool {
-	info, err := os.Stat(folder)
-	if err != nil {
-		return false
-	}
-	owner := info.Sys().(*syscall.Stat_t).Uid
-	return owner == 0 || int(owner) == os.Getuid()
-}
-
-// whole: a tree of ours with its program in it.
-func whole(tree string, it about) bool {
-	info, err := os.Stat(filepath.Join(tree, it.Run))
-	return err == nil && info.Size() > 0 && ours(tree)
-}
-
-// aside removes what is in a tree's place, at once for all who look: an earlier version, or what cleaners of caches left.
-func aside(tree string) error {
-	away := fmt.Sprintf("%s.new-old-%d", tree, os.Getpid()) // a name that tidy knows
-	if err := os.Rename(tree, away); err != nil && !os.IsNotExist(err) {
-		return err
-	}
-	os.RemoveAll(away)
-	return nil
-}
-
-// tidy removes what was not used for long and is not in use, and what killed starts left.
-func tidy(folder string) {
-	entries, _ := os.ReadDir(folder)
-	for _, entry := range entries {
-		path := filepath.Join(folder, entry.Name())
-		info, err := entry.Info()
-		if err != nil {
-			continue
-		}
-		age := time.Since(info.ModTime())
-		if strings.Contains(entry.Name(), ".new-") {
-			if age > unfinished {
-				os.RemoveAll(path)
-			}
-		} else if age > unused && !used(path) {
-			os.RemoveAll(path)
-		}
-	}
-}
-
-// used: some program of the tree runs. Where the file system knows no locks, all are.
-func used(tree string) bool {
-	lock, err := os.Open(filepath.Join(tree, "lock"))
-	if err != nil {
-		return false
-	}
-	defer lock.Close()
-	return syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil
-}
-
-func terminal(file *os.File) bool {
-	info, err := file.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
-}
-
-// unpackTo puts the tree into a folder of one's choice, where all may start it; an earlier version there is replaced.
-func unpackTo(it about, payload *io.SectionReader, folder string) error {
-	syscall.Umask(0o022)
-	if real, err := filepath.EvalSymlinks(folder); err == nil {
-		folder = real
-	}
-	if _, err := os.Lstat(folder); os.IsNotExist(err) {
-		return unpack(it, payload, folder, false)
-	}
-	if !replaceable(folder, it) {
-		return fmt.Errorf("%s is there, and nothing that --unpack-to made: name another folder, or remove it", folder)
-	}
-	return unpack(it, payload, folder, true)
-}
-
-// replaceable: an empty folder, or an earlier tree and nothing else. A ~/.local has a bin/batchwasm, too, of pip's.
-func replaceable(folder string, it about) bool {
-	entries, err := os.ReadDir(folder)
-	if err != nil {
-		return false
-	}
-	if len(entries) == 0 {
-		return true
-	}
-	for _, entry := range entries {
-		switch entry.Name() { // as build.py makes them
-		case "bin", "lib", "licenses", "lock":
-		default:
-			return false
-		}
-	}
-	lock, err := os.Lstat(filepath.Join(folder, "lock"))
-	if err != nil || !lock.Mode().IsRegular() {
-		return false
-	}
-	_, err = os.Stat(filepath.Join(folder, it.Run))
-	return err == nil
-}
-
-// unpack makes the tree, which appears whole or not at all, in the place of what may be there.
-func unpack(it about, payload *io.SectionReader, tree string, replaces bool) error {
-	scratch, err := os.MkdirTemp(filepath.Dir(tree), filepath.Base(tree)+".new-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(scratch)
-	if err := extract(it, payload, scratch); err != nil {
-		return err
-	}
-	if err := os.Chmod(scratch, 0o755); err != nil {
-		return err
-	}
-	if !replaces {
-		if err := os.Rename(scratch, tree); err == nil || whole(tree, it) { // else another start was faster
-			return nil
-		}
-	}
-	if err := aside(tree); err != nil {
-		return err
-	}
-	if err := os.Rename(scratch, tree); err != nil && !whole(tree, it) {
-		return err
-	}
-	return nil
-}
-
-func extract(it about, payload *io.SectionReader, folder string) error {
-	seen := sha256.New()
-	packed, err := gzip.NewReader(bufio.NewReaderSize(io.TeeReader(payload, seen), 1<<18))
-	if err != nil {
-		return fmt.Errorf("this file is damaged: %w", err)
-	}
-	files := tar.NewReader(packed)
-	for {
-		entry, err := files.Next()
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return fmt.Errorf("this file is damaged: %w", err)
-		}
-		if err := place(entry, files, folder); err != nil {
-			return err
-		}
-	}
-	io.Copy(io.Discard, packed)
-	if hex.EncodeToString(seen.Sum(nil)) != it.Digest {
-		return errors.New("this file is damaged: fetch it again")
-	}
-	return nil
-}
-
-func place(entry *tar.Header, content io.Reader, folder string) error {
-	path := filepath.Join(folder, entry.Name)
-	switch entry.Typeflag {
-	case tar.TypeDir:
-		return os.Mkdir(path, 0o755)
-	case tar.TypeSymlink:
-		return os.Symlink(entry.Linkname, path)
-	}
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, os.FileMode(entry.Mode)&0o755)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(file, content)
-	return first(err, file.Close())
+	return it, &payload{SectionReader: io.NewSectionReader(file, at-it.Size, it.Size)}, nil
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import os
+import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -156,6 +157,25 @@ async def test_a_32_bit_python_is_an_error_that_names_it(tmp_path: Path) -> None
     with pytest.raises(HostError, match="32-bit Python") as caught:
         platform_of("lab01", dataclasses.replace(facts, bits=32))
     assert caught.value.code == "platform"
+
+
+@pytest.fixture
+def noexec_disk(tmp_path: Path) -> Iterator[Path]:
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount")
+    folder = tmp_path / "noexec"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "noexec", "none", folder], check=True)
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+async def test_a_workdir_from_where_no_program_may_run_is_told_before_anything_is_sent(noexec_disk: Path) -> None:
+    async with depot_on(here(noexec_disk / "w")) as depot:
+        with pytest.raises(HostError, match=r"^here: no program may run from .*/noexec/w, .*mounted noexec") as caught:
+            await install("here", depot, lambda *_: None)
+    assert caught.value.code == "permission"
+    assert os.listdir(noexec_disk) == []
 
 
 async def facts_here(tmp_path: Path) -> Facts:

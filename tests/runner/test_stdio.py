@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from batchwasm.runner.stdio import MARGIN_BYTES, Capture, last_bytes
+from tests import old_kernel
+from tests.command import ROOT
 
 
 @pytest.fixture
@@ -71,3 +75,21 @@ def test_a_flood_into_memory_is_refused_beyond_its_limit_and_not_before(fd: int,
 
 def test_no_file_is_left_behind(capture: Capture, tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["before"]
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.uname().machine != "x86_64", reason="hides system calls of x86-64")
+def test_a_kernel_without_files_in_memory_gets_one_on_disk(tmp_path: Path) -> None:
+    """Python has os.memfd_create wherever the C library does, whose kernel may be older."""
+    code = f"""
+import os
+from batchwasm.runner import guards
+from batchwasm.runner.stdio import Capture
+fd = os.open("/dev/null", os.O_RDWR)
+capture = Capture(fd, {str(tmp_path)!r})
+capture.open(1000)
+os.write(fd, b"word")
+print(capture.read(10), guards.held()["sealed_output"])
+"""
+    command = [sys.executable, ROOT / "tests/old_kernel.py", str(old_kernel.LINUX_3_10), sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("b'word' False\n", "")

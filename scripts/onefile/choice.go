@@ -1,0 +1,128 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+const versions = "versions"
+
+// unpackTo puts the tree into a folder of one's choice, where all may start it.
+//
+// The folder holds `versions`, in which trees are as in a cache, and `bin` with a link to the program in the newest.
+// What runs goes on with the tree that it was started from, a detached scheduler for days: its modules are loaded as
+// they are needed, by names that must stay. A tree goes when a later one is unpacked and no program of it runs.
+func unpackTo(it about, packed *payload, folder string, stop stopping) error {
+	syscall.Umask(0o022)
+	folder, err := filepath.Abs(folder)
+	if err != nil {
+		return err
+	}
+	if err := usable(folder); err != nil {
+		return fmt.Errorf("%s: %w", folder, err)
+	}
+	if !replaceable(folder, it) {
+		return fmt.Errorf("%s is there, and nothing that --unpack-to made: name another folder, or remove it", folder)
+	}
+	trees := filepath.Join(folder, versions)
+	isNew, isFirst := !exists(folder), !exists(trees)
+	if err := os.MkdirAll(trees, 0o755); err != nil {
+		return err
+	}
+	if err = usable(trees); err != nil {
+		err = fmt.Errorf("%s: %w", folder, err)
+	} else {
+		err = provide(it, packed, trees, stop, func() error { return choose(it, folder) })
+	}
+	if err != nil && isFirst {
+		os.Remove(filepath.Join(trees, "lock"))
+		os.Remove(trees) // unless another one unpacks there
+		if isNew {
+			os.Remove(folder)
+		}
+	}
+	return err
+}
+
+// choose lets the program of this version be the one that is started.
+func choose(it about, folder string) error {
+	link := filepath.Join(folder, "bin", filepath.Base(it.Run))
+	if err := point(link, filepath.Join("..", versions, it.folder(), it.Run)); err != nil {
+		return err
+	}
+	dropOthers(filepath.Join(folder, versions, it.folder()))
+	if terminal(os.Stderr) {
+		say("the command is %s", link)
+	}
+	return nil
+}
+
+// replaceable: no folder yet, or one with what --unpack-to makes and nothing else. A ~/.local has a bin/batchwasm, too.
+func replaceable(folder string, it about) bool {
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return errors.Is(err, os.ErrNotExist) && !exists(folder)
+	}
+	for _, entry := range entries {
+		if entry.Name() != versions && entry.Name() != "bin" {
+			return false
+		}
+	}
+	links, err := os.ReadDir(filepath.Join(folder, "bin"))
+	if err != nil {
+		return errors.Is(err, os.ErrNotExist)
+	}
+	for _, link := range links {
+		target, _ := os.Readlink(filepath.Join(folder, "bin", link.Name()))
+		if ok, _ := filepath.Match(filepath.Join("..", versions, "*", it.Run), target); !ok {
+			return false
+		}
+	}
+	return true
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+// point makes the link, or lets it point elsewhere, at once for all who look.
+func point(link, target string) error {
+	if err := os.MkdirAll(filepath.Dir(link), 0o755); err != nil {
+		return err
+	}
+	if now, _ := os.Readlink(link); now == target {
+		return nil
+	}
+	made := fmt.Sprintf("%s%s%d", link, scratching, os.Getpid())
+	os.Remove(made)
+	if err := os.Symlink(target, made); err != nil {
+		return err
+	}
+	if err := os.Rename(made, link); err != nil {
+		os.Remove(made)
+		return err
+	}
+	sync(filepath.Dir(link))
+	return nil
+}
+
+// dropOthers removes the versions that this one replaces, and says which can't go yet.
+func dropOthers(tree string) {
+	entries, _ := os.ReadDir(filepath.Dir(tree))
+	for _, entry := range entries {
+		path := filepath.Join(filepath.Dir(tree), entry.Name())
+		if !entry.IsDir() || filepath.Ext(path) != "" || path == tree {
+			continue
+		}
+		switch err := remove(path); {
+		case errors.Is(err, errInUse):
+			say("the earlier version in %s stays: %v; an --unpack-to after they have ended removes it", path, err)
+		case err != nil:
+			say("the earlier version in %s stays: %s", path, because(err))
+		}
+	}
+}
