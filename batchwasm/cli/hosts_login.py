@@ -292,7 +292,11 @@ def _said(_: int, came: Came) -> None:
 
 
 def _refused_still(host: Host, error: HostError | None) -> HostError | None:
+    from batchwasm.transports.ssh_keys import too_many
+
     if error is None or error.code != "auth":
         return error
     cause = f"{host.name}: the key was put into ~/.ssh/authorized_keys there, and is refused all the same"
+    if too_many(error.cause):  # those of an agent are shown before those in files
+        return HostError("auth", cause, error.cure)
     return HostError("auth", cause, "may others write in that home, or does its sshd look elsewhere for keys?")

@@ -367,6 +367,21 @@ def test_a_key_with_a_passphrase_that_no_agent_holds_is_told(
     assert locked.tried == []
 
 
+def test_a_server_that_hangs_up_after_so_many_keys_is_given_the_password(
+    batchwasm: Cli, ssh_servers: Servers, pool: list[Sshd], home: Path
+) -> None:
+    few = ("MaxAuthTries 2", "PasswordAuthentication yes", "PermitRootLogin yes", "AuthorizedKeysFile none")
+    server = ssh_servers.make("few", options=few)
+    ssh_servers.client.install(home, [*pool, server])
+    for kind in ("rsa", "ecdsa"):
+        new_key(home / f".ssh/id_{kind}", kind=kind)
+    said = batchwasm("hosts", "add", "few", "--password-stdin", stdin="guess\n", code=3).err
+    assert "does not take that password of user root" in said
+    assert server.log.count("Too many authentication failures") == 1
+    assert server.log.count("Failed password") == 1
+    ssh_servers.release(server)
+
+
 def test_a_server_that_wants_a_password_besides_a_key_gets_none_for_it(
     batchwasm: Cli, ssh_servers: Servers, pool: list[Sshd], home: Path
 ) -> None:
