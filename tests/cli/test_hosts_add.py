@@ -335,9 +335,10 @@ def test_hosts_that_have_another_password_are_asked_for_theirs_by_name(
     )
     assert code == 0, shown
     assert "not the password of alice on locked0\n" in shown
-    assert "not the password of alice on locked1, locked2\nno key of yours is known to locked[1-2]; " in shown
-    assert shown.count("not the password of alice on locked2\n") == 2
-    assert [server.tried[-1] for server in three] == ["first", "second", "third"]
+    assert "not the password of alice on locked1, locked2\nno key of yours is known to locked1; " in shown
+    assert shown.count("not the password of alice on locked2\n") == 1
+    assert [server.tried for server in three] == [["guess", "first"], ["first", "second"], ["first", "guess", "third"]]
+    assert [server.refused for server in three] == [2, 2, 3]  # by key, and one for each wrong password
     assert list(hosts_of(home / OWN)) == ["locked0", "locked1", "locked2"]
 
 
