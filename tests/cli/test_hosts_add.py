@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import stat
 import subprocess
 from collections.abc import Iterator
@@ -405,6 +406,20 @@ def test_on_a_terminal_ssh_asks_for_the_passphrase_of_a_key(batchwasm: Cli, pool
         code, shown = on_a_terminal(*add, cwd=batchwasm.folder, answers=answers, controlling=True)
     assert code == 0, shown
     assert (home / OWN).read_text() == '[hosts.sshd-a]\ntransport = "openssh"\n'
+
+
+def test_on_a_terminal_ssh_asks_for_a_passphrase_where_a_password_would_do_too(
+    batchwasm: Cli, locked: PasswordServer, home: Path
+) -> None:
+    new_key(home / ".ssh/id_ed25519", "passphrase")
+    locked.authorized_keys.parent.mkdir()
+    shutil.copy(home / ".ssh/id_ed25519.pub", locked.authorized_keys)
+    add = ("-m", "batchwasm", "hosts", "add", "--yes", f"{USER}@locked")
+    answers = [("Enter passphrase", "passphrase\n")]
+    code, shown = on_a_terminal(*add, cwd=batchwasm.folder, answers=answers, controlling=True)
+    assert code == 0, shown
+    assert locked.tried == []
+    assert hosts_of(home / OWN)["locked"].transport == "openssh"
 
 
 # ------------------------------------------------------------------------------------------------------ the file
