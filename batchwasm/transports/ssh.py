@@ -22,7 +22,7 @@ from batchwasm.transports.proxy import Proxy
 from batchwasm.transports.route import endpoint_of, route_of
 from batchwasm.transports.ssh_channel import SshProcess
 from batchwasm.transports.ssh_config import Endpoint, Settings
-from batchwasm.transports.ssh_keys import HostKeys, OwnKeys, own_keys, refused
+from batchwasm.transports.ssh_keys import HostKeys, OwnKeys, own_keys, refused, too_many
 from batchwasm.transports.ssh_password import AskedFor, Password
 from batchwasm.transports.threads import in_thread
 
@@ -172,6 +172,8 @@ async def _connect(
 
 
 async def _refused(name: str, options: Settings, mine: OwnKeys, password: Password | None, reason: str) -> HostError:
+    if password is not None:
+        password.hung_up = too_many(reason)
     if password is not None and (password.other or not password.after_keys):
         return password.refused(name, options, reason)
     return await refused(name, options, mine, reason)

@@ -193,11 +193,16 @@ async def refused(name: str, options: Settings, mine: OwnKeys, reason: str) -> H
     if mine.locked:
         first = short(mine.locked[0])
         return Locked("auth", cause, f"{first} has a passphrase and no agent holds it: ssh-add {first}")
-    if "too many" in reason.lower():
+    if too_many(reason):
         cure = "it lets nobody try so many: name the right key by IdentityFile and IdentitiesOnly in ~/.ssh/config"
         return HostError("auth", cause, cure)
     cure = f"put your public key into ~/.ssh/authorized_keys of {options.user} there, or name user and key right"
     return HostError("auth", cause, cure)
+
+
+def too_many(reason: str) -> bool:
+    """Whether it hung up on who tried more keys than it lets anybody try (MaxAuthTries), before any other way in."""
+    return "too many" in reason.lower()
 
 
 async def _agent_keys() -> int:
