@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, TextIO
 import click
 
 from batchwasm.cli.hosts_pool import each, untold
-from batchwasm.cli.render import Column, print_table
+from batchwasm.cli.render import Column, cells, print_table, terminal_width
 from batchwasm.errors import EXIT_BAD_INPUT, EXIT_SUCCEEDED, EXIT_WORLD, HostError
-from batchwasm.escape import say
+from batchwasm.escape import say, visible
 from batchwasm.model import Host
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 Key = tuple[str, str]
 """Address and fingerprint: what a person accepts."""
+TITLES = ("host", "known as", "key")
 
 
 def run(hosts: Sequence[Host], *, yes: bool) -> int:
@@ -64,9 +65,20 @@ def _key(offer: Offer) -> Key:
 
 
 def _show(unknown: dict[Key, Trusted], stream: TextIO) -> None:
-    rows = ([answer.host, address, fingerprint] for (address, fingerprint), answer in unknown.items())
-    print_table([Column(title="host"), Column(title="known as"), Column(title="key")], rows, stream)
+    """Whole, however narrow the terminal: half a fingerprint can't be compared."""
+    rows = [[answer.host, address, fingerprint] for (address, fingerprint), answer in unknown.items()]
+    if stream.isatty() and _width(rows) > terminal_width():
+        for host, address, fingerprint in rows:
+            known_as = f", known as {address}" if address != host else ""
+            stream.write(f"{visible(host + known_as)}\n  {visible(fingerprint)}\n")
+    else:
+        print_table([Column(title=title) for title in TITLES], rows, stream)
     stream.flush()
+
+
+def _width(rows: Sequence[Sequence[str]]) -> int:
+    """Of their table, if nothing is cut."""
+    return sum(max(map(cells, column)) + 2 for column in zip(TITLES, *rows, strict=True)) - 2
 
 
 def _agreed(count: int) -> bool:

@@ -83,6 +83,16 @@ def test_on_a_terminal_it_asks_once_for_all_hosts_and_no_means_nothing(
     assert list(hosts_of(home / OWN)) == ["sshd-a", "sshd-b", "sshd-c"]
 
 
+@pytest.mark.parametrize("command", ["add", "trust"])
+def test_a_fingerprint_is_whole_however_narrow_the_terminal(batchwasm: Cli, pool: list[Sshd], command: str) -> None:
+    (batchwasm.folder / "pool.toml").write_text("[hosts.sshd-a]\n")
+    args = {"add": ("add", "sshd-a"), "trust": ("trust", "-i", "pool.toml")}[command]
+    told = {"columns": 60, "typed": "n\n", "cwd": batchwasm.folder}
+    code, shown = on_a_terminal("-m", "batchwasm", "hosts", *args, **told)  # type: ignore[arg-type]
+    assert (code, "sshd-a, known as [" in shown) == (2, True)
+    assert f"\n  ssh-ed25519 {pool[0].fingerprint}\n" in shown
+
+
 def test_json_tells_of_each_host_and_nothing_else_is_on_stdout(batchwasm: Cli, pool: list[Sshd]) -> None:
     (batchwasm.folder / "inventory.toml").write_text("[hosts.sshd-b]\n")
     rows = batchwasm("hosts", "add", "sshd-a", "sshd-b", "nohost.invalid", "--yes", "--json", code=3).rows
