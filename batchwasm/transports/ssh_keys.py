@@ -196,7 +196,10 @@ async def refused(name: str, options: Settings, mine: OwnKeys, reason: str) -> H
     if too_many(reason):
         cure = "it lets nobody try so many: name the right key by IdentityFile and IdentitiesOnly in ~/.ssh/config"
         return HostError("auth", cause, cure)
-    cure = f"put your public key into ~/.ssh/authorized_keys of {options.user} there, or name user and key right"
+    way = f"where it takes a password, this does: batchwasm hosts add {name}"
+    cure = (
+        f"put your public key into ~/.ssh/authorized_keys of {options.user} there ({way}), or name user and key right"
+    )
     return HostError("auth", cause, cure)
 
 

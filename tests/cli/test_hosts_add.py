@@ -121,7 +121,7 @@ def test_hosts_that_do_not_work_are_left_out_unless_asked_for(batchwasm: Cli, po
     ended = batchwasm("hosts", "add", "sshd-a", "nohost.invalid", "--yes", code=3)
     assert list(hosts_of(home / OWN)) == ["sshd-a"]
     assert "nohost.invalid: not added; " in ended.err
-    batchwasm("hosts", "add", "nohost.invalid", "--anyway", code=3)
+    batchwasm("hosts", "add", "nohost.invalid", "--anyway")
     assert list(hosts_of(home / OWN)) == ["sshd-a", "nohost.invalid"]
 
 
@@ -165,6 +165,21 @@ def test_a_password_puts_the_users_key_there_and_is_not_kept(
     written = [path.read_bytes() for path in tmp_path.parent.rglob("*") if path.is_file()]
     assert not [data for data in written if PASSWORD.encode() in data]
     batchwasm("hosts", "check")
+
+
+def test_a_host_that_was_written_into_the_inventory_by_hand_gets_a_key_by_password(
+    batchwasm: Cli, locked: PasswordServer, home: Path
+) -> None:
+    new_key(home / ".ssh/id_ed25519")
+    path = batchwasm.folder / "inventory.toml"
+    path.write_text(f'[hosts.locked]\nuser = "{USER}" # mine\n')
+    batchwasm("hosts", "trust", "--yes")
+    assert "this does: batchwasm hosts add locked" in batchwasm("hosts", "check", code=3).out
+    args = ("hosts", "add", "locked", "--password-stdin", "--json")
+    (row,) = batchwasm(*args, stdin=f"{PASSWORD}\n").rows
+    assert (row["state"], row["installed_key"], row["check"]["good"]) == ("there", "~/.ssh/id_ed25519", True)
+    assert locked.authorized_keys.read_text() == (home / ".ssh/id_ed25519.pub").read_text()
+    assert path.read_text() == f'[hosts.locked]\nuser = "{USER}" # mine\n'
 
 
 def test_keys_that_are_there_already_stay(batchwasm: Cli, locked: PasswordServer, home: Path, tmp_path: Path) -> None:
@@ -489,6 +504,12 @@ def test_an_inventory_that_is_wrong_is_2_and_stays(batchwasm: Cli) -> None:
     assert path.read_text() == "[hosts.a]\nprot = 1\n"
 
 
-def test_hosts_that_are_there_already_are_told_and_nobody_is_asked(batchwasm: Cli) -> None:
-    (batchwasm.folder / "inventory.toml").write_text('[hosts."lab[01-12]"]\n')
-    assert "inventory.toml already" in batchwasm("hosts", "add", "lab03").err
+def test_a_host_that_is_there_already_is_looked_at_and_its_entry_stays(batchwasm: Cli, home: Path) -> None:
+    path = batchwasm.folder / "inventory.toml"
+    path.write_text('[hosts."lab[01-12]"]\naddress = "{name}.invalid"\n')
+    ended = batchwasm("hosts", "add", "lab03", "--json", code=3)
+    assert "inventory.toml already, and its entry stays as it is" in ended.err
+    assert "inventory.toml, but can't be used yet" in ended.err
+    (row,) = ended.rows
+    assert (row["state"], row["error"]["code"]) == ("there", "unreachable")
+    assert path.read_text() == '[hosts."lab[01-12]"]\naddress = "{name}.invalid"\n'
