@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from batchwasm.cli.render import print_json
-from batchwasm.errors import EXIT_BAD_INPUT, EXIT_SUCCEEDED, EXIT_WORLD, HostError, WorldError
+from batchwasm.errors import EXIT_BAD_INPUT, EXIT_SUCCEEDED, EXIT_WORLD, BatchwasmError, HostError, WorldError
 from batchwasm.escape import say
-from batchwasm.model import HostName
+from batchwasm.model import Host, HostName
 
 if TYPE_CHECKING:
     from batchwasm.cli.hosts_login import Answers
@@ -32,11 +32,15 @@ def run(wanted: Mapping[HostName, Keys], inventory: Path | None, answers: Answer
     plan = adding.plan(Path.cwd(), inventory, wanted)
     for host in plan.there:
         say(f"{host.name} is in {plan.shown} already, and its entry stays as it is")
+    if plan.hosts:
+        _look_for_room(plan)
     named = [*plan.there, *plan.hosts]
     fixed = {name for name, keys in wanted.items() if "transport" in keys} | {host.name for host in plan.there}
     came = hosts_login.through(named, fixed=fixed, answers=answers)
     if came is None:
         say(f"nothing was written into {plan.shown}")
+        if answers.as_json:
+            print_json(_unasked(plan, host, host in plan.there) for host in named)
         return EXIT_BAD_INPUT
     hosts = [each.host for each in came.values()]
     refused = {name: one.error for name, one in came.items() if one.error and one.error.code in ("auth", "penalty")}
@@ -46,10 +50,31 @@ def run(wanted: Mapping[HostName, Keys], inventory: Path | None, answers: Answer
     errors = {name: came[name].error or check.error for name, check in zip(came, checks, strict=True)}
     new = {host.name for host in plan.hosts}
     kept = {one.name: one.transport for one in hosts if one.name in new and (answers.anyway or not errors[one.name])}
-    done = _write(adding.revised(plan, kept)) if kept else plan
+    installed = {name: each.installed for name, each in came.items()}
+    try:
+        done = _write(adding.revised(plan, kept)) if kept else plan
+    except BatchwasmError:
+        _print(plan, checks, {}, installed, answers)  # which keys were put where is to be known all the same
+        raise
     _tell(done, kept, errors, answers)
-    _print(done, checks, kept, {name: each.installed for name, each in came.items()}, answers)
+    _print(done, checks, kept, installed, answers)
     return EXIT_WORLD if any(errors.values()) and not answers.anyway else EXIT_SUCCEEDED
+
+
+def _look_for_room(plan: Plan) -> None:
+    """Before a password is used. Raises WorldError."""
+    path = Path(os.path.realpath(plan.path))
+    if path.exists() and not (path.stat().st_mode & 0o222 and os.access(path, os.W_OK)):
+        raise _unwritable(plan, "it is read-only")
+    folder = next(above for above in path.parents if above.exists())
+    try:
+        tempfile.TemporaryFile(dir=folder).close()  # as it will be written: a file beside it that takes its place
+    except OSError as error:
+        raise _unwritable(plan, error.strerror) from error
+
+
+def _unwritable(plan: Plan, why: str | None) -> WorldError:
+    return WorldError(f"{plan.shown}: can't be written: {why}; name another one with -i")
 
 
 def _write(plan: Plan) -> Plan:
@@ -71,7 +96,7 @@ def _write(plan: Plan) -> Plan:
             os.unlink(aside)
             raise
     except OSError as error:
-        raise WorldError(f"{plan.shown}: can't be written: {error.strerror}; name another one with -i") from error
+        raise _unwritable(plan, error.strerror) from error
     return plan
 
 
@@ -146,6 +171,14 @@ def _checked(
     row = _row(plan, check.host, kept.get(check.host, check.transport), state)
     key = installed.get(check.host) or None
     return {**row, "installed_key": key, "error": error_dict(check.error), "check": as_dict(check)}
+
+
+def _unasked(plan: Plan, host: Host, there: bool) -> dict[str, Any]:
+    from batchwasm.cli.hosts_check import error_dict
+
+    error = HostError("key", f"{host.name}: host keys were shown and not accepted", "--yes accepts them")
+    row = _row(plan, host.name, host.transport, "there" if there else "not_added")
+    return {**row, "error": error_dict(error)}
 
 
 def _row(plan: Plan, name: HostName, transport: str, state: str) -> dict[str, Any]:

@@ -64,7 +64,8 @@ def test_a_new_host_is_in_the_users_own_inventory_with_its_key_accepted(
 def test_without_a_terminal_no_key_is_accepted_and_nothing_is_written(
     batchwasm: Cli, pool: list[Sshd], home: Path
 ) -> None:
-    ended = batchwasm("hosts", "add", pool[0].name, code=2)
+    ended = batchwasm("hosts", "add", pool[0].name, "--json", code=2)
+    assert [(row["host"], row["state"], row["error"]["code"]) for row in ended.rows] == [("sshd-a", "not_added", "key")]
     assert pool[0].fingerprint in ended.err
     assert "--yes accepts the keys above" in ended.err
     assert not (home / OWN).exists()
@@ -459,6 +460,22 @@ def test_what_is_in_the_inventory_stays_byte_for_byte(batchwasm: Cli, pool: list
     assert path.read_text() == f'{text}\n\n[hosts.sshd-b]\nlabels = ["a", "b"]\n'
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
     assert sorted(entry.name for entry in batchwasm.folder.iterdir()) == ["inventory.toml"]
+
+
+def test_an_inventory_that_cannot_be_written_is_told_before_a_host_is_asked(
+    batchwasm: Cli, home: Path, tmp_path: Path
+) -> None:
+    said = batchwasm("hosts", "add", "nohost.invalid", "-i", "/proc/lab/pool.toml", code=3).err
+    assert "/proc/lab/pool.toml: can't be written: " in said
+    (tmp_path / "file").touch()
+    said = batchwasm("hosts", "add", "nohost.invalid", "-i", tmp_path / "file/pool.toml", code=3).err
+    assert "can't be written: " in said
+    assert "nohost" not in said
+    path = batchwasm.folder / "inventory.toml"
+    path.write_text("[hosts.a]\n")
+    path.chmod(0o444)
+    said = batchwasm("hosts", "add", "nohost.invalid", code=3).err
+    assert "can't be written: it is read-only; name another one with -i" in said
 
 
 def test_a_link_to_an_inventory_stays_one(batchwasm: Cli, pool: list[Sshd], tmp_path: Path) -> None:
