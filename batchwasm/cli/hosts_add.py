@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from batchwasm.engine.check import Check
     from batchwasm.spec.adding import Keys, Plan
 
+FINAL = ("auth", "penalty", "unreachable", "timeout")
+"""What a login ended with that a probe would only hear again, after as long a wait."""
+
 
 def run(wanted: Mapping[HostName, Keys], inventory: Path | None, answers: Answers) -> int:
     """The exit code: 2 where nobody accepted a key, 3 where a host was not added. Raises SpecError."""
@@ -43,7 +46,7 @@ def run(wanted: Mapping[HostName, Keys], inventory: Path | None, answers: Answer
             print_json(_unasked(plan, host, host in plan.there) for host in named)
         return EXIT_BAD_INPUT
     hosts = [each.host for each in came.values()]
-    refused = {name: one.error for name, one in came.items() if one.error and one.error.code in ("auth", "penalty")}
+    refused = {name: one.error for name, one in came.items() if one.error and one.error.code in FINAL}
     checks = hosts_check.asked(hosts, shown=not answers.as_json, refused=refused)
     if not answers.as_json:
         hosts_check.show(hosts, checks)

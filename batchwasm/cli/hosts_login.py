@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from batchwasm.cli import hosts_trust
+from batchwasm.cli.asking import confirmed
 from batchwasm.cli.hosts_pool import each, untold
 from batchwasm.errors import HostError
 from batchwasm.escape import say
@@ -196,7 +197,7 @@ def _may_make(answers: Answers) -> bool:
 
     if answers.yes or not sys.stdin.isatty() or answers.password_stdin:
         return answers.yes
-    return click.confirm(f"You have no ssh key. Make {NEW_KEY}", default=True, err=True)
+    return confirmed(f"You have no ssh key. Make {NEW_KEY}", default=True)
 
 
 def _by_user(to_put: Sequence[Put]) -> Iterator[tuple[str, list[Put]]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import stat
 import subprocess
 from collections.abc import Iterator
@@ -76,10 +77,10 @@ def test_on_a_terminal_it_asks_once_for_all_hosts_and_no_means_nothing(
     batchwasm: Cli, pool: list[Sshd], home: Path
 ) -> None:
     command = ("-m", "batchwasm", "hosts", "add", "sshd-a", "sshd-b", "sshd-c")
-    code, shown = on_a_terminal(*command, cwd=batchwasm.folder, typed="n\n")
+    code, shown = on_a_terminal(*command, cwd=batchwasm.folder, answers=[("[y/N]", "n\n")])
     assert (code, shown.count("[y/N]")) == (2, 1)
     assert not (home / OWN).exists()
-    code, shown = on_a_terminal(*command, cwd=batchwasm.folder, typed="y\n")
+    code, shown = on_a_terminal(*command, cwd=batchwasm.folder, answers=[("[y/N]", "y\n")])
     assert (code, shown.count("[y/N]")) == (0, 1)
     assert list(hosts_of(home / OWN)) == ["sshd-a", "sshd-b", "sshd-c"]
 
@@ -88,7 +89,7 @@ def test_on_a_terminal_it_asks_once_for_all_hosts_and_no_means_nothing(
 def test_a_fingerprint_is_whole_however_narrow_the_terminal(batchwasm: Cli, pool: list[Sshd], command: str) -> None:
     (batchwasm.folder / "pool.toml").write_text("[hosts.sshd-a]\n")
     args = {"add": ("add", "sshd-a"), "trust": ("trust", "-i", "pool.toml")}[command]
-    told = {"columns": 60, "typed": "n\n", "cwd": batchwasm.folder}
+    told = {"columns": 60, "answers": [("[y/N]", "n\n")], "cwd": batchwasm.folder}
     code, shown = on_a_terminal("-m", "batchwasm", "hosts", *args, **told)  # type: ignore[arg-type]
     assert (code, "sshd-a, known as [" in shown) == (2, True)
     assert f"\n  ssh-ed25519 {pool[0].fingerprint}\n" in shown
@@ -124,6 +125,24 @@ def test_hosts_that_do_not_work_are_left_out_unless_asked_for(batchwasm: Cli, po
     assert "nohost.invalid: not added; " in ended.err
     batchwasm("hosts", "add", "nohost.invalid", "--anyway")
     assert list(hosts_of(home / OWN)) == ["sshd-a", "nohost.invalid"]
+
+
+def test_a_host_that_does_not_answer_is_waited_for_once_and_a_terminal_tells(
+    batchwasm: Cli, pool: list[Sshd], home: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        port = mute.getsockname()[1]
+        configure(home, f"Host mute\n  HostName 127.0.0.1\n  Port {port}\n  ConnectTimeout 2\n")
+        command = ("-m", "batchwasm", "hosts", "add", "sshd-a", "mute")
+        # What is typed before a question is there is no answer to it.
+        answers = [("asking 2 hosts for their keys ...", "n\n"), ("[y/N]", "y\n")]
+        code, shown = on_a_terminal(*command, cwd=batchwasm.folder, answers=answers)
+        assert code == 3, shown
+        mute.setblocking(False)
+        mute.accept()[0].close()
+        with pytest.raises(BlockingIOError):
+            mute.accept()
+    assert list(hosts_of(home / OWN)) == ["sshd-a"]
 
 
 def test_where_no_host_works_nothing_is_written(batchwasm: Cli, home: Path) -> None:
