@@ -24,7 +24,7 @@ _SBIN = ("/usr/sbin", "/usr/local/sbin")
 
 UNKNOWN = loopback(63)
 """The server of the tests listens there, too, and Kerberos has not heard of it."""
-_OPTIONS = (
+OPTIONS = (
     "GSSAPIAuthentication yes",
     "GSSAPIStrictAcceptorCheck no",  # its name is that of this machine otherwise
     "AuthorizedKeysFile none",
@@ -152,7 +152,7 @@ def realm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Realm]:
 def kerberized_server(ssh_servers: Servers, realm: Realm) -> Sshd:
     """One that takes tickets, and no key. Use `kerberized`, which checks each test."""
     address = loopback(62)
-    return ssh_servers.make("kerberized", address=address, options=_OPTIONS, own_environment=realm.host(address))
+    return ssh_servers.make("kerberized", address=address, options=OPTIONS, own_environment=realm.host(address))
 
 
 @pytest.fixture
