@@ -15,6 +15,7 @@ from batchwasm.errors import HostError
 from batchwasm.model import Host
 from batchwasm.transports import openssh
 from batchwasm.transports.openssh import OpensshTransport
+from batchwasm.transports.ssh import SshTransport
 from tests.engine.depots import executable
 from tests.kerberos import OPTIONS, UNKNOWN, Realm
 from tests.sshd import Servers, Sshd, configure, free_port, loopback
@@ -68,6 +69,27 @@ async def test_who_has_no_ticket_is_told_to_get_one_without_another_login(kerber
     assert cure.endswith("get a Kerberos ticket with kinit, and write GSSAPIAuthentication yes into ~/.ssh/config")
     assert kerberized.log.count(LOGIN) == before + 2  # as many as it refused: sshd counts them
     assert await openssh.line_for_a_person(by_openssh(kerberized)) is None  # ssh would ask for nothing
+
+
+@pytest.mark.parametrize(
+    ("keys", "cure"),
+    [
+        ("yes", 'name user and key right, or show it a Kerberos ticket: transport = "openssh"'),
+        ("no", 'it takes no key, but Kerberos tickets: transport = "openssh"'),
+    ],
+)
+async def test_who_logs_in_by_keys_is_told_which_transport_shows_tickets(
+    ssh_servers: Servers, kerberized: Sshd, home: Path, keys: str, cure: str
+) -> None:
+    server = ssh_servers.make(
+        f"tickets-{keys}", address=loopback(67), options=(f"PubkeyAuthentication {keys}", *OPTIONS[:3])
+    )
+    ssh_servers.client.install(home, [server])
+    with pytest.raises(HostError) as caught:
+        await SshTransport(server.host).connect()
+    assert caught.value.code == "auth"
+    assert caught.value.cure.endswith(cure)
+    assert not ssh_servers.release(server)
 
 
 async def test_a_ticket_that_expired_says_so(kerberized: Sshd, realm: Realm) -> None:
