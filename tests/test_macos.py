@@ -94,10 +94,9 @@ def test_values_and_files_come_back_the_same(batchwasm: Cli, mac_host: Sshd) -> 
     (folder / "copy.c").write_text(COPY_C)
     (folder / "jobs.toml").write_text(VALUES_AND_FILES)
     batchwasm("run", "jobs.toml", "--hosts", "mac", "--quiet")
-    rows = batchwasm("results", "--json").rows
+    rows = batchwasm("results", "--json", "--files", "back").rows
     assert {row["host"] for row in rows} == {"mac"}
     assert [row["value"] for row in rows if row["job"] == "add"] == list(range(1, 41))
-    batchwasm("results", "--files", "back")
     [copy] = (folder / "back").rglob("copy ☃")
     assert copy.read_bytes() == content
 
