@@ -58,7 +58,7 @@ from batchwasm.errors import (
 from batchwasm.explained import Explained
 from batchwasm.journal import Journal, never_began
 from batchwasm.model import Inventory, Job, JobName, Outcome, RunSpec
-from batchwasm.reopening import machines, reopen
+from batchwasm.reopening import is_of_calls, machines, reopen
 from batchwasm.results import RunFolder
 from batchwasm.rows import ResultRow, Status
 from batchwasm.spec.lines import KeyPath
@@ -194,12 +194,13 @@ def resume(
     """Go on with a run whose scheduler ended before it: what finished stays, what runs on its hosts is found there.
 
     `inventory` and `hosts` replace the run's own; `before` are events of a person, applied before all else. Of a run
-    that is over, where nothing is `before`, it says how it ended. Raises SpecError, SourceError, WorldError as `run`
-    does (and the run folder stays), RunError where the folder is not whole.
+    that is over, where nothing is `before`, it says how it ended, and tells the hosts if nobody did. Raises SpecError,
+    SourceError, WorldError as `run` does (and the run folder stays), RunError where the folder is not whole.
     """
+    owes_goodbyes = _owes_goodbyes(folder)
     with folder.held(), closing(Journal.open(folder.journal, read_only=False)) as journal:
         state = journal.state()
-        if state.finished and not before:
+        if state.finished and not before and not owes_goodbyes:
             return _ran(state, folder)
         reopened = reopen(folder, journal, state)
         looks_on = Watcher() if watcher is None else watcher(reopened.spec)
@@ -347,7 +348,24 @@ def _looked_at(folder: RunFolder) -> tuple[Status, State]:
     held = folder.is_held()
     state = _state(folder)
     alive = judge(held, state)
-    return rows.status(state, str(folder.path), alive=alive, now=time.time()), state
+    status = rows.status(state, str(folder.path), alive=alive, now=time.time())
+    if state.finished and not alive and status.reason is None and _owes_goodbyes(folder):
+        status = replace(status, reason=_UNTOLD)
+    return status, state
+
+
+_UNTOLD = (
+    "its scheduler was killed before it had told all its hosts, which forget the run within a week: "
+    "'batchwasm resume' tells them"
+)
+
+
+def _owes_goodbyes(folder: RunFolder) -> bool:
+    """Whether the last scheduler died, perhaps after the run's last word and before its hosts heard of it."""
+    try:
+        return folder.holder() is not None and not is_of_calls(folder)
+    except RunError:  # what is wrong with its folder is another's to tell
+        return False
 
 
 def results(

@@ -54,9 +54,9 @@ class Timed(Scheduler):
     def observe(self, event: Event, now: float) -> None:
         self._timed(lambda: super(Timed, self).observe(event, now))
 
-    def decide(self, now: float, *, finishes: bool = True) -> list[Event]:
+    def decide(self, now: float) -> list[Event]:
         self.begun = True
-        return self._timed(lambda: super(Timed, self).decide(now, finishes=finishes))
+        return self._timed(lambda: super(Timed, self).decide(now))
 
     def _timed(self, call: Callable[[], T]) -> T:
         began = time.process_time()
@@ -112,8 +112,8 @@ class Written(Scheduler):
         super().observe(event, now)
         self._news.append(event)
 
-    def decide(self, now: float, *, finishes: bool = True) -> list[Event]:
-        decisions = super().decide(now, finishes=finishes)
+    def decide(self, now: float) -> list[Event]:
+        decisions = super().decide(now)
         self._journal.append([*self._news, *decisions], now)
         self._news.clear()
         if time.monotonic() > self._kept_at + CHECKPOINT_S:

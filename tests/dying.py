@@ -1,7 +1,7 @@
 """The command line, which kills itself at an append of its journal: `DIE_AT=after:7 python -m tests.dying resume`.
 
 `before:7` dies when all of the seventh append is written and its transaction is not committed, `after:7` when it is and
-nothing has been done about it yet.
+nothing has been done about it yet. `after:RunFinished` is the append that has this event.
 """
 
 from __future__ import annotations
@@ -10,32 +10,34 @@ import os
 import signal
 import sqlite3
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from batchwasm import journal
 from batchwasm.cli import main
+from batchwasm.core.events import Event
 from batchwasm.journal import Journal
 
 
-def arm(when: str, nth: int) -> None:
-    """From now on the journal's nth append is this process's last act."""
+def arm(when: str, which: str) -> None:
+    """From now on this append of the journal is this process's last act."""
     append, transaction = Journal.append, journal.transaction
     appends = 0
-    appending = False
+    is_it = False
 
-    def counted(self: Journal, *args: Any, **more: Any) -> int:
-        nonlocal appends, appending
-        appends, appending = appends + 1, True
+    def counted(self: Journal, events: Sequence[Event], *args: Any, **more: Any) -> int:
+        nonlocal appends, is_it
+        appends += 1
+        is_it = which in (str(appends), *(type(event).__name__ for event in events))
         try:
-            return append(self, *args, **more)
+            return append(self, events, *args, **more)
         finally:
-            appending = False
+            is_it = False
 
     @contextmanager
     def deadly(db: sqlite3.Connection, *, durable: bool) -> Iterator[None]:
-        due = appending and appends == nth
+        due = is_it
         with transaction(db, durable=durable):
             yield
             if due and when == "before":
@@ -48,6 +50,6 @@ def arm(when: str, nth: int) -> None:
 
 if __name__ == "__main__":
     if "DIE_AT" in os.environ:
-        when, _, nth = os.environ["DIE_AT"].partition(":")
-        arm(when, int(nth))
+        when, _, which = os.environ["DIE_AT"].partition(":")
+        arm(when, which)
     sys.exit(main())

@@ -98,6 +98,17 @@ def test_a_run_that_dies_at_any_append_is_taken_to_its_end_by_the_next_scheduler
     kill_and_resume(mortal, [f"{when}:{n}" for n in range(1, MOST)])
 
 
+def test_hosts_that_nobody_told_the_end_are_told_by_the_next_scheduler(mortal: Cli) -> None:
+    assert dies(mortal, "run", "jobs.toml", at="after:RunFinished")
+    status = mortal("status", "--json").json
+    assert (status["state"], status["tasks"]["succeeded"]) == ("finished", TASKS)
+    assert "'batchwasm resume' tells them" in mortal("status").out
+    assert mortal("wait").code == 0
+    mortal("resume")  # else its supervisor is found here after the test
+    assert "resume" not in mortal("status").out
+    check(mortal, mortal.folder / "batchwasm-runs/jobs-1")
+
+
 @pytest.mark.parametrize("when", ["before", pytest.param("after", marks=pytest.mark.long)])
 def test_a_scheduler_that_resumes_dies_at_each_of_its_appends_in_turn(mortal: Cli, when: str) -> None:
     """One run; each life gets one append further than the one before it, until one comes to the end."""

@@ -102,8 +102,8 @@ class Scheduler:
         self.state.apply(event, now)
         self._note_after(event)
 
-    def decide(self, now: float, *, finishes: bool = True) -> list[Event]:
-        """What follows from all that was observed; without `finishes`, RunFinished is the caller's word."""
+    def decide(self, now: float) -> list[Event]:
+        """What follows from all that was observed."""
         decisions: list[Event] = []
         self.wake_at = None
         for name in ("_behind_at", "_late_at", "_reserved_at"):  # a clock that was put back must not stop the looks
@@ -119,7 +119,7 @@ class Scheduler:
             self._look_at_late_ones(decisions, now)
         else:
             self._call_back(decisions, now)
-        if finishes and self.state.is_over and not self.state.finished:
+        if self.state.run and self.state.done and not self.state.open and not self.state.finished:
             self._decide(RunFinished(), decisions, now)
         return decisions
 

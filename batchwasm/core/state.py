@@ -91,11 +91,6 @@ class State(Acts):
     def done(self) -> bool:
         return not self.batches and all(job.counts[WAITING] == 0 and job.counts[RUNNING] == 0 for job in self.jobs)
 
-    @property
-    def is_over(self) -> bool:
-        """Every task has its result and none comes: all that is missing is RunFinished."""
-        return bool(self.run) and not self.open and self.done
-
     def restore(self, jobs: list[JobState], hosts: list[HostState], batches: list[Batch]) -> None:
         """Of a snapshot; what follows from these is made anew."""
         self.jobs = jobs

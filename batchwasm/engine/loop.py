@@ -228,15 +228,6 @@ class Loop(Wanted):
             untold = await self._pool.end(stop_guests=not self._leaves_guests)
             if untold:
                 self._watcher.note(_untold(untold))
-        self._finish()
-
-    def _finish(self) -> None:
-        """The run is over when its hosts have been told. Were that the other way round, and we killed between the two,
-        nobody would go on with a run that has finished, and they would keep what they have of it for a week."""
-        if self.state.is_over and not self.state.finished:
-            self._append([RunFinished()], self.state.last_at)
-        self._keeping.end(self.state)
-        self._watcher.passed(self.state)
 
     def _spawn(self, part: Callable[..., Coroutine[Any, Any, None]], *args: object) -> asyncio.Task[None]:
         assert self._group is not None
@@ -272,7 +263,7 @@ class Loop(Wanted):
 
     async def _passes(self) -> None:
         try:
-            while not self.state.is_over and self.state.stopped is None:
+            while not self.state.finished and self.state.stopped is None:
                 await self._news_or_tick()
                 self._pass(self._clock.now())
                 self._look()
@@ -284,11 +275,12 @@ class Loop(Wanted):
                 with suppress(WorldError):  # a full disk takes this no more than what was before it
                     self._append([stopped_by(error)], self._clock.now())
             raise
+        self._keeping.end(self.state)
         self._watcher.passed(self.state)
 
     def _look(self) -> None:
         """Whether the run goes on after this pass; raises what it ends with where it ends badly."""
-        if self.state.is_over:
+        if self.state.finished:
             return
         if self._error is not None:
             raise self._error
@@ -312,7 +304,7 @@ class Loop(Wanted):
     def _pass(self, now: float) -> None:
         news, self._news = self._news, []
         events, settled, answers = self._observe(news, now)
-        decisions = [] if self._building.errors else self._scheduler.decide(now, finishes=False)
+        decisions = [] if self._building.errors else self._scheduler.decide(now)
         if events or decisions or answers or self._inputs:
             seq = self._journal.append([*events, *decisions], now, answers=answers, inputs=self._inputs)
             self._watcher.journaled([*events, *decisions], seq, now)
@@ -388,7 +380,7 @@ class Loop(Wanted):
                 self._pool[decision.host].kill(decision.batch)
             case HostSetAside() | HostReserved():
                 pass  # it is given nothing, which is all
-            case TasksCancelled():
+            case TasksCancelled() | RunFinished():
                 pass  # what runs is stopped when the sessions end
             case _:
                 raise AssertionError(f"not a decision: {decision}")

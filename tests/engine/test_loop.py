@@ -14,7 +14,7 @@ import pytest
 
 from batchwasm.artifacts import Store
 from batchwasm.core import invariants
-from batchwasm.core.events import BatchPlaced, Event, HostAway, HostJoined, RunFinished
+from batchwasm.core.events import BatchPlaced, Event, HostAway, HostJoined
 from batchwasm.core.policy import CRASH_LIMIT
 from batchwasm.core.state import RUNNING, WAITING, State
 from batchwasm.engine.loop import Loop
@@ -124,31 +124,6 @@ async def test_every_task_has_its_result_and_the_host_is_told_the_end(host: Fake
         assert run.journal.state().finished
         *_, (_, last) = run.journal.progress()
         assert (last.succeeded, last.waiting, last.running) == (3, 0, 0)
-
-
-async def test_a_run_is_over_for_its_journal_when_its_hosts_have_been_told(host: FakeHost, tmp_path: Path) -> None:
-    """Killed before that it is gone on with, and they are told then; killed after it there is nothing to tell."""
-    async with running(tmp_path, job(tmp_path, 1)) as run:
-        runner = await host.life()
-        told, may_end = asyncio.Event(), asyncio.Event()
-        write = runner.write
-
-        async def slow_to_end(data: bytes) -> None:
-            await write(data)
-            if any(isinstance(order, Detach) for order in runner.orders):
-                told.set()
-                await may_end.wait()
-
-        runner.write = slow_to_end  # type: ignore[method-assign]
-        await runner.finish()
-        async with asyncio.timeout(10):
-            await told.wait()
-        state = run.journal.state()
-        assert (state.done, state.finished) == (True, False)
-        may_end.set()
-        await run.end()
-        assert run.journal.state().finished
-        assert run.seen.events.count(RunFinished()) == 1
 
 
 async def test_a_batch_is_in_the_journal_before_its_host_hears_of_it(host: FakeHost, tmp_path: Path) -> None:
