@@ -61,6 +61,7 @@ from batchwasm.model import Inventory, Job, JobName, Outcome, RunSpec
 from batchwasm.reopening import is_of_calls, machines, reopen
 from batchwasm.results import RunFolder
 from batchwasm.rows import ResultRow, Status
+from batchwasm.runner.alone import Patience
 from batchwasm.spec.lines import KeyPath
 from batchwasm.version import __version__
 
@@ -197,14 +198,18 @@ def resume(
     that is over, where nothing is `before`, it says how it ended, and tells the hosts if nobody did. Raises SpecError,
     SourceError, WorldError as `run` does (and the run folder stays), RunError where the folder is not whole.
     """
-    owes_goodbyes = _owes_goodbyes(folder)
-    with folder.held(), closing(Journal.open(folder.journal, read_only=False)) as journal:
+    # What marks a run whose hosts were not told stays until that is done.
+    says_goodbye = not before and folder.holder() is not None and _owes_goodbyes(folder, _state(folder))
+    with (
+        folder.held(announced=not says_goodbye),
+        closing(Journal.open(folder.journal, read_only=False)) as journal,
+    ):
         state = journal.state()
-        if state.finished and not before and not owes_goodbyes:
+        if state.finished and not before and not says_goodbye:
             return _ran(state, folder)
         reopened = reopen(folder, journal, state)
         looks_on = Watcher() if watcher is None else watcher(reopened.spec)
-        secret_values = read_secrets(reopened.spec, looks_on.note)
+        secret_values = {} if says_goodbye else read_secrets(reopened.spec, looks_on.note)
         now = machines(folder, inventory=inventory, hosts=hosts)
         if now.text and now.text != folder.inventory.read_text(encoding="utf-8"):
             folder.replace_inventory(now.text)
@@ -220,8 +225,12 @@ def resume(
             secrets=secret_values,
         )
         earlier = Earlier(state=state, artifacts=reopened.artifacts, inputs=journal.inputs(), facts=reopened.facts)
+        met = {host.name for host in state.hosts.values() if host.supervisor}
         loop = Loop(plan, folder, journal, looks_on, earlier=earlier, before=before)
-        return _carried_out(loop, plan, folder, signals)
+        ran = _carried_out(loop, plan, folder, signals)
+        if says_goodbye and not loop.untold and met <= {host.name for host in now.hosts}:
+            folder.forget_holder()
+        return ran
 
 
 def _carried_out(loop: Loop, plan: Plan, folder: RunFolder, signals: bool) -> Ran:
@@ -349,7 +358,7 @@ def _looked_at(folder: RunFolder) -> tuple[Status, State]:
     state = _state(folder)
     alive = judge(held, state)
     status = rows.status(state, str(folder.path), alive=alive, now=time.time())
-    if state.finished and not alive and status.reason is None and _owes_goodbyes(folder):
+    if not alive and status.reason is None and _owes_goodbyes(folder, state):
         status = replace(status, reason=_UNTOLD)
     return status, state
 
@@ -360,12 +369,14 @@ _UNTOLD = (
 )
 
 
-def _owes_goodbyes(folder: RunFolder) -> bool:
-    """Whether the last scheduler died, perhaps after the run's last word and before its hosts heard of it."""
-    try:
-        return folder.holder() is not None and not is_of_calls(folder)
-    except RunError:  # what is wrong with its folder is another's to tell
+def _owes_goodbyes(folder: RunFolder, state: State) -> bool:
+    """Whether the last scheduler died after the run's last word, perhaps before its hosts heard of it, and they may
+    have something of it still."""
+    if not state.finished or time.time() - state.last_at > Patience().results_s or folder.holder() is None:
         return False
+    with suppress(RunError):  # what is wrong with its folder is another's to tell
+        return not is_of_calls(folder)
+    return False
 
 
 def results(
