@@ -61,7 +61,6 @@ from batchwasm.model import Inventory, Job, JobName, Outcome, RunSpec
 from batchwasm.reopening import is_of_calls, machines, reopen
 from batchwasm.results import RunFolder
 from batchwasm.rows import ResultRow, Status
-from batchwasm.runner.alone import Patience
 from batchwasm.spec.lines import KeyPath
 from batchwasm.version import __version__
 
@@ -363,6 +362,8 @@ def _looked_at(folder: RunFolder) -> tuple[Status, State]:
     return status, state
 
 
+HOSTS_FORGET_S = 7 * 24 * 3600.0
+"""As long as a host keeps results for a scheduler that is away: the runner's Patience."""
 _UNTOLD = (
     "its scheduler was killed before it had told all its hosts, which forget the run within a week: "
     "'batchwasm resume' tells them"
@@ -372,7 +373,7 @@ _UNTOLD = (
 def _owes_goodbyes(folder: RunFolder, state: State) -> bool:
     """Whether the last scheduler died after the run's last word, perhaps before its hosts heard of it, and they may
     have something of it still."""
-    if not state.finished or time.time() - state.last_at > Patience().results_s or folder.holder() is None:
+    if not state.finished or time.time() - state.last_at > HOSTS_FORGET_S or folder.holder() is None:
         return False
     with suppress(RunError):  # what is wrong with its folder is another's to tell
         return not is_of_calls(folder)
