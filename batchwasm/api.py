@@ -224,10 +224,10 @@ def resume(
             secrets=secret_values,
         )
         earlier = Earlier(state=state, artifacts=reopened.artifacts, inputs=journal.inputs(), facts=reopened.facts)
-        met = {host.name for host in state.hosts.values() if host.supervisor}
+        gave = {host.name for host in state.hosts.values() if host.done}
         loop = Loop(plan, folder, journal, looks_on, earlier=earlier, before=before)
         ran = _carried_out(loop, plan, folder, signals)
-        if says_goodbye and not loop.untold and met <= {host.name for host in now.hosts}:
+        if says_goodbye and not loop.untold and gave <= {host.name for host in now.hosts}:
             folder.forget_holder()
         return ran
 

@@ -141,4 +141,4 @@ def test_a_run_goes_on_while_its_scheduler_holds_it_whatever_its_pid_is_now(
 
 
 def test_hosts_are_said_to_forget_a_run_when_they_do() -> None:
-    assert api.HOSTS_FORGET_S == Patience().results_s
+    assert Patience().results_s == api.HOSTS_FORGET_S
