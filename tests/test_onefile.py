@@ -69,6 +69,7 @@ def cache(tmp_path: Path) -> Path:
 
 
 SCRIPT = "#!/bin/sh\necho WORD\n"
+TREES = tuple(f"{number:016x}" for number in range(4))  # as they are named
 ZEROS = 256 << 20  # takes long enough to unpack for being stopped in the middle of it
 
 
@@ -277,7 +278,7 @@ def test_a_folder_with_other_things_in_it_is_left_alone(one: Program, tmp_path: 
     (folder / "mine").touch()
     done = one("--unpack-to", folder)
     assert done.returncode == 3
-    assert f"{folder} is there, and nothing that --unpack-to made" in done.stderr
+    assert f"{folder} is there, and not what --unpack-to makes" in done.stderr
     assert [path.name for path in folder.iterdir()] == ["mine"]
 
 
@@ -291,6 +292,55 @@ def test_a_folder_with_a_program_of_that_name_and_other_things_is_left_alone(one
     assert one("--unpack-to", folder).returncode == 3
     assert (folder / "bin/it").read_text() == "of pip"
     assert (folder / "share").is_dir()
+
+
+FOREIGN = (
+    "versions/node",
+    "versions/node.old-1",
+    "versions/v1.new-2",
+    "versions/0123456789abcde",
+    "versions/0123456789abcdef.bak",
+    "versions/0123456789abcdef.old-",
+    "versions/0123456789abcdef.new-x",
+    "versions/lock",
+    "bin/it",
+)
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_a_folder_in_which_another_program_keeps_its_versions_is_left_alone(
+    one: Program, tmp_path: Path, name: str
+) -> None:
+    """One named `versions` and no other is what `n`, for one, makes of its prefix for versions of node."""
+    folder = tmp_path / "opt"
+    (folder / name).mkdir(parents=True)
+    (folder / name / "work").write_text("of years")
+    done = one("--unpack-to", folder)
+    assert (done.returncode, f"{folder} is there, and not what --unpack-to makes" in done.stderr) == (3, True)
+    assert sorted(path.relative_to(folder).as_posix() for path in folder.rglob("work")) == [f"{name}/work"]
+    assert [path.name for path in folder.iterdir()] == [name.split("/")[0]]
+
+
+@pytest.mark.parametrize("name", ["versions", "bin"])
+def test_a_folder_with_links_to_others_is_left_alone(one: Program, tmp_path: Path, name: str) -> None:
+    (tmp_path / "others" / TREES[0]).mkdir(parents=True)
+    (tmp_path / "opt").mkdir()
+    for target in ("../others", "../nothing"):
+        (tmp_path / "opt" / name).symlink_to(target)
+        assert one("--unpack-to", tmp_path / "opt").returncode == 3
+        assert [path.name for path in (tmp_path / "others").iterdir()] == [TREES[0]]
+        assert not (tmp_path / "nothing").exists()
+        (tmp_path / "opt" / name).unlink()
+
+
+def test_what_killed_starts_left_in_a_folder_of_ones_choice_goes(one: Program, tmp_path: Path) -> None:
+    folder = tmp_path / "opt/versions"
+    for name in (TREES[0], f"{TREES[1]}.new-123", f"{TREES[1]}.old-45"):
+        (folder / name / "lib").mkdir(parents=True)
+    (folder / "lock").touch()
+    assert one("--unpack-to", tmp_path / "opt").returncode == 0
+    [tree] = folders(folder)
+    assert (tree / "lib/part").read_text() == "a part"
 
 
 def test_what_is_no_folder_is_left_alone(one: Program, tmp_path: Path) -> None:
@@ -428,17 +478,20 @@ def test_it_runs_under_any_umask(one: Program) -> None:
 
 
 def test_a_version_that_nobody_started_for_long_goes_without_another_being_unpacked(one: Program) -> None:
+    """Whatever else lies there is somebody else's, and stays."""
     one()
     [tree] = one.trees
-    for name in ("old", "used", "new"):
+    old, used, new = TREES[:3]
+    foreign = ("mydata", "mydata.old-1", "mydata.new-1", f"{old}.bak", f"{old}.old-x", f"{old}.new-")
+    for name in (old, used, new, *foreign):
         (tree.parent / name).mkdir()
         (tree.parent / name / "lock").touch()
-        os.utime(tree.parent / name, (0, 0) if name != "new" else None)
+        os.utime(tree.parent / name, (0, 0) if name != new else None)
     os.utime(tree, (0, 0))  # that is, for the first time today
-    with open(tree.parent / "used/lock") as held:
+    with open(tree.parent / used / "lock") as held:
         fcntl.flock(held, fcntl.LOCK_SH)
         one()
-    assert {path.name for path in one.trees} == {tree.name, "used", "new"}
+    assert {path.name for path in one.trees} == {tree.name, used, new, *foreign}
 
 
 @root_only
