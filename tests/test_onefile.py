@@ -343,6 +343,14 @@ def test_what_killed_starts_left_in_a_folder_of_ones_choice_goes(one: Program, t
     assert (tree / "lib/part").read_text() == "a part"
 
 
+@pytest.mark.parametrize("arguments", [["--unpack-to", ""], ["--unpack-to="]])
+def test_an_empty_name_is_not_that_of_the_folder_one_is_in(one: Program, tmp_path: Path, arguments: list[str]) -> None:
+    (tmp_path / "here").mkdir()
+    done = one(*arguments, cwd=tmp_path / "here")
+    assert (done.returncode, list((tmp_path / "here").iterdir())) == (2, [])
+    assert done.stderr == "one: --unpack-to: the folder's name is empty; write one, such as /opt/batchwasm\n"
+
+
 def test_what_is_no_folder_is_left_alone(one: Program, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     (tmp_path / "link").symlink_to(tmp_path / "file")

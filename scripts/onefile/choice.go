@@ -18,6 +18,9 @@ const versions = "versions"
 // What runs goes on with the tree that it was started from, a detached scheduler for days: its modules are loaded as
 // they are needed, by names that must stay. A tree goes when a later one is unpacked and no program of it runs.
 func unpackTo(it about, packed *payload, folder string, stop stopping) error {
+	if folder == "" { // an unset variable's, which would be the folder that one is in
+		return errNoFolder
+	}
 	syscall.Umask(0o022)
 	folder, err := filepath.Abs(folder)
 	if err != nil {
