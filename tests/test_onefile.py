@@ -542,6 +542,14 @@ def entered(root: Path, program: Path, *steps: str, args: Sequence[str] = ()) ->
 
 
 @root_only
+def test_nothing_is_made_behind_a_link_that_somebody_put_into_tmp(one: Program, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    entered(root, one.path, "touch home/.cache", "mkdir home/mine", "ln -s /home/mine tmp/batchwasm-0")
+    assert list((root / "home/mine").iterdir()) == []
+    assert len(folders(root / "var/tmp/batchwasm-0/program")) == 1
+
+
+@root_only
 def test_where_it_can_be_nowhere_it_says_why_for_each_place(make: Maker, tmp_path: Path) -> None:
     program = make("one", zeros=8 << 20).path
     mounts = (
