@@ -338,9 +338,15 @@ def test_what_killed_starts_left_in_a_folder_of_ones_choice_goes(one: Program, t
     for name in (TREES[0], f"{TREES[1]}.new-123", f"{TREES[1]}.old-45"):
         (folder / name / "lib").mkdir(parents=True)
     (folder / "lock").touch()
+    links = tmp_path / "opt/bin"
+    links.mkdir()
+    for name in ("it.new-1", "it.new-2", "alias"):
+        (links / name).symlink_to(f"../versions/{TREES[0]}/bin/it")
+        os.utime(links / name, (0, 0) if name != "it.new-2" else None, follow_symlinks=False)
     assert one("--unpack-to", tmp_path / "opt").returncode == 0
     [tree] = folders(folder)
     assert (tree / "lib/part").read_text() == "a part"
+    assert {path.name for path in links.iterdir()} == {"it", "it.new-2", "alias"}  # one may be about to be named
 
 
 @pytest.mark.parametrize("arguments", [["--unpack-to", ""], ["--unpack-to="]])

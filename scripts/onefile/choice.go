@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 )
 
 const versions = "versions"
@@ -58,6 +59,7 @@ func choose(it about, folder string) error {
 		return err
 	}
 	link := filepath.Join(folder, "bin", filepath.Base(it.Run))
+	dropScratch(link, it)
 	if err := point(link, filepath.Join("..", versions, it.folder(), it.Run)); err != nil {
 		return err
 	}
@@ -131,6 +133,18 @@ func point(link, target string) error {
 	}
 	sync(filepath.Dir(link))
 	return nil
+}
+
+// dropScratch removes the links that killed ones left, which were about to give them the name of this one.
+func dropScratch(link string, it about) {
+	left, _ := os.ReadDir(filepath.Dir(link))
+	for _, entry := range left {
+		path := filepath.Join(filepath.Dir(link), entry.Name())
+		info, err := entry.Info()
+		if strings.HasPrefix(path, link+scratching) && isLink(path, it) && err == nil && time.Since(info.ModTime()) > unfinished {
+			os.Remove(path)
+		}
+	}
 }
 
 // dropOthers removes the versions that this one replaces, and says which can't go yet.

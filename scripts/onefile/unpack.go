@@ -20,7 +20,7 @@ import (
 
 const (
 	unused     = 30 * 24 * time.Hour // a version that nobody started for so long goes
-	unfinished = time.Hour           // what an unpacking left that was killed where the file system knows no locks
+	unfinished = time.Hour           // what was left by a killed one, where no lock says that it was killed
 	long       = time.Second         // what takes longer is told on a terminal
 	between    = 50 * time.Millisecond
 	syncfs     = 306
