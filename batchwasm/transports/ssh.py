@@ -24,7 +24,6 @@ from batchwasm.transports.ssh_channel import SshProcess
 from batchwasm.transports.ssh_config import Endpoint, Settings
 from batchwasm.transports.ssh_keys import HostKeys, OwnKeys, own_keys, refused, too_many
 from batchwasm.transports.ssh_password import AskedFor, Password
-from batchwasm.transports.threads import in_thread
 
 KEEPALIVE_S, KEEPALIVE_MISSED = 10.0, 3  # a cable that is pulled is noticed after 40 s
 SPAWN_S = 60.0  # a host under load forks slowly, a home on a dead file server never
@@ -196,7 +195,7 @@ async def _open(
         proxies.append(Proxy.start(options.proxy_command))
         link = proxies[-1].link
     elif again and through is None:
-        link = await in_thread(lambda: penalties.link(options))
+        link = await penalties.linked(options)
     connection, _ = await asyncssh.create_connection(
         lambda: keys,
         options.endpoint.name,
