@@ -117,12 +117,13 @@ def test_a_guest_that_would_never_end_is_cancelled(batchwasm: Cli, mac_host: Ssh
 def test_killing_it_with_all_that_runs_there_loses_no_task(batchwasm: Cli, mac_host: Sshd) -> None:
     folder = batchwasm.folder
     (folder / "work.c").write_text(WORK_C)
-    (folder / "inventory.toml").write_text('[hosts.mac]\n[hosts.here]\ntransport = "local"\n')
+    (folder / "inventory.toml").write_text("[hosts.mac]\n")
     (folder / "jobs.toml").write_text(SQUARES % (100, 40))
     process = batchwasm.start("run", "jobs.toml", "--json")
     journal = folder / "batchwasm-runs/jobs-1/journal.db"
     eventually(lambda: _ran_on(journal, "mac"), "a task ends there")
     mac_host.kill()
+    (folder / "inventory.toml").write_text('[hosts.mac]\n[hosts.here]\ntransport = "local"\n')
     _, err = process.communicate(timeout=120)
     assert process.returncode == 0, err.decode()
     assert [row["stdout"] for row in batchwasm("results", "--json").rows] == [f"{n * n}\n" for n in range(40)]

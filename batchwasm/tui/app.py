@@ -121,6 +121,8 @@ class Dashboard(App[Left]):
         return next(screen for screen in reversed(self.screen_stack) if isinstance(screen, RunScreen))
 
     def on_looked(self, message: Looked) -> None:
+        if not self.is_running:
+            return  # it ends, and the screens lose their widgets one by one
         if not self.is_headless and not os.isatty(0):  # it was closed, and a SIGHUP that nobody sent, or one ignored
             self.exit("goes on")
             return
@@ -137,7 +139,8 @@ class Dashboard(App[Left]):
             self.looking.ask(screen.ask)
 
     def on_look_failed(self, message: LookFailed) -> None:
-        self.shown.refuse(message.text)
+        if self.is_running:
+            self.shown.refuse(message.text)
 
     def on_asked(self, message: Asked) -> None:
         self.looking.ask(self.shown.ask)

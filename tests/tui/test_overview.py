@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from batchwasm.tui.app import Dashboard
+from batchwasm.tui.looking import Looked
 from batchwasm.tui.overview import OverviewScreen
 from batchwasm.tui.screen import Opened, RunScreen
 from batchwasm.tui.table import Table
 from batchwasm.tui.wishes import Hand, Wish
 from batchwasm.units import duration_text
 from batchwasm.views.model import Said
-from tests.tui.looking_at import SIZES, lines, look, screen, shown, until
+from tests.tui.looking_at import SIZES, dashboard, lines, look, screen, shown, until
 from tests.tui.synthetic import NOW, Fixed, counts, host, job, overview, tour
 
 HOSTILE = "a[red]\x1b[31mb\x07\u202ec[/]\nd"
@@ -232,6 +234,24 @@ async def test_help_tells_keys_and_shapes() -> None:
         said = screen(pilot)
     for text in ("Drain", "Sort", "Cancel all", "█ succeeded", "▽ drained", "^p"):
         assert text in said
+
+
+async def test_a_look_that_comes_while_it_ends_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The screens lose their widgets then, while the thread that looks may have looked just before."""
+    app = dashboard(Fixed(tour()))
+    late = []
+    prune = app._prune
+
+    async def prune_and_be_told(*nodes: Any, **more: Any) -> None:
+        await prune(*nodes, **more)
+        assert app.overview is not None
+        app.on_looked(Looked(app.overview, app.shown.ask, None, is_over=False))
+        late.append(nodes)
+
+    async with app.run_test() as pilot:
+        await until(pilot, lambda: app.overview is not None)
+        monkeypatch.setattr(app, "_prune", prune_and_be_told)
+    assert late
 
 
 async def test_a_zoomed_table_has_the_screen() -> None:
