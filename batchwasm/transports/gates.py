@@ -11,6 +11,7 @@ import contextlib
 import random
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
 from batchwasm.errors import HostError
@@ -22,9 +23,17 @@ DROPPED_TRIES = 6  # MaxStartups drops at random; with the pauses below these ta
 REFUSED_S = 30.0  # what the first was told counts so long: by then somebody may have mended it
 
 T = TypeVar("T")
-Verdict = asyncio.Future[HostError | None]
 _gates: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, asyncio.Semaphore]] = weakref.WeakKeyDictionary()
-_verdicts: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Verdict]] = weakref.WeakKeyDictionary()
+_firsts: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _First]] = weakref.WeakKeyDictionary()
+
+
+@dataclass(kw_only=True, slots=True)
+class _First:
+    """The first login somewhere of some that come together."""
+
+    refused: asyncio.Future[HostError | None]
+    together: int = 0
+    """How many are at it now, it too. When all have gone by, who comes then is a first again."""
 
 
 @contextlib.asynccontextmanager
@@ -52,23 +61,26 @@ async def gateway(name: str, where: str, login: Callable[[], Awaitable[T]]) -> T
     Raises what it raises, and HostError where the first was refused.
     """
     loop = asyncio.get_running_loop()
-    verdicts = _verdicts.setdefault(loop, {})
-    if where in verdicts:
-        refused = await asyncio.shield(verdicts[where])
-        if refused is not None:
-            raise HostError(refused.code, f"{name}: {refused.cause.partition(': ')[2]}", refused.cure)
-        return await login()
-    verdict = verdicts[where] = loop.create_future()
+    firsts = _firsts.setdefault(loop, {})
+    is_first = where not in firsts
+    first = firsts.setdefault(where, _First(refused=loop.create_future()))
+    first.together += 1
     try:
+        if not is_first and (refused := await asyncio.shield(first.refused)) is not None:
+            # Of the same class: that says whether a person could be asked for what is missing.
+            raise type(refused)(refused.code, f"{name}: {refused.cause.partition(': ')[2]}", refused.cure)
         return await login()
     except HostError as error:
-        if error.code in ("auth", "penalty"):
-            verdict.set_result(error)
-            loop.call_later(REFUSED_S, verdicts.pop, where)
+        if is_first and error.code in ("auth", "penalty"):
+            first.refused.set_result(error)
+            loop.call_later(REFUSED_S, firsts.pop, where)
         raise
     finally:
-        if not verdict.done():
-            verdict.set_result(None)
+        if is_first and not first.refused.done():
+            first.refused.set_result(None)
+        first.together -= 1
+        if first.together == 0 and first.refused.result() is None:
+            del firsts[where]
 
 
 async def pause(attempt: int) -> None:

@@ -22,9 +22,8 @@ from batchwasm.transports.proxy import Proxy
 from batchwasm.transports.route import endpoint_of, route_of
 from batchwasm.transports.ssh_channel import SshProcess
 from batchwasm.transports.ssh_config import Endpoint, Settings
-from batchwasm.transports.ssh_keys import HostKeys, OwnKeys, own_keys, refused
+from batchwasm.transports.ssh_keys import HostKeys, OwnKeys, own_keys, refused, too_many
 from batchwasm.transports.ssh_password import AskedFor, Password
-from batchwasm.transports.threads import in_thread
 
 KEEPALIVE_S, KEEPALIVE_MISSED = 10.0, 3  # a cable that is pulled is noticed after 40 s
 SPAWN_S = 60.0  # a host under load forks slowly, a home on a dead file server never
@@ -174,6 +173,8 @@ async def _connect(
 async def _refused(
     name: str, options: Settings, mine: OwnKeys, password: Password | None, reason: str, takes: set[str]
 ) -> HostError:
+    if password is not None:
+        password.hung_up = too_many(reason)
     if password is not None and (password.other or not password.after_keys):
         return password.refused(name, options, reason)
     return await refused(name, options, mine, reason, takes)
@@ -196,7 +197,7 @@ async def _open(
         proxies.append(Proxy.start(options.proxy_command))
         link = proxies[-1].link
     elif again and through is None:
-        link = await in_thread(lambda: penalties.link(options))
+        link = await penalties.linked(options)
     connection, _ = await asyncssh.create_connection(
         lambda: keys,
         options.endpoint.name,

@@ -208,13 +208,18 @@ async def refused(name: str, options: Settings, mine: OwnKeys, reason: str, take
     if mine.locked:
         first = short(mine.locked[0])
         return Locked("auth", cause, f"{first} has a passphrase and no agent holds it: ssh-add {first}{ticket}")
-    if "too many" in reason.lower():
+    if too_many(reason):
         cure = "it lets nobody try so many: name the right key by IdentityFile and IdentitiesOnly in ~/.ssh/config"
         return HostError("auth", cause, cure)
     cure = f"put your public key into ~/.ssh/authorized_keys of {options.user} there, or name user and key right"
     if ticket and "publickey" not in takes:
         return HostError("auth", cause, 'it takes no key, but Kerberos tickets: transport = "openssh"')
     return HostError("auth", cause, cure + ticket)
+
+
+def too_many(reason: str) -> bool:
+    """Whether it hung up on who tried more keys than it lets anybody try (MaxAuthTries), before any other way in."""
+    return "too many" in reason.lower()
 
 
 async def _agent_keys() -> int:
