@@ -194,7 +194,7 @@ def test_a_host_that_was_written_into_the_inventory_by_hand_gets_a_key_by_passwo
     path = batchwasm.folder / "inventory.toml"
     path.write_text(f'[hosts.locked]\nuser = "{USER}" # mine\n')
     batchwasm("hosts", "trust", "--yes")
-    assert "this does: batchwasm hosts add locked" in batchwasm("hosts", "check", code=3).out
+    assert "by a password: batchwasm hosts add locked" in batchwasm("hosts", "check", code=3).out
     args = ("hosts", "add", "locked", "--password-stdin", "--json")
     (row,) = batchwasm(*args, stdin=f"{PASSWORD}\n").rows
     assert (row["state"], row["installed_key"], row["check"]["good"]) == ("there", "~/.ssh/id_ed25519", True)
