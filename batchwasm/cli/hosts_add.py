@@ -13,6 +13,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from click import Abort
+
 from batchwasm.cli.render import print_json
 from batchwasm.errors import EXIT_BAD_INPUT, EXIT_SUCCEEDED, EXIT_WORLD, BatchwasmError, HostError, WorldError
 from batchwasm.escape import say
@@ -39,7 +41,11 @@ def run(wanted: Mapping[HostName, Keys], inventory: Path | None, answers: Answer
         _look_for_room(plan)
     named = [*plan.there, *plan.hosts]
     fixed = {name for name, keys in wanted.items() if "transport" in keys} | {host.name for host in plan.there}
-    came = hosts_login.through(named, fixed=fixed, answers=answers)
+    try:
+        came = hosts_login.through(named, fixed=fixed, answers=answers)
+    except (KeyboardInterrupt, Abort):
+        say(f"nothing was written into {plan.shown}")
+        raise
     if came is None:
         say(f"nothing was written into {plan.shown}")
         if answers.as_json:

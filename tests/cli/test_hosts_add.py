@@ -264,6 +264,26 @@ def test_an_interrupt_at_the_password_leaves_the_inventory_as_it_was(
     assert not locked.authorized_keys.exists()
 
 
+def test_where_nobody_can_be_asked_no_key_is_made_and_an_empty_stdin_is_told(
+    batchwasm: Cli, locked: PasswordServer, home: Path
+) -> None:
+    said = batchwasm("hosts", "add", f"{USER}@locked", "--yes", code=3).err
+    assert "give the password with --password-stdin" in said
+    assert not (home / ".ssh/id_ed25519").exists()
+    said = add_locked(batchwasm, stdin="", code=3)
+    assert "stdin, where the password should be, is empty" in said
+    assert "--password-stdin" not in said
+
+
+def test_an_interrupt_at_a_question_ends_its_line_and_says_that_nothing_was_written(
+    batchwasm: Cli, pool: list[Sshd], home: Path
+) -> None:
+    add = ("-m", "batchwasm", "hosts", "add", "sshd-a")
+    answers = [("[y/N]", "\x03")]
+    code, shown = on_a_terminal(*add, cwd=batchwasm.folder, answers=answers, controlling=True)
+    assert (code, shown.splitlines()[-1]) == (130, f"nothing was written into {home / OWN}")
+
+
 def test_without_a_terminal_it_says_what_answers_for_a_password(
     batchwasm: Cli, locked: PasswordServer, home: Path
 ) -> None:
@@ -366,6 +386,23 @@ def test_a_wrong_password_is_tried_on_one_host_only(batchwasm: Cli, three: list[
     said = batchwasm(*args, stdin="guess\n", code=3).err
     assert "locked2: the password was wrong on another host of this user, and was not tried here" in said
     assert [server.tried for server in three] == [["guess"], [], []]
+
+
+@pytest.mark.parametrize("key", ["\n", "\x04"], ids=["Enter", "Ctrl-D"])
+def test_who_gives_no_password_for_a_host_leaves_it_out_and_keeps_those_that_are_in(
+    batchwasm: Cli, three: list[PasswordServer], home: Path, key: str
+) -> None:
+    new_key(home / ".ssh/id_ed25519")
+    three[1].password = "another"
+    code, shown = on_a_terminal(
+        *("-m", "batchwasm", "hosts", "add", "--yes", f"{USER}@locked[0-1]"),
+        cwd=batchwasm.folder,
+        answers=[("not kept): ", f"{PASSWORD}\n"), ("not kept): ", key)],
+        controlling=True,
+    )
+    assert code == 3, shown
+    assert "locked1: not added; " in shown
+    assert list(hosts_of(home / OWN)) == ["locked0"]
 
 
 def test_hosts_that_have_another_password_are_asked_for_theirs_by_name(
