@@ -555,8 +555,8 @@ def test_name_address_and_port_are_written(batchwasm: Cli, pool: list[Sshd], hom
     ("args", "words"),
     [
         (["lab[1-"], "never closed"),
-        (["a", "b", "--name", "one"], "'one' is 1 names, and there are 2 hosts"),
-        (["a", "a"], "'a' is named twice"),
+        (["a", "b", "--name", "one"], "'one': 1 name for 2 hosts; give each host one"),
+        (["a", "a"], "'a' is named twice; two users or ports of one machine are two hosts"),
         (["alice@a:2222"], "'alice@a:2222' has a port in it; write alice@a --port 2222"),
         (["a", "--workdir", "rel"], "hosts.a.workdir: 'rel' is a path on the host"),
         (["there", "--port", "23"], "hosts.there: is there already, with another port"),
