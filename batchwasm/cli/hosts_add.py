@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from batchwasm.engine.check import Check
     from batchwasm.spec.adding import Keys, Plan
 
-FINAL = ("auth", "penalty", "unreachable", "timeout")
+FINAL = ("auth", "penalty", "unreachable", "timeout", "permission")
 """What a login ended with that a probe would only hear again, after as long a wait."""
 
 

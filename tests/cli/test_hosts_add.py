@@ -215,6 +215,8 @@ def test_keys_that_are_there_already_stay(batchwasm: Cli, locked: PasswordServer
 def test_who_has_no_key_gets_one_made(batchwasm: Cli, locked: PasswordServer, home: Path) -> None:
     assert "made a key of your own: ~/.ssh/id_ed25519" in add_locked(batchwasm)
     assert stat.S_IMODE((home / ".ssh/id_ed25519").stat().st_mode) == 0o600
+    of_private = subprocess.run(["ssh-keygen", "-yf", home / ".ssh/id_ed25519"], check=True, capture_output=True).stdout
+    assert of_private.decode().split()[:2] == (home / ".ssh/id_ed25519.pub").read_text().split()[:2]
     assert locked.authorized_keys.read_text() == (home / ".ssh/id_ed25519.pub").read_text()
 
 
