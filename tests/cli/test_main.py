@@ -196,6 +196,16 @@ def test_a_reader_that_goes_away_is_met_in_silence(batchwasm: Cli) -> None:
     assert process.wait(30) == 141
 
 
+def test_a_root_without_dev_null_is_told_what_to_mount(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(os, "devnull", "/dev/nothing")
+    assert cli.main(["runs"]) == 3
+    said = capsys.readouterr().err
+    assert "/dev/nothing can't be opened (No such file or directory)" in said
+    assert "mount --bind /dev ROOT/dev" in said
+
+
 def test_closed_stdio_does_no_harm(batchwasm: Cli) -> None:
     program = f"'{sys.executable}' -m batchwasm"
     for redirection, code in ((">&- 2>&- <&-", 0), ("2>&-", 0)):
