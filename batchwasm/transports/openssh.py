@@ -273,10 +273,15 @@ class MuxProcess(LocalProcess):
 
     # asyncio's side
 
-    def _complained(self, data: bytes) -> None:
-        super()._complained(self._pid_line.without(data))
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        if fd == 1:
+            self._pid_line.look(data)
+        super().pipe_data_received(fd, data)
         if self._pid_line.pid is not None:
             self.begun.set()
+
+    def _complained(self, data: bytes) -> None:
+        super()._complained(self._pid_line.without(data))
 
     def process_exited(self) -> None:
         super().process_exited()
