@@ -157,7 +157,9 @@ class OpensshTransport:
         try:
             if not await happens(process.begun, SPAWN_S):
                 cause = f"{self._name}: no command started within {SPAWN_S:.0f} s"
-                raise HostError("timeout", cause, "look at its load and at its home's file server")
+                raise HostError(
+                    "timeout", cause, "look at its load and at its home's file server, and its login shell's profile"
+                )
             if process.refused:
                 raise await self._not_started(process)
         except BaseException:
