@@ -130,6 +130,7 @@ class OpensshTransport:
                 cause = f"{self._name}: the login did not end within {LOGIN_S:.0f} s"
                 raise HostError("auth", cause, "does it wait for somebody? try: ssh HOST true")
             if transport.get_returncode() == 0:
+                login.tail = Tail()  # a server's banner is not why the connection ends one day
                 self._login = login
                 return None
             await happens(login.silent, CONTROL_S)
