@@ -197,14 +197,18 @@ def resume(
     that is over, where nothing is `before`, it says how it ended, and tells the hosts if nobody did. Raises SpecError,
     SourceError, WorldError as `run` does (and the run folder stays), RunError where the folder is not whole.
     """
-    owes_goodbyes = _owes_goodbyes(folder)
-    with folder.held(), closing(Journal.open(folder.journal, read_only=False)) as journal:
+    # What marks a run whose hosts were not told stays until that is done.
+    says_goodbye = not before and folder.holder() is not None and _owes_goodbyes(folder, _state(folder))
+    with (
+        folder.held(announced=not says_goodbye),
+        closing(Journal.open(folder.journal, read_only=False)) as journal,
+    ):
         state = journal.state()
-        if state.finished and not before and not owes_goodbyes:
+        if state.finished and not before and not says_goodbye:
             return _ran(state, folder)
         reopened = reopen(folder, journal, state)
         looks_on = Watcher() if watcher is None else watcher(reopened.spec)
-        secret_values = read_secrets(reopened.spec, looks_on.note)
+        secret_values = {} if says_goodbye else read_secrets(reopened.spec, looks_on.note)
         now = machines(folder, inventory=inventory, hosts=hosts)
         if now.text and now.text != folder.inventory.read_text(encoding="utf-8"):
             folder.replace_inventory(now.text)
@@ -220,8 +224,12 @@ def resume(
             secrets=secret_values,
         )
         earlier = Earlier(state=state, artifacts=reopened.artifacts, inputs=journal.inputs(), facts=reopened.facts)
+        gave = {host.name for host in state.hosts.values() if host.done}
         loop = Loop(plan, folder, journal, looks_on, earlier=earlier, before=before)
-        return _carried_out(loop, plan, folder, signals)
+        ran = _carried_out(loop, plan, folder, signals)
+        if says_goodbye and not loop.untold and gave <= {host.name for host in now.hosts}:
+            folder.forget_holder()
+        return ran
 
 
 def _carried_out(loop: Loop, plan: Plan, folder: RunFolder, signals: bool) -> Ran:
@@ -349,23 +357,27 @@ def _looked_at(folder: RunFolder) -> tuple[Status, State]:
     state = _state(folder)
     alive = judge(held, state)
     status = rows.status(state, str(folder.path), alive=alive, now=time.time())
-    if state.finished and not alive and status.reason is None and _owes_goodbyes(folder):
+    if not alive and status.reason is None and _owes_goodbyes(folder, state):
         status = replace(status, reason=_UNTOLD)
     return status, state
 
 
+HOSTS_FORGET_S = 7 * 24 * 3600.0
+"""As long as a host keeps results for a scheduler that is away: the runner's Patience."""
 _UNTOLD = (
     "its scheduler was killed before it had told all its hosts, which forget the run within a week: "
     "'batchwasm resume' tells them"
 )
 
 
-def _owes_goodbyes(folder: RunFolder) -> bool:
-    """Whether the last scheduler died, perhaps after the run's last word and before its hosts heard of it."""
-    try:
-        return folder.holder() is not None and not is_of_calls(folder)
-    except RunError:  # what is wrong with its folder is another's to tell
+def _owes_goodbyes(folder: RunFolder, state: State) -> bool:
+    """Whether the last scheduler died after the run's last word, perhaps before its hosts heard of it, and they may
+    have something of it still."""
+    if not state.finished or time.time() - state.last_at > HOSTS_FORGET_S or folder.holder() is None:
         return False
+    with suppress(RunError):  # what is wrong with its folder is another's to tell
+        return not is_of_calls(folder)
+    return False
 
 
 def results(

@@ -103,6 +103,11 @@ class RunFolder:
         """Who works on the run, where `is_held`; else who did last, if it died."""
         return holding.holder(self.path)
 
+    def forget_holder(self) -> None:
+        """What it left undone was done: nobody is named any more as having died."""
+        with suppress(OSError):
+            (self.path / holding.FILE).unlink()
+
     def wasm(self, job: JobName) -> Path:
         return self.path / "wasm" / f"{job}.wasm"
 

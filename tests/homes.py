@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 from pathlib import Path
 
 import pytest
@@ -23,3 +24,13 @@ def move_into(home: Path, patch: pytest.MonkeyPatch) -> None:
         patch.setenv(f"XDG_{name}_HOME", str(home / folder))
     for name in ("BATCHWASM_INVENTORY", "BATCHWASM_RUNS"):
         patch.delenv(name, raising=False)
+
+
+def lose(patch: pytest.MonkeyPatch) -> None:
+    """No HOME, and no line in passwd: a container's user that was given no more than a number."""
+
+    def unknown(uid: int) -> None:
+        raise KeyError(f"getpwuid(): uid not found: {uid}")
+
+    patch.delenv("HOME")
+    patch.setattr(pwd, "getpwuid", unknown)

@@ -24,7 +24,7 @@ _SBIN = ("/usr/sbin", "/usr/local/sbin")
 
 UNKNOWN = loopback(63)
 """The server of the tests listens there, too, and Kerberos has not heard of it."""
-_OPTIONS = (
+OPTIONS = (
     "GSSAPIAuthentication yes",
     "GSSAPIStrictAcceptorCheck no",  # its name is that of this machine otherwise
     "AuthorizedKeysFile none",
@@ -79,13 +79,13 @@ class Realm:
         self.has(getpass.getuser(), f"-pw {PASSWORD}")
 
     def has(self, principal: str, key: str) -> None:
-        self._run("kadmin.local", "-q", f"addprinc {key} {principal}")
+        self._kadmin(f"addprinc {key} {principal}", f'Principal "{principal}@{REALM}" created')
 
     def host(self, name: str) -> Pairs:
         """The environment of an sshd that Kerberos knows by this name."""
         keytab = self.folder / f"keytab-{name}"
         self.has(f"host/{name}", "-randkey")
-        self._run("kadmin.local", "-q", f"ktadd -k {keytab} host/{name}")
+        self._kadmin(f"ktadd -k {keytab} host/{name}", "added to keytab")
         return (("KRB5_CONFIG", f"{self.folder}/krb5.conf"), ("KRB5_KTNAME", f"FILE:{keytab}"))
 
     def kinit(self, *options: str) -> None:
@@ -102,12 +102,20 @@ class Realm:
         while time.time() < expired:
             time.sleep(0.05)  # for a clock that Kerberos reads: nothing to wait for
 
-    def _run(self, program: str, *args: str, typed: str = "") -> None:
+    def _kadmin(self, request: str, done: str) -> None:
+        """It ends with 0 whatever happened: what it says is looked at."""
+        said = self._run("kadmin.local", "-q", request)
+        assert done in said, f"{request}: {said}"
+
+    def _run(self, program: str, *args: str, typed: str = "") -> str:
+        """What it says."""
         command = [_program(program), *args]
         done = subprocess.run(
             command, input=typed, capture_output=True, text=True, env=self._environment(), check=False, cwd=self.folder
         )
-        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+        said = done.stdout + done.stderr
+        assert done.returncode == 0, f"{command}: {said}"
+        return said
 
     def _environment(self) -> Mapping[str, str]:
         return {**os.environ, **self.environment, "KRB5_KDC_PROFILE": f"{self.folder}/kdc.conf"}
@@ -152,7 +160,7 @@ def realm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Realm]:
 def kerberized_server(ssh_servers: Servers, realm: Realm) -> Sshd:
     """One that takes tickets, and no key. Use `kerberized`, which checks each test."""
     address = loopback(62)
-    return ssh_servers.make("kerberized", address=address, options=_OPTIONS, own_environment=realm.host(address))
+    return ssh_servers.make("kerberized", address=address, options=OPTIONS, own_environment=realm.host(address))
 
 
 @pytest.fixture

@@ -181,6 +181,11 @@ class Sshd:
         self.stop(signal.SIGKILL)
         _kill(pids)
 
+    def forget(self) -> None:
+        """It begins anew as the same process: whom it let in no more it lets in again."""
+        (listener,) = (pid for pid in self.sessions() if " [listener] " in _command_line(pid))
+        os.kill(listener, signal.SIGHUP)
+
     def cut(self) -> None:
         """SIGKILL for its connections; the server goes on, and so does what they started and detached."""
         _kill(pid for pid in self.sessions() if pid not in set(self.processes()))

@@ -17,6 +17,7 @@ from batchwasm.errors import SourceError, SpecError, WorldError
 from batchwasm.journal import Journal
 from batchwasm.model import Host, Inventory, Job, RunSpec, Source
 from batchwasm.results import RunFolder
+from batchwasm.runner.alone import Patience
 from batchwasm.spec.sweep import Combinations
 from tests.guests import HELLO_WAT
 
@@ -137,3 +138,7 @@ def test_a_run_goes_on_while_its_scheduler_holds_it_whatever_its_pid_is_now(
             assert api.status(folder).state == state
     else:
         assert api.status(folder).state == state
+
+
+def test_hosts_are_said_to_forget_a_run_when_they_do() -> None:
+    assert Patience().results_s == api.HOSTS_FORGET_S

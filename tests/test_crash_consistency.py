@@ -99,12 +99,17 @@ def test_a_run_that_dies_at_any_append_is_taken_to_its_end_by_the_next_scheduler
 
 
 def test_hosts_that_nobody_told_the_end_are_told_by_the_next_scheduler(mortal: Cli) -> None:
-    assert dies(mortal, "run", "jobs.toml", at="after:RunFinished")
+    (mortal.folder / "jobs.toml").write_text(JOBS + 'secret = ["TOKEN"]\n')
+    elsewhere = f'[hosts.elsewhere]\ntransport = "local"\nworkdir = "{mortal.folder.parent}/w"\n'
+    (mortal.folder / "others.toml").write_text(elsewhere)
+    ended = mortal("run", "jobs.toml", code=None, env={"DIE_AT": "after:RunFinished", "TOKEN": "s3cret-token"})
+    assert ended.code == -signal.SIGKILL
     status = mortal("status", "--json").json
     assert (status["state"], status["tasks"]["succeeded"]) == ("finished", TASKS)
-    assert "'batchwasm resume' tells them" in mortal("status").out
     assert mortal("wait").code == 0
-    mortal("resume")  # else its supervisor is found here after the test
+    mortal("resume", "-i", "others.toml")  # where its hosts are not: they are not told by that
+    assert "'batchwasm resume' tells them" in mortal("status").out
+    mortal("resume", "--hosts", "localhost")  # without the secret: nothing runs that could need it
     assert "resume" not in mortal("status").out
     check(mortal, mortal.folder / "batchwasm-runs/jobs-1")
 

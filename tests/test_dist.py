@@ -183,15 +183,16 @@ def test_it_takes_a_folder_in_tmp_where_there_is_no_other_and_it_is_its_own(empt
 
 def test_a_version_that_nobody_started_for_long_goes_with_the_next(empty: Empty) -> None:
     folder = empty.root / "home/.cache/batchwasm/program"
-    for name in ("old", "used", "new"):
+    old, used, new = (f"{number:016x}" for number in range(3))  # as trees are named
+    for name in (old, used, new):
         (folder / name).mkdir(parents=True)
         (folder / name / "lock").touch()
-        os.utime(folder / name, (0, 0) if name != "new" else None)
-    with open(folder / "used/lock") as held:
+        os.utime(folder / name, (0, 0) if name != new else None)
+    with open(folder / used / "lock") as held:
         fcntl.flock(held, fcntl.LOCK_SH)
         empty("--version")
-    assert {"used", "new"} < {path.name for path in folder.iterdir()}
-    assert not (folder / "old").exists()
+    assert {used, new} < {path.name for path in folder.iterdir()}
+    assert not (folder / old).exists()
 
 
 def test_a_damaged_file_is_told(empty: Empty) -> None:

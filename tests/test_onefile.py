@@ -11,9 +11,10 @@ import signal
 import stat
 import struct
 import subprocess
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,19 @@ root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount, a
 
 @pytest.fixture(scope="module")
 def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """It waits for others for 2 s only."""
-    path = tmp_path_factory.mktemp("start") / "start"
-    build.compile_start(path, "-X main.patience=2s")
-    return path
+    """It waits for others longer than one of them takes on a busy machine."""
+    return compiled(tmp_path_factory.mktemp("start"), patience="10s")
+
+
+@pytest.fixture(scope="module")
+def hasty_start(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """It all but doesn't wait for others."""
+    return compiled(tmp_path_factory.mktemp("hasty-start"), patience="0.1s")
+
+
+def compiled(folder: Path, *, patience: str) -> Path:
+    build.compile_start(folder / "start", f"-X main.patience={patience}")
+    return folder / "start"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,7 +79,8 @@ def cache(tmp_path: Path) -> Path:
 
 
 SCRIPT = "#!/bin/sh\necho WORD\n"
-ZEROS = 256 << 20  # takes long enough to unpack for being stopped in the middle of it
+TREES = tuple(f"{number:016x}" for number in range(4))  # as they are named
+ZEROS = 64 << 20  # takes long enough to unpack for being stopped in the middle of it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,7 +97,8 @@ class Maker:
         (tree / "lib/part").write_text("a part")
         (tree / "lib/link").symlink_to("part")
         if zeros:
-            (tree / "zeros").write_bytes(bytes(zeros))
+            (tree / "zeros").touch()
+            os.truncate(tree / "zeros", zeros)
         (tree / "lock").touch()
         build.write(self.folder / word, tree, self.start, name="program", run="bin/it", level=1)
         elsewhere = self.folder / "elsewhere"
@@ -95,8 +107,10 @@ class Maker:
 
 
 @pytest.fixture
-def make(start: Path, tmp_path: Path) -> Maker:
-    return Maker(start=start, folder=tmp_path)
+def make(start: Path, tmp_path: Path) -> Iterator[Maker]:
+    yield Maker(start=start, folder=tmp_path)
+    for path in tmp_path.rglob("zeros"):  # of which pytest would keep those of three sessions
+        path.unlink()
 
 
 @pytest.fixture
@@ -125,12 +139,14 @@ def until_unpacking(process: subprocess.Popen[str], folder: Path) -> None:
     """Until the tree with zeros is being unpacked in a folder of trees."""
     while not list(folder.glob("*.new-*/zeros")):
         assert process.poll() is None
+        time.sleep(0.005)
 
 
 def until_open(process: subprocess.Popen[str], path: Path) -> None:
     """Until the process has opened the file."""
     while str(path) not in opened(process):
         assert process.poll() is None
+        time.sleep(0.005)
 
 
 def opened(process: subprocess.Popen[str]) -> Iterator[str]:
@@ -176,9 +192,13 @@ def test_all_files_of_a_tree_are_looked_at_that_was_not_started_for_a_day(one: P
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of its own, an ext4 in a file."""
+    try:
+        open("/dev/loop-control", "rb").close()
+    except OSError as error:
+        pytest.skip(f"a disk in a file needs a loop device, which root of a container may not have: {error}")
     image = tmp_path / "image"
     image.touch()
-    os.truncate(image, 64 << 20)
+    os.truncate(image, 16 << 20)
     subprocess.run(["/sbin/mkfs.ext4", "-q", "-F", image], check=True)
     with mounted(tmp_path / "disk", "-o", "loop", str(image)):
         yield tmp_path / "disk"
@@ -188,8 +208,12 @@ EXT4_IOC_SHUTDOWN = 0x8004587D
 NOLOGFLUSH = 2
 
 
-def cut_power(disk: Path) -> None:
-    """What is only in memory is lost. So much time has passed before that all names are on the disk."""
+@contextmanager
+def after_power_cut(disk: Path) -> Iterator[Path]:
+    """What is only in memory is lost. So much time has passed before that all names are on the disk.
+
+    The disk is mounted anew as a copy: others, with mounts of their own, may still have the first one for a moment.
+    """
     with open(disk / "other", "w") as file:
         file.write("of somebody else")
         file.flush()
@@ -197,8 +221,10 @@ def cut_power(disk: Path) -> None:
     folder = os.open(disk, os.O_RDONLY)
     fcntl.ioctl(folder, EXT4_IOC_SHUTDOWN, struct.pack("I", NOLOGFLUSH))
     os.close(folder)
-    subprocess.run(["umount", disk], check=True)
-    subprocess.run(["mount", "-o", "loop", disk.with_name("image"), disk], check=True)
+    copy = disk.with_name("image-after")
+    subprocess.run(["cp", "--sparse=always", disk.with_name("image"), copy], check=True)
+    with mounted(disk.with_name("disk-after"), "-o", "loop", str(copy)) as after:
+        yield after
 
 
 @root_only
@@ -206,14 +232,15 @@ def cut_power(disk: Path) -> None:
 def test_after_a_power_cut_a_tree_is_whole_or_not_there(one: Program, disk: Path, way: str) -> None:
     arguments = ["--unpack-to", str(disk / "opt")] if way == "choice" else []
     assert one(*arguments, env={**one.environment, "XDG_CACHE_HOME": str(disk)}).returncode == 0
-    cut_power(disk)
-    [part] = disk.rglob("lib/part")
-    assert part.read_text() == "a part"
-    assert part.with_name("link").read_text() == "a part"
-    assert "echo one" in (part.parent.parent / "bin/it").read_text()
-    assert (part.parent.parent / "bin/it").stat().st_mode & 0o100
-    if way == "choice":
-        assert subprocess.run([disk / "opt/bin/it"], capture_output=True, text=True, check=True).stdout == "one\n"
+    with after_power_cut(disk) as after:
+        [part] = after.rglob("lib/part")
+        assert part.read_text() == "a part"
+        assert part.with_name("link").read_text() == "a part"
+        assert "echo one" in (part.parent.parent / "bin/it").read_text()
+        assert (part.parent.parent / "bin/it").stat().st_mode & 0o100
+        if way == "choice":
+            said = subprocess.run([after / "opt/bin/it"], capture_output=True, text=True, check=True).stdout
+            assert said == "one\n"
 
 
 def test_a_folder_of_ones_choice_gets_what_is_newer_and_all_may_start_it(
@@ -277,7 +304,7 @@ def test_a_folder_with_other_things_in_it_is_left_alone(one: Program, tmp_path: 
     (folder / "mine").touch()
     done = one("--unpack-to", folder)
     assert done.returncode == 3
-    assert f"{folder} is there, and nothing that --unpack-to made" in done.stderr
+    assert f"{folder} is there, and not what --unpack-to makes" in done.stderr
     assert [path.name for path in folder.iterdir()] == ["mine"]
 
 
@@ -291,6 +318,69 @@ def test_a_folder_with_a_program_of_that_name_and_other_things_is_left_alone(one
     assert one("--unpack-to", folder).returncode == 3
     assert (folder / "bin/it").read_text() == "of pip"
     assert (folder / "share").is_dir()
+
+
+FOREIGN = (
+    "versions/node",
+    "versions/node.old-1",
+    "versions/v1.new-2",
+    "versions/0123456789abcde",
+    "versions/0123456789abcdef.bak",
+    "versions/0123456789abcdef.old-",
+    "versions/0123456789abcdef.new-x",
+    "versions/lock",
+    "bin/it",
+)
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_a_folder_in_which_another_program_keeps_its_versions_is_left_alone(
+    one: Program, tmp_path: Path, name: str
+) -> None:
+    """One named `versions` and no other is what `n`, for one, makes of its prefix for versions of node."""
+    folder = tmp_path / "opt"
+    (folder / name).mkdir(parents=True)
+    (folder / name / "work").write_text("of years")
+    done = one("--unpack-to", folder)
+    assert (done.returncode, f"{folder} is there, and not what --unpack-to makes" in done.stderr) == (3, True)
+    assert sorted(path.relative_to(folder).as_posix() for path in folder.rglob("work")) == [f"{name}/work"]
+    assert [path.name for path in folder.iterdir()] == [name.split("/")[0]]
+
+
+@pytest.mark.parametrize("name", ["versions", "bin"])
+def test_a_folder_with_links_to_others_is_left_alone(one: Program, tmp_path: Path, name: str) -> None:
+    (tmp_path / "others" / TREES[0]).mkdir(parents=True)
+    (tmp_path / "opt").mkdir()
+    for target in ("../others", "../nothing"):
+        (tmp_path / "opt" / name).symlink_to(target)
+        assert one("--unpack-to", tmp_path / "opt").returncode == 3
+        assert [path.name for path in (tmp_path / "others").iterdir()] == [TREES[0]]
+        assert not (tmp_path / "nothing").exists()
+        (tmp_path / "opt" / name).unlink()
+
+
+def test_what_killed_starts_left_in_a_folder_of_ones_choice_goes(one: Program, tmp_path: Path) -> None:
+    folder = tmp_path / "opt/versions"
+    for name in (TREES[0], f"{TREES[1]}.new-123", f"{TREES[1]}.old-45"):
+        (folder / name / "lib").mkdir(parents=True)
+    (folder / "lock").touch()
+    links = tmp_path / "opt/bin"
+    links.mkdir()
+    for name in ("it.new-1", "it.new-2", "alias"):
+        (links / name).symlink_to(f"../versions/{TREES[0]}/bin/it")
+        os.utime(links / name, (0, 0) if name != "it.new-2" else None, follow_symlinks=False)
+    assert one("--unpack-to", tmp_path / "opt").returncode == 0
+    [tree] = folders(folder)
+    assert (tree / "lib/part").read_text() == "a part"
+    assert {path.name for path in links.iterdir()} == {"it", "it.new-2", "alias"}  # one may be about to be named
+
+
+@pytest.mark.parametrize("arguments", [["--unpack-to", ""], ["--unpack-to="]])
+def test_an_empty_name_is_not_that_of_the_folder_one_is_in(one: Program, tmp_path: Path, arguments: list[str]) -> None:
+    (tmp_path / "here").mkdir()
+    done = one(*arguments, cwd=tmp_path / "here")
+    assert (done.returncode, list((tmp_path / "here").iterdir())) == (2, [])
+    assert done.stderr == "one: --unpack-to: the folder's name is empty; write one, such as /opt/batchwasm\n"
 
 
 def test_what_is_no_folder_is_left_alone(one: Program, tmp_path: Path) -> None:
@@ -320,9 +410,9 @@ def test_starts_at_once_unpack_once(make: Maker) -> None:
     assert tree.stat().st_ino == inode
 
 
-def test_what_another_start_unpacked_meanwhile_stays(make: Maker, tmp_path: Path) -> None:
+def test_what_another_start_unpacked_meanwhile_stays(make: Maker, hasty_start: Path, tmp_path: Path) -> None:
     """Hosts that share a home are sent a Python at once; who is stopped in the middle of unpacking it holds up none."""
-    one, folder = make("one", zeros=ZEROS), tmp_path / "opt"
+    one, folder = replace(make, start=hasty_start)("one", zeros=ZEROS), tmp_path / "opt"
     with one.started("--unpack-to", folder) as slow:
         until_unpacking(slow, folder / "versions")
         slow.send_signal(signal.SIGSTOP)
@@ -428,17 +518,20 @@ def test_it_runs_under_any_umask(one: Program) -> None:
 
 
 def test_a_version_that_nobody_started_for_long_goes_without_another_being_unpacked(one: Program) -> None:
+    """Whatever else lies there is somebody else's, and stays."""
     one()
     [tree] = one.trees
-    for name in ("old", "used", "new"):
+    old, used, new = TREES[:3]
+    foreign = ("mydata", "mydata.old-1", "mydata.new-1", f"{old}.bak", f"{old}.old-x", f"{old}.new-")
+    for name in (old, used, new, *foreign):
         (tree.parent / name).mkdir()
         (tree.parent / name / "lock").touch()
-        os.utime(tree.parent / name, (0, 0) if name != "new" else None)
+        os.utime(tree.parent / name, (0, 0) if name != new else None)
     os.utime(tree, (0, 0))  # that is, for the first time today
-    with open(tree.parent / "used/lock") as held:
+    with open(tree.parent / used / "lock") as held:
         fcntl.flock(held, fcntl.LOCK_SH)
         one()
-    assert {path.name for path in one.trees} == {tree.name, "used", "new"}
+    assert {path.name for path in one.trees} == {tree.name, used, new, *foreign}
 
 
 @root_only
@@ -478,6 +571,14 @@ def entered(root: Path, program: Path, *steps: str, args: Sequence[str] = ()) ->
     shell = ["sh", "-ec", f'{inner}; exec env -i HOME=/home "$(command -v chroot)" . /it "$@"', "sh", *args]
     command = ["unshare", "--mount", "--propagation", "private", *shell]
     return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@root_only
+def test_nothing_is_made_behind_a_link_that_somebody_put_into_tmp(one: Program, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    entered(root, one.path, "touch home/.cache", "mkdir home/mine", "ln -s /home/mine tmp/batchwasm-0")
+    assert list((root / "home/mine").iterdir()) == []
+    assert len(folders(root / "var/tmp/batchwasm-0/program")) == 1
 
 
 @root_only

@@ -159,10 +159,19 @@ def tree_pool(ssh_servers: Servers, home: Path) -> Iterator[list[Sshd]]:
 
 
 @pytest.fixture
-def host_as_it_comes(ssh_servers: Servers, home: Path) -> Iterator[Sshd]:
-    """A host that this test's HOME knows the name of, `trixie`, and neither its key nor has one that it takes."""
+def host_as_it_comes(ssh_servers: Servers, home: Path, request: pytest.FixtureRequest) -> Iterator[Sshd]:
+    """A host that this test's HOME knows the name of, `trixie`, and neither its key nor has one that it takes.
+
+    Where the test gives it lines of sshd_config, as its parameter, it is so but for them.
+    """
     mark = f"SetEnv {MARK}={ssh_servers.root / AS_IT_COMES.name}"  # and not the HOME of others
-    options = ("UsePAM yes", "PasswordAuthentication yes", "AuthorizedKeysFile .ssh/authorized_keys", mark)
+    options = (
+        *getattr(request, "param", ()),
+        "UsePAM yes",
+        "PasswordAuthentication yes",
+        "AuthorizedKeysFile .ssh/authorized_keys",
+        mark,
+    )
     server = ssh_servers.make(AS_IT_COMES.name, address="127.0.0.43", root=AS_IT_COMES, options=options)
     (home / ".ssh").mkdir(mode=0o700)
     (home / ".ssh/config").write_text(ssh_config_of(server))

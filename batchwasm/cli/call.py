@@ -43,7 +43,7 @@ def command(
         encoder(params)(values if len(args) <= len(params) else args)
     except BadArgument as error:
         raise bad_argument(found.signature, error) from error
-    with fleet_of("call", found, inventory, hosts, wait_hosts_s, quiet) as (fleet, function):
+    with fleet_of("call", found, inventory, hosts, wait_hosts_s, quiet) as (fleet, function, _):
         value = fleet.submit(function, *values).result()
     if not quiet:
         _show_output(fleet.folder.path)

@@ -15,6 +15,7 @@ from batchwasm.cli.options import AMOUNT, inventory_options, wait_hosts_option
 from batchwasm.errors import Problem, SpecError
 
 if TYPE_CHECKING:
+    from batchwasm.cli.progress import Progress
     from batchwasm.fleet import Fleet, Function
     from batchwasm.functions import Signature
 
@@ -79,8 +80,8 @@ def read_target(target: str, inventory: Path | None, hosts: str | None, given: d
 @contextmanager
 def fleet_of(
     name: str, target: Target, inventory: Path | None, hosts: str | None, wait_hosts_s: float, quiet: bool
-) -> Iterator[tuple[Fleet, Function]]:
-    """A fleet and the function on it; progress is shown meanwhile. Ctrl-C and SIGTERM stop the guests."""
+) -> Iterator[tuple[Fleet, Function, Progress]]:
+    """A fleet and the function on it; progress is shown meanwhile, by the third. Ctrl-C and SIGTERM stop the guests."""
     from batchwasm.cli.watch import CallsWatcher, shown
     from batchwasm.fleet import Fleet
 
@@ -88,7 +89,7 @@ def fleet_of(
     with shown(quiet) as progress:
         watcher = CallsWatcher(progress)
         with Fleet(inventory, hosts=hosts, name=name, wait_hosts_s=wait_hosts_s, watcher=watcher) as fleet:
-            yield fleet, fleet.function(target.file, target.function, **target.settings)
+            yield fleet, fleet.function(target.file, target.function, **target.settings), progress
 
 
 def _pair(text: str) -> tuple[str, str]:

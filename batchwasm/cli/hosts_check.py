@@ -34,7 +34,7 @@ MEASURED_AT_ONCE = 4  # links: more of them would share this machine's own
 REMARKS_ROOM = 40  # cells that remarks want; all of them is below the table where they are cut
 NONE: Mapping[HostName, HostError] = MappingProxyType({})
 LIMITS = ("sealed_output", "memory_backstop")
-"""Guards whose lack is worth a remark: what bounds a task on Linux, and nowhere else."""
+"""Guards whose lack is worth a remark: what bounds a task on a Linux of today, not on an old one or another system."""
 Answers = list["Check | str"]
 """What a host said, or what is being done about it."""
 
@@ -172,8 +172,12 @@ def _clock(skew_s: float) -> str:
 
 
 def _guards(guards: Mapping[str, bool]) -> str:
-    missing = [name for name, held in guards.items() if not held]
+    missing = _missing(guards)
     return f"no {', '.join(missing)}" if missing else "all"
+
+
+def _missing(guards: Mapping[str, bool]) -> list[str]:
+    return [name for name, held in guards.items() if not held]
 
 
 def _remarks(check: Check) -> str:
@@ -195,7 +199,7 @@ def _less(check: Check) -> list[str]:
     seen = check.look
     if seen is None or all(map(seen.guards.get, LIMITS)):
         return []
-    return [f"its kernel limits less than Linux' (guards: {_guards(seen.guards)})"]
+    return [f"guards that its system does not have: {', '.join(_missing(seen.guards))}"]
 
 
 def _explain(checks: Sequence[Check]) -> None:

@@ -212,26 +212,40 @@ def _by_user(to_put: Sequence[Put]) -> Iterator[tuple[str, list[Put]]]:
 def _of_user(user: str, group: Sequence[Put], answers: Answers) -> Hosts:
     """One password for all hosts of one user; on a terminal it is asked for again where it is wrong.
 
-    It is tried on one host first: wrong on forty at once, it may lock the user out of all of them.
+    Who has another one somewhere may have a third elsewhere: from then on each host gets what is typed for it alone, or
+    the last of many would be given all that are those of others, and lock the user out.
     """
     done: Hosts = {}
-    left, wrong = list(group), 0
+    left, wrong, apart = list(group), 0, False
     while wrong < TRIES:
-        password = _password(user, left, answers)
+        asked = left[:1] if apart else left
+        password = _password(user, asked, answers)
         if password is None:
             return done | {host.name: Came(host=host, error=_nobody(host)) for host, _ in left}
-        came = _tried(left[:1], password)
-        if any(map(_is_wrong, came.values())):
-            wrong += 1
-        else:  # some hosts of a user may have another one
-            came, wrong = came | _tried(left[1:], password), 0
+        came = _one_first(asked, password)
         done |= came
+        if any(map(_is_wrong, came.values())) and not any(one.installed for one in came.values()):
+            wrong += 1
+        else:  # the next has been given one: that which the others share
+            wrong, apart = 1, True
         left = [put for put in left if put[0].name not in came or _is_wrong(came[put[0].name])]
         if not left or answers.password_stdin:
             break
         if wrong < TRIES:
             say(f"not the password of {user} on {', '.join(name for name, one in came.items() if _is_wrong(one))}")
     return {host.name: Came(host=host, error=_untried(host)) for host, _ in left} | done
+
+
+def _one_first(group: Sequence[Put], password: str) -> Hosts:
+    """On all once it was right on one: wrong on forty at once, it may lock the user out of all of them."""
+    came: Hosts = {}
+    for n, put in enumerate(group, 1):
+        came |= (this := _tried([put], password))
+        if any(map(_is_wrong, this.values())):
+            break
+        if any(one.installed for one in this.values()):
+            return came | _tried(group[n:], password)
+    return came
 
 
 def _tried(group: Sequence[Put], password: str) -> Hosts:
@@ -292,7 +306,11 @@ def _said(_: int, came: Came) -> None:
 
 
 def _refused_still(host: Host, error: HostError | None) -> HostError | None:
+    from batchwasm.transports.ssh_keys import too_many
+
     if error is None or error.code != "auth":
         return error
     cause = f"{host.name}: the key was put into ~/.ssh/authorized_keys there, and is refused all the same"
+    if too_many(error.cause):  # those of an agent are shown before those in files
+        return HostError("auth", cause, error.cure)
     return HostError("auth", cause, "may others write in that home, or does its sshd look elsewhere for keys?")

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import Empty, Queue
 from threading import Thread
@@ -17,6 +17,7 @@ import click
 from batchwasm.cli import complete
 from batchwasm.cli.calling import OPTIONS_FIRST, calling_options, fleet_of, read_target
 from batchwasm.errors import EXIT_CANCELLED, EXIT_SUCCEEDED, EXIT_TASKS_FAILED, TaskFailed
+from batchwasm.escape import say
 
 if TYPE_CHECKING:
     from batchwasm.fleet import Function
@@ -53,18 +54,22 @@ def command(
     at the end; the others go on.
     """
     found = read_target(target, inventory, hosts, given)
-    with fleet_of("map", found, inventory, hosts, wait_hosts_s, quiet) as (fleet, function):
+    with fleet_of("map", found, inventory, hosts, wait_hosts_s, quiet) as (fleet, function, progress):
         numbers: deque[int] = deque()
         failed, code = 0, EXIT_SUCCEEDED
+        is_shown = sys.stdout.isatty()
         for index, value in enumerate(fleet.outcomes(function, _rows(function, numbers), in_flight=in_flight)):
             number = numbers.popleft()
+            if is_shown:
+                progress.give_way()  # drawn again, it would take the last line with it
+                is_shown = False
             sys.stdout.write(_line(function, index, value, as_json) + "\n")
             if isinstance(value, Exception):
                 failed += 1
                 is_cancelled = isinstance(value, TaskFailed) and value.outcome == "cancelled"
                 code = EXIT_CANCELLED if is_cancelled or code == EXIT_CANCELLED else EXIT_TASKS_FAILED
                 if failed <= TOLD_FAILURES:
-                    _tell(number, value, last=failed == TOLD_FAILURES)
+                    _tell(say if quiet else progress.note, number, value, last=failed == TOLD_FAILURES)
         sys.stdout.flush()
     return code
 
@@ -178,9 +183,7 @@ def _why(error: Exception) -> dict[str, Any]:
     return {"outcome": "invalid", "reason": {"code": "argument", "text": str(error)}}
 
 
-def _tell(number: int, error: Exception, *, last: bool) -> None:
-    from batchwasm.escape import say
-
-    say(f"line {number}: {error}")
+def _tell(tell: Callable[[str], None], number: int, error: Exception, *, last: bool) -> None:
+    tell(f"line {number}: {error}")
     if last:
-        say("more failures are not told here: each is a line of the output")
+        tell("more failures are not told here: each is a line of the output")

@@ -75,6 +75,10 @@ class Progress(Protocol):
         """A line that stays: a warning, where the run folder is."""
         ...
 
+    def give_way(self) -> None:
+        """Others print on the terminal from now on: what is drawn over and over goes, notes go on."""
+        ...
+
     def close(self) -> None:
         """Take the display away; call it before printing anything else. Calling it again does nothing."""
         ...
@@ -165,6 +169,8 @@ class Plain:
     def note(self, text: str) -> None:
         print(for_stream(text, self._stream), file=self._stream, flush=True)
 
+    def give_way(self) -> None: ...
+
     def close(self) -> None:
         now, last = self._clock(), self._last
         self._last = None  # closed again later, its rate is another one
@@ -233,6 +239,9 @@ class Terminal:
         from rich.text import Text
 
         self._console.print(Text(visible_text(text)), soft_wrap=True)
+
+    def give_way(self) -> None:
+        self._live.stop()
 
     def close(self) -> None:
         self._live.stop()

@@ -137,7 +137,7 @@ class Building:
     def _work(self, job: Job, artifact: Artifact, signature: Signature | None) -> JobWork:
         wasm = LocalFile("wasm", artifact.digest, artifact.path, f"{job.name}.wasm")
         spec, run, taking = self._spec, self._folder.name, Taking(job, self._upstream)
-        secrets = self._secrets[job.name] if job.secret else NO_SECRETS
+        secrets = self._secrets.get(job.name, NO_SECRETS)
         if signature is None:
             return JobWork(spec, job, wasm, run, self._digests, taking=taking, secrets=secrets)
         folder: Path = self._folder.arguments(job.name)

@@ -418,6 +418,7 @@ CURES = {
     "disk": "make room there, or set another `workdir` for this host in the inventory",
     "permission": "set a `workdir` that you may write in the inventory",
     "workdir": "write an absolute path in the inventory",
+    "home": "set the variable HOME there, or write an absolute path as `workdir` in the inventory",
     "digest": "the file changed while it was sent, or the connection garbles; try again",
 }
 

@@ -26,7 +26,7 @@ NEW_KEY = "~/.ssh/id_ed25519"
 async def takes_password(host: Host) -> bool:
     """Whether one would log in, and nothing else is asked for. Nobody's password is needed to find out."""
     password = Password()
-    return await tried(SshTransport(host, password)) is not None and password.would_do
+    return await tried(SshTransport(host, password)) is not None and password.would_do is True
 
 
 async def keys_first(host: Host, password: Password) -> HostError | None:

@@ -131,6 +131,8 @@ class Loop(Wanted):
         self._shown_at = 0.0
         self._leaves_guests = False
         """What runs on hosts goes on when this life ends."""
+        self.untold: list[HostName] = []
+        """Hosts that may have something of the run still, and could not be told that it is over."""
 
     @property
     def signatures(self) -> Mapping[int, Signature]:
@@ -225,9 +227,9 @@ class Loop(Wanted):
             self._building.end()
             for task in aside:
                 task.cancel()
-            untold = await self._pool.end(stop_guests=not self._leaves_guests)
-            if untold:
-                self._watcher.note(_untold(untold))
+            self.untold = await self._pool.end(stop_guests=not self._leaves_guests)
+            if self.untold:
+                self._watcher.note(_untold(self.untold))
 
     def _spawn(self, part: Callable[..., Coroutine[Any, Any, None]], *args: object) -> asyncio.Task[None]:
         assert self._group is not None

@@ -22,6 +22,7 @@ MAX_PATH_BYTES = os.pathconf("/", "PC_PATH_MAX") * 3 // 4
 """3072 on Linux, 768 on macOS: with the folder's own path or the spool's before it still below what is allowed."""
 INPUT_TIME_NS = 315_532_800_000_000_000
 """1980: what all inputs were changed at, so that no task sees when another one got them, or what it made of it."""
+_COPY_BYTES = 1024 * 1024  # larger chunks are no faster
 _TICK_NS = 20_000_000  # a file system's clock may stand still for this long: changes within it leave no trace in ctime
 
 
@@ -158,23 +159,21 @@ class Box:
     def _make_folders(self, folder: str, made: set[str]) -> None:
         if folder not in made:
             self._make_folders(os.path.dirname(folder), made)
-            os.mkdir(os.path.join(self.path, folder), 0o700)
+            try:
+                os.mkdir(os.path.join(self.path, folder), 0o700)
+            except FileExistsError as error:
+                raise _one_file(folder) from error
             made.add(folder)
 
     def _place(self, to: str, digest: str) -> int:
         """A hard link of the cached file, else a copy; its inode."""
         source, target = os.path.join(self._files, digest), os.path.join(self.path, to)
         try:
-            os.link(source, target)
+            _link(source, target)
         except FileNotFoundError as error:
             raise MissingInput(to) from error
         except FileExistsError as error:  # written to, it would change the other one's file in the cache
-            text = (
-                f"{to} and another input are one file here, where the case of letters or their encoding does not count"
-            )
-            raise FileExistsError(errno.EEXIST, text) from error
-        except OSError:  # another file system, too many links, or one without hard links
-            _copy(source, target, to)
+            raise _one_file(to) from error
         status = os.stat(target, follow_symlinks=False)
         if status.st_mtime_ns != INPUT_TIME_NS:
             with contextlib.suppress(OSError):  # somebody else's file
@@ -204,11 +203,24 @@ def _list(path: str) -> set[tuple[str, int]]:
         return {(entry.name, entry.inode()) for entry in entries}
 
 
-def _copy(source: str, target: str, to: str) -> None:
+def _one_file(to: str) -> FileExistsError:
+    text = f"{to} and another input are one file here, where the case of letters or their encoding does not count"
+    return FileExistsError(errno.EEXIST, text)
+
+
+def _link(source: str, target: str) -> None:
+    """Or copies, to where nothing is yet."""
     try:
-        shutil.copyfile(source, target)
-    except FileNotFoundError as error:
-        raise MissingInput(to) from error
+        os.link(source, target)
+    except (FileNotFoundError, FileExistsError):
+        raise
+    except OSError:  # another file system, too many links, or one without hard links
+        _copy(source, target)
+
+
+def _copy(source: str, target: str) -> None:
+    with open(source, "rb") as file, open(target, "xb") as copy:
+        shutil.copyfileobj(file, copy, _COPY_BYTES)
     os.chmod(target, 0o444)
 
 

@@ -336,9 +336,10 @@ def write_member(path: str, source: IO[bytes], mode: int) -> None:
 
 def expand(workdir: str) -> str:
     """The workdir as an absolute path: `~` as this host has it."""
-    if not workdir:
-        workdir = os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "batchwasm")
+    workdir = workdir or os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "batchwasm")
     path = os.path.expanduser(workdir)
+    if path.startswith("~/"):  # as in a container that was given no more than a number
+        raise Refusal("home", f"workdir {workdir!r}: user {os.getuid()} has neither HOME nor a line in /etc/passwd")
     if not os.path.isabs(path):
         raise Refusal("workdir", f"workdir {workdir!r} is {path!r} here, which is not an absolute path")
     return os.path.realpath(path)

@@ -27,7 +27,8 @@ from .rescue import Captured, rescue
 from .runs import Batch, Run
 from .stream import Stream
 
-Serve = Callable[[socket.socket, Page, WorkerSettings], None]
+Serve = Callable[[socket.socket, Page, WorkerSettings, int], None]
+"""The last is this process, as the worker must know it: where it has died meanwhile, the parent is another one."""
 GRACE_S = 1.5
 """A guest's own deadline is exact to a millisecond. Where it can't reach (a sleep in the host), the worker itself gives
 up after a quarter of a second and still brings the outputs; this is for when it can't do that either."""
@@ -280,7 +281,7 @@ def _fork(serve: Serve, channel: socket.socket, page: Page, settings: WorkerSett
     status = _EXIT_FAILED
     try:
         _settle(parent, channel)
-        serve(channel, page, settings)
+        serve(channel, page, settings, parent)
         status = 0
     except BaseException:
         with open(log, "a", encoding="utf-8", errors="replace") as file:

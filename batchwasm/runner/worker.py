@@ -24,14 +24,18 @@ _ROW_BYTES = 200  # of JSON, about
 __all__ = ["WorkerSettings", "serve"]
 
 
-def serve(channel: socket.socket, page: Page, settings: WorkerSettings) -> None:
-    """Runs batches until the channel's end. In a forked child with one thread, which shall leave by os._exit."""
+def serve(channel: socket.socket, page: Page, settings: WorkerSettings, supervisor: int) -> None:
+    """Runs batches until the channel's end. In a forked child with one thread, which shall leave by os._exit.
+
+    `supervisor` is the process that forked it, which may have died since.
+    """
     os.makedirs(settings.scratch, mode=0o700, exist_ok=True)
     os.makedirs(settings.locks, mode=0o700, exist_ok=True)
     thin = choose_thin(settings.locks)
     limits.settle(settings.nice)
     silence_stdin()
-    worker = _Worker(channel, page, Attempts(settings, page, Modules(settings.cache, settings.locks, thin=thin)))
+    attempts = Attempts(settings, page, Modules(settings.cache, settings.locks, thin=thin))
+    worker = _Worker(channel, page, attempts, supervisor)
     decoder = Decoder()
     while data := channel.recv(_READ_BYTES):
         for message in decoder.feed(data):
@@ -40,10 +44,10 @@ def serve(channel: socket.socket, page: Page, settings: WorkerSettings) -> None:
 
 
 class _Worker:
-    def __init__(self, channel: socket.socket, page: Page, attempts: Attempts) -> None:
+    def __init__(self, channel: socket.socket, page: Page, attempts: Attempts, supervisor: int) -> None:
         self._page = page
         self._attempts = attempts
-        self._parent = os.getppid()
+        self._supervisor = supervisor
         self._report = _Report(channel, page)
         self._work = Work(0, "", "", "", "", 0, 0, 0, 0)
         self._watch = Watch(
@@ -72,7 +76,7 @@ class _Worker:
 
     def _tick(self) -> None:
         """Beside a guest. On Linux the kernel ends a worker with its supervisor; elsewhere nobody else would do it."""
-        if os.getppid() != self._parent:
+        if os.getppid() != self._supervisor:
             os._exit(ORPHANED)
         self._report.flush_late()
 

@@ -11,25 +11,42 @@ import contextlib
 import random
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
 from batchwasm.errors import HostError
 
 LOGINS_AT_ONE_GATE = 8  # sshd starts dropping at 10 that are not authenticated yet (MaxStartups 10:30:60)
 LOGINS_AT_ONCE = 64  # a handshake costs some 50 ms of cpu here: more would time out by waiting for each other
+AGAIN_AT_ONE_GATE = 2  # with those who log in just as many as it takes
 DROPPED_TRIES = 6  # MaxStartups drops at random; with the pauses below these take up to 10 s
 REFUSED_S = 30.0  # what the first was told counts so long: by then somebody may have mended it
 
 T = TypeVar("T")
-Verdict = asyncio.Future[HostError | None]
 _gates: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, asyncio.Semaphore]] = weakref.WeakKeyDictionary()
-_verdicts: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Verdict]] = weakref.WeakKeyDictionary()
+_firsts: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, _First]] = weakref.WeakKeyDictionary()
+
+
+@dataclass(kw_only=True, slots=True)
+class _First:
+    """The first login somewhere of some that come together."""
+
+    refused: asyncio.Future[HostError | None]
+    together: int = 0
+    """How many are at it now, it too. When all have gone by, who comes then is a first again."""
 
 
 @contextlib.asynccontextmanager
 async def turn(first: str) -> AsyncIterator[None]:
     """Waits for a turn to log in; `first` is the machine that is connected to first, as `host:port`."""
     async with _gate(first, LOGINS_AT_ONE_GATE), _gate("", LOGINS_AT_ONCE):
+        yield
+
+
+@contextlib.asynccontextmanager
+async def again(first: str) -> AsyncIterator[None]:
+    """Waits for a turn to hear why a login was refused, by another one; who logs in does not wait for that."""
+    async with _gate(f"{first} again", AGAIN_AT_ONE_GATE), _gate("again", LOGINS_AT_ONCE):
         yield
 
 
@@ -44,23 +61,26 @@ async def gateway(name: str, where: str, login: Callable[[], Awaitable[T]]) -> T
     Raises what it raises, and HostError where the first was refused.
     """
     loop = asyncio.get_running_loop()
-    verdicts = _verdicts.setdefault(loop, {})
-    if where in verdicts:
-        refused = await asyncio.shield(verdicts[where])
-        if refused is not None:
-            raise HostError(refused.code, f"{name}: {refused.cause.partition(': ')[2]}", refused.cure)
-        return await login()
-    verdict = verdicts[where] = loop.create_future()
+    firsts = _firsts.setdefault(loop, {})
+    is_first = where not in firsts
+    first = firsts.setdefault(where, _First(refused=loop.create_future()))
+    first.together += 1
     try:
+        if not is_first and (refused := await asyncio.shield(first.refused)) is not None:
+            # Of the same class: that says whether a person could be asked for what is missing.
+            raise type(refused)(refused.code, f"{name}: {refused.cause.partition(': ')[2]}", refused.cure)
         return await login()
     except HostError as error:
-        if error.code in ("auth", "penalty"):
-            verdict.set_result(error)
-            loop.call_later(REFUSED_S, verdicts.pop, where)
+        if is_first and error.code in ("auth", "penalty"):
+            first.refused.set_result(error)
+            loop.call_later(REFUSED_S, firsts.pop, where)
         raise
     finally:
-        if not verdict.done():
-            verdict.set_result(None)
+        if is_first and not first.refused.done():
+            first.refused.set_result(None)
+        first.together -= 1
+        if first.together == 0 and first.refused.result() is None:
+            del firsts[where]
 
 
 async def pause(attempt: int) -> None:

@@ -102,12 +102,16 @@ class OpensshTransport:
                 words = await self._log_in(socket, options)
                 if words is None:
                     return Master(self._client, socket, ours=True)
-                failed = Failed(name=self._name, target=self._client, client=self._client, options=options, words=words)
+                failed = self._failed(options, words)
                 if not failed.dropped:
                     break
                 if attempt == 0:
                     await penalties.check(self._name, options.settings(self._client.endpoint))
-            raise await why(failed)
+        raise await why(failed)  # it takes turns of its own
+
+    def _failed(self, options: Options, words: str) -> Failed:
+        client, gate = self._client, options.first_gate
+        return Failed(name=self._name, gate=gate, target=client, client=client, options=options, words=words)
 
     async def _log_in(self, socket: str, options: Options) -> str | None:
         """What ssh said where it failed."""

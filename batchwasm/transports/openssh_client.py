@@ -351,9 +351,17 @@ def _ssh() -> list[str]:
 
 
 def configuration() -> list[str]:
-    """Options that name ssh's files; none where it finds them itself, in the passwd entry's home and not in $HOME."""
+    """Options that name ssh's files; none where it finds them itself, in the passwd entry's home and not in $HOME.
+
+    Raises HostError for whom passwd has not.
+    """
     home = os.path.expanduser("~")
-    if os.path.realpath(home) == os.path.realpath(pwd.getpwuid(os.getuid()).pw_dir):
+    try:
+        found = pwd.getpwuid(os.getuid()).pw_dir
+    except KeyError as error:
+        cause = f"this machine's ssh works for nobody without a line in /etc/passwd, and user {os.getuid()} has none"
+        raise HostError("local", cause, 'have one added, or set `transport = "ssh"` and the variable USER') from error
+    if os.path.realpath(home) == os.path.realpath(found):
         return []
     # A file and not options, because ssh passes it on to the ssh that it starts for a gateway.
     text = _moved(Path(home) / ".ssh")

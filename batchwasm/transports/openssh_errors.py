@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from batchwasm.errors import HostError
-from batchwasm.transports import kerberos, penalties, reaching
+from batchwasm.transports import gates, kerberos, penalties, reaching
 from batchwasm.transports.openssh_client import (
     DIAGNOSIS_S,
     GATEWAYS_DEEP,
@@ -69,6 +69,8 @@ class Failed:
     """A login that failed: who tried where, and what ssh said."""
 
     name: str
+    gate: str
+    """The machine that is connected to first on the way to the host itself; see gates.turn."""
     target: Client
     """For the host itself."""
     client: Client
@@ -98,21 +100,22 @@ async def _gateway(failed: Failed, depth: int) -> HostError | None:
         client = Client(endpoint=Endpoint.parse(jump), via=before)
         options = await client.says(failed.name)
         client = client.undoing(options)
-        ran = await _try(client)
+        ran = await _try(client, failed.gate)
         if ran.code == 255 or ran.code is None:
             return await why(replace(failed, client=client, options=options, words=ran.words), depth + 1)
         before = (*before, jump)
     return None
 
 
-async def _try(client: Client) -> Ran:
-    return await run(client.alone(command="exit 0"), DIAGNOSIS_S)
+async def _try(client: Client, gate: str, *options: str) -> Ran:
+    async with gates.turn(gate):
+        return await run(client.alone(*options, command="exit 0"), DIAGNOSIS_S)
 
 
 async def _target(failed: Failed) -> HostError:
     words, options, name = failed.words, failed.options, failed.name
     if options.proxied:  # with a master, what gateways say is thrown away
-        again = await _try(failed.client)
+        again = await _try(failed.client, failed.gate)
         words = again.words or words
     settings = options.settings(failed.client.endpoint)
     said = last_line(words)
@@ -157,7 +160,9 @@ async def _refused(failed: Failed, words: str) -> HostError:
         mine = replace(mine, files=[*mine.files, token])
     told = [line for line in words.splitlines() if _REFUSED.search(line)]
     error = await refused(failed.name, settings, mine, last_line("\n".join(told)))
-    ticket = await kerberos.useless(failed.client, failed.options) if kerberos.METHOD in offered else None
+    ticket = None
+    if kerberos.METHOD in offered:
+        ticket = await kerberos.useless(failed.client, failed.options, failed.gate)
     cause = f"{error.cause}; Kerberos: {ticket.said}" if ticket is not None and ticket.said else error.cause
     cures = _by_a_person(failed, offered, words, token)
     asks = bool(cures or mine.locked)
@@ -213,14 +218,14 @@ async def _key(failed: Failed, words: str) -> HostError:
     settings = failed.options.settings(failed.client.endpoint)
     judge = HostKeys(settings)
     if "revoked" not in words:
-        line = await _fetched(failed.client, words)
+        line = await _fetched(failed.client, failed.gate, words)
         if line is None:
             return HostError("key", f"{failed.name}: {last_line(words)}", "try: ssh HOST true")
         judge.offered = asyncssh.import_public_key(line)
     return judge.error(failed.name)
 
 
-async def _fetched(client: Client, words: str) -> str | None:
+async def _fetched(client: Client, gate: str, words: str) -> str | None:
     """`ssh-ed25519 AAAA...` as the host shows it, by a login that ends when its key was seen."""
     path = folder() / new_name()
     shown = re.search(r"fingerprint for the (\w+) key", words)
@@ -231,7 +236,7 @@ async def _fetched(client: Client, words: str) -> str | None:
         *("-oPreferredAuthentications=none", "-oUpdateHostKeys=no"),
     )
     try:
-        await run(client.alone(*options, command="exit 0"), DIAGNOSIS_S)
+        await _try(client, gate, *options)
         lines = path.read_text().splitlines() if path.is_file() else []
     finally:
         path.unlink(missing_ok=True)

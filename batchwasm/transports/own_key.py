@@ -9,11 +9,10 @@ from dataclasses import dataclass
 
 import asyncssh
 
-from batchwasm.errors import HostError
 from batchwasm.model import Host
 from batchwasm.transports.route import endpoint_of
 from batchwasm.transports.ssh_config import settings
-from batchwasm.transports.ssh_keys import AGENT_S, own_keys, short
+from batchwasm.transports.ssh_keys import AGENT_S, Locked, own_keys, short
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,7 +24,7 @@ class PublicKey:
 
 
 async def own_key(host: Host) -> PublicKey | None:
-    """None where there is no key at all. Raises HostError where there are only such that need a passphrase."""
+    """None where there is no key at all. Raises Locked where there are only such that need a passphrase."""
     options = settings(endpoint_of(host))
     mine = own_keys(options)
     for path in mine.files:
@@ -35,7 +34,7 @@ async def own_key(host: Host) -> PublicKey | None:
     if held is None and mine.locked:
         path = short(mine.locked[0])
         cause = f"{host.name}: {path} has a passphrase and no agent holds it"
-        raise HostError("auth", cause, f"ssh-add {path}")
+        raise Locked("auth", cause, f"ssh-add {path}")
     return held
 
 

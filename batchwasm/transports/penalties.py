@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import threading
 
 from batchwasm.errors import HostError
 from batchwasm.transports.ssh_config import Settings
@@ -37,6 +38,31 @@ def link(options: Settings) -> socket.socket:
         made.close()
         raise
     return made
+
+
+async def linked(options: Settings) -> socket.socket:
+    """`link` beside the event loop; who is cancelled here, as by a time-out, leaves none open."""
+    lock = threading.Lock()
+    made: list[socket.socket] = []
+    wanted = True
+
+    def make() -> socket.socket:
+        one = link(options)
+        with lock:
+            if wanted:
+                made.append(one)
+            else:
+                one.close()
+        return one
+
+    try:
+        return await in_thread(make)
+    except BaseException:
+        with lock:
+            wanted = False
+            for one in made:
+                one.close()
+        raise
 
 
 async def check(name: str, options: Settings) -> None:

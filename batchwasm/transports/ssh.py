@@ -22,9 +22,8 @@ from batchwasm.transports.proxy import Proxy
 from batchwasm.transports.route import endpoint_of, route_of
 from batchwasm.transports.ssh_channel import SshProcess
 from batchwasm.transports.ssh_config import Endpoint, Settings
-from batchwasm.transports.ssh_keys import HostKeys, OwnKeys, own_keys, refused
+from batchwasm.transports.ssh_keys import HostKeys, OwnKeys, own_keys, refused, too_many
 from batchwasm.transports.ssh_password import AskedFor, Password
-from batchwasm.transports.threads import in_thread
 
 KEEPALIVE_S, KEEPALIVE_MISSED = 10.0, 3  # a cable that is pulled is noticed after 40 s
 SPAWN_S = 60.0  # a host under load forks slowly, a home on a dead file server never
@@ -159,13 +158,13 @@ async def _connect(
     except asyncssh.HostKeyNotVerifiable as error:
         raise keys.error(name) from error
     except asyncssh.PermissionDenied as error:
-        raise await _refused(name, options, mine, password, error.reason) from error
+        raise await _refused(name, options, mine, password, error.reason, keys.takes) from error
     except asyncssh.KeyExchangeFailed as error:
         cause = f"{name}: {options.known_name}: {error.reason}"
         raise HostError("protocol", cause, "its sshd is too old, or ~/.ssh/config asks too much") from error
     except asyncssh.DisconnectError as error:
         if error.code == asyncssh.DISC_NO_MORE_AUTH_METHODS_AVAILABLE or "auth" in error.reason.lower():
-            raise await _refused(name, options, mine, password, error.reason) from error
+            raise await _refused(name, options, mine, password, error.reason, keys.takes) from error
         raise await reaching.unreachable(name, options, error, through=through is not None) from error
     except asyncssh.ChannelOpenError as error:
         raise reaching.behind_gateway(name, options, error.reason) from error
@@ -173,10 +172,14 @@ async def _connect(
         raise await reaching.unreachable(name, options, error, through=through is not None) from error
 
 
-async def _refused(name: str, options: Settings, mine: OwnKeys, password: Password | None, reason: str) -> HostError:
+async def _refused(
+    name: str, options: Settings, mine: OwnKeys, password: Password | None, reason: str, takes: set[str]
+) -> HostError:
+    if password is not None:
+        password.hung_up = too_many(reason)
     if password is not None and (password.other or not password.after_keys):
         return password.refused(name, options, reason)
-    return await refused(name, options, mine, reason)
+    return await refused(name, options, mine, reason, takes)
 
 
 async def _open(
@@ -196,7 +199,7 @@ async def _open(
         proxies.append(Proxy.start(options.proxy_command))
         link = proxies[-1].link
     elif again and through is None:
-        link = await in_thread(lambda: penalties.link(options))
+        link = await penalties.linked(options)
     connection, _ = await asyncssh.create_connection(
         lambda: keys,
         options.endpoint.name,

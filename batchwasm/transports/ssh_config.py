@@ -103,7 +103,11 @@ class _Config(SSHClientConfig):
 
 def settings(endpoint: Endpoint) -> Settings:
     """Reads $HOME/.ssh/config. Raises HostError(`config`) where it can't be read or parsed."""
-    path = Path("~/.ssh/config").expanduser()
+    try:
+        path = Path("~/.ssh/config").expanduser()
+    except RuntimeError as error:  # in a container that was given no more than a number
+        cause = f"{endpoint.name}: user {os.getuid()} has no home on this machine, where keys and known_hosts would be"
+        raise HostError("config", cause, "set the variable HOME to a folder of yours") from error
     files = (str(path),) if path.is_file() else ()
     try:
         config = _load(endpoint, files)

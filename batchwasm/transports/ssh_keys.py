@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import asyncssh
 from asyncssh.public_key import get_default_certificate_algs, get_default_public_key_algs
 
 from batchwasm.errors import HostError
+from batchwasm.transports import kerberos
 from batchwasm.transports.base import UnknownKey
 from batchwasm.transports.known_hosts import append
 from batchwasm.transports.ssh_config import Settings
@@ -23,6 +25,8 @@ class HostKeys(asyncssh.SSHClient):
     def __init__(self, options: Settings) -> None:
         self._options = options
         self.offered: asyncssh.SSHKey | None = None
+        self.takes: set[str] = set()
+        """Ways to log in that the server named, of those that may be tried."""
         try:
             files = asyncssh.read_known_hosts(list(options.known_hosts))
         except (OSError, ValueError) as error:
@@ -31,6 +35,16 @@ class HostKeys(asyncssh.SSHClient):
         self._files = files
         # None switches the check off, as StrictHostKeyChecking no says.
         self.known = None if options.strict == "no" else files
+
+    def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
+        """Of what the server takes asyncssh strikes out what it can't do, before it asks us anything."""
+        next_one = conn.try_next_auth
+
+        def noted(*, next_method: bool = False) -> None:
+            self.takes |= set(conn.get_server_auth_methods())
+            next_one(next_method=next_method)
+
+        conn.try_next_auth = noted  # type: ignore[method-assign]
 
     def known_keys(self, address: str = "") -> list[asyncssh.SSHKey]:
         """The keys that known_hosts has for this host."""
@@ -182,22 +196,30 @@ class Locked(HostError):
     """HostError `auth` where there is a key that nobody has tried: ssh can ask a person for its passphrase."""
 
 
-async def refused(name: str, options: Settings, mine: OwnKeys, reason: str) -> HostError:
-    """The error for a login that the host refused."""
+async def refused(name: str, options: Settings, mine: OwnKeys, reason: str, takes: Collection[str] = ()) -> HostError:
+    """The error for a login that the host refused; `takes` are the ways that it named, where they are known."""
     held = await _agent_keys()
     tried = [short(path) for path in mine.files]
     if held:
         tried.append(f"{held} key{'s' if held > 1 else ''} of the agent")
     what = f"tried: {', '.join(tried)}" if tried else "no key to try"
     cause = f"{name}: {options.known_name} refuses user {options.user} ({what}; {reason})"
+    ticket = ', or show it a Kerberos ticket: transport = "openssh"' if kerberos.METHOD in takes else ""
     if mine.locked:
         first = short(mine.locked[0])
-        return Locked("auth", cause, f"{first} has a passphrase and no agent holds it: ssh-add {first}")
-    if "too many" in reason.lower():
+        return Locked("auth", cause, f"{first} has a passphrase and no agent holds it: ssh-add {first}{ticket}")
+    if too_many(reason):
         cure = "it lets nobody try so many: name the right key by IdentityFile and IdentitiesOnly in ~/.ssh/config"
         return HostError("auth", cause, cure)
     cure = f"put your public key into ~/.ssh/authorized_keys of {options.user} there, or name user and key right"
-    return HostError("auth", cause, cure)
+    if ticket and "publickey" not in takes:
+        return HostError("auth", cause, 'it takes no key, but Kerberos tickets: transport = "openssh"')
+    return HostError("auth", cause, cure + ticket)
+
+
+def too_many(reason: str) -> bool:
+    """Whether it hung up on who tried more keys than it lets anybody try (MaxAuthTries), before any other way in."""
+    return "too many" in reason.lower()
 
 
 async def _agent_keys() -> int:

@@ -39,9 +39,13 @@ class Password:
     other: str = ""
     """What the server asked for instead or besides."""
 
+    hung_up: bool = False
+    """After so many keys that it was heard on nothing else."""
+
     @property
-    def would_do(self) -> bool:
-        return self.asked and not self.other
+    def would_do(self) -> bool | None:
+        """None is unknown: `after_keys` did not come to it."""
+        return None if self.hung_up and not (self.asked or self.other) else self.asked and not self.other
 
     def refused(self, name: str, options: Settings, reason: str) -> HostError:
         where = f"{name}: {options.known_name}"

@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
+	"time"
 )
 
 const versions = "versions"
@@ -16,6 +19,9 @@ const versions = "versions"
 // What runs goes on with the tree that it was started from, a detached scheduler for days: its modules are loaded as
 // they are needed, by names that must stay. A tree goes when a later one is unpacked and no program of it runs.
 func unpackTo(it about, packed *payload, folder string, stop stopping) error {
+	if folder == "" { // an unset variable's, which would be the folder that one is in
+		return errNoFolder
+	}
 	syscall.Umask(0o022)
 	folder, err := filepath.Abs(folder)
 	if err != nil {
@@ -24,8 +30,8 @@ func unpackTo(it about, packed *payload, folder string, stop stopping) error {
 	if err := usable(folder); err != nil {
 		return fmt.Errorf("%s: %w", folder, err)
 	}
-	if !replaceable(folder, it) {
-		return fmt.Errorf("%s is there, and nothing that --unpack-to made: name another folder, or remove it", folder)
+	if err := replaceable(folder, it); err != nil {
+		return err
 	}
 	trees := filepath.Join(folder, versions)
 	isNew, isFirst := !exists(folder), !exists(trees)
@@ -49,7 +55,11 @@ func unpackTo(it about, packed *payload, folder string, stop stopping) error {
 
 // choose lets the program of this version be the one that is started.
 func choose(it about, folder string) error {
+	if err := replaceable(folder, it); err != nil { // as somebody made it since
+		return err
+	}
 	link := filepath.Join(folder, "bin", filepath.Base(it.Run))
+	dropScratch(link, it)
 	if err := point(link, filepath.Join("..", versions, it.folder(), it.Run)); err != nil {
 		return err
 	}
@@ -60,28 +70,43 @@ func choose(it about, folder string) error {
 	return nil
 }
 
-// replaceable: no folder yet, or one with what --unpack-to makes and nothing else. A ~/.local has a bin/batchwasm, too.
-func replaceable(folder string, it about) bool {
+// replaceable: no folder yet, or one with what --unpack-to makes and nothing else. A ~/.local has a bin/batchwasm, too, and
+// what other programs keep several of they keep in a folder named versions.
+func replaceable(folder string, it about) error {
+	inside := func(name string) string { return filepath.Join(folder, name) }
+	outer := func(entry os.DirEntry) bool {
+		return entry.IsDir() && (entry.Name() == versions || entry.Name() == "bin")
+	}
+	tree := func(entry os.DirEntry) bool {
+		_, known := kindOf(entry.Name())
+		return known && entry.IsDir() || entry.Name() == "lock" && entry.Type().IsRegular()
+	}
+	link := func(entry os.DirEntry) bool {
+		path := inside("bin/" + entry.Name())
+		return isLink(path, it) || !exists(path) // another one's that just got its name
+	}
+	if !exists(folder) || allOf(folder, outer) && allOf(inside(versions), tree) && allOf(inside("bin"), link) {
+		return nil
+	}
+	return fmt.Errorf("%s is there, and not what --unpack-to makes: name another folder, or move it away", folder)
+}
+
+// allOf: the folder is not there, or all in it is as it should be.
+func allOf(folder string, right func(os.DirEntry) bool) bool {
 	entries, err := os.ReadDir(folder)
 	if err != nil {
-		return errors.Is(err, os.ErrNotExist) && !exists(folder)
+		return errors.Is(err, os.ErrNotExist) && !exists(folder) // or it's a link to nothing
 	}
-	for _, entry := range entries {
-		if entry.Name() != versions && entry.Name() != "bin" {
-			return false
-		}
-	}
-	links, err := os.ReadDir(filepath.Join(folder, "bin"))
-	if err != nil {
-		return errors.Is(err, os.ErrNotExist)
-	}
-	for _, link := range links {
-		target, _ := os.Readlink(filepath.Join(folder, "bin", link.Name()))
-		if ok, _ := filepath.Match(filepath.Join("..", versions, "*", it.Run), target); !ok {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(entries, func(entry os.DirEntry) bool { return !right(entry) })
+}
+
+// isLink: one that --unpack-to makes, to the program in a version.
+func isLink(path string, it about) bool {
+	target, _ := os.Readlink(path)
+	name, inside := strings.CutPrefix(target, filepath.Join("..", versions)+"/")
+	name, inTree := strings.CutSuffix(name, "/"+it.Run)
+	kind, known := kindOf(name)
+	return inside && inTree && known && kind == ""
 }
 
 func exists(path string) bool {
@@ -110,12 +135,24 @@ func point(link, target string) error {
 	return nil
 }
 
+// dropScratch removes the links that killed ones left, which were about to give them the name of this one.
+func dropScratch(link string, it about) {
+	left, _ := os.ReadDir(filepath.Dir(link))
+	for _, entry := range left {
+		path := filepath.Join(filepath.Dir(link), entry.Name())
+		info, err := entry.Info()
+		if strings.HasPrefix(path, link+scratching) && isLink(path, it) && err == nil && time.Since(info.ModTime()) > unfinished {
+			os.Remove(path)
+		}
+	}
+}
+
 // dropOthers removes the versions that this one replaces, and says which can't go yet.
 func dropOthers(tree string) {
 	entries, _ := os.ReadDir(filepath.Dir(tree))
 	for _, entry := range entries {
 		path := filepath.Join(filepath.Dir(tree), entry.Name())
-		if !entry.IsDir() || filepath.Ext(path) != "" || path == tree {
+		if kind, known := kindOf(entry.Name()); !known || kind != "" || !entry.IsDir() || path == tree {
 			continue
 		}
 		switch err := remove(path); {

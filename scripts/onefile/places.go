@@ -21,6 +21,8 @@ const (
 	forbids = ":;$"          // what means something in a list of library folders; see python3.c
 )
 
+var errForeign = errors.New("somebody else may write there")
+
 // unpacked is the folder of the tree, which is there afterwards.
 func unpacked(it about, packed *payload, stop stopping) (string, error) {
 	for _, root := range roots() { // one that has it is better than the best one, which may be full
@@ -44,19 +46,22 @@ func unpacked(it about, packed *payload, stop stopping) (string, error) {
 }
 
 func unpackedAt(root, folder string, it about, packed *payload, stop stopping) (string, error) {
-	if slices.Contains(everybodys(), root) { // is made by the system, or is not there
-		if _, err := os.Stat(filepath.Dir(root)); err != nil {
-			return "", err
-		}
-	}
 	if os.Getuid() == 0 && !owned(existing(folder)) {
 		return "", errors.New("it would be in somebody else's folder")
+	}
+	if slices.Contains(everybodys(), root) { // where somebody else may have put a link to a folder of ours
+		if err := os.Mkdir(root, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+			return "", err
+		}
+		if !ours(root) {
+			return "", errForeign
+		}
 	}
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return "", err
 	}
 	if !trusted(root, folder) {
-		return "", errors.New("somebody else may write there")
+		return "", errForeign
 	}
 	if err := usable(folder); err != nil {
 		return "", err

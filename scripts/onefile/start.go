@@ -24,7 +24,8 @@ import (
 
 const (
 	magic    = "bw1file\n"
-	theWorld = 3 // the exit code of what is the machine's fault, as batchwasm itself has it
+	misused  = 2 // the exit codes of what the caller should say otherwise, and of what is the machine's fault, as batchwasm
+	theWorld = 3 // itself has them
 )
 
 type about struct {
@@ -37,6 +38,8 @@ type about struct {
 func (it about) folder() string { return it.Digest[:16] }
 
 var errDamaged = errors.New("this file is not whole (cut off or damaged in copying): copy or fetch it again")
+
+var errNoFolder = errors.New("--unpack-to: the folder's name is empty; write one, such as /opt/batchwasm")
 
 // interrupted by a signal; what was unpacked by then is removed.
 type interrupted struct{ by os.Signal }
@@ -54,6 +57,9 @@ func main() {
 		if number, known := by.by.(syscall.Signal); known {
 			os.Exit(128 + int(number))
 		}
+	}
+	if errors.Is(err, errNoFolder) {
+		os.Exit(misused)
 	}
 	os.Exit(theWorld)
 }

@@ -20,7 +20,7 @@ import (
 
 const (
 	unused     = 30 * 24 * time.Hour // a version that nobody started for so long goes
-	unfinished = time.Hour           // what an unpacking left that was killed where the file system knows no locks
+	unfinished = time.Hour           // what was left by a killed one, where no lock says that it was killed
 	long       = time.Second         // what takes longer is told on a terminal
 	between    = 50 * time.Millisecond
 	syncfs     = 306
@@ -158,6 +158,21 @@ func aside(tree string) error {
 	return nil
 }
 
+// kindOf says which of our folders has such a name: "" is a tree, `scratching` and `leaving` are what their comments say.
+// Whatever else is in a folder of trees was put there by somebody else, and stays.
+func kindOf(name string) (kind string, known bool) {
+	if len(name) < 16 || strings.Trim(name[:16], "0123456789abcdef") != "" {
+		return "", false
+	}
+	for _, kind := range []string{scratching, leaving} {
+		number, cut := strings.CutPrefix(name[16:], kind)
+		if cut && number != "" && strings.Trim(number, "0123456789") == "" {
+			return kind, true
+		}
+	}
+	return "", len(name) == 16
+}
+
 // tidy removes what killed starts left. `alone`: no other start unpacks there, but for one that lost its patience.
 func tidy(folder string, alone bool) {
 	entries, _ := os.ReadDir(folder)
@@ -168,10 +183,10 @@ func tidy(folder string, alone bool) {
 			continue
 		}
 		age := time.Since(info.ModTime())
-		switch {
-		case strings.Contains(entry.Name(), leaving):
+		switch kind, _ := kindOf(entry.Name()); kind {
+		case leaving:
 			os.RemoveAll(path)
-		case strings.Contains(entry.Name(), scratching):
+		case scratching:
 			lock, err := locked(path)
 			if err == nil && alone || err != syscall.EWOULDBLOCK && age > unfinished {
 				os.RemoveAll(path)
@@ -186,7 +201,8 @@ func removeUnused(folder string) {
 	entries, _ := os.ReadDir(folder)
 	for _, entry := range entries {
 		info, err := entry.Info()
-		if err == nil && info.IsDir() && filepath.Ext(entry.Name()) == "" && time.Since(info.ModTime()) > unused {
+		kind, known := kindOf(entry.Name())
+		if err == nil && info.IsDir() && known && kind == "" && time.Since(info.ModTime()) > unused {
 			remove(filepath.Join(folder, entry.Name()))
 		}
 	}

@@ -11,6 +11,7 @@ import pytest
 
 from batchwasm.functions.types import Bytes, Float, Int, List, Map, String
 from tests import reactors
+from tests.cli.terminal import on_a_terminal
 from tests.command import Cli
 
 U8, F64 = Int(8, False), Float(64)
@@ -81,6 +82,14 @@ def test_lines_are_mapped_in_order(batchwasm: Cli, echoes: Path) -> None:
     lines = [str(n % 10) for n in range(500)]
     done = batchwasm("map", "picky.wasm:picky", stdin="\n".join(lines) + "\n\n")
     assert done.out.splitlines() == lines
+
+
+def test_on_a_terminal_no_value_is_overwritten_by_the_progress(batchwasm: Cli, echoes: Path) -> None:
+    command = ("-m", "batchwasm", "map", "floats.wasm:echo")
+    code, written = on_a_terminal(*command, cwd=echoes, typed="[1]\n[300]\n[2]\n\x04")
+    before, first, after = written.partition("[1.0]\n")
+    assert (code, first, after) == (0, "[1.0]\n", "[300.0]\n[2.0]\n")
+    assert before.endswith("\x1b[2K"), "what was drawn until then is taken away first"
 
 
 def test_arguments_of_a_line_are_an_array_or_an_object(batchwasm: Cli, echoes: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import stat
 import subprocess
 from collections.abc import Iterator
@@ -335,9 +336,10 @@ def test_hosts_that_have_another_password_are_asked_for_theirs_by_name(
     )
     assert code == 0, shown
     assert "not the password of alice on locked0\n" in shown
-    assert "not the password of alice on locked1, locked2\nno key of yours is known to locked[1-2]; " in shown
-    assert shown.count("not the password of alice on locked2\n") == 2
-    assert [server.tried[-1] for server in three] == ["first", "second", "third"]
+    assert "not the password of alice on locked1, locked2\nno key of yours is known to locked1; " in shown
+    assert shown.count("not the password of alice on locked2\n") == 1
+    assert [server.tried for server in three] == [["guess", "first"], ["first", "second"], ["first", "guess", "third"]]
+    assert [server.refused for server in three] == [2, 2, 3]  # by key, and one for each wrong password
     assert list(hosts_of(home / OWN)) == ["locked0", "locked1", "locked2"]
 
 
@@ -367,6 +369,21 @@ def test_a_key_with_a_passphrase_that_no_agent_holds_is_told(
     assert locked.tried == []
 
 
+def test_a_server_that_hangs_up_after_so_many_keys_is_given_the_password(
+    batchwasm: Cli, ssh_servers: Servers, pool: list[Sshd], home: Path
+) -> None:
+    few = ("MaxAuthTries 2", "PasswordAuthentication yes", "PermitRootLogin yes", "AuthorizedKeysFile none")
+    server = ssh_servers.make("few", options=few)
+    ssh_servers.client.install(home, [*pool, server])
+    for kind in ("rsa", "ecdsa"):
+        new_key(home / f".ssh/id_{kind}", kind=kind)
+    said = batchwasm("hosts", "add", "few", "--password-stdin", stdin="guess\n", code=3).err
+    assert "does not take that password of user root" in said
+    assert server.log.count("Too many authentication failures") == 1
+    assert server.log.count("Failed password") == 1
+    ssh_servers.release(server)
+
+
 def test_a_server_that_wants_a_password_besides_a_key_gets_none_for_it(
     batchwasm: Cli, ssh_servers: Servers, pool: list[Sshd], home: Path
 ) -> None:
@@ -389,6 +406,20 @@ def test_on_a_terminal_ssh_asks_for_the_passphrase_of_a_key(batchwasm: Cli, pool
         code, shown = on_a_terminal(*add, cwd=batchwasm.folder, answers=answers, controlling=True)
     assert code == 0, shown
     assert (home / OWN).read_text() == '[hosts.sshd-a]\ntransport = "openssh"\n'
+
+
+def test_on_a_terminal_ssh_asks_for_a_passphrase_where_a_password_would_do_too(
+    batchwasm: Cli, locked: PasswordServer, home: Path
+) -> None:
+    new_key(home / ".ssh/id_ed25519", "passphrase")
+    locked.authorized_keys.parent.mkdir()
+    shutil.copy(home / ".ssh/id_ed25519.pub", locked.authorized_keys)
+    add = ("-m", "batchwasm", "hosts", "add", "--yes", f"{USER}@locked")
+    answers = [("Enter passphrase", "passphrase\n")]
+    code, shown = on_a_terminal(*add, cwd=batchwasm.folder, answers=answers, controlling=True)
+    assert code == 0, shown
+    assert locked.tried == []
+    assert hosts_of(home / OWN)["locked"].transport == "openssh"
 
 
 # ------------------------------------------------------------------------------------------------------ the file

@@ -20,9 +20,11 @@ import pytest
 from batchwasm.engine import depot as client
 from batchwasm.engine.depot import Depot
 from batchwasm.errors import HostError, HostLost
+from batchwasm.runner.depot import Refusal, expand
 from batchwasm.runner.protocol import Redaction
 from batchwasm.transports import make
 from tests.engine.depots import depot_on, executable, here, python_that_mounts
+from tests.homes import lose
 from tests.sshd import Sshd
 
 MB = 1024 * 1024
@@ -75,6 +77,14 @@ async def test_a_workdir_is_expanded_on_the_host_and_must_be_absolute(home: Path
         async with depot_on(here(Path("some/where"))):
             pass
     assert caught.value.code == "workdir"
+
+
+def test_a_workdir_in_a_home_that_nobody_knows_names_the_cure(monkeypatch: pytest.MonkeyPatch) -> None:
+    lose(monkeypatch)
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    with pytest.raises(Refusal, match="neither HOME nor a line in /etc/passwd") as caught:
+        expand("")
+    assert "set the variable HOME there" in client.CURES[caught.value.code]
 
 
 async def test_the_hosts_clock_is_ours_here(tmp_path: Path) -> None:

@@ -26,11 +26,12 @@ WASI = "wasi_snapshot_preview1"
 WORKER = """
 import os, socket, sys, traceback
 from batchwasm.runner import page, worker
-channel, shared, *paths = sys.argv[1:]
+channel, shared, supervisor, *paths = sys.argv[1:]
 log, status = os.dup(2), 1
 try:
     shared = page.Page(os.open(shared, os.O_RDWR))
-    worker.serve(socket.socket(fileno=int(channel)), shared, page.WorkerSettings(*paths, nice=0))
+    settings = page.WorkerSettings(*paths, nice=0)
+    worker.serve(socket.socket(fileno=int(channel)), shared, settings, int(supervisor))
     status = 0
 except BaseException:
     os.write(log, traceback.format_exc().encode())
@@ -74,6 +75,7 @@ class Forked:
         self._page_path.write_bytes(bytes(4096))
         with self._page_path.open("r+b") as file:
             self.page = Page(file.fileno())
+        self.supervisor = os.getpid()
         self.pid = 0
         self.status: int | None = None
         self._batch = 0
@@ -101,7 +103,8 @@ class Forked:
         self.channel, theirs = socket.socketpair()
         self.channel.settimeout(REPLY_S)
         paths = (self.settings.cache, self.settings.scratch, self.settings.locks)
-        command = [sys.executable, "-c", WORKER, str(theirs.fileno()), str(self._page_path), *paths]
+        given = (theirs.fileno(), self._page_path, self.supervisor, *paths)
+        command = [sys.executable, "-c", WORKER, *map(str, given)]
         if self._user is None:
             self._process = subprocess.Popen(command, pass_fds=(theirs.fileno(),))
         else:

@@ -25,6 +25,13 @@ def inode(box: Box) -> int:
     return os.stat(box.path).st_ino
 
 
+def no_links(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(18, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "link", refuse)
+
+
 def test_inputs_are_hard_links_of_the_cache(box: Box, tmp_path: Path) -> None:
     box.prepare([("a", "one"), ("d/e/b", "two")])
     assert (Path(box.path) / "d/e/b").read_text() == "two"
@@ -34,10 +41,7 @@ def test_inputs_are_hard_links_of_the_cache(box: Box, tmp_path: Path) -> None:
 def test_inputs_are_read_only_copies_where_links_are_not_possible(
     box: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: object) -> None:
-        raise OSError(18, "Invalid cross-device link")
-
-    monkeypatch.setattr(os, "link", refuse)
+    no_links(monkeypatch)
     box.prepare([("a", "one")])
     copy = Path(box.path) / "a"
     assert copy.read_text() == "one"
@@ -46,11 +50,32 @@ def test_inputs_are_read_only_copies_where_links_are_not_possible(
     assert box.files(10) == []
 
 
-def test_inputs_whose_names_are_one_to_the_disk_do_not_overwrite_each_other(box: Box, tmp_path: Path) -> None:
+@pytest.mark.parametrize("links", [True, False])
+def test_inputs_whose_names_are_one_to_the_disk_do_not_overwrite_each_other(
+    box: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
     """As `A` and `a` are on most Macs; here it is one name twice."""
+    if not links:
+        no_links(monkeypatch)
     with pytest.raises(FileExistsError, match="a and another input are one file here"):
         box.prepare([("a", "one"), ("a", "two")])
     assert (tmp_path / "cache/files/one").read_text() == "one"
+    assert (Path(box.path) / "a").read_text() == "one"
+
+
+def test_folders_whose_names_are_one_to_the_disk_are_told_in_the_same_words(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is in them would be taken for the task's own: no input has the path under which it is found."""
+    mkdir = os.mkdir
+
+    def folding(path: str, mode: int) -> None:
+        beside = Path(path).parent.iterdir()
+        mkdir(next((str(other) for other in beside if str(other).lower() == path.lower()), path), mode)
+
+    monkeypatch.setattr(os, "mkdir", folding)
+    with pytest.raises(FileExistsError, match="data and another input are one file here"):
+        box.prepare([("Data/x", "one"), ("data/y", "two")])
 
 
 @pytest.mark.parametrize("to", ["../x", "/x", "a/../../x"])

@@ -19,6 +19,7 @@ from batchwasm.model import Outcome
 from batchwasm.runner.page import COMPILING, GAVE_UP, GUEST, IDLE
 from batchwasm.runner.protocol import FLUSH_BYTES, Finished, Returned, Row, Rows, TaskWork
 from batchwasm.runner.watch import GRACE_S
+from batchwasm.runner.worker import ORPHANED
 from tests.runner.forked import MIB, Forked, wat
 from tests.runner.reactors import ECHO, FIRST_IS, SAY, SLEEP, reactor, says, sleeps, small
 
@@ -321,6 +322,13 @@ def test_a_module_whose_compilation_ended_its_workers_is_refused_in_the_end(fres
     assert (fresh.root / "locks" / f"native-{fresh.toolbox}").stat().st_size == 0
 
 
+def test_a_worker_whose_supervisor_died_before_it_began_ends_with_the_guest_under_way(fresh: Forked) -> None:
+    fresh.supervisor = os.getppid()  # whoever that is, it is not this worker's parent
+    fresh.send(fresh.work(fresh.toolbox, [["spin"]], time_s=5))
+    assert fresh.replies() == []
+    assert fresh.end() == ORPHANED
+
+
 # ------------------------------------------------------------------------------------------ other Pythons
 
 SCRIPT = """
@@ -332,7 +340,7 @@ shared = page.Page()
 pid = os.fork()
 if pid == 0:
     ours.close()
-    worker.serve(theirs, shared, page.WorkerSettings(cache, scratch, locks))
+    worker.serve(theirs, shared, page.WorkerSettings(cache, scratch, locks), os.getppid())
     os._exit(0)
 theirs.close()
 tasks = [protocol.TaskWork(0, 1), protocol.TaskWork(1, 1, args=["abort"]), protocol.TaskWork(2, 1, args=["spin"])]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,10 +15,29 @@ from batchwasm.errors import HostError
 from batchwasm.model import Host
 from batchwasm.transports import openssh
 from batchwasm.transports.openssh import OpensshTransport
-from tests.kerberos import UNKNOWN, Realm
+from batchwasm.transports.ssh import SshTransport
+from tests.engine.depots import executable
+from tests.kerberos import OPTIONS, UNKNOWN, Realm
 from tests.sshd import Servers, Sshd, configure, free_port, loopback
 from tests.transports.test_contract import connected, read_all
 from tests.transports.test_openssh import by_openssh
+
+LOGIN = "Connection from "
+TAKEN = "Accepted gssapi-with-mic"
+"""Of sshd's log."""
+
+
+def turn_off(home: Path) -> None:
+    config = home / ".ssh/config"
+    config.write_text("GSSAPIAuthentication no\n" + config.read_text())
+
+
+def ssh_that(folder: Path, monkeypatch: pytest.MonkeyPatch, *, login: str = "", diagnosis: str = "") -> None:
+    """The system's ssh, and lines of sh before it."""
+    (folder / "bin").mkdir()
+    which = f'case "$*" in\n*DEBUG1*) {diagnosis or ":"};;\n*\\ -G\\ *) ;;\n*) {login or ":"};;\nesac'
+    executable(folder / "bin/ssh", f'{which}\nexec {shutil.which("ssh")} "$@"')
+    monkeypatch.setenv("PATH", str(folder / "bin"), prepend=":")
 
 
 async def failure(host: Host) -> HostError:
@@ -28,6 +50,7 @@ async def failure(host: Host) -> HostError:
 
 async def test_a_ticket_opens_a_host(kerberized: Sshd, realm: Realm) -> None:
     realm.kinit()
+    before = kerberized.log.count(TAKEN)
     async with connected(by_openssh(kerberized)) as transport:
         process = await transport.spawn("echo in")
         assert await read_all(process) == b"in\n"
@@ -35,12 +58,38 @@ async def test_a_ticket_opens_a_host(kerberized: Sshd, realm: Realm) -> None:
         realm.kdestroy()  # as if it had expired: for the next command nobody logs in
         process = await transport.spawn("exit 3")
         assert await process.close() == 3
-    assert "Accepted gssapi-with-mic" in kerberized.log
+    assert kerberized.log.count(TAKEN) == before + 1
 
 
-async def test_who_has_no_ticket_is_told_to_get_one(kerberized: Sshd) -> None:
+async def test_who_has_no_ticket_is_told_to_get_one_without_another_login(kerberized: Sshd, home: Path) -> None:
+    before = kerberized.log.count(LOGIN)
     assert (await failure(kerberized.host)).cure.endswith("; or: get a Kerberos ticket with kinit")
+    turn_off(home)
+    cure = (await failure(kerberized.host)).cure
+    assert cure.endswith("get a Kerberos ticket with kinit, and write GSSAPIAuthentication yes into ~/.ssh/config")
+    assert kerberized.log.count(LOGIN) == before + 2  # as many as it refused: sshd counts them
     assert await openssh.line_for_a_person(by_openssh(kerberized)) is None  # ssh would ask for nothing
+
+
+@pytest.mark.parametrize(
+    ("keys", "cure"),
+    [
+        ("yes", 'name user and key right, or show it a Kerberos ticket: transport = "openssh"'),
+        ("no", 'it takes no key, but Kerberos tickets: transport = "openssh"'),
+    ],
+)
+async def test_who_logs_in_by_keys_is_told_which_transport_shows_tickets(
+    ssh_servers: Servers, kerberized: Sshd, home: Path, keys: str, cure: str
+) -> None:
+    server = ssh_servers.make(
+        f"tickets-{keys}", address=loopback(67), options=(f"PubkeyAuthentication {keys}", *OPTIONS[:3])
+    )
+    ssh_servers.client.install(home, [server])
+    with pytest.raises(HostError) as caught:
+        await SshTransport(server.host).connect()
+    assert caught.value.code == "auth"
+    assert caught.value.cure.endswith(cure)
+    assert not ssh_servers.release(server)
 
 
 async def test_a_ticket_that_expired_says_so(kerberized: Sshd, realm: Realm) -> None:
@@ -79,11 +128,61 @@ async def test_a_kdc_that_does_not_answer_is_named(
     assert "no Kerberos server answers" in error.cure
 
 
-async def test_a_ticket_that_ssh_config_keeps_back_says_so(kerberized: Sshd, realm: Realm, home: Path) -> None:
+async def test_a_ticket_that_ssh_config_keeps_back_is_not_shown_to_find_out(
+    kerberized: Sshd, realm: Realm, home: Path
+) -> None:
+    realm.kinit("-f")
+    configure(home, "Host *\n  GSSAPIDelegateCredentials yes\n")
+    turn_off(home)
+    before = kerberized.log.count(LOGIN), kerberized.log.count(TAKEN)
+    error = await failure(kerberized.host)
+    assert "Kerberos: your ticket is not shown there, as ssh_config has GSSAPIAuthentication no" in error.cause
+    assert "write GSSAPIAuthentication yes into ~/.ssh/config" in error.cure
+    assert (kerberized.log.count(LOGIN), kerberized.log.count(TAKEN)) == (before[0] + 1, before[1])
+
+
+async def test_to_find_out_what_is_wrong_no_ticket_is_left_there(
+    ssh_servers: Servers, kerberized: Sshd, realm: Realm, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a host that refused takes it a moment later."""
+    address = loopback(66)
+    server = ssh_servers.make(
+        "takes", address=address, options=("LogLevel DEBUG1", *OPTIONS[:3]), own_environment=realm.host(address)
+    )
+    ssh_servers.client.install(home, [server])
+    configure(home, "Host *\n  GSSAPIAuthentication yes\n  GSSAPIDelegateCredentials yes\n")
+    realm.kinit("-f")
+    ssh_that(tmp_path, monkeypatch, login='set -- -oGSSAPIAuthentication=no "$@"')
+    assert "Kerberos" not in str(await failure(server.host))
+    assert server.log.count(TAKEN) == 1
+    assert "Got no client credentials" in server.log
+    assert "Received some client credentials" not in server.log
+    assert not ssh_servers.release(server)
+
+
+async def test_who_logs_in_does_not_wait_for_who_finds_out_what_is_wrong(
+    kerberized: Sshd, realm: Realm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     realm.kinit()
-    config = home / ".ssh/config"
-    config.write_text("GSSAPIAuthentication no\n" + config.read_text())
-    assert "write GSSAPIAuthentication yes into ~/.ssh/config" in (await failure(kerberized.host)).cure
+    monkeypatch.setattr("batchwasm.transports.gates.LOGINS_AT_ONE_GATE", 1)
+    os.mkfifo(tmp_path / "goes on")
+    ssh_that(tmp_path, monkeypatch, diagnosis=f"cat '{tmp_path}/goes on'; exit 255")
+    finds_out = asyncio.create_task(failure(replace(kerberized.host, user="nobody")))
+    with await asyncio.to_thread(open, tmp_path / "goes on", "w"):  # opens with the one that reads
+        async with asyncio.timeout(30), connected(by_openssh(kerberized)):
+            assert not finds_out.done()
+    await finds_out
+
+
+async def test_finding_out_what_is_wrong_comes_to_an_end(
+    kerberized: Sshd, realm: Realm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    realm.kinit()
+    ssh_that(tmp_path, monkeypatch, diagnosis="exec sleep 600")
+    monkeypatch.setattr("batchwasm.transports.kerberos.DIAGNOSIS_S", 0.2)
+    error = await failure(replace(kerberized.host, user="nobody"))
+    assert "Kerberos: no end of it within" in error.cause
+    assert "no Kerberos server answers" in error.cure
 
 
 @pytest.mark.parametrize("passed_on", ["yes", "no"])

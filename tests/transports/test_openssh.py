@@ -25,6 +25,7 @@ from batchwasm.transports import checks_keys, openssh, openssh_client, openssh_e
 from batchwasm.transports.openssh import OpensshTransport
 from batchwasm.transports.route import endpoint_of
 from tests.cli.terminal import on_a_terminal
+from tests.homes import lose
 from tests.sshd import Servers, Sshd, configure
 from tests.transports.servers import asyncssh_server
 from tests.transports.test_contract import connected, ended, read_all
@@ -388,3 +389,11 @@ async def test_a_login_that_never_ends_is_given_up_with_all_its_processes(
         await OpensshTransport(by_openssh(ssh_pool[0])).connect()
     async with asyncio.timeout(10):
         await ended(int((home / "pid").read_text()))
+
+
+async def test_whom_passwd_has_not_is_told_what_logs_in_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system's ssh does nothing for them."""
+    lose(monkeypatch)
+    with pytest.raises(HostError, match="ssh works for nobody without a line in /etc/passwd") as caught:
+        await OpensshTransport(Host(name="lab", transport="openssh")).connect()
+    assert (caught.value.code, 'transport = "ssh"' in caught.value.cure) == ("local", True)

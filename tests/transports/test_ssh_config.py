@@ -9,6 +9,7 @@ import pytest
 
 from batchwasm.errors import HostError
 from batchwasm.transports.ssh_config import Endpoint, settings
+from tests.homes import lose
 
 
 def config(home: Path, text: str) -> None:
@@ -30,6 +31,14 @@ def config(home: Path, text: str) -> None:
 )
 def test_a_jump_is_read_as_openssh_reads_it(text: str, endpoint: Endpoint) -> None:
     assert Endpoint.parse(text) == endpoint
+
+
+def test_who_has_no_home_is_told_to_set_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    lose(monkeypatch)
+    with pytest.raises(HostError) as caught:
+        settings(Endpoint(name="lab1"))
+    assert caught.value.code == "config"
+    assert "set the variable HOME" in caught.value.cure
 
 
 def test_without_a_config_all_is_openssh_default(home: Path) -> None:
