@@ -48,7 +48,8 @@ bench: setup-test
 	@$(BIN)/python benchmarks/tui.py
 
 dist: setup-test
-	@$(BIN)/python -m build --outdir dist . >/dev/null
+	@rm -f dist/batchwasm-*.whl dist/batchwasm-*.tar.gz
+	@said=$$($(BIN)/python -m build --outdir dist . 2>&1) || { echo "$$said" >&2; exit 1; }
 	@$(BIN)/python scripts/onefile/build.py dist
 
 .PHONY: setup-test
