@@ -143,7 +143,7 @@ def test_a_folder_in_tmp_that_others_can_write_is_not_trusted(tmp_path: Path, mo
 
 
 def test_a_child_that_was_forked_while_a_lock_was_held_can_take_it(tmp_path: Path) -> None:
-    """It has the file open, too, so that closing it here alone would leave the lock with the child, who waits for it."""
+    """It has the file open, too: were it but closed here, the lock would stay with the child, who waits for it."""
     store = Store(tmp_path)
     with store.lock("key"), warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads
