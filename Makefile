@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest
 
 help:
 	@echo "make demo       run the tour on this machine: Rust, C++, Go and C, compiled here, run in the sandbox"
-	@echo "make test       formatter, linter, types and tests, a worker for each core; ARGS=... goes to pytest, such as ARGS='-n 0 tests/cli'"
+	@echo "make test       formatter, linter, types and tests, on several workers; ARGS=... goes to pytest, such as ARGS='-n 0 tests/cli'"
 	@echo "make test-long  the tests that take minutes or gigabytes"
 	@echo "make chaos      10,000 tasks while schedulers, links and hosts fail at random (minutes, as root); CHAOS_SEED=n repeats one"
 	@echo "make lint       formatter, linter and types only;  make format  lets them mend what they can"
