@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest
 
 help:
 	@echo "make demo       run the tour on this machine: Rust, C++, Go and C, compiled here, run in the sandbox"
-	@echo "make test       formatter, linter, types and tests, a worker for each core; ARGS=... goes to pytest, such as ARGS='-n 0 tests/cli'"
+	@echo "make test       formatter, linter, types and tests, on several workers; ARGS=... goes to pytest, such as ARGS='-n 0 tests/cli'"
 	@echo "make test-long  the tests that take minutes or gigabytes"
 	@echo "make chaos      10,000 tasks while schedulers, links and hosts fail at random (minutes, as root); CHAOS_SEED=n repeats one"
 	@echo "make lint       formatter, linter and types only;  make format  lets them mend what they can"
@@ -48,7 +48,8 @@ bench: setup-test
 	@$(BIN)/python benchmarks/tui.py
 
 dist: setup-test
-	@$(BIN)/python -m build --outdir dist . >/dev/null
+	@rm -f dist/batchwasm-*.whl dist/batchwasm-*.tar.gz
+	@said=$$($(BIN)/python -m build --outdir dist . 2>&1) || { echo "$$said" >&2; exit 1; }
 	@$(BIN)/python scripts/onefile/build.py dist
 
 .PHONY: setup-test

@@ -20,7 +20,7 @@ from typing import Any
 from batchwasm import calls, explained, reading, rows
 from batchwasm import results as folders
 from batchwasm import spec as spec_files
-from batchwasm.artifacts import Store, build
+from batchwasm.artifacts import Store, examine
 from batchwasm.asking import GONE, judge
 from batchwasm.asking import cancel as cancel
 from batchwasm.asking import drain as drain
@@ -119,7 +119,7 @@ def _check_job(job: Job, spec: RunSpec) -> Iterator[tuple[KeyPath, str]]:
     """What no host could run is told with the other problems, where no compiler is needed to see it."""
     if job.source.language in ("wasm", "wat"):
         try:
-            build(job.name, job.source, Store())
+            examine(job.name, job.source, Store())
         except SourceError as error:
             yield ("source",), str(error).removeprefix(f"{job.name}: ")
             return

@@ -266,6 +266,19 @@ def _check_files(name: JobName, source: Source) -> None:
         raise SourceError("\n".join(f"{name}: {problem}" for problem in problems))
 
 
+def examine(name: JobName, source: Source, store: Store) -> None:
+    """Raises SourceError where WAT text or a ready module can't be run.
+
+    Text leaves nothing in the store, or `build` would say a moment later that it was there before.
+    """
+    _check_files(name, source)
+    text = _read(name, source.paths[0])
+    if source.language == "wasm" or store.note(_assembled_key(source, text)[0]) is not None:
+        build(name, source, store)
+    else:
+        check(name, _from_wat(name, source.paths[0], text), function=source.function is not None)
+
+
 def _assembled(name: JobName, source: Source, store: Store) -> tuple[Digest, str, bool]:
     """Digest, maker, and whether nothing was to be done: WAT text or a ready module."""
     text = _read(name, source.paths[0])

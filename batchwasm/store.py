@@ -98,6 +98,7 @@ class Store:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
         finally:
+            fcntl.flock(file, fcntl.LOCK_UN)  # a child that was forked meanwhile has it open, and may want it itself
             os.close(file)
 
     def prune(self, *, keep_bytes: int, now: float | None = None) -> int:

@@ -383,6 +383,21 @@ def test_an_empty_name_is_not_that_of_the_folder_one_is_in(one: Program, tmp_pat
     assert done.stderr == "one: --unpack-to: the folder's name is empty; write one, such as /opt/batchwasm\n"
 
 
+@pytest.mark.parametrize("arguments", [["--unpack-to"], ["--no-color", "--unpack-to", "x"], ["--unpack-to=x", "runs"]])
+def test_unpacking_beside_something_else_says_how_it_is_asked_for(
+    one: Program, tmp_path: Path, arguments: list[str]
+) -> None:
+    (tmp_path / "here").mkdir()
+    done = one(*arguments, cwd=tmp_path / "here")
+    assert (done.returncode, list((tmp_path / "here").iterdir())) == (2, [])
+    said = "--unpack-to wants a folder, and nothing else beside it: --unpack-to /opt/batchwasm"
+    assert done.stderr == f"one: {said}\n"
+
+
+def test_what_a_command_calls_its_own_arguments_is_its_own_business(one: Program) -> None:
+    assert one("run", "--unpack-to", "x").stdout == "one\n"
+
+
 def test_what_is_no_folder_is_left_alone(one: Program, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     (tmp_path / "link").symlink_to(tmp_path / "file")

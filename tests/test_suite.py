@@ -32,8 +32,8 @@ def test_a_skipped_test_fails_in_ci_whichever_worker_skipped_it(tmp_path: Path) 
     assert "1 passed, 1 skipped in " in done.stdout.splitlines()[-1]
 
 
-@pytest.mark.parametrize(("cores", "workers"), [(1, 0), (2, 2), (64, MOST_WORKERS)])
-def test_there_is_a_worker_for_each_core_and_none_on_one(
+@pytest.mark.parametrize(("cores", "workers"), [(1, 0), (2, 3), (64, MOST_WORKERS)])
+def test_there_is_a_worker_more_than_cores_and_none_on_one(
     monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config, cores: int, workers: int
 ) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(cores)), raising=False)

@@ -18,7 +18,6 @@ EXIT_BROKEN_PIPE = 128 + 13
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line `args` (default: this process's); the exit code."""
     try:
-        _repair_stdio()
         return _guarded(lambda: _invoke(args))
     except KeyboardInterrupt:  # a second one, while the first was dealt with
         return 130
@@ -29,6 +28,7 @@ def _guarded(command: Callable[[], int]) -> int:
     from batchwasm.cli.boundary import told
 
     try:
+        _repair_stdio()
         code = command()
         sys.stdout.flush()
         return code
@@ -54,7 +54,7 @@ def _invoke(args: Sequence[str] | None) -> int:
 
 def _repair_stdio() -> None:
     """Give a program started with a closed stdin, stdout or stderr an empty one, before a file gets that number."""
-    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+    while (descriptor := _nothing()) <= 2:
         os.set_inheritable(descriptor, True)
     os.close(descriptor)
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
@@ -63,6 +63,17 @@ def _repair_stdio() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a name that the locale can't write is shown escaped
             stream.reconfigure(errors="backslashreplace")
+
+
+def _nothing() -> int:
+    """Raises WorldError where there is none, as in a root that somebody made without /dev."""
+    try:
+        return os.open(os.devnull, os.O_RDWR)
+    except OSError as error:
+        from batchwasm.errors import WorldError
+
+        what = f"{os.devnull} can't be opened ({error.strerror}), which all that is started here needs"
+        raise WorldError(f"{what}; have /dev mounted there: mount --bind /dev ROOT/dev") from error
 
 
 def _silence(descriptor: int) -> None:

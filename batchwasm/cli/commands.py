@@ -106,6 +106,16 @@ class Main(Commands):
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from batchwasm import carried
+
+        if carried.tree() is not None:  # which the start of the one file takes for itself; see scripts/onefile
+            with formatter.section("Instead of a command"):
+                formatter.write_dl(
+                    [("--unpack-to FOLDER", "Install this one file there, for all users of the machine.")]
+                )
+        super().format_options(ctx, formatter)
+
 
 batchwasm = Main(
     "batchwasm",

@@ -157,14 +157,17 @@ def _show(rows: Iterable[ResultRow], sample: Sequence[Sequence[str]] | None) -> 
     ]
     taken = Counter[str]()
     print_table(columns, map(_cells, _counted(rows, taken)), sample=sample)
+    if not taken.total():
+        say("there is no such result")
+    del taken[""]
     if taken:
         say(taken_text(taken))
 
 
 def _counted(rows: Iterable[ResultRow], taken: Counter[str]) -> Iterator[ResultRow]:
+    """The same rows; from which run each was taken, '' for this one, is counted."""
     for row in rows:
-        if row.taken_from is not None:
-            taken[row.taken_from.split(" ")[0]] += 1
+        taken["" if row.taken_from is None else row.taken_from.split(" ")[0]] += 1
         yield row
 
 

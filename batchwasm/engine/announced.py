@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from batchwasm.errors import HostError
 from batchwasm.transports import Process
 
 BANNER_BYTES = 64 * 1024  # the longest greeting before the line; some profiles print news
 READ_BYTES = 1024 * 1024
+SAID_CHARACTERS = 500  # of what a shell complains
+_ATE = "ValueError: invalid literal for int()"
+"""What Python says there where the line with the length of its program did not reach it; see depot.py."""
+_PROFILE = "have its profile, such as ~/.bashrc there,"
 
 
 class Announced:
@@ -60,3 +65,17 @@ class Announced:
     @property
     def stderr_tail(self) -> str:
         return self._process.stderr_tail
+
+
+async def no_shell(name: str, process: Process) -> HostError:
+    """Why what should have started said nothing of its own: mostly it is the login shell's profile."""
+    if await process.read(1):
+        cause = f"{name}: its login shell prints more than {BANNER_BYTES // 1024} KiB before it starts anything"
+        return HostError("shell", cause, f"{_PROFILE} print only to a terminal: [ -t 1 ]")
+    code, said = await process.close(), process.stderr_tail[-SAID_CHARACTERS:]
+    if _ATE in said:
+        cause = f"{name}: its login shell takes what is sent to the command that it starts"
+        return HostError("shell", cause, f"{_PROFILE} read only from a terminal: [ -t 0 ]")
+    how = f" (it ended with exit code {code})" if code else ""
+    look = "look at its profile, such as ~/.bashrc there, and try: ssh HOST 'exec /bin/sh -c true'"
+    return HostError("shell", f"{name}: its login shell does not start /bin/sh{how}", said or look)

@@ -23,7 +23,7 @@ from typing import Any, BinaryIO, Literal
 
 from batchwasm import carried
 from batchwasm.carried import HostPython
-from batchwasm.engine.announced import Announced
+from batchwasm.engine.announced import Announced, no_shell
 from batchwasm.engine.python import NO_PYTHON, NoPython, bring, no_python, start_python
 from batchwasm.errors import HostError, HostLost
 from batchwasm.runner.protocol import Redaction
@@ -324,8 +324,7 @@ class Depot:
             await process.write(b"%d\n%b" % (len(text), text))
         announced = await Announced.wait(process, (MAGIC, NO_PYTHON.encode()))
         if announced is None:
-            cause = f"{self._name}: its login shell does not start /bin/sh"
-            raise HostError("shell", cause, _said(process) or "try: ssh HOST 'exec /bin/sh -c true'")
+            raise await no_shell(self._name, process)
         if announced.magic != MAGIC:
             raise no_python(self._name, self._python, await announced.read(4096))
         wire = _Wire(self._name, announced)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from batchwasm.errors import HostError
 from batchwasm.model import Host, Request
-from batchwasm.runner.protocol import Attach, Attached, Start, Work
+from batchwasm.runner.protocol import Attach, Attached, Message, Refused, Start, Work
 
 CPUS_LIMIT, GPUS_LIMIT = 4096, 256  # what is believed of a host whose inventory says nothing
 ID_LIMIT = 100  # characters of a supervisor's id, which every state of the run carries
@@ -39,6 +39,7 @@ def attach_of(host: Host, run: str, incarnation: int, seen: int) -> Attach:
         hours=[[window.start, window.stop] for window in courtesy.hours],
         min_idle_s=courtesy.min_idle_s,
         when_busy=courtesy.when_busy,
+        host=host.name,
     )
 
 
@@ -58,6 +59,17 @@ def start_of(work: Work, reserved: Reservation) -> Start:
         dict(need.resources),
         reserved.isolate,
     )
+
+
+def answered(host: Host, answer: Message) -> Attached:
+    """The answer to an Attach. Raises HostError for one that is no consent, or that can't be."""
+    if isinstance(answer, Refused):
+        cure = "take one of them out of the inventory" if answer.code == "twin" else ""
+        raise HostError(answer.code, in_a_line(answer.text), cure)
+    if not isinstance(answer, Attached):
+        raise HostError("protocol", f"its runner began with {answer.kind}")
+    check_offer(host, answer)
+    return answer
 
 
 def check_offer(host: Host, offer: Attached) -> None:

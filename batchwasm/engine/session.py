@@ -33,7 +33,7 @@ from batchwasm.engine import collect, wire
 from batchwasm.engine.deploy import Prepared, prepare
 from batchwasm.engine.groups import the_one
 from batchwasm.engine.inbox import Inbox
-from batchwasm.engine.orders import attach_of, check_offer, in_a_line, sentence, sentences, start_of
+from batchwasm.engine.orders import answered, attach_of, in_a_line, sentence, sentences, start_of
 from batchwasm.engine.received import Received
 from batchwasm.engine.shipping import Shipping
 from batchwasm.engine.work import InputChanged, JobWork, Made
@@ -214,7 +214,7 @@ class Session:
             await self._talk(transport)
         except HostError as error:
             self._leave(error)  # before the closing, which takes seconds where nobody answers
-            if not error.waiting_may_help:
+            if not error.waiting_may_help and error.code != "twin":  # whose run there is the other's
                 await self._take_leave()
             raise
         finally:
@@ -303,7 +303,7 @@ class Session:
         self._inbox.post(FileShipped(host=self.host.name, kind=kind, digest=digest, bytes=size))
 
     async def _serve(self, prepared: Prepared, decoder: Decoder, news: list[Message], group: asyncio.TaskGroup) -> None:
-        self._attach(news.pop(0), prepared)
+        self._attach(answered(self.host, news.pop(0)), prepared)
         receiver = group.create_task(self._receive(prepared, decoder, news))
         renewal = group.create_task(self._renew())
         await self._write(prepared)
@@ -312,14 +312,9 @@ class Session:
         for task in (receiver, renewal, *self._errands):
             task.cancel()
 
-    def _attach(self, answer: Message, prepared: Prepared) -> None:
-        if isinstance(answer, Refused):
-            raise HostError(answer.code, in_a_line(answer.text))
-        if not isinstance(answer, Attached):
-            raise HostError("protocol", f"its runner began with {answer.kind}")
-        check_offer(self.host, answer)
+    def _attach(self, answer: Attached, prepared: Prepared) -> None:
         twin = self._inbox.twin_of(self.host.name, answer.supervisor)
-        if twin is not None:  # each of the two would take the machine from the other, with what runs there
+        if twin is not None:  # which is not connected now, else the supervisor had refused it
             raise HostError("twin", f"it is the same machine as {twin}", "take one of them out of the inventory")
         if answer.supervisor != self._supervisor:
             self._supervisor = answer.supervisor

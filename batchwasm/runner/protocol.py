@@ -106,6 +106,8 @@ class Attach:
     """Windows of [start, stop] in minutes after midnight, by the host's clock; none is always."""
     min_idle_s: float | None = None
     when_busy: str = "wait"
+    host: str = ""
+    """What the run calls this machine: two names of one would take it from each other."""
     kind: ClassVar[str] = "attach"
 
 

@@ -367,6 +367,12 @@ class Supervisor:
             left=run.left(order.after),
         )
 
+    def _twin(self, run: Run, order: Attach) -> str:
+        """The name of this machine by which this very scheduler is here already; '' where it is not."""
+        if run.order is None or run.incarnation != order.incarnation or self._connection(run) is None:
+            return ""
+        return run.order.host if run.order.host != order.host else ""
+
     def _refusal(self, order: Attach) -> Refused | None:
         if order.version != VERSION:
             return Refused("version", f"the runner here speaks version {VERSION}, not {order.version}")
@@ -377,6 +383,9 @@ class Supervisor:
             return Refused("busy", "this run is being ended here; try again in a moment")
         if run is not None and order.incarnation < run.incarnation:
             return Refused("stale", f"incarnation {run.incarnation} of this run has taken over this host")
+        twin = self._twin(run, order) if run is not None else ""
+        if twin:
+            return Refused("twin", f"it is the same machine as {twin}")
         if self._owner.changed():
             self._obey_owner(time.monotonic())
         refusal = self._owner.wishes.refusal()

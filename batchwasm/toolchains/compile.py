@@ -168,7 +168,11 @@ def _alone(lock: Path | None) -> Iterator[None]:
     with open(lock, "a", encoding="utf-8") as file:
         with suppress(OSError):  # a file system without locks
             fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                fcntl.flock(file, fcntl.LOCK_UN)  # a child that was forked meanwhile has it open, too
 
 
 def _execute_now(request: Request, step: Step, stop: threading.Event) -> tuple[int, str]:

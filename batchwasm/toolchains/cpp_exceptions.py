@@ -169,7 +169,10 @@ def _only_one(lock: Path) -> Iterator[bool]:
         except OSError:
             yield False
         else:
-            yield True
+            try:
+                yield True
+            finally:
+                fcntl.flock(file, fcntl.LOCK_UN)  # a child that was forked meanwhile has it open, too
 
 
 def _build_into(zig: str, folder: Path) -> None:

@@ -19,12 +19,24 @@ def killing(pid: int) -> str:
 
 
 class PidLine:
-    """Takes that line out of a command's stderr; it may come in pieces, after a profile's complaints."""
+    """Takes that line out of a command's stderr; it may come in pieces, after a profile's complaints.
+
+    Where a profile sends stderr to stdout, it is found there, and left there among what else the profile printed.
+    """
 
     def __init__(self) -> None:
         self.pid: int | None = None
         """None until it is known; 0 where it never came."""
         self._early = b""
+        self._out = b""
+
+    def look(self, data: bytes) -> None:
+        """This is the next of stdout."""
+        if not self.pid and len(self._out) < EARLY_BYTES:
+            self._out += data[:EARLY_BYTES]
+            found = _PID.search(self._out)
+            if found is not None:
+                self.pid, self._out = int(found[1]), b""
 
     def without(self, data: bytes) -> bytes:
         """What of stderr is the command's own, as far as that can be told yet."""

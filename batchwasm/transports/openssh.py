@@ -134,6 +134,7 @@ class OpensshTransport:
                 cause = f"{self._name}: the login did not end within {LOGIN_S:.0f} s"
                 raise HostError("auth", cause, "does it wait for somebody? try: ssh HOST true")
             if transport.get_returncode() == 0:
+                login.tail = Tail()  # a server's banner is not why the connection ends one day
                 self._login = login
                 return None
             await happens(login.silent, CONTROL_S)
@@ -161,7 +162,9 @@ class OpensshTransport:
         try:
             if not await happens(process.begun, SPAWN_S):
                 cause = f"{self._name}: no command started within {SPAWN_S:.0f} s"
-                raise HostError("timeout", cause, "look at its load and at its home's file server")
+                raise HostError(
+                    "timeout", cause, "look at its load and at its home's file server, and its login shell's profile"
+                )
             if process.refused:
                 raise await self._not_started(process)
         except BaseException:
@@ -277,10 +280,15 @@ class MuxProcess(LocalProcess):
 
     # asyncio's side
 
-    def _complained(self, data: bytes) -> None:
-        super()._complained(self._pid_line.without(data))
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        if fd == 1:
+            self._pid_line.look(data)
+        super().pipe_data_received(fd, data)
         if self._pid_line.pid is not None:
             self.begun.set()
+
+    def _complained(self, data: bytes) -> None:
+        super()._complained(self._pid_line.without(data))
 
     def process_exited(self) -> None:
         super().process_exited()

@@ -54,6 +54,7 @@ _REACH = (
     (_pattern("connection refused"), "connection refused", "is sshd running there, and is the port right?"),
     (_pattern("no route to host"), "no route to it", "look at the network, the address and the port"),
     (_pattern("network is unreachable"), "its network is not reached", "look at the network and the address"),
+    (_pattern("timed? ?out during banner exchange"), reaching.SILENT, reaching.LOOK_AT_SSHD),
     (_pattern("timed? ?out"), "no answer within {timeout:.0f} s", "is it on, and no firewall between?"),
     (
         _pattern("stdio forwarding|open failed"),

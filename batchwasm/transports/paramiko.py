@@ -111,7 +111,9 @@ class ParamikoTransport:
                 channel = await in_thread(begin)
         except TimeoutError as error:
             cause = f"{self._name}: no command started within {SPAWN_S:.0f} s"
-            raise HostError("timeout", cause, "look at its load and at its home's file server") from error
+            raise HostError(
+                "timeout", cause, "look at its load and at its home's file server, and its login shell's profile"
+            ) from error
         except paramiko.ChannelException as error:
             cause = f"{self._name}: sshd starts no command ({error.text})"
             raise HostError("session", cause, "MaxSessions in its sshd_config must be at least 3") from error
@@ -165,7 +167,7 @@ async def _connect(name: str, options: Settings, login: _Login) -> None:
     except paramiko.ChannelException as error:
         raise reaching.behind_gateway(name, options, error.text) from error
     except (paramiko.SSHException, OSError) as error:
-        raise reaching.unreachable(name, options, error, through=through) from error
+        raise await reaching.unreachable(name, options, error, through=through) from error
 
 
 # ------------------------------------------------------------------------------------------ what follows blocks

@@ -55,7 +55,7 @@ class ParamikoProcess:
         try:
             while data := self._channel.recv(RECEIVE_BYTES):
                 self._room.take(len(data))
-                self._post(self._inbox.feed, data)
+                self._post(self._received, data)
         except GONE:
             pass  # while it told the other side what it may send
         ended = self._channel.eof_received or self._channel.exit_status >= 0
@@ -97,6 +97,10 @@ class ParamikoProcess:
         post(self._loop, call, *arguments)
 
     # called in the loop
+
+    def _received(self, data: bytes) -> None:
+        self._pid_line.look(data)
+        self._inbox.feed(data)
 
     def _complained(self, data: bytes) -> None:
         self._tail.feed(self._pid_line.without(data))

@@ -77,7 +77,9 @@ class SshTransport:
                 )
         except TimeoutError as error:
             cause = f"{self._name}: no command started within {SPAWN_S:.0f} s"
-            raise HostError("timeout", cause, "look at its load and at its home's file server") from error
+            raise HostError(
+                "timeout", cause, "look at its load and at its home's file server, and its login shell's profile"
+            ) from error
         except asyncssh.ChannelOpenError as error:
             if self._login.connection.is_closed():
                 raise HostLost(f"{self._name}: the connection was lost ({error})") from error
@@ -163,11 +165,11 @@ async def _connect(
     except asyncssh.DisconnectError as error:
         if error.code == asyncssh.DISC_NO_MORE_AUTH_METHODS_AVAILABLE or "auth" in error.reason.lower():
             raise await _refused(name, options, mine, password, error.reason, keys.takes) from error
-        raise reaching.unreachable(name, options, error, through=through is not None) from error
+        raise await reaching.unreachable(name, options, error, through=through is not None) from error
     except asyncssh.ChannelOpenError as error:
         raise reaching.behind_gateway(name, options, error.reason) from error
     except (asyncssh.Error, OSError) as error:
-        raise reaching.unreachable(name, options, error, through=through is not None) from error
+        raise await reaching.unreachable(name, options, error, through=through is not None) from error
 
 
 async def _refused(

@@ -38,6 +38,7 @@ class SshProcess(asyncssh.SSHClientSession[bytes]):
 
     def data_received(self, data: bytes, datatype: asyncssh.DataType) -> None:
         if datatype is None:
+            self._pid_line.look(data)
             self._inbox.feed(data)
         else:
             self._tail.feed(self._pid_line.without(data))

@@ -39,6 +39,8 @@ func (it about) folder() string { return it.Digest[:16] }
 
 var errDamaged = errors.New("this file is not whole (cut off or damaged in copying): copy or fetch it again")
 
+var errMisused = errors.New("--unpack-to wants a folder, and nothing else beside it: --unpack-to /opt/batchwasm")
+
 var errNoFolder = errors.New("--unpack-to: the folder's name is empty; write one, such as /opt/batchwasm")
 
 // interrupted by a signal; what was unpacked by then is removed.
@@ -58,7 +60,7 @@ func main() {
 			os.Exit(128 + int(number))
 		}
 	}
-	if errors.Is(err, errNoFolder) {
+	if errors.Is(err, errNoFolder) || errors.Is(err, errMisused) {
 		os.Exit(misused)
 	}
 	os.Exit(theWorld)
@@ -100,7 +102,11 @@ func start() error {
 		return err
 	}
 	stop := signals()
-	if folder, chosen := choice(os.Args); chosen {
+	folder, chosen, err := choice(os.Args)
+	if err != nil {
+		return err
+	}
+	if chosen {
 		return unpackTo(it, packed, folder, stop)
 	}
 	tree, err := unpacked(it, packed, stop)
@@ -129,15 +135,24 @@ func arguments() []string {
 	return os.Args[1:]
 }
 
-// choice is the folder of `--unpack-to FOLDER`.
-func choice(args []string) (string, bool) {
+// choice is the folder of `--unpack-to FOLDER`, and whether that was asked for.
+func choice(args []string) (string, bool, error) {
 	if len(args) == 3 && args[1] == "--unpack-to" {
-		return args[2], true
+		return args[2], true, nil
 	}
-	if len(args) == 2 {
-		return strings.CutPrefix(args[1], "--unpack-to=")
+	for at, arg := range args {
+		folder, given := strings.CutPrefix(arg, "--unpack-to=")
+		switch {
+		case at == 0:
+		case given && len(args) == 2:
+			return folder, true, nil
+		case given || arg == "--unpack-to":
+			return "", false, errMisused
+		case !strings.HasPrefix(arg, "-"): // a command, whose arguments may be called as they like
+			return "", false, nil
+		}
 	}
-	return "", false
+	return "", false, nil
 }
 
 // signals that end an unpacking, which then removes what it made. Those that are ignored, as by nohup, stay so.

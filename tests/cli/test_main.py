@@ -13,7 +13,7 @@ import click
 import pytest
 
 import batchwasm as package
-from batchwasm import cli, disk
+from batchwasm import carried, cli, disk
 from batchwasm.cli import commands
 from batchwasm.errors import HostError, Problem, RunError, SourceError, SpecError, WorldError
 from tests.command import ROOT, Cli
@@ -194,6 +194,26 @@ def test_a_reader_that_goes_away_is_met_in_silence(batchwasm: Cli) -> None:
     assert process.stderr.read() == b""
     process.stderr.close()
     assert process.wait(30) == 141
+
+
+def test_the_help_of_the_one_file_names_what_its_start_takes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert cli.main(["--help"]) == 0
+    assert "--unpack-to" not in capsys.readouterr().out
+    monkeypatch.setattr(carried, "tree", lambda: tmp_path)
+    assert cli.main(["--help"]) == 0
+    assert "--unpack-to FOLDER" in capsys.readouterr().out
+
+
+def test_a_root_without_dev_null_is_told_what_to_mount(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(os, "devnull", "/dev/nothing")
+    assert cli.main(["runs"]) == 3
+    said = capsys.readouterr().err
+    assert "/dev/nothing can't be opened (No such file or directory)" in said
+    assert "mount --bind /dev ROOT/dev" in said
 
 
 def test_closed_stdio_does_no_harm(batchwasm: Cli) -> None:

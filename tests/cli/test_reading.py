@@ -171,7 +171,9 @@ def test_results_are_filtered(
     rows = map(json.loads, capsys.readouterr().out.splitlines())
     assert [f"{row['job']}/{row['index']}" for row in rows] == tasks
     assert cli.main(["results", *args]) == 0
-    assert [line.split("\t")[0] for line in capsys.readouterr().out.splitlines()[1:]] == tasks
+    shown = capsys.readouterr()
+    assert [line.split("\t")[0] for line in shown.out.splitlines()[1:]] == tasks
+    assert ("there is no such result" in shown.err) == (tasks == [])
 
 
 def test_results_for_people_show_harmlessly_what_guests_wrote(made: Made) -> None:

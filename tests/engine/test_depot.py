@@ -489,9 +489,20 @@ async def test_what_a_profile_prints_first_is_passed_over(ssh_pool: list[Sshd]) 
         profile.unlink()
 
 
-async def test_a_profile_that_never_stops_talking_is_an_error(ssh_pool: list[Sshd]) -> None:
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("exec yes", "prints more than 64 KiB before it starts anything; have its profile"),
+        ("head -c 100000 /dev/zero", "prints more than 64 KiB before it starts anything; have its profile"),
+        ("read x", "takes what is sent to the command that it starts; have its profile"),
+        ("exit 3", "does not start /bin/sh (it ended with exit code 3); look at its profile"),
+    ],
+)
+async def test_a_profile_that_keeps_a_shell_from_us_is_named_with_what_it_does(
+    ssh_pool: list[Sshd], text: str, said: str
+) -> None:
     profile = ssh_pool[0].home / ".bashrc"
-    profile.write_text("exec yes\n")
+    profile.write_text(f"{text}\n")
     try:
         with pytest.raises(HostError) as caught:
             async with depot_on(ssh_pool[0].host):
@@ -499,6 +510,7 @@ async def test_a_profile_that_never_stops_talking_is_an_error(ssh_pool: list[Ssh
     finally:
         profile.unlink()
     assert caught.value.code == "shell"
+    assert str(caught.value).startswith(f"{ssh_pool[0].name}: its login shell {said}")
 
 
 # ------------------------------------------------------------------------------------------- a hostile host

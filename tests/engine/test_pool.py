@@ -256,7 +256,8 @@ async def test_a_machine_under_two_names_works_under_one_of_them(host: FakeHost,
         first = await host.life(attached(1))
         await until(lambda: starts(first) == 1)
         second = await host.life(attached(1))
-        await second.order(Detach)
+        await until(lambda: any(isinstance(event, HostRefused) for event in run.seen.events))
+        assert not any(isinstance(order, Detach) for order in second.orders), "it would end the run of the first one"
         (refused,) = [event for event in run.seen.events if isinstance(event, HostRefused)]
         assert (refused.host, refused.waiting_may_help) == (second.host, False)
         assert refused.text == f"it is the same machine as {first.host}; take one of them out of the inventory"

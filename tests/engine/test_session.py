@@ -289,6 +289,19 @@ async def test_a_connection_that_breaks_is_made_again_and_old_batches_are_killed
     assert heard.of(HostJoined)[1].batches == (2, 4)
 
 
+async def test_a_name_of_a_machine_that_has_another_one_says_what_to_do(
+    host: FakeHost, heard: Heard, session: Session
+) -> None:
+    async with asyncio.timeout(10):
+        runner = await host.lives.get()
+    runner.say(Refused("twin", "it is the same machine as g"))
+    assert (await runner.order(Attach)).host == "h"
+    await until(lambda: bool(heard.of(HostRefused)))
+    (refused,) = heard.of(HostRefused)
+    assert (refused.code, refused.waiting_may_help) == ("twin", False)
+    assert refused.text == "it is the same machine as g; take one of them out of the inventory"
+
+
 async def test_a_report_that_waits_for_the_journal_is_not_asked_for_again(
     host: FakeHost, heard: Heard, session: Session
 ) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from batchwasm.model import Outcome
 from batchwasm.runner.facts import cpus, memory_bytes
-from batchwasm.runner.protocol import Kill, Recall, Refused, Start, TaskWork
+from batchwasm.runner.protocol import Attached, Kill, Recall, Refused, Start, TaskWork
 from tests.runner.reactors import ECHO, FIRST_IS, SAY, reactor, says, small
 from tests.runner.supervised import (
     HELLO,
@@ -88,6 +88,19 @@ def test_workers_are_nice_and_leave_no_core_files(host: SupervisedHost) -> None:
     assert os.getpriority(os.PRIO_PROCESS, worker) == min(19, os.getpriority(os.PRIO_PROCESS, 0) + 10)
     limits = Path(f"/proc/{worker}/limits").read_text()
     assert next(line.split()[4] for line in limits.splitlines() if line.startswith("Max core")) == "0"
+
+
+def test_a_second_name_of_the_machine_takes_nothing_from_the_first(host: SupervisedHost) -> None:
+    first = host.attach(host="one")
+    second = host.connect()
+    answer = second.try_to_attach(host="two")
+    assert isinstance(answer, Refused)
+    assert (answer.code, answer.text) == ("twin", "it is the same machine as one")
+    assert second.read() is None
+    first.start(1, HELLO)
+    rows, _ = first.collect(1)
+    assert rows[1, 0].stdout == b"hello\n"
+    assert isinstance(host.connect().try_to_attach(host="one"), Attached), "a name may come back"
 
 
 def test_a_batch_beyond_what_the_run_may_have_comes_back_with_the_numbers(host: SupervisedHost) -> None:

@@ -175,6 +175,24 @@ async def test_closing_kills_a_command_that_does_not_end(host: Host) -> None:
         await ended(pid)
 
 
+@pytest.mark.parametrize("transport", ["ssh", "openssh", "paramiko"])
+async def test_a_command_runs_and_is_killed_where_a_profile_sends_stderr_to_stdout(
+    ssh_pool: list[Sshd], transport: str
+) -> None:
+    profile = ssh_pool[0].home / ".bashrc"
+    profile.write_text("exec 2>&1\n")
+    try:
+        async with asyncio.timeout(30), connected(replace(ssh_pool[0].host, transport=transport)) as there:
+            process = await there.spawn("echo it runs: $$; exec sleep 600")
+            got = b""
+            while not got.endswith(b"\n") or b"runs: " not in got:
+                got += await process.read(100)
+            await process.close()
+            await ended(int(got.split()[-1]))
+    finally:
+        profile.unlink()
+
+
 async def test_closing_a_command_that_floods_stdout_does_not_hang(host: Host) -> None:
     async with connected(host) as transport:
         process = await transport.spawn("yes")

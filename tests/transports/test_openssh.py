@@ -284,6 +284,22 @@ async def test_a_server_that_asks_says_how_to_log_in_once(ssh_servers: Servers, 
     server.end()
 
 
+async def test_a_banner_is_not_given_as_the_cause_of_a_lost_connection(
+    ssh_servers: Servers, home: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "banner").write_text("*** Authorised use only. ***\n")
+    server = ssh_servers.make("banner", address="127.0.0.42", options=(f"Banner {tmp_path / 'banner'}",))
+    ssh_servers.client.install(home, [server])
+    async with connected(by_openssh(server)) as transport:
+        process = await transport.spawn("echo on; exec cat")
+        assert await process.read(10) == b"on\n"
+        server.cut()
+        with pytest.raises(HostLost, match="the connection was lost") as caught:
+            await process.read(10)
+    assert "Authorised" not in str(caught.value)
+    server.end()
+
+
 def in_a_terminal(shell: Sequence[str], cwd: Path) -> tuple[int, str]:
     """Where a person gives the code."""
     return on_a_terminal(*shell, program=(), cwd=cwd, answers=[("Code: ", "123456\n")], controlling=True)

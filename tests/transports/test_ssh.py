@@ -278,13 +278,17 @@ async def test_a_name_that_does_not_resolve_says_so(home: Path) -> None:
     assert "name" in error.cause
 
 
-async def test_a_host_that_accepts_and_says_nothing_times_out(home: Path) -> None:
+@pytest.mark.parametrize("transport", ["ssh", "openssh", "paramiko"])
+async def test_a_host_that_accepts_and_says_nothing_is_told_from_one_that_is_off(home: Path, transport: str) -> None:
     (home / ".ssh").mkdir()
     (home / ".ssh/config").write_text("Host *\n  ConnectTimeout 1\n")
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        error = await failure(Host(name="x", address="127.0.0.1", port=silent.getsockname()[1]))
+        port = silent.getsockname()[1]
+        with pytest.raises(HostError) as caught:
+            await make(Host(name="x", address="127.0.0.1", port=port, transport=transport)).connect()
+    error = caught.value
     assert error.code == "unreachable"
-    assert "no answer within 1 s" in error.cause
+    assert "it takes connections, but its ssh server does not answer within 1 s" in error.cause
 
 
 async def test_a_port_of_something_else_than_ssh_says_so(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
