@@ -63,8 +63,8 @@ def add_command(targets: tuple[str, ...], inventory: Path | None, name: str | No
 
     Host keys that are not known are shown and accepted once. Where no key of yours is known, a password is asked for,
     used to put one there, and not kept. The inventory is written at the end, and only hosts that work are; what is in
-    it stays as it is. Exit 2 where something is wrong with what was given, or a host key was not accepted; 3 where a
-    host was not added.
+    it stays as it is, and hosts that are in it get a key all the same. Exit 2 where something is wrong with what was
+    given, or a host key was not accepted; 3 where a host was not added, or is in it and does not work.
     """
     from batchwasm.cli import hosts_add
     from batchwasm.cli.hosts_login import Answers

@@ -13,8 +13,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from click import Abort
+
 from batchwasm.cli.render import print_json
-from batchwasm.errors import EXIT_BAD_INPUT, EXIT_SUCCEEDED, EXIT_WORLD, HostError, WorldError
+from batchwasm.errors import EXIT_BAD_INPUT, EXIT_SUCCEEDED, EXIT_WORLD, BatchwasmError, HostError, WorldError
 from batchwasm.escape import say
 from batchwasm.model import Host, HostName
 
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     from batchwasm.cli.hosts_login import Answers
     from batchwasm.engine.check import Check
     from batchwasm.spec.adding import Keys, Plan
+
+FINAL = ("auth", "penalty", "unreachable", "timeout", "permission")
+"""What a login ended with that a probe would only hear again, after as long a wait."""
 
 
 def run(wanted: Mapping[HostName, Keys], inventory: Path | None, answers: Answers) -> int:
@@ -31,26 +36,54 @@ def run(wanted: Mapping[HostName, Keys], inventory: Path | None, answers: Answer
 
     plan = adding.plan(Path.cwd(), inventory, wanted)
     for host in plan.there:
-        say(f"{host.name} is in {plan.shown} already")
-    if not plan.hosts:
-        _print(plan, [], {}, {}, answers)
-        return EXIT_SUCCEEDED
-    fixed = {name for name, keys in wanted.items() if "transport" in keys}
-    came = hosts_login.through(plan.hosts, fixed=fixed, answers=answers)
+        say(f"{host.name} is in {plan.shown} already, and its entry stays as it is")
+    if plan.hosts:
+        _look_for_room(plan)
+    named = [*plan.there, *plan.hosts]
+    fixed = {name for name, keys in wanted.items() if "transport" in keys} | {host.name for host in plan.there}
+    try:
+        came = hosts_login.through(named, fixed=fixed, answers=answers)
+    except (KeyboardInterrupt, Abort):
+        say(f"nothing was written into {plan.shown}")
+        raise
     if came is None:
         say(f"nothing was written into {plan.shown}")
+        if answers.as_json:
+            print_json(_unasked(plan, host, host in plan.there) for host in named)
         return EXIT_BAD_INPUT
     hosts = [each.host for each in came.values()]
-    refused = {name: one.error for name, one in came.items() if one.error and one.error.code in ("auth", "penalty")}
+    refused = {name: one.error for name, one in came.items() if one.error and one.error.code in FINAL}
     checks = hosts_check.asked(hosts, shown=not answers.as_json, refused=refused)
     if not answers.as_json:
         hosts_check.show(hosts, checks)
     errors = {name: came[name].error or check.error for name, check in zip(came, checks, strict=True)}
-    kept = {host.name: host.transport for host in hosts if answers.anyway or errors[host.name] is None}
-    done = _write(adding.revised(plan, kept)) if kept else plan
+    new = {host.name for host in plan.hosts}
+    kept = {one.name: one.transport for one in hosts if one.name in new and (answers.anyway or not errors[one.name])}
+    installed = {name: each.installed for name, each in came.items()}
+    try:
+        done = _write(adding.revised(plan, kept)) if kept else plan
+    except BatchwasmError:
+        _print(plan, checks, {}, installed, answers)  # which keys were put where is to be known all the same
+        raise
     _tell(done, kept, errors, answers)
-    _print(done, checks, kept, {name: each.installed for name, each in came.items()}, answers)
-    return EXIT_WORLD if any(errors.values()) else EXIT_SUCCEEDED
+    _print(done, checks, kept, installed, answers)
+    return EXIT_WORLD if any(errors.values()) and not answers.anyway else EXIT_SUCCEEDED
+
+
+def _look_for_room(plan: Plan) -> None:
+    """Before a password is used. Raises WorldError."""
+    path = Path(os.path.realpath(plan.path))
+    if path.exists() and not (path.stat().st_mode & 0o222 and os.access(path, os.W_OK)):
+        raise _unwritable(plan, "it is read-only")
+    folder = next(above for above in path.parents if above.exists())
+    try:
+        tempfile.TemporaryFile(dir=folder).close()  # as it will be written: a file beside it that takes its place
+    except OSError as error:
+        raise _unwritable(plan, error.strerror) from error
+
+
+def _unwritable(plan: Plan, why: str | None) -> WorldError:
+    return WorldError(f"{plan.shown}: can't be written: {why}; name another one with -i")
 
 
 def _write(plan: Plan) -> Plan:
@@ -72,7 +105,7 @@ def _write(plan: Plan) -> Plan:
             os.unlink(aside)
             raise
     except OSError as error:
-        raise WorldError(f"{plan.shown}: can't be written: {error.strerror}; name another one with -i") from error
+        raise _unwritable(plan, error.strerror) from error
     return plan
 
 
@@ -91,7 +124,9 @@ def _tell(
     from batchwasm.spec import adding
     from batchwasm.spec.hostlist import fold
 
-    left = [name for name in errors if name not in kept]
+    left = [name for name, error in errors.items() if error and name not in kept]
+    there = [host.name for host in plan.there if host.name in left]
+    out = [name for name in left if name not in there]
     if kept:
         what = "1 host was" if len(kept) == 1 else f"{len(kept)} hosts were"
         say(f"\n{what} added to {plan.shown}:")
@@ -99,10 +134,11 @@ def _tell(
     if left and not sys.stdout.isatty():  # a terminal has had all of it below the table
         for name in left:
             say(f"{name}: {errors[name].beside(name)}" if (errors[name]) else name)  # type: ignore[union-attr]
-    if left:
-        again = "when that is mended, or" if not answers.anyway else ""
-        say(f"{fold(left)}: not added; run this again {again} with --anyway to add it as it is")
-    if kept:
+    if there:
+        say(f"{fold(there)}: in {plan.shown}, but can't be used yet")
+    if out:
+        say(f"{fold(out)}: not added; run this again when that is mended, or with --anyway to add it as it is")
+    if len(left) < len(errors):
         _next(plan)
 
 
@@ -131,8 +167,7 @@ def _print(
     answers: Answers,
 ) -> None:
     if answers.as_json:
-        rows = [_row(plan, host, "there") for host in plan.there]
-        print_json([*rows, *(_checked(plan, check, kept, installed) for check in checks)])
+        print_json(_checked(plan, check, kept, installed) for check in checks)
 
 
 def _checked(
@@ -140,19 +175,28 @@ def _checked(
 ) -> dict[str, Any]:
     from batchwasm.cli.hosts_check import as_dict, error_dict
 
-    host = next(each for each in plan.hosts if each.name == check.host) if check.host in kept else None
-    row = _row(plan, host or Host(name=check.host, transport=check.transport), "added" if host else "not_added")
+    there = check.host in {host.name for host in plan.there}
+    state = "there" if there else "added" if check.host in kept else "not_added"
+    row = _row(plan, check.host, kept.get(check.host, check.transport), state)
     key = installed.get(check.host) or None
     return {**row, "installed_key": key, "error": error_dict(check.error), "check": as_dict(check)}
 
 
-def _row(plan: Plan, host: Host, state: str) -> dict[str, Any]:
+def _unasked(plan: Plan, host: Host, there: bool) -> dict[str, Any]:
+    from batchwasm.cli.hosts_check import error_dict
+
+    error = HostError("key", f"{host.name}: host keys were shown and not accepted", "--yes accepts them")
+    row = _row(plan, host.name, host.transport, "there" if there else "not_added")
+    return {**row, "error": error_dict(error)}
+
+
+def _row(plan: Plan, name: HostName, transport: str, state: str) -> dict[str, Any]:
     return {
         "schema": "host-add/1",
-        "host": host.name,
+        "host": name,
         "state": state,
         "inventory": os.path.abspath(plan.path),
-        "transport": host.transport,
+        "transport": transport,
         "installed_key": None,
         "error": None,
         "check": None,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from batchwasm.cli import hosts_trust
+from batchwasm.cli.asking import confirmed, hidden
 from batchwasm.cli.hosts_pool import each, untold
 from batchwasm.errors import HostError
 from batchwasm.escape import say
@@ -159,8 +160,14 @@ def _by_password(ask: Sequence[Came], answers: Answers) -> Hosts:
         else:
             to_put.append((one.host, key))
     for user, group in _by_user(to_put):
-        done |= _of_user(user, group, answers)
-    return done
+        try:
+            _of_user(user, group, answers, done)
+        except click.Abort:
+            if not any(one.installed for one in done.values()):
+                raise
+            say("those that have your key now are written down all the same; to stop that, too: Ctrl-C")
+            break
+    return {host.name: Came(host=host, error=_unasked(host, answers)) for host, _ in to_put} | done
 
 
 def _keys(hosts: Sequence[Host], answers: Answers) -> list[PublicKey | HostError]:
@@ -168,6 +175,8 @@ def _keys(hosts: Sequence[Host], answers: Answers) -> list[PublicKey | HostError
     from batchwasm.engine.install_key import NEW_KEY, make_key
 
     found = [_own(host) for host in hosts]
+    if not (answers.password_stdin or sys.stdin.isatty()):  # it would be made for nothing
+        return [_unasked(host, answers) if key is None else key for host, key in zip(hosts, found, strict=True)]
     if None in found and _may_make(answers):
         try:
             make_key()
@@ -196,7 +205,7 @@ def _may_make(answers: Answers) -> bool:
 
     if answers.yes or not sys.stdin.isatty() or answers.password_stdin:
         return answers.yes
-    return click.confirm(f"You have no ssh key. Make {NEW_KEY}", default=True, err=True)
+    return confirmed(f"You have no ssh key. Make {NEW_KEY}", default=True)
 
 
 def _by_user(to_put: Sequence[Put]) -> Iterator[tuple[str, list[Put]]]:
@@ -209,31 +218,33 @@ def _by_user(to_put: Sequence[Put]) -> Iterator[tuple[str, list[Put]]]:
         yield name, list(group)
 
 
-def _of_user(user: str, group: Sequence[Put], answers: Answers) -> Hosts:
-    """One password for all hosts of one user; on a terminal it is asked for again where it is wrong.
+def _of_user(user: str, group: Sequence[Put], answers: Answers, done: Hosts) -> None:
+    """Into `done`. One password for all hosts of one user; on a terminal it is asked for again where it is wrong.
 
     Who has another one somewhere may have a third elsewhere: from then on each host gets what is typed for it alone, or
     the last of many would be given all that are those of others, and lock the user out.
     """
-    done: Hosts = {}
     left, wrong, apart = list(group), 0, False
-    while wrong < TRIES:
+    while left and wrong < TRIES:
         asked = left[:1] if apart else left
         password = _password(user, asked, answers)
-        if password is None:
-            return done | {host.name: Came(host=host, error=_nobody(host)) for host, _ in left}
+        if password is None:  # they are left out; who has another one was given that of the others already
+            done.update({host.name: Came(host=host, error=_unasked(host, answers)) for host, _ in asked})
+            wrong, left = 1, left[len(asked) :]
+            continue
         came = _one_first(asked, password)
-        done |= came
+        done.update(came)
         if any(map(_is_wrong, came.values())) and not any(one.installed for one in came.values()):
             wrong += 1
         else:  # the next has been given one: that which the others share
             wrong, apart = 1, True
         left = [put for put in left if put[0].name not in came or _is_wrong(came[put[0].name])]
-        if not left or answers.password_stdin:
+        if answers.password_stdin:
             break
-        if wrong < TRIES:
+        if left and wrong < TRIES:
             say(f"not the password of {user} on {', '.join(name for name, one in came.items() if _is_wrong(one))}")
-    return {host.name: Came(host=host, error=_untried(host)) for host, _ in left} | done
+    for host, _ in left:
+        done.setdefault(host.name, Came(host=host, error=_untried(host)))
 
 
 def _one_first(group: Sequence[Put], password: str) -> Hosts:
@@ -265,12 +276,17 @@ def _password(user: str, left: Sequence[Put], answers: Answers) -> str | None:
     if not sys.stdin.isatty():
         return None
     say(f"no key of yours is known to {fold(host.name for host, _ in left)}; {left[0][1].where} will be, by a password")
-    answer: str = click.prompt(f"Password of {user} (used once, not kept)", hide_input=True, err=True)
-    return answer
+    skipped = "it" if len(left) == 1 else "them"
+    return hidden(f"Password of {user} (Enter alone leaves {skipped} out; used once, not kept)") or None
 
 
-def _nobody(host: Host) -> HostError:
-    cause = f"{host.name}: no key of yours is known there, and nobody can be asked for a password here"
+def _unasked(host: Host, answers: Answers) -> HostError:
+    cause = f"{host.name}: no key of yours is known there, and "
+    if answers.password_stdin:
+        return HostError("auth", f"{cause}stdin, where the password should be, is empty", "write it there, in a line")
+    if sys.stdin.isatty():
+        return HostError("auth", f"{cause}its password was not given", "add it again")
+    cause += "nobody can be asked for a password here"
     return HostError("auth", cause, "run it on a terminal, or give the password with --password-stdin")
 
 

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import shlex
-import shutil
-import subprocess
 from pathlib import Path
 
 from batchwasm.engine.trust import tried
 from batchwasm.errors import HostError
 from batchwasm.model import Host
 from batchwasm.transports import Process
-from batchwasm.transports.own_key import PublicKey
+from batchwasm.transports.own_key import PublicKey, make
 from batchwasm.transports.ssh import SshTransport
 from batchwasm.transports.ssh_password import Password
 
 DONE = "batchwasm-key: installed"
 INSTALL_S = 60.0  # a login shell's profile, a home on a slow file server
 SAID_BYTES = 64 * 1024
-KEYGEN_S = 30.0
 NEW_KEY = "~/.ssh/id_ed25519"
 
 
@@ -36,19 +33,7 @@ async def keys_first(host: Host, password: Password) -> HostError | None:
 
 def make_key() -> None:
     """A new key pair at NEW_KEY, without a passphrase. Raises HostError."""
-    path = Path(NEW_KEY).expanduser()
-    program = shutil.which("ssh-keygen")
-    if program is None:
-        raise HostError("local", "this machine has no ssh-keygen", "install it (openssh-client)")
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    command = [program, "-q", "-t", "ed25519", "-N", "", "-f", str(path)]
-    try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=KEYGEN_S, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise HostError("local", f"ssh-keygen has not ended within {KEYGEN_S:.0f} s", "try again") from error
-    if done.returncode != 0:
-        said = done.stderr.decode(errors="replace").strip()
-        raise HostError("local", f"{path} can't be made: {said}", "look at ~/.ssh")
+    make(Path(NEW_KEY).expanduser())
 
 
 async def install(host: Host, password: str, key: PublicKey) -> None:

@@ -178,11 +178,13 @@ def wanted(texts: Sequence[str], names: str | None, keys: Keys) -> dict[HostName
     except ValueError as error:
         raise _wrong("HOST", str(error)) from error
     if len(called) != len(targets):
-        raise _wrong("--name", f"{names!r} is {len(called)} names, and there are {len(targets)} hosts; give each one")
+        counts = (f"{n} {what}{'' if n == 1 else 's'}" for n, what in ((len(called), "name"), (len(targets), "host")))
+        raise _wrong("--name", f"{names!r}: {' for '.join(counts)}; give each host one, such as 'gpu[1-2]' for two")
     found: dict[HostName, Keys] = {}
     for name, (user, target) in zip(called, targets, strict=True):
         if name in found:
-            raise _wrong("HOST", f"{name!r} is named twice")
+            way = "two users or ports of one machine are two hosts: add each by itself, with a --name of its own"
+            raise _wrong("HOST", f"{name!r} is named twice; {way}")
         own = {"address": target} if target != name else {}
         found[name] = {**own, **({"user": user} if user else {}), **keys}
     return found

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
+import socket
 from dataclasses import dataclass
+from pathlib import Path
 
 import asyncssh
 
+from batchwasm.errors import HostError
 from batchwasm.model import Host
 from batchwasm.transports.route import endpoint_of
 from batchwasm.transports.ssh_config import settings
@@ -36,6 +39,23 @@ async def own_key(host: Host) -> PublicKey | None:
         cause = f"{host.name}: {path} has a passphrase and no agent holds it"
         raise Locked("auth", cause, f"ssh-add {path}")
     return held
+
+
+def make(path: Path) -> None:
+    """A new key pair, without a passphrase, as ssh-keygen makes it, which is not everywhere. Raises HostError."""
+    key = asyncssh.generate_private_key("ssh-ed25519", comment=f"batchwasm@{socket.gethostname()}")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for place, data, mode in (
+            (path, key.export_private_key("openssh"), 0o600),
+            (path.with_name(f"{path.name}.pub"), key.export_public_key("openssh"), 0o644),
+        ):
+            with open(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+                file.write(data)
+    except OSError as error:
+        raise HostError(
+            "permission", f"{short(str(path))} can't be made: {error.strerror}", "look at ~/.ssh"
+        ) from error
 
 
 async def _held(identities: list[bytes] | None) -> PublicKey | None:

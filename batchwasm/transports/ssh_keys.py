@@ -211,7 +211,9 @@ async def refused(name: str, options: Settings, mine: OwnKeys, reason: str, take
     if too_many(reason):
         cure = "it lets nobody try so many: name the right key by IdentityFile and IdentitiesOnly in ~/.ssh/config"
         return HostError("auth", cause, cure)
-    cure = f"put your public key into ~/.ssh/authorized_keys of {options.user} there, or name user and key right"
+    by_password = not takes or {"password", "keyboard-interactive"} & set(takes)
+    way = f" (or have it put there by a password: batchwasm hosts add {name})" if by_password else ""
+    cure = f"put your public key into ~/.ssh/authorized_keys of {options.user} there{way}, or name user and key right"
     if ticket and "publickey" not in takes:
         return HostError("auth", cause, 'it takes no key, but Kerberos tickets: transport = "openssh"')
     return HostError("auth", cause, cure + ticket)

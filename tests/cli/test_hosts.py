@@ -203,11 +203,11 @@ def test_trust_accepts_all_keys_at_once_and_hosts_are_good_then(
 
 
 def test_trust_asks_once_on_a_terminal(batchwasm: Cli, pool: list[Sshd], strangers: Path) -> None:
-    code, shown = on_a_terminal("-m", "batchwasm", "hosts", "trust", cwd=batchwasm.folder, typed="n\n")
+    code, shown = on_a_terminal("-m", "batchwasm", "hosts", "trust", cwd=batchwasm.folder, answers=[("[y/N]", "n\n")])
     assert code == 2
     assert shown.count("[y/N]") == 1
     assert not strangers.exists()
-    code, shown = on_a_terminal("-m", "batchwasm", "hosts", "trust", cwd=batchwasm.folder, typed="y\n")
+    code, shown = on_a_terminal("-m", "batchwasm", "hosts", "trust", cwd=batchwasm.folder, answers=[("[y/N]", "y\n")])
     assert code == 0
     assert "3 keys accepted" in shown
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import stat
 import subprocess
 from collections.abc import Iterator
@@ -64,7 +65,8 @@ def test_a_new_host_is_in_the_users_own_inventory_with_its_key_accepted(
 def test_without_a_terminal_no_key_is_accepted_and_nothing_is_written(
     batchwasm: Cli, pool: list[Sshd], home: Path
 ) -> None:
-    ended = batchwasm("hosts", "add", pool[0].name, code=2)
+    ended = batchwasm("hosts", "add", pool[0].name, "--json", code=2)
+    assert [(row["host"], row["state"], row["error"]["code"]) for row in ended.rows] == [("sshd-a", "not_added", "key")]
     assert pool[0].fingerprint in ended.err
     assert "--yes accepts the keys above" in ended.err
     assert not (home / OWN).exists()
@@ -75,12 +77,22 @@ def test_on_a_terminal_it_asks_once_for_all_hosts_and_no_means_nothing(
     batchwasm: Cli, pool: list[Sshd], home: Path
 ) -> None:
     command = ("-m", "batchwasm", "hosts", "add", "sshd-a", "sshd-b", "sshd-c")
-    code, shown = on_a_terminal(*command, cwd=batchwasm.folder, typed="n\n")
+    code, shown = on_a_terminal(*command, cwd=batchwasm.folder, answers=[("[y/N]", "n\n")])
     assert (code, shown.count("[y/N]")) == (2, 1)
     assert not (home / OWN).exists()
-    code, shown = on_a_terminal(*command, cwd=batchwasm.folder, typed="y\n")
+    code, shown = on_a_terminal(*command, cwd=batchwasm.folder, answers=[("[y/N]", "y\n")])
     assert (code, shown.count("[y/N]")) == (0, 1)
     assert list(hosts_of(home / OWN)) == ["sshd-a", "sshd-b", "sshd-c"]
+
+
+@pytest.mark.parametrize("command", ["add", "trust"])
+def test_a_fingerprint_is_whole_however_narrow_the_terminal(batchwasm: Cli, pool: list[Sshd], command: str) -> None:
+    (batchwasm.folder / "pool.toml").write_text("[hosts.sshd-a]\n")
+    args = {"add": ("add", "sshd-a"), "trust": ("trust", "-i", "pool.toml")}[command]
+    told = {"columns": 60, "answers": [("[y/N]", "n\n")], "cwd": batchwasm.folder}
+    code, shown = on_a_terminal("-m", "batchwasm", "hosts", *args, **told)  # type: ignore[arg-type]
+    assert (code, "sshd-a, known as [" in shown) == (2, True)
+    assert f"\n  ssh-ed25519 {pool[0].fingerprint}\n" in shown
 
 
 def test_json_tells_of_each_host_and_nothing_else_is_on_stdout(batchwasm: Cli, pool: list[Sshd]) -> None:
@@ -111,8 +123,27 @@ def test_hosts_that_do_not_work_are_left_out_unless_asked_for(batchwasm: Cli, po
     ended = batchwasm("hosts", "add", "sshd-a", "nohost.invalid", "--yes", code=3)
     assert list(hosts_of(home / OWN)) == ["sshd-a"]
     assert "nohost.invalid: not added; " in ended.err
-    batchwasm("hosts", "add", "nohost.invalid", "--anyway", code=3)
+    batchwasm("hosts", "add", "nohost.invalid", "--anyway")
     assert list(hosts_of(home / OWN)) == ["sshd-a", "nohost.invalid"]
+
+
+def test_a_host_that_does_not_answer_is_waited_for_once_and_a_terminal_tells(
+    batchwasm: Cli, pool: list[Sshd], home: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        port = mute.getsockname()[1]
+        configure(home, f"Host mute\n  HostName 127.0.0.1\n  Port {port}\n  ConnectTimeout 2\n")
+        command = ("-m", "batchwasm", "hosts", "add", "sshd-a", "mute")
+        # What is typed before a question is there is no answer to it.
+        answers = [("asking 2 hosts for their keys ...", "n\n"), ("[y/N]", "y\n")]
+        code, shown = on_a_terminal(*command, cwd=batchwasm.folder, answers=answers)
+        assert code == 3, shown
+        mute.setblocking(False)
+        for _ in range(2):  # a login, and a look whether it takes connections at all
+            mute.accept()[0].close()
+        with pytest.raises(BlockingIOError):
+            mute.accept()
+    assert list(hosts_of(home / OWN)) == ["sshd-a"]
 
 
 def test_where_no_host_works_nothing_is_written(batchwasm: Cli, home: Path) -> None:
@@ -157,6 +188,21 @@ def test_a_password_puts_the_users_key_there_and_is_not_kept(
     batchwasm("hosts", "check")
 
 
+def test_a_host_that_was_written_into_the_inventory_by_hand_gets_a_key_by_password(
+    batchwasm: Cli, locked: PasswordServer, home: Path
+) -> None:
+    new_key(home / ".ssh/id_ed25519")
+    path = batchwasm.folder / "inventory.toml"
+    path.write_text(f'[hosts.locked]\nuser = "{USER}" # mine\n')
+    batchwasm("hosts", "trust", "--yes")
+    assert "by a password: batchwasm hosts add locked" in batchwasm("hosts", "check", code=3).out
+    args = ("hosts", "add", "locked", "--password-stdin", "--json")
+    (row,) = batchwasm(*args, stdin=f"{PASSWORD}\n").rows
+    assert (row["state"], row["installed_key"], row["check"]["good"]) == ("there", "~/.ssh/id_ed25519", True)
+    assert locked.authorized_keys.read_text() == (home / ".ssh/id_ed25519.pub").read_text()
+    assert path.read_text() == f'[hosts.locked]\nuser = "{USER}" # mine\n'
+
+
 def test_keys_that_are_there_already_stay(batchwasm: Cli, locked: PasswordServer, home: Path, tmp_path: Path) -> None:
     for path in (home / ".ssh/id_ed25519", tmp_path / "other"):
         new_key(path)
@@ -170,6 +216,8 @@ def test_keys_that_are_there_already_stay(batchwasm: Cli, locked: PasswordServer
 def test_who_has_no_key_gets_one_made(batchwasm: Cli, locked: PasswordServer, home: Path) -> None:
     assert "made a key of your own: ~/.ssh/id_ed25519" in add_locked(batchwasm)
     assert stat.S_IMODE((home / ".ssh/id_ed25519").stat().st_mode) == 0o600
+    of_private = subprocess.run(["ssh-keygen", "-yf", home / ".ssh/id_ed25519"], check=True, capture_output=True).stdout
+    assert of_private.decode().split()[:2] == (home / ".ssh/id_ed25519.pub").read_text().split()[:2]
     assert locked.authorized_keys.read_text() == (home / ".ssh/id_ed25519.pub").read_text()
 
 
@@ -217,6 +265,26 @@ def test_an_interrupt_at_the_password_leaves_the_inventory_as_it_was(
     assert "Traceback" not in shown
     assert path.read_text() == "[hosts.a]"
     assert not locked.authorized_keys.exists()
+
+
+def test_where_nobody_can_be_asked_no_key_is_made_and_an_empty_stdin_is_told(
+    batchwasm: Cli, locked: PasswordServer, home: Path
+) -> None:
+    said = batchwasm("hosts", "add", f"{USER}@locked", "--yes", code=3).err
+    assert "give the password with --password-stdin" in said
+    assert not (home / ".ssh/id_ed25519").exists()
+    said = add_locked(batchwasm, stdin="", code=3)
+    assert "stdin, where the password should be, is empty" in said
+    assert "--password-stdin" not in said
+
+
+def test_an_interrupt_at_a_question_ends_its_line_and_says_that_nothing_was_written(
+    batchwasm: Cli, pool: list[Sshd], home: Path
+) -> None:
+    add = ("-m", "batchwasm", "hosts", "add", "sshd-a")
+    answers = [("[y/N]", "\x03")]
+    code, shown = on_a_terminal(*add, cwd=batchwasm.folder, answers=answers, controlling=True)
+    assert (code, shown.splitlines()[-1]) == (130, f"nothing was written into {home / OWN}")
 
 
 def test_without_a_terminal_it_says_what_answers_for_a_password(
@@ -321,6 +389,23 @@ def test_a_wrong_password_is_tried_on_one_host_only(batchwasm: Cli, three: list[
     said = batchwasm(*args, stdin="guess\n", code=3).err
     assert "locked2: the password was wrong on another host of this user, and was not tried here" in said
     assert [server.tried for server in three] == [["guess"], [], []]
+
+
+@pytest.mark.parametrize("key", ["\n", "\x04"], ids=["Enter", "Ctrl-D"])
+def test_who_gives_no_password_for_a_host_leaves_it_out_and_keeps_those_that_are_in(
+    batchwasm: Cli, three: list[PasswordServer], home: Path, key: str
+) -> None:
+    new_key(home / ".ssh/id_ed25519")
+    three[1].password = "another"
+    code, shown = on_a_terminal(
+        *("-m", "batchwasm", "hosts", "add", "--yes", f"{USER}@locked[0-1]"),
+        cwd=batchwasm.folder,
+        answers=[("not kept): ", f"{PASSWORD}\n"), ("not kept): ", key)],
+        controlling=True,
+    )
+    assert code == 3, shown
+    assert "locked1: not added; " in shown
+    assert list(hosts_of(home / OWN)) == ["locked0"]
 
 
 def test_hosts_that_have_another_password_are_asked_for_theirs_by_name(
@@ -436,6 +521,22 @@ def test_what_is_in_the_inventory_stays_byte_for_byte(batchwasm: Cli, pool: list
     assert sorted(entry.name for entry in batchwasm.folder.iterdir()) == ["inventory.toml"]
 
 
+def test_an_inventory_that_cannot_be_written_is_told_before_a_host_is_asked(
+    batchwasm: Cli, home: Path, tmp_path: Path
+) -> None:
+    said = batchwasm("hosts", "add", "nohost.invalid", "-i", "/proc/lab/pool.toml", code=3).err
+    assert "/proc/lab/pool.toml: can't be written: " in said
+    (tmp_path / "file").touch()
+    said = batchwasm("hosts", "add", "nohost.invalid", "-i", tmp_path / "file/pool.toml", code=3).err
+    assert "can't be written: " in said
+    assert "nohost" not in said
+    path = batchwasm.folder / "inventory.toml"
+    path.write_text("[hosts.a]\n")
+    path.chmod(0o444)
+    said = batchwasm("hosts", "add", "nohost.invalid", code=3).err
+    assert "can't be written: it is read-only; name another one with -i" in said
+
+
 def test_a_link_to_an_inventory_stays_one(batchwasm: Cli, pool: list[Sshd], tmp_path: Path) -> None:
     (tmp_path / "real.toml").write_text("")
     (batchwasm.folder / "inventory.toml").symlink_to(tmp_path / "real.toml")
@@ -457,8 +558,8 @@ def test_name_address_and_port_are_written(batchwasm: Cli, pool: list[Sshd], hom
     ("args", "words"),
     [
         (["lab[1-"], "never closed"),
-        (["a", "b", "--name", "one"], "'one' is 1 names, and there are 2 hosts"),
-        (["a", "a"], "'a' is named twice"),
+        (["a", "b", "--name", "one"], "'one': 1 name for 2 hosts; give each host one"),
+        (["a", "a"], "'a' is named twice; two users or ports of one machine are two hosts"),
         (["alice@a:2222"], "'alice@a:2222' has a port in it; write alice@a --port 2222"),
         (["a", "--workdir", "rel"], "hosts.a.workdir: 'rel' is a path on the host"),
         (["there", "--port", "23"], "hosts.there: is there already, with another port"),
@@ -479,6 +580,12 @@ def test_an_inventory_that_is_wrong_is_2_and_stays(batchwasm: Cli) -> None:
     assert path.read_text() == "[hosts.a]\nprot = 1\n"
 
 
-def test_hosts_that_are_there_already_are_told_and_nobody_is_asked(batchwasm: Cli) -> None:
-    (batchwasm.folder / "inventory.toml").write_text('[hosts."lab[01-12]"]\n')
-    assert "inventory.toml already" in batchwasm("hosts", "add", "lab03").err
+def test_a_host_that_is_there_already_is_looked_at_and_its_entry_stays(batchwasm: Cli, home: Path) -> None:
+    path = batchwasm.folder / "inventory.toml"
+    path.write_text('[hosts."lab[01-12]"]\naddress = "{name}.invalid"\n')
+    ended = batchwasm("hosts", "add", "lab03", "--json", code=3)
+    assert "inventory.toml already, and its entry stays as it is" in ended.err
+    assert "inventory.toml, but can't be used yet" in ended.err
+    (row,) = ended.rows
+    assert (row["state"], row["error"]["code"]) == ("there", "unreachable")
+    assert path.read_text() == '[hosts."lab[01-12]"]\naddress = "{name}.invalid"\n'
