@@ -83,8 +83,8 @@ def batchwasm(weird_tmp_path: Path) -> Cli:
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """How many `-n auto` starts: one more than cores, as a third of the time goes by in waiting for hosts and processes;
-    none on one core, where pytest itself runs the tests."""
+    """How many `-n auto` starts: one more than cores, since tests wait for hosts and processes a third of
+    their time; none on one core, where pytest itself runs them."""
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     return min(cores + 1, MOST_WORKERS) if cores > 1 else 0
 
