@@ -65,7 +65,7 @@ class AskedFor(HostKeys):
         judged = options.strict == "no" and not password.after_keys
         super().__init__(replace(options, strict="accept-new") if judged else options)
         self._password = password
-        self._given = self._keys_refused = False
+        self._given = self._keys_refused = self._asks = False
 
     @property
     def with_keys(self) -> bool:
@@ -79,8 +79,9 @@ class AskedFor(HostKeys):
         return self._give()
 
     def kbdint_auth_requested(self) -> str | None:
-        """'' is: ask whatever you like."""
-        return None if self._given else ""
+        """'' is: ask whatever you like. Once: an sshd without PAM offers it, asks nothing, and refuses it each time."""
+        asked, self._asks = self._asks, True
+        return None if asked or self._given else ""
 
     def kbdint_challenge_received(
         self, name: str, instructions: str, lang: str, prompts: Sequence[tuple[str, bool]]

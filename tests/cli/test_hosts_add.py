@@ -469,6 +469,20 @@ def test_a_server_that_hangs_up_after_so_many_keys_is_given_the_password(
     ssh_servers.release(server)
 
 
+def test_a_server_whose_own_questions_ask_nothing_is_given_the_password(
+    batchwasm: Cli, ssh_servers: Servers, pool: list[Sshd], home: Path
+) -> None:
+    """An sshd without PAM offers keyboard-interactive by default, and refuses it each time, without a question."""
+    asks = ("KbdInteractiveAuthentication yes", "PasswordAuthentication yes", "PermitRootLogin yes")
+    server = ssh_servers.make("asks", options=(*asks, "AuthorizedKeysFile none"))
+    ssh_servers.client.install(home, [*pool, server])
+    said = batchwasm("hosts", "add", "asks", "--password-stdin", stdin="guess\n", code=3).err
+    assert "does not take that password of user root" in said
+    assert "Too many authentication failures" not in server.log
+    assert server.log.count("Failed password") == 1
+    ssh_servers.release(server)
+
+
 def test_a_server_that_wants_a_password_besides_a_key_gets_none_for_it(
     batchwasm: Cli, ssh_servers: Servers, pool: list[Sshd], home: Path
 ) -> None:
