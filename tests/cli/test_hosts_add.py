@@ -258,7 +258,7 @@ def test_an_interrupt_at_the_password_leaves_the_inventory_as_it_was(
     code, shown = on_a_terminal(
         *("-m", "batchwasm", "hosts", "add", "--yes", f"{USER}@locked"),
         cwd=batchwasm.folder,
-        answers=[("not kept): ", "\x03")],
+        answers=[("not kept): ", "\x03\n")],
         controlling=True,
     )
     assert code == 130
