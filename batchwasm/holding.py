@@ -20,6 +20,7 @@ from pathlib import Path
 
 from batchwasm import disk
 from batchwasm.errors import RunHeld, WorldError
+from batchwasm.locks import release
 from batchwasm.version import __version__
 
 FILE = "scheduler.json"
@@ -99,6 +100,7 @@ def held(folder: Path, lock: Path, *, announced: bool = True) -> Iterator[None]:
                 with suppress(OSError):  # left behind, it says who was the last
                     (folder / FILE).unlink()
     finally:
+        release(descriptor)
         os.close(descriptor)
 
 

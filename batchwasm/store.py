@@ -10,7 +10,6 @@ Several processes may use one store: a file appears whole or not at all, and wha
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import stat
@@ -21,6 +20,7 @@ from pathlib import Path
 
 from batchwasm import disk
 from batchwasm.errors import WorldError
+from batchwasm.locks import locked
 from batchwasm.model import Digest
 
 STALE_PARTS_S = 3600.0
@@ -95,10 +95,9 @@ class Store:
             path.parent.mkdir(parents=True, exist_ok=True)
             file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+            with locked(file):
+                yield
         finally:
-            fcntl.flock(file, fcntl.LOCK_UN)  # a child that was forked meanwhile has it open, and may want it itself
             os.close(file)
 
     def prune(self, *, keep_bytes: int, now: float | None = None) -> int:

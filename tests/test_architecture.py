@@ -65,6 +65,7 @@ LAYERS = {
     "escape": 1,
     "carried": 1,
     "disk": 1,
+    "locks": 1,
     "model": 1,
     "errors": 0,
     "version": 0,

@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import os
-import signal
 import threading
-import warnings
 from pathlib import Path
 
 import pytest
@@ -140,22 +138,3 @@ def test_a_folder_in_tmp_that_others_can_write_is_not_trusted(tmp_path: Path, mo
     assert cache_folder() == ours / "batchwasm"
     ours.chmod(0o777)
     assert cache_folder().parent != ours
-
-
-def test_a_child_that_was_forked_while_a_lock_was_held_can_take_it(tmp_path: Path) -> None:
-    """It has the file open, too: were it but closed here, the lock would stay with the child, who waits for it."""
-    store = Store(tmp_path)
-    with store.lock("key"), warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads
-        start, started = os.pipe()
-        child = os.fork()
-        if not child:
-            signal.alarm(20)
-            os.read(start, 1)
-            with store.lock("key"):
-                os._exit(0)
-    os.write(started, b".")
-    _, status = os.waitpid(child, 0)
-    os.close(start)
-    os.close(started)
-    assert status == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shlex
@@ -20,6 +19,7 @@ from pathlib import Path
 
 from batchwasm import disk
 from batchwasm.errors import DiskFull, SourceError
+from batchwasm.locks import locked
 from batchwasm.model import Glue, JobName, Source
 from batchwasm.toolchains.base import Inputs, Language, Request, Step, Tool, Unclear
 
@@ -165,14 +165,8 @@ def _alone(lock: Path | None) -> Iterator[None]:
         yield
         return
     lock.parent.mkdir(parents=True, exist_ok=True)
-    with open(lock, "a", encoding="utf-8") as file:
-        with suppress(OSError):  # a file system without locks
-            fcntl.flock(file, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            with suppress(OSError):
-                fcntl.flock(file, fcntl.LOCK_UN)  # a child that was forked meanwhile has it open, too
+    with open(lock, "a", encoding="utf-8") as file, locked(file.fileno()):
+        yield
 
 
 def _execute_now(request: Request, step: Step, stop: threading.Event) -> tuple[int, str]:

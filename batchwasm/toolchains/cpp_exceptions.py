@@ -169,10 +169,7 @@ def _only_one(lock: Path) -> Iterator[bool]:
         except OSError:
             yield False
         else:
-            try:
-                yield True
-            finally:
-                fcntl.flock(file, fcntl.LOCK_UN)  # a child that was forked meanwhile has it open, too
+            yield True
 
 
 def _build_into(zig: str, folder: Path) -> None:
