@@ -49,10 +49,9 @@ async def checks_keys(host: Host) -> bool | None:
     from batchwasm.transports.route import endpoint_of, route_of
 
     if host.transport == "openssh":  # whose configuration may have what only it understands
-        from batchwasm.transports import gates, openssh_client
+        from batchwasm.transports import openssh_client
 
-        async with gates.turn("ssh -G"):
-            return await openssh_client.checks_keys(host.name, openssh_client.Client(endpoint=endpoint_of(host)))
+        return await openssh_client.checks_keys(host.name, openssh_client.Client(endpoint=endpoint_of(host)))
     route = await asyncio.to_thread(route_of, host.name, endpoint_of(host))
     return all(hop.strict != "no" for hop in route)
 
@@ -65,10 +64,9 @@ def place(host: Host) -> str:
     from batchwasm.transports.ssh_config import settings
 
     try:
-        found = settings(endpoint_of(host))
+        return settings(endpoint_of(host)).login
     except HostError:
         return host.address or host.name
-    return f"{found.user}@{found.host}:{found.port}"
 
 
 async def ssh_goes_elsewhere(host: Host) -> bool:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from pathlib import Path
 
 from batchwasm.errors import HostError
 from batchwasm.model import Host
-from batchwasm.transports import gates
-from batchwasm.transports.openssh_client import LOCAL_S, Client, Options, is_there, run
+from batchwasm.transports import kerberos
+from batchwasm.transports.openssh_client import Client, Options, is_there
 from batchwasm.transports.openssh_errors import standing
 from batchwasm.transports.route import endpoint_of
 from batchwasm.transports.ssh_config import Settings, existing, settings
@@ -43,8 +42,7 @@ async def ssh_shows_more(host: Host) -> bool:
     endpoint = endpoint_of(host)
     client = Client(endpoint=endpoint)
     try:
-        async with gates.turn("ssh -G"):  # each is a process here, and there may be hundreds of hosts
-            theirs = await client.says(host.name)
+        theirs = await client.says(host.name)
         ours, sockets = settings(endpoint), (theirs.control_path, standing(client))
     except HostError:
         return False
@@ -73,8 +71,7 @@ async def _knows_kerberos(*, gssapi: bool) -> bool:
     """Whether a ticket may be what is missing, too: ssh hears why it is of no use, and says how to get one."""
     if gssapi and _realm() not in ("", NO_REALM):
         return True
-    program = shutil.which("klist")
-    return program is not None and (await run([program, "-s"], LOCAL_S)).code == 0
+    return await kerberos.held()
 
 
 def _realm() -> str:

@@ -18,6 +18,7 @@ from batchwasm.errors import HostError
 
 LOGINS_AT_ONE_GATE = 8  # sshd starts dropping at 10 that are not authenticated yet (MaxStartups 10:30:60)
 LOGINS_AT_ONCE = 64  # a handshake costs some 50 ms of cpu here: more would time out by waiting for each other
+LOCAL_AT_ONCE = 8
 AGAIN_AT_ONE_GATE = 2  # with those who log in just as many as it takes
 DROPPED_TRIES = 6  # MaxStartups drops at random; with the pauses below these take up to 10 s
 REFUSED_S = 30.0  # what the first was told counts so long: by then somebody may have mended it
@@ -40,6 +41,14 @@ class _First:
 async def turn(first: str) -> AsyncIterator[None]:
     """Waits for a turn to log in; `first` is the machine that is connected to first, as `host:port`."""
     async with _gate(first, LOGINS_AT_ONE_GATE), _gate("", LOGINS_AT_ONCE):
+        yield
+
+
+@contextlib.asynccontextmanager
+async def local() -> AsyncIterator[None]:
+    """Waits for a turn to start an ssh that connects to nothing: each is a process here, and there may be hundreds of
+    hosts."""
+    async with _gate("local", LOCAL_AT_ONCE):
         yield
 
 

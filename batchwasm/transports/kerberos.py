@@ -48,7 +48,7 @@ async def useless(client: Client, options: Options, gate: str) -> Useless | None
     allowed = options.one("gssapiauthentication")  # not there where it was built without
     if not allowed:
         return None
-    if not await _held():
+    if not await held():
         then = "" if allowed == "yes" else f", and write {ALLOW} into ~/.ssh/config"
         return Useless(said="", cure=f"get a Kerberos ticket with kinit{then}")
     if allowed != "yes":
@@ -65,11 +65,12 @@ async def useless(client: Client, options: Options, gate: str) -> Useless | None
     return _why(_said(ran.words), options)
 
 
-async def _held() -> bool:
+async def held() -> bool:
     """Whether there is a ticket here, one that expired too; without `klist`, whether one was announced."""
     program = shutil.which("klist")
     if program is not None:
-        return (await run([program], LOCAL_S)).code == 0
+        async with gates.local():
+            return (await run([program], LOCAL_S)).code == 0
     return "KRB5CCNAME" in os.environ or is_there(f"/tmp/krb5cc_{os.getuid()}")
 
 

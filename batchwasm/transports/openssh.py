@@ -12,7 +12,7 @@ import contextlib
 
 from batchwasm.errors import HostError, HostLost
 from batchwasm.model import Host
-from batchwasm.transports import gates, groups, penalties
+from batchwasm.transports import gates, groups, penalties, reaching
 from batchwasm.transports.announced import PidLine, announced, killing
 from batchwasm.transports.local import LocalProcess, happens
 from batchwasm.transports.login_shell import portable
@@ -78,9 +78,9 @@ class OpensshTransport:
         """Log in. Raises HostError: local, config, unreachable, key, key_changed, auth."""
         if self._master is not None:
             return
-        async with gates.turn("ssh -G"):  # each is a process here, and there may be hundreds of hosts
-            options = await self._client.says(self._name)
-            self._client = self._client.undoing(options)
+        options = await self._client.says(self._name)
+        self._client = self._client.undoing(options)
+        async with gates.local():
             self._master = await self._users(options)
         if self._master is None:
             self._master = await self._made(options)
@@ -161,10 +161,7 @@ class OpensshTransport:
         self._processes.add(process)
         try:
             if not await happens(process.begun, SPAWN_S):
-                cause = f"{self._name}: no command started within {SPAWN_S:.0f} s"
-                raise HostError(
-                    "timeout", cause, "look at its load and at its home's file server, and its login shell's profile"
-                )
+                raise reaching.not_started(self._name, SPAWN_S)
             if process.refused:
                 raise await self._not_started(process)
         except BaseException:

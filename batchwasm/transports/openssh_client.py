@@ -20,14 +20,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from batchwasm.errors import HostError
-from batchwasm.transports import groups
+from batchwasm.transports import gates, groups
 from batchwasm.transports.ssh_config import CONNECT_TIMEOUT_S, DEFAULT_KEYS, Endpoint, Settings, existing
 
 GATEWAYS_DEEP = 8
 KEEPALIVE_S, KEEPALIVE_MISSED = 10, 3  # a cable that is pulled is noticed after 40 s
 PERSIST_S = 60  # a connection without a command ends by itself, also where we were killed
 SAID_LIMIT_BYTES = 64 * 1024
-DIAGNOSIS_S = 60.0  # for a login that tells more than the one that failed
 LOCAL_S = 10.0  # for what ssh does without the network; Match exec in ssh_config may take a while
 SOCKET_LIMIT_BYTES = 104 - 18  # sun_path on macOS, less what ssh appends while it binds
 SYSTEM_CONFIG = "/etc/ssh/ssh_config"
@@ -156,7 +155,8 @@ class Client:
     async def says(self, name: str) -> Options:
         """What ssh makes of its configuration for this endpoint."""
         # Without a command an ssh that is told to fork ends here, too.
-        ran = await run(self.line("-G", command=NOTHING), LOCAL_S)
+        async with gates.local():
+            ran = await run(self.line("-G", command=NOTHING), LOCAL_S)
         if ran.code != 0:
             what = config_fault(ran.words) or f"ssh does not say within {LOCAL_S:.0f} s what it makes of ~/.ssh/config"
             raise HostError("config", f"{name}: {what}", "mend it; try: ssh -G HOST")

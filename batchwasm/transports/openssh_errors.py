@@ -15,7 +15,6 @@ from pathlib import Path
 from batchwasm.errors import HostError
 from batchwasm.transports import gates, kerberos, penalties, reaching
 from batchwasm.transports.openssh_client import (
-    DIAGNOSIS_S,
     GATEWAYS_DEEP,
     NOTHING,
     Client,
@@ -32,6 +31,7 @@ from batchwasm.transports.openssh_client import (
 )
 from batchwasm.transports.ssh_config import Endpoint
 
+DIAGNOSIS_S = 60.0  # for a login that tells more than the one that failed
 _ASKING = {"password", "keyboard-interactive"}
 _KINDS = {
     "ED25519": "ssh-ed25519",
@@ -109,7 +109,7 @@ async def _gateway(failed: Failed, depth: int) -> HostError | None:
 
 async def _try(client: Client, gate: str, *options: str) -> Ran:
     async with gates.turn(gate):
-        return await run(client.alone(*options, command="exit 0"), DIAGNOSIS_S)
+        return await run(client.alone(*options, command=NOTHING), DIAGNOSIS_S)
 
 
 async def _target(failed: Failed) -> HostError:

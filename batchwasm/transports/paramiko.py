@@ -110,10 +110,7 @@ class ParamikoTransport:
             async with asyncio.timeout(SPAWN_S):
                 channel = await in_thread(begin)
         except TimeoutError as error:
-            cause = f"{self._name}: no command started within {SPAWN_S:.0f} s"
-            raise HostError(
-                "timeout", cause, "look at its load and at its home's file server, and its login shell's profile"
-            ) from error
+            raise reaching.not_started(self._name, SPAWN_S) from error
         except paramiko.ChannelException as error:
             cause = f"{self._name}: sshd starts no command ({error.text})"
             raise HostError("session", cause, "MaxSessions in its sshd_config must be at least 3") from error

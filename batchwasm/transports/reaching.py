@@ -50,6 +50,12 @@ def behind_gateway(name: str, options: Settings, reason: str) -> HostError:
     return HostError("unreachable", cause, "is it on, and is its address known there?")
 
 
+def not_started(name: str, within_s: float) -> HostError:
+    """It logged us in, and a command did not begin."""
+    cause = f"{name}: no command started within {within_s:.0f} s"
+    return HostError("timeout", cause, "look at its load, its home's file server, and its login shell's profile")
+
+
 def dropped(name: str, options: Settings, error: object) -> HostError:
     """It closed every try of a login before it began to talk."""
     cause = f"{name}: {options.known_name} closes the connection before the login ({error})"

@@ -76,10 +76,7 @@ class SshTransport:
                     lambda: process, line, encoding=None, request_pty=False, window=WINDOW_BYTES
                 )
         except TimeoutError as error:
-            cause = f"{self._name}: no command started within {SPAWN_S:.0f} s"
-            raise HostError(
-                "timeout", cause, "look at its load and at its home's file server, and its login shell's profile"
-            ) from error
+            raise reaching.not_started(self._name, SPAWN_S) from error
         except asyncssh.ChannelOpenError as error:
             if self._login.connection.is_closed():
                 raise HostLost(f"{self._name}: the connection was lost ({error})") from error
