@@ -349,13 +349,16 @@ class Courtesy:
     runs them elsewhere."""
 
 
+TRANSPORTS = ("ssh", "local", "openssh", "paramiko")
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Host:
     """One machine of the inventory, as written: what is None is found out there."""
 
     name: HostName
     transport: str = "ssh"
-    """ssh or local."""
+    """One of TRANSPORTS."""
     address: str = ""
     """'' is the name itself, resolved through ~/.ssh/config."""
     port: int | None = None

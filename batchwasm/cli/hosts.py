@@ -12,11 +12,11 @@ import click
 from batchwasm.cli import complete
 from batchwasm.cli.commands import Commands
 from batchwasm.cli.options import PATH, inventory_options, json_option, live_run_option
+from batchwasm.model import TRANSPORTS
 
 if TYPE_CHECKING:
     from batchwasm.model import Host
 
-TRANSPORTS = ("ssh", "openssh", "paramiko", "local")
 F = TypeVar("F", bound=Callable[..., Any])
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from batchwasm.errors import Problem
-from batchwasm.model import Host, HostName, Inventory
+from batchwasm.model import TRANSPORTS, Host, HostName, Inventory
 from batchwasm.spec import courtesy, document, hostlist, needs, policy
 from batchwasm.spec.courtesy import COURTESY_KEYS
 from batchwasm.spec.nodes import LATER, Node, did_you_mean, present, quoted, wrong_name
@@ -19,7 +19,6 @@ HOST_KEYS = (
     *("address", "port", "user", "cpus", "memory", "transport", "workdir", "python", "mounts"),
     *("gpus", "labels", "resources", *COURTESY_KEYS),
 )
-TRANSPORTS = ("ssh", "local", "openssh", "paramiko")
 LATER_TRANSPORTS = ("slurm",)
 VARIABLE = "BATCHWASM_INVENTORY"
 OWN = "~/.config/batchwasm/inventory.toml"

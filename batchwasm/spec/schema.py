@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from batchwasm.model import TRANSPORTS
 from batchwasm.spec.courtesy import HOURS_PATTERN, WHEN_BUSY
-from batchwasm.spec.inventory import TRANSPORTS
 from batchwasm.spec.policy import LABEL, MOST_GROWTH, RETRIED
 from batchwasm.spec.quantities import DURATION_PATTERN, LARGEST, LARGEST_AMOUNT, PERCENT_PATTERN, SIZE_PATTERN
 from batchwasm.spec.settings import RESERVED_ENV, VARIABLE
