@@ -124,8 +124,12 @@ def _text(path: Path, shown: str) -> str:
     return path.read_bytes().decode()  # its line ends and its mark at the beginning as they are
 
 
+def _parsed(text: str, shown: str) -> document.Document:
+    return document.parse(text.removeprefix("\ufeff"), shown)
+
+
 def _defaults(text: str, shown: str) -> dict[str, object]:
-    root = document.parse(text.removeprefix("\ufeff"), shown).root
+    root = _parsed(text, shown).root
     said = root.value.get("defaults") if root is not None and isinstance(root.value, dict) else None
     return said if isinstance(said, dict) else {}
 
@@ -135,7 +139,7 @@ def _beyond(defaults: Mapping[str, object], keys: Keys) -> Keys:
 
 
 def _known(text: str, path: Path, shown: str) -> dict[HostName, Host]:
-    found = document.parse(text.removeprefix("\ufeff"), shown)
+    found = _parsed(text, shown)
     if found.root is not None and isinstance(found.root.value, dict) and not found.root.value.get("hosts"):
         return {}  # none yet, which only a run would mind
     read = inventories.parsed(found, path)
@@ -145,8 +149,8 @@ def _known(text: str, path: Path, shown: str) -> dict[HostName, Host]:
 
 
 def _meaning(text: str, keys: Mapping[HostName, Keys], path: Path, shown: str) -> Sequence[Host]:
-    found = document.parse(_joined(text, keys).removeprefix("\ufeff"), shown)
-    if found.root is None and text.strip() and document.parse(text.removeprefix("\ufeff"), shown).root is not None:
+    found = _parsed(_joined(text, keys), shown)
+    if found.root is None and text.strip() and _parsed(text, shown).root is not None:
         what = "has all its hosts in one line, where nothing can be added; write [hosts.NAME] tables instead"
         raise SpecError([Problem(file=shown, line=None, key="hosts", text=what)])
     read = inventories.parsed(found, path)
