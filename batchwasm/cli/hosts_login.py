@@ -109,15 +109,15 @@ def _known(hosts: Sequence[Host], answers: Answers) -> Hosts | None:
 
 def _others(found: Hosts, transport: str) -> list[Host]:
     """Those that are not in yet and may be by this transport."""
-    from batchwasm.engine.ways import worth_a_try
+    from batchwasm.engine.ways import may_help
 
-    async def ask() -> list[tuple[str, ...]]:
-        left = [came for came in found.values() if came.error is not None]
-        return [await worth_a_try(came.host, came.error) for came in left if came.error is not None]
+    left = {name: came.error for name, came in found.items() if came.error is not None}
 
-    left = [came.host for came in found.values() if came.error is not None]
-    worth = asyncio.run(ask()) if left else []
-    return [replace(host, transport=transport) for host, ways in zip(left, worth, strict=True) if transport in ways]
+    async def ask() -> list[bool]:
+        return await asyncio.gather(*(may_help(transport, found[name].host, error) for name, error in left.items()))
+
+    may = asyncio.run(ask()) if left else []
+    return [replace(found[name].host, transport=transport) for name, it in zip(left, may, strict=True) if it]
 
 
 # ------------------------------------------------------------------------------------------------- by password

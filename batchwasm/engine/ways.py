@@ -34,17 +34,20 @@ class Way:
 
 async def worth_a_try(host: Host, error: HostError) -> tuple[str, ...]:
     """The transports that may come further than the host's own, which ended with `error`."""
-    others = tuple(way for way in WAYS if way != host.transport)
-    if host.transport not in WAYS:
-        return ()
+    return tuple([way for way in WAYS if await may_help(way, host, error)])
+
+
+async def may_help(way: str, host: Host, error: HostError) -> bool:
+    """Whether that transport may come further."""
+    if host.transport not in WAYS or way == host.transport:
+        return False
     if error.code in MAY_DIFFER:
-        return others
+        return True
+    if way != "openssh":
+        return False
     if error.code == "auth":
-        may = host.transport != "openssh" and await transports.ssh_shows_more(host)
-        return ("openssh",) if may else ()
-    if error.code == "unreachable" and host.transport != "openssh" and await transports.ssh_goes_elsewhere(host):
-        return ("openssh",)
-    return ()
+        return await transports.ssh_shows_more(host)
+    return error.code == "unreachable" and await transports.ssh_goes_elsewhere(host)
 
 
 async def connected(host: Host, transport: str) -> tuple[Way, transports.Transport]:
