@@ -124,7 +124,7 @@ def _tell(
     from batchwasm.spec import adding
     from batchwasm.spec.hostlist import fold
 
-    left = [name for name, error in errors.items() if error and name not in kept]
+    left = {name: error for name, error in errors.items() if error and name not in kept}
     there = [host.name for host in plan.there if host.name in left]
     out = [name for name in left if name not in there]
     if kept:
@@ -132,8 +132,8 @@ def _tell(
         say(f"\n{what} added to {plan.shown}:")
         say("".join(f"  {line}".rstrip() + "\n" for line in adding.tables(plan.keys).splitlines()))
     if left and not sys.stdout.isatty():  # a terminal has had all of it below the table
-        for name in left:
-            say(f"{name}: {errors[name].beside(name)}" if (errors[name]) else name)  # type: ignore[union-attr]
+        for name, error in left.items():
+            say(f"{name}: {error.beside(name)}")
     if there:
         say(f"{fold(there)}: in {plan.shown}, but can't be used yet")
     if out:

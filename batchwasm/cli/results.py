@@ -155,19 +155,19 @@ def _show(rows: Iterable[ResultRow], sample: Sequence[Sequence[str]] | None) -> 
         Column(title="memory", right=True),
         Column(title="output, or why not"),
     ]
-    taken = Counter[str]()
-    print_table(columns, map(_cells, _counted(rows, taken)), sample=sample)
-    if not taken.total():
+    by_run = Counter[str | None]()
+    print_table(columns, map(_cells, _counted(rows, by_run)), sample=sample)
+    if not by_run:
         say("there is no such result")
-    del taken[""]
+    taken = Counter({run: count for run, count in by_run.items() if run is not None})
     if taken:
         say(taken_text(taken))
 
 
-def _counted(rows: Iterable[ResultRow], taken: Counter[str]) -> Iterator[ResultRow]:
-    """The same rows; from which run each was taken, '' for this one, is counted."""
+def _counted(rows: Iterable[ResultRow], by_run: Counter[str | None]) -> Iterator[ResultRow]:
+    """The same rows, counted by the run that each was taken from; None is this one."""
     for row in rows:
-        taken["" if row.taken_from is None else row.taken_from.split(" ")[0]] += 1
+        by_run[None if row.taken_from is None else row.taken_from.split(" ")[0]] += 1
         yield row
 
 
